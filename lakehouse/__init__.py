@@ -1,0 +1,16 @@
+"""The real-time sales lakehouse.
+
+::
+
+    producer_ventes.py ──► Kafka topic ventes_stream ──► spark_streaming_delta.py ──► bronze/ventes_stream
+                                                                                      bronze/ventes_rejetees
+                                                                                            │
+    query_utils.py ◄────────────── silver/* ◄────────────── streaming_silver.py ◄───────────┘
+
+One rule holds it together: every message that Kafka holds ends in exactly one row of Bronze or of the
+reject table, or is counted as a duplicate; and every Silver figure equals what a full recompute of
+Bronze gives, to the cent.
+
+PURE modules (no I/O, no action, no log): ``sale tables generator bronze silver queries``.
+EDGE modules: ``producer session streams delta_io broker jars java progress supervisor cli``.
+"""

@@ -1,0 +1,73 @@
+"""EDGE. What every script shares: options, set-up, and the way from an error to an exit code.
+
+Exit codes: 0 done · 1 failed, or a check found a difference · 2 a wrong setting or argument, nothing started ·
+3 the data needs a decision by a person · 4 another process holds the tables · 130/143 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from lakehouse import config as settings
+from lakehouse import log
+from lakehouse.config import Config
+from lakehouse.errors import LakehouseError
+
+EXIT_CODES = (
+    "exit codes: 0 done, 1 failed or a difference was found, 2 wrong setting or argument (nothing started), "
+    "3 the data needs a decision, 4 another process writes the same tables"
+)
+
+
+def parser(prog: str, description: str, examples: Sequence[str]) -> argparse.ArgumentParser:
+    """A parser with ``--config``, the examples and the exit codes in its help."""
+    lines = "\n".join(f"  {example}" for example in examples)
+    made = argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        epilog=f"examples:\n{lines}\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("--config", metavar="FILE", help="settings file (default: config.ini beside the scripts)")
+    return made
+
+
+def checked(parse: Callable[[str], object]) -> Callable[[str], object]:
+    """Turn a parser of ``lakehouse.config`` into an argparse type whose error keeps its sentence."""
+
+    def convert(text: str) -> object:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected {error}") from None
+
+    return convert
+
+
+def run(
+    made: argparse.ArgumentParser,
+    body: Callable[[argparse.Namespace, Config], int],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Parse, load the settings, set up the logs, run ``body``; an expected error becomes one sentence and a code."""
+    try:
+        args = made.parse_args(argv)
+    except SystemExit as stop:  # argparse's own way out, for --help (0) and for a wrong argument (2)
+        return int(stop.code or 0)
+    try:
+        config = settings.load(args.config)
+        log.configure(config.monitoring)
+        return body(args, config)
+    except LakehouseError as error:
+        print(f"{made.prog}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"{made.prog}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has left; nothing more to say, and no traceback at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

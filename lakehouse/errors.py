@@ -1,0 +1,71 @@
+"""Every error that the project raises on purpose.
+
+::
+
+    LakehouseError                 exit code 1
+    ├── ConfigError                2  a setting or an argument is wrong; nothing was started
+    ├── SetupError                 1  Java, a JAR, a package or a folder is missing
+    ├── BrokerUnavailable          1  Kafka does not answer
+    ├── UndeliveredMessages        1  the producer ends with messages that were never acknowledged
+    ├── TableLocked                4  another process writes the same tables
+    ├── TableMissing               1  a table that is needed does not exist yet
+    ├── DataLoss                   3  Kafka no longer holds offsets that were not read yet
+    ├── ClockWentBack              3  the batch's clock is not after the last committed batch's
+    ├── CheckpointInvalid          3  a checkpoint cannot be used with this table or query
+    ├── DefinitionChanged          3  a Silver table was built with another definition
+    └── QueryRefused               2  the explorer does not run this statement
+
+Each message says what failed, the bad value, what is allowed, and the next command to type.
+"""
+
+from __future__ import annotations
+
+
+class LakehouseError(Exception):
+    """Base of all; ``exit_code`` is what ``main`` returns for it."""
+
+    exit_code = 1
+
+
+class ConfigError(LakehouseError):
+    exit_code = 2
+
+
+class SetupError(LakehouseError):
+    pass
+
+
+class BrokerUnavailable(LakehouseError):
+    pass
+
+
+class UndeliveredMessages(LakehouseError):
+    pass
+
+
+class TableLocked(LakehouseError):
+    exit_code = 4
+
+
+class TableMissing(LakehouseError):
+    pass
+
+
+class DataLoss(LakehouseError):
+    exit_code = 3
+
+
+class ClockWentBack(LakehouseError):
+    exit_code = 3
+
+
+class CheckpointInvalid(LakehouseError):
+    exit_code = 3
+
+
+class DefinitionChanged(LakehouseError):
+    exit_code = 3
+
+
+class QueryRefused(LakehouseError):
+    exit_code = 2
