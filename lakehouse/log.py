@@ -35,5 +35,5 @@ def configure(monitoring: Monitoring) -> None:
 
 
 def get(job: str) -> structlog.typing.FilteringBoundLogger:
-    """A logger whose lines carry ``job=…``."""
-    return structlog.get_logger().bind(job=job)  # type: ignore[no-any-return]
+    """A logger whose lines carry ``job=…``; set up at its first line, so that a module may hold one."""
+    return structlog.get_logger(job=job)  # type: ignore[no-any-return]

@@ -1,0 +1,179 @@
+"""EDGE. One micro-batch of Bronze: its clock is checked, its duplicates go, its two tables are appended to.
+
+Guarantee: each Kafka offset of the batch ends as one row of ``ventes_stream``, one row of ``ventes_rejetees``, or a
+duplicate; a batch that is repeated, whole or in part, changes nothing. Proof: docs/ARCHITECTURE.md, "Bronze".
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+
+from lakehouse import bronze, delta_io, log
+from lakehouse.checkpoints import Checkpoint
+from lakehouse.config import Config
+from lakehouse.errors import ClockWentBack
+from lakehouse.tables import REJETS, VENTES, TableSpec
+
+_log = log.get("bronze")
+
+HORIZON = "ventes.porteExacteJusqua"
+"""Table property of ``ventes_stream``: until this time every sale goes through the exact door, because another
+checkpoint, whose memory of recent sales is gone, has written to the table."""
+
+
+class StopAtBoundary(Exception):
+    """Raised inside a batch that began after a stop was asked for; nothing of it was written."""
+
+
+@dataclass
+class Totals:
+    """Rows since the process started."""
+
+    batches: int = 0
+    sales: int = 0
+    rejected: int = 0
+    late: int = 0
+
+
+class BronzeSink:
+    """The ``foreachBatch`` function, with what it needs to know between two batches."""
+
+    def __init__(self, spark: SparkSession, config: Config, checkpoint: Checkpoint, stop: threading.Event) -> None:
+        self._spark = spark
+        self._config = config
+        self._checkpoint = checkpoint
+        self._stop = stop
+        self._query_id: str | None = None
+        self._horizon = self._read_horizon()
+        self.totals = Totals()
+        self.failure: BaseException | None = None
+
+    # --- the exact door's horizon ------------------------------------------------------------------------------------
+
+    def _read_horizon(self) -> datetime | None:
+        text = delta_io.properties(self._spark, VENTES, self._config).get(HORIZON)
+        return datetime.fromisoformat(text) if text else None
+
+    def open_exact_door(self) -> None:
+        """Send every sale through the exact door until no sale that another checkpoint took in can be on time again."""
+        streaming = self._config.streaming
+        until = datetime.now(UTC) + streaming.watermark_delay + 2 * streaming.future_tolerance + timedelta(minutes=1)
+        delta_io.set_properties(self._spark, VENTES, self._config, {HORIZON: until.isoformat(timespec="seconds")})
+        self._horizon = until
+        _log.info("new checkpoint over an existing table: every sale is compared with Bronze", until=until.isoformat())
+
+    # --- one batch ---------------------------------------------------------------------------------------------------
+
+    def __call__(self, batch: DataFrame, batch_id: int) -> None:
+        try:
+            if self._stop.is_set():
+                raise StopAtBoundary
+            self._check_clock(batch_id)
+            self._write(batch, batch_id)
+        except BaseException as failure:
+            self.failure = failure
+            raise
+
+    def _check_clock(self, batch_id: int) -> None:
+        """The proof that the watermark drops nothing rests on a clock that only moves forward."""
+        now, before = self._checkpoint.planned(batch_id), self._checkpoint.planned(batch_id - 1)
+        if now and before and now.clock_ms <= before.clock_ms:
+            seconds = (before.clock_ms - now.clock_ms) / 1000
+            raise ClockWentBack(
+                f"This machine's clock is {seconds:.3f} s behind the last committed batch (batch {batch_id} after "
+                f"{batch_id - 1}). Nothing was written. Set the clock right, or wait {seconds:.0f} s, and start again."
+            )
+
+    def _app_id(self, spec: TableSpec) -> str:
+        if self._query_id is None:
+            self._query_id = self._checkpoint.query_id()
+        # The query's own id, never a constant: a reset checkpoint with an old id would silently skip data.
+        return f"{spec.name}-{self._query_id}"
+
+    def _write(self, batch: DataFrame, batch_id: int) -> None:
+        exact = self._through_exact_door()
+        batch = batch.withColumn("_exact", exact).persist(StorageLevel.MEMORY_AND_DISK)
+        try:
+            facts = self._facts(batch)
+            small = facts.n <= self._config.performance.small_batch_rows
+            if facts.n > facts.rejets:
+                sales = bronze.accepted(self._unknown_sales(batch, facts))
+                self._append(sales, VENTES, batch_id, small)
+            if facts.rejets:
+                bad = bronze.rejected(self._unknown_rejects(batch))
+                self._append(bad, REJETS, batch_id, small)
+        finally:
+            batch.unpersist()
+        self._count(facts)
+
+    def _append(self, rows: DataFrame, spec: TableSpec, batch_id: int, small: bool) -> None:
+        rows = rows.coalesce(1) if small else rows
+        delta_io.append(rows, spec, self._config, app_id=self._app_id(spec), batch_id=batch_id)
+
+    def _through_exact_door(self):  # type: ignore[no-untyped-def]  # a Column
+        is_sale = F.col("motif").isNull()
+        if self._horizon is None:
+            return is_sale & F.col(bronze.OLD)
+        return is_sale & (F.col(bronze.OLD) | (F.col("date_ingestion") < F.lit(self._horizon)))
+
+    @staticmethod
+    def _facts(batch: DataFrame) -> Row:
+        """One row: what decides how the batch is written. This action also fills the batch's cache, once."""
+        bad, exact = F.col("motif").isNotNull(), F.col("_exact")
+        facts = batch.agg(
+            F.count(F.lit(1)).alias("n"),
+            F.count_if(bad).alias("rejets"),
+            F.count_if(exact).alias("exacts"),
+            F.count_if(F.col("est_tardif")).alias("tardifs"),
+            F.min(F.when(exact, F.col("timestamp"))).alias("premier"),
+            F.max(F.when(exact, F.col("timestamp"))).alias("dernier"),
+            F.collect_set(F.when(exact, F.col("jour"))).alias("jours"),
+        ).first()
+        assert facts is not None
+        return facts
+
+    def _unknown_sales(self, batch: DataFrame, facts: Row) -> DataFrame:
+        """The batch's rows without the sales that Bronze holds already. Only old rows are compared; Bronze is pruned
+        to their days and to their span of event times, which are those of their first copies too."""
+        if not facts.exacts:
+            return batch
+        known = (
+            delta_io.read(batch.sparkSession, VENTES, self._config)
+            .where(_days(facts.jours))
+            .where(F.col("timestamp").between(F.lit(facts.premier), F.lit(facts.dernier)))
+            .select("vente_id")
+        )
+        to_compare, fresh = batch.where("_exact"), batch.where(~F.col("_exact"))
+        if facts.exacts <= self._config.performance.broadcast_rows:
+            # few old rows: Bronze is scanned past them, instead of being shuffled
+            known = known.join(F.broadcast(to_compare.select("vente_id").distinct()), "vente_id", "left_semi")
+        new = bronze.unknown(to_compare, known, VENTES.keys)
+        return new if facts.exacts == facts.n - facts.rejets else fresh.unionByName(new)
+
+    def _unknown_rejects(self, batch: DataFrame) -> DataFrame:
+        """A rebuilt checkpoint reads old bad messages again: those that stand in the reject table are not repeated.
+        The broker's time is part of the key because a topic that was created anew counts its offsets from 0 again."""
+        if self._horizon is None:
+            return batch
+        known = delta_io.read(batch.sparkSession, REJETS, self._config)
+        return bronze.unknown(batch, known, (*REJETS.keys, "kafka_timestamp"))
+
+    def _count(self, facts: Row) -> None:
+        totals = self.totals
+        totals.batches += 1
+        totals.sales += facts.n - facts.rejets
+        totals.rejected += facts.rejets
+        totals.late += facts.tardifs
+
+
+def _days(days: list[date]):  # type: ignore[no-untyped-def]  # a Column
+    """A condition that prunes partitions: the days by name, or their span when there are very many."""
+    if len(days) <= 1000:
+        return F.col("jour").isin(days)
+    return F.col("jour").between(F.lit(min(days)), F.lit(max(days)))

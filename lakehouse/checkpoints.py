@@ -1,0 +1,101 @@
+"""EDGE. What a streaming query's checkpoint says of it: which batches were planned, which were committed, up to where.
+
+Read through Hadoop's file system, so that a checkpoint may lie wherever Spark can write one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from lakehouse.errors import CheckpointInvalid
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One entry of the offset log: the batch's clock, in milliseconds since 1970, and where its reading ends
+    (exclusive), source by source."""
+
+    batch_id: int
+    clock_ms: int
+    ends: tuple[Any, ...]
+
+
+class Checkpoint:
+    """A checkpoint folder, read-only."""
+
+    def __init__(self, spark: SparkSession, path: str) -> None:
+        assert spark._jvm is not None
+        self._jvm: Any = spark._jvm
+        self.path = path
+        root = self._jvm.org.apache.hadoop.fs.Path(path)
+        self._fs = root.getFileSystem(spark._jsc.hadoopConfiguration())
+
+    def _at(self, *parts: str) -> Any:
+        return self._jvm.org.apache.hadoop.fs.Path("/".join((self.path, *parts)))
+
+    def _ids(self, folder: str) -> list[int]:
+        path = self._at(folder)
+        if not self._fs.exists(path):
+            return []
+        names = [status.getPath().getName() for status in self._fs.listStatus(path)]
+        return sorted(int(name) for name in names if re.fullmatch(r"\d+", name))
+
+    def _text(self, *parts: str) -> str:
+        stream = self._fs.open(self._at(*parts))
+        try:
+            return str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+        finally:
+            stream.close()
+
+    def planned_ids(self) -> list[int]:
+        return self._ids("offsets")
+
+    def committed_ids(self) -> list[int]:
+        return self._ids("commits")
+
+    def is_new(self) -> bool:
+        """True before the first batch was planned."""
+        return not self.planned_ids()
+
+    def query_id(self) -> str | None:
+        """The query's id, None for a checkpoint that was never used. It is part of what makes a repeat harmless."""
+        if not self._fs.exists(self._at("metadata")):
+            if self.planned_ids():
+                raise CheckpointInvalid(
+                    f"The checkpoint {self.path} has batches but no metadata file: its query id is lost, and with it the "
+                    f"knowledge of what was written already. Move the folder away to start a new one; Bronze then reads "
+                    f"the topic again and lets no sale in twice: mv {self.path} {self.path}.lost"
+                )
+            return None
+        try:
+            return str(json.loads(self._text("metadata"))["id"])
+        except (ValueError, KeyError, TypeError):
+            raise CheckpointInvalid(
+                f"The metadata file of the checkpoint {self.path} is damaged. Move the folder away to start a new one: "
+                f"mv {self.path} {self.path}.lost"
+            ) from None
+
+    def planned(self, batch_id: int) -> Planned | None:
+        """The offset log's entry for one batch; None when it is not there (old ones are purged)."""
+        if not self._fs.exists(self._at("offsets", str(batch_id))):
+            return None
+        lines = self._text("offsets", str(batch_id)).splitlines()
+        try:
+            clock = int(json.loads(lines[1])["batchTimestampMs"])
+            ends = tuple(None if line == "-" else json.loads(line) for line in lines[2:])
+            return Planned(batch_id, clock, ends)
+        except (ValueError, KeyError, IndexError, TypeError):
+            raise CheckpointInvalid(
+                f"The offset log {self.path}/offsets/{batch_id} is damaged. Move the folder away to start a new "
+                f"checkpoint: mv {self.path} {self.path}.lost"
+            ) from None
+
+    def committed(self) -> Planned | None:
+        """The last committed batch; None before the first."""
+        committed = self.committed_ids()
+        return self.planned(committed[-1]) if committed else None

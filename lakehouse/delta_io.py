@@ -1,0 +1,156 @@
+"""EDGE. Writes to Delta tables, and the lock that keeps them to one writing process."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from delta.tables import DeltaTable
+from filelock import FileLock, Timeout
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse import log
+from lakehouse.config import Config, format_duration
+from lakehouse.errors import TableLocked
+from lakehouse.tables import TableSpec
+
+_log = log.get("delta")
+
+
+def _interval(value: timedelta) -> str:
+    return f"interval {value.total_seconds():.0f} seconds"
+
+
+def _properties(spec: TableSpec, config: Config) -> dict[str, str]:
+    delta = config.delta
+    properties = {
+        "delta.checkpointInterval": str(delta.checkpoint_interval),
+        "delta.logRetentionDuration": _interval(delta.log_retention),
+        "delta.deletedFileRetentionDuration": _interval(delta.deleted_file_retention),
+        "delta.autoOptimize.autoCompact": str(delta.auto_compact).lower(),
+    }
+    if spec.stats:
+        properties["delta.dataSkippingStatsColumns"] = ",".join(f"`{name}`" for name in spec.stats)
+    return properties
+
+
+def ensure(spark: SparkSession, spec: TableSpec, config: Config) -> None:
+    """Create the table when it is missing; bring the properties of an existing one in line with the settings."""
+    path = spec.path(config.delta.base_path)
+    properties = _properties(spec, config)
+    if not DeltaTable.isDeltaTable(spark, path):
+        builder = DeltaTable.createIfNotExists(spark).location(path).addColumns(_schema(spark, spec))
+        if spec.partition_by:
+            builder = builder.partitionedBy(*spec.partition_by)
+        for key, value in properties.items():
+            builder = builder.property(key, value)
+        builder.execute()
+        _log.info("table created", table=spec.name, path=path)
+        return
+    set_properties(spark, spec, config, properties)
+
+
+def _schema(spark: SparkSession, spec: TableSpec):  # type: ignore[no-untyped-def]  # pyspark's StructType
+    return spark.createDataFrame([], spec.ddl).schema
+
+
+def set_properties(spark: SparkSession, spec: TableSpec, config: Config, wanted: Mapping[str, str]) -> None:
+    """Set the table properties that differ; no commit when none does."""
+    path = spec.path(config.delta.base_path)
+    current = properties(spark, spec, config)
+    changed = {key: value for key, value in wanted.items() if current.get(key) != value}
+    if changed:
+        pairs = ", ".join(f"'{key}' = '{value}'" for key, value in changed.items())
+        spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({pairs})")
+
+
+def properties(spark: SparkSession, spec: TableSpec, config: Config) -> dict[str, str]:
+    """The table's properties, as they are now."""
+    row = DeltaTable.forPath(spark, spec.path(config.delta.base_path)).detail().select("properties").first()
+    assert row is not None
+    return dict(row[0])
+
+
+def read(spark: SparkSession, spec: TableSpec, config: Config, *, version: int | None = None) -> DataFrame:
+    """The table, at ``version`` or as it is now."""
+    reader = spark.read.format("delta")
+    if version is not None:
+        reader = reader.option("versionAsOf", version)
+    return reader.load(spec.path(config.delta.base_path))
+
+
+def version(spark: SparkSession, spec: TableSpec, config: Config) -> int:
+    """The table's latest version."""
+    row = DeltaTable.forPath(spark, spec.path(config.delta.base_path)).history(1).select("version").first()
+    assert row is not None
+    return int(row[0])
+
+
+def append(rows: DataFrame, spec: TableSpec, config: Config, *, app_id: str, batch_id: int) -> None:
+    """Append ``rows`` once: a repeat with the same ``app_id`` and ``batch_id`` changes nothing."""
+    (
+        rows.write.format("delta")
+        .mode("append")
+        .option("txnAppId", app_id)
+        .option("txnVersion", batch_id)
+        .save(spec.path(config.delta.base_path))
+    )
+
+
+def _lock_folder(config: Config) -> Path:
+    base = config.delta.base_path
+    if "://" in base:
+        return Path(config.development.cache_dir) / "locks" / hashlib.sha256(base.encode()).hexdigest()[:16]
+    return Path(base) / "locks"
+
+
+@contextmanager
+def writer_lock(config: Config, job: str) -> Iterator[None]:
+    """Hold the exclusive right to write ``job``'s tables. Raises ``TableLocked`` and says who holds it.
+
+    Local Delta tables are safe for one writing process only: two can both be told that they committed the same version.
+    The lock is the operating system's: it ends with the process, however that ends.
+    """
+    folder = _lock_folder(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{job}.lock", thread_local=False)
+    holder = folder / f"{job}.json"
+    try:
+        lock.acquire(timeout=config.delta.lock_timeout.total_seconds())
+    except Timeout:
+        raise TableLocked(
+            f"Another process writes the {job} tables under {config.delta.base_path}{_describe(holder)}. Stop it first, "
+            f"or wait for it with VENTES_DELTA__LOCK_TIMEOUT='5 minutes' (now {format_duration(config.delta.lock_timeout)})."
+        ) from None
+    try:
+        holder.write_text(
+            json.dumps(
+                {
+                    "pid": os.getpid(),
+                    "host": socket.gethostname(),
+                    "user": getpass.getuser(),
+                    "command": Path(sys.argv[0]).name,
+                    "since": datetime.now(UTC).isoformat(timespec="seconds"),
+                }
+            ),
+            encoding="utf-8",
+        )
+        yield
+    finally:
+        lock.release()
+
+
+def _describe(holder: Path) -> str:
+    try:
+        who = json.loads(holder.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return f" (process {who['pid']} on {who['host']}, {who['command']}, since {who['since']})"

@@ -1,0 +1,243 @@
+"""EDGE. The Silver job: what is new in Bronze into every Silver table; a full build; a comparison with the recompute.
+
+A *generation* is one life of the Silver tables: a full build of Bronze up to a version, then increments from the next
+version on, with a checkpoint of its own. A build that was interrupted is finished by the next start.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import FrameType
+
+from deltalake import DeltaTable as TableFile
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse import delta_io, log, session, silver
+from lakehouse.checkpoints import Checkpoint
+from lakehouse.config import Config
+from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing
+from lakehouse.silver import Aggregate, Thresholds
+from lakehouse.silver_sink import SOURCE_COLUMNS, SilverSink
+from lakehouse.tables import GENERATIONS, VENTES, checkpoint
+
+_log = log.get("silver")
+
+JOB = "silver"
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One row of the generations' table: built from Bronze at ``bronze_version``; ``done`` when the build ended."""
+
+    name: str
+    bronze_version: int
+    definition: str
+    done: bool
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One cell that differs from the recompute; values as text."""
+
+    table: str
+    key: str
+    column: str
+    expected: str
+    found: str
+
+
+def _entries(config: Config) -> tuple[Aggregate, ...]:
+    limits = config.analytics
+    return silver.aggregates(
+        Thresholds(limits.seuil_premium, limits.seuil_standard, limits.achats_fidele, limits.timezone.key)
+    )
+
+
+class SilverJob:
+    """Bronze → Silver. Holds Silver's writer lock while it runs, except for ``verify``, which only reads."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._entries = _entries(config)
+        self._definition = silver.definition(self._entries)
+        self._stop = threading.Event()
+
+    # --- what the script calls ---------------------------------------------------------------------------------------
+
+    def run(self, *, every: float | None = None, full: bool = False) -> int:
+        """One pass, or one every ``every`` seconds until stopped; ``full`` builds all tables anew first."""
+        self._handle_signals()
+        with delta_io.writer_lock(self._config, JOB):
+            if not self._wait_for_bronze(every):
+                return 0
+            spark = session.build(self._config, JOB)
+            self._handle_signals()  # pyspark installed a handler of its own
+            try:
+                generation = self._generation(spark, full=full)
+                while True:
+                    started = time.monotonic()
+                    self._pass(spark, generation)
+                    if every is None or self._stop.wait(max(0.0, every - (time.monotonic() - started))):
+                        return 0
+            finally:
+                spark.stop()
+
+    def verify(self, limit: int = 20) -> list[Difference]:
+        """The cells (at most ``limit`` a table) in which Silver differs from a full recompute of the Bronze that it has
+        taken in. Waits for a moment between two passes; writes nothing."""
+        if not self._bronze_exists():
+            raise self._no_bronze()
+        spark = session.build(self._config, JOB)
+        try:
+            return self._verify(spark, limit)
+        finally:
+            spark.stop()
+
+    # --- waiting and stopping ----------------------------------------------------------------------------------------
+
+    def _handle_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask_to_stop)
+
+    def _ask_to_stop(self, number: int, _frame: FrameType | None) -> None:
+        _log.info("stopping at the end of the pass", signal=signal.Signals(number).name)
+        self._stop.set()
+
+    def _bronze_exists(self) -> bool:
+        return TableFile.is_deltatable(VENTES.path(self._config.delta.base_path))
+
+    def _no_bronze(self) -> TableMissing:
+        return TableMissing(
+            f"There is no Bronze table under {self._config.delta.base_path} yet. Start the Bronze job first: "
+            f"python spark_streaming_delta.py"
+        )
+
+    def _wait_for_bronze(self, every: float | None) -> bool:
+        """False when the job was stopped while it waited. No JVM runs until there is something to read."""
+        said = False
+        while not self._bronze_exists():
+            if every is None:
+                raise self._no_bronze()
+            if not said:
+                _log.info("waiting for the first sales in Bronze")
+                said = True
+            if self._stop.wait(1):
+                return False
+        return True
+
+    # --- generations -------------------------------------------------------------------------------------------------
+
+    def _last_generation(self, spark: SparkSession) -> Generation | None:
+        delta_io.ensure(spark, GENERATIONS, self._config)
+        rows = delta_io.read(spark, GENERATIONS, self._config).orderBy("date_etat").collect()
+        if not rows:
+            return None
+        last = rows[-1]
+        return Generation(last["generation"], last["bronze_version"], last["definition"], last["etat"] == "fin")
+
+    def _record(self, spark: SparkSession, generation: Generation, state: str) -> None:
+        row = (generation.name, state, generation.bronze_version, generation.definition, datetime.now(UTC))
+        frame = spark.createDataFrame([row], GENERATIONS.ddl)
+        frame.write.format("delta").mode("append").save(GENERATIONS.path(self._config.delta.base_path))
+
+    def _generation(self, spark: SparkSession, *, full: bool) -> Generation:
+        """The generation to go on with; builds a new one when there is none, or when asked to."""
+        last = self._last_generation(spark)
+        if last and not last.done and last.definition == self._definition:
+            _log.info("finishing an interrupted build", generation=last.name)
+            return self._build(spark, last)
+        if last and last.done and not full:
+            if last.definition != self._definition:
+                raise DefinitionChanged(
+                    "The Silver tables were built with other definitions or other [ANALYTICS] thresholds than the present "
+                    "ones. Build them anew: python streaming_silver.py --full"
+                )
+            return last
+        new = Generation(uuid.uuid4().hex[:12], delta_io.version(spark, VENTES, self._config), self._definition, False)
+        self._record(spark, new, "debut")
+        return self._build(spark, new)
+
+    def _build(self, spark: SparkSession, generation: Generation) -> Generation:
+        sales = delta_io.read(spark, VENTES, self._config, version=generation.bronze_version).select(*SOURCE_COLUMNS)
+        SilverSink(self._config, self._entries, generation.name).build(sales)
+        self._record(spark, generation, "fin")
+        _log.info("built", generation=generation.name, bronze_version=generation.bronze_version)
+        return Generation(generation.name, generation.bronze_version, generation.definition, True)
+
+    # --- one pass ----------------------------------------------------------------------------------------------------
+
+    def _place(self, spark: SparkSession, generation: Generation) -> Checkpoint:
+        return Checkpoint(spark, checkpoint(self._config.delta.base_path, f"{JOB}-{generation.name}"))
+
+    def _pass(self, spark: SparkSession, generation: Generation) -> None:
+        """Take in all that Bronze has committed since the last pass."""
+        place = self._place(spark, generation)
+        place.query_id()
+        if delta_io.version(spark, VENTES, self._config) <= self._consumed(place, generation):
+            _log.debug("nothing new")
+            return
+        sink = SilverSink(self._config, self._entries, generation.name)
+        query = (
+            spark.readStream.format("delta")
+            .option("startingVersion", generation.bronze_version + 1)
+            .option("maxFilesPerTrigger", self._config.performance.max_files_per_trigger)
+            .load(VENTES.path(self._config.delta.base_path))
+            .writeStream.queryName(JOB)
+            .option("checkpointLocation", place.path)
+            .trigger(availableNow=True)
+            .foreachBatch(sink)
+            .start()
+        )
+        while query.isActive:  # polled, so that a signal is heard
+            query.awaitTermination(1)
+        failure = query.exception()
+        if failure is not None:
+            raise LakehouseError(
+                f"The Silver pass failed: {str(failure).splitlines()[0][:300]}. Nothing is lost: the next pass repeats the "
+                f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
+            ) from failure
+        _log.info("pass done", sales=sink.rows)
+
+    def _consumed(self, place: Checkpoint, generation: Generation) -> int:
+        """The Bronze version that Silver holds all of; raises when a pass ended inside a version."""
+        committed = place.committed()
+        if committed is None:
+            return generation.bronze_version
+        end = committed.ends[0]
+        return int(end["reservoirVersion"]) - 1
+
+    # --- comparison --------------------------------------------------------------------------------------------------
+
+    def _verify(self, spark: SparkSession, limit: int) -> list[Difference]:
+        generation = self._last_generation(spark)
+        if generation is None or not generation.done:
+            raise TableMissing("The Silver tables are not built yet: python streaming_silver.py")
+        consumed, versions = self._quiet_moment(spark, generation)
+        sales = delta_io.read(spark, VENTES, self._config, version=consumed).select(*SOURCE_COLUMNS)
+        _log.info("comparing with the recompute", bronze_version=consumed)
+        found: list[Difference] = []
+        for entry in self._entries:
+            expected = silver.complete(silver.partial(sales, entry), entry)
+            actual = delta_io.read(spark, entry.table, self._config, version=versions[entry.table.name])
+            cells = silver.differences(expected, actual, entry).orderBy("cle", "colonne").limit(limit).collect()
+            found += [Difference(entry.table.name, *cell) for cell in cells]
+            _log.info("compared", table=entry.table.name, differing_cells=f"{limit} or more" if len(cells) == limit else len(cells))
+        return found
+
+    def _quiet_moment(self, spark: SparkSession, generation: Generation) -> tuple[int, dict[str, int]]:
+        """The Bronze version and the Silver versions of one moment at which no pass was writing."""
+        place = self._place(spark, generation)
+        while True:
+            before = (place.planned_ids()[-1:], place.committed_ids()[-1:])
+            versions = {e.table.name: delta_io.version(spark, e.table, self._config) for e in self._entries}
+            after = (place.planned_ids()[-1:], place.committed_ids()[-1:])
+            if before == after and before[0] == before[1]:
+                return self._consumed(place, generation), versions
+            time.sleep(0.5)
+
+

@@ -1,0 +1,182 @@
+"""EDGE. The Bronze streaming query: started, watched, restarted after passing faults, stopped at a batch boundary."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from types import FrameType
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming import StreamingQuery
+
+from lakehouse import bronze, delta_io, gaps, kafka_clients, log, session
+from lakehouse.bronze_sink import BronzeSink, StopAtBoundary
+from lakehouse.checkpoints import Checkpoint
+from lakehouse.config import Config
+from lakehouse.errors import BrokerUnavailable, LakehouseError
+from lakehouse.tables import PERTES, REJETS, VENTES, checkpoint
+
+_log = log.get("bronze")
+
+JOB = "bronze"
+_POLL_SECONDS = 0.2
+
+
+def messages(spark: SparkSession, config: Config, *, fail_on_data_loss: bool) -> DataFrame:
+    """The topic as a stream of Kafka rows."""
+    performance, streaming = config.performance, config.streaming
+    options = {
+        **kafka_clients.spark_options(config),
+        "subscribe": config.kafka.topic,
+        "startingOffsets": streaming.starting_offsets,
+        "failOnDataLoss": str(fail_on_data_loss).lower(),
+        "maxOffsetsPerTrigger": str(streaming.max_offsets_per_trigger),
+        # larger fetches took a backlog from 104k to 140k rows/s; a shorter wait takes its share off each micro-batch
+        "kafka.max.partition.fetch.bytes": str(performance.max_partition_fetch_bytes),
+        "kafka.fetch.max.bytes": str(performance.fetch_max_bytes),
+        "kafka.fetch.max.wait.ms": str(round(performance.fetch_max_wait.total_seconds() * 1000)),
+        "kafka.request.timeout.ms": str(round(config.kafka.request_timeout.total_seconds() * 1000)),
+        "kafka.default.api.timeout.ms": str(round(config.kafka.request_timeout.total_seconds() * 1000)),
+    }
+    return spark.readStream.format("kafka").options(**options).load()
+
+
+class BronzeJob:
+    """Kafka → ``ventes_stream`` and ``ventes_rejetees``, until told to stop or, with ``once``, until the topic is read."""
+
+    def __init__(self, config: Config, *, once: bool, accept_data_loss: bool = False) -> None:
+        self._config = config
+        self._once = once
+        self._accept = accept_data_loss
+        self._stop = threading.Event()
+
+    def run(self) -> int:
+        """0 when the job ended as asked. Raises the error that a person has to decide about."""
+        with delta_io.writer_lock(self._config, JOB):
+            kafka_clients.ensure_topic(self._config)
+            spark = session.build(self._config, JOB)
+            # after the session: pyspark installs a handler of its own
+            signal.signal(signal.SIGTERM, self._ask_to_stop)
+            signal.signal(signal.SIGINT, self._ask_to_stop)
+            try:
+                self._run(spark)
+            finally:
+                spark.stop()
+        return 0
+
+    def _ask_to_stop(self, number: int, _frame: FrameType | None) -> None:
+        _log.info("stopping at the end of the batch", signal=signal.Signals(number).name)
+        self._stop.set()
+
+    def _run(self, spark: SparkSession) -> None:
+        config = self._config
+        place = Checkpoint(spark, checkpoint(config.delta.base_path, JOB))
+        place.query_id()  # refuses a damaged checkpoint before anything is written
+        for spec in (VENTES, REJETS):
+            delta_io.ensure(spark, spec, config)
+        sink = BronzeSink(spark, config, place, self._stop)
+        if place.is_new() and not delta_io.read(spark, VENTES, config).isEmpty():
+            sink.open_exact_door()
+        passes_gap = self._check_gaps(spark, place)
+        self._keep_running(spark, place, sink, fail_on_data_loss=not passes_gap)
+        _log.info("stopped", **_account(sink))
+
+    def _check_gaps(self, spark: SparkSession, place: Checkpoint) -> bool:
+        """True when an operator accepted a gap, which this run may then read past."""
+        found = gaps.find(place.committed(), kafka_clients.earliest_and_latest_offsets(self._config), self._config)
+        if not found:
+            return False
+        if not self._accept:
+            raise gaps.as_error(found, self._config)
+        delta_io.ensure(spark, PERTES, self._config)
+        gaps.declare(spark, found, self._config)
+        _log.warning("declared as lost", gaps=[str(gap) for gap in found])
+        return True
+
+    def _keep_running(self, spark: SparkSession, place: Checkpoint, sink: BronzeSink, *, fail_on_data_loss: bool) -> None:
+        streaming = self._config.streaming
+        faults = 0
+        while not self._stop.is_set():
+            batches = sink.totals.batches
+            query = self._start(spark, sink, place.path, fail_on_data_loss=fail_on_data_loss)
+            failure = self._watch(query, sink)
+            if failure is None:
+                return
+            faults = 1 if sink.totals.batches > batches else faults + 1
+            self._give_up_or_go_on(place, failure, faults)
+            pause = min(30.0, streaming.restart_delay.total_seconds() * 2 ** min(faults - 1, 5))
+            _log.warning("the query failed; starting it again", fault=_first_line(failure), attempt=faults, pause=f"{pause:g} s")
+            self._stop.wait(pause)
+
+    def _start(self, spark: SparkSession, sink: BronzeSink, path: str, *, fail_on_data_loss: bool) -> StreamingQuery:
+        config = self._config
+        rows = bronze.decoded(
+            messages(spark, config, fail_on_data_loss=fail_on_data_loss),
+            watermark_delay=config.streaming.watermark_delay,
+            future_tolerance=config.streaming.future_tolerance,
+            timezone=config.analytics.timezone.key,
+        )
+        rows = bronze.deduplicated(rows, watermark_delay=config.streaming.watermark_delay)
+        writer = rows.writeStream.queryName(JOB).option("checkpointLocation", path).foreachBatch(sink)
+        if self._once:
+            writer = writer.trigger(availableNow=True)
+        else:
+            writer = writer.trigger(processingTime=f"{config.streaming.trigger_interval.total_seconds() * 1000:.0f} milliseconds")
+        sink.failure = None
+        query = writer.start()
+        _log.info("reading", topic=config.kafka.topic, servers=config.kafka.bootstrap_servers, checkpoint=path)
+        return query
+
+    def _watch(self, query: StreamingQuery, sink: BronzeSink) -> BaseException | None:
+        """Wait for the query's end; None when it ended as asked, otherwise what ended it."""
+        interval = self._config.monitoring.progress_interval.total_seconds()
+        due = time.monotonic() + interval
+        while query.isActive:
+            if self._stop.wait(_POLL_SECONDS) and not query.status["isTriggerActive"]:
+                query.stop()  # idle between two batches; a batch that begins now ends itself in the sink
+            if time.monotonic() >= due:
+                due = time.monotonic() + interval
+                _report(query, sink)
+        failure = query.exception()
+        _report(query, sink)
+        if failure is None or isinstance(sink.failure, StopAtBoundary) or self._stop.is_set():
+            return None
+        return sink.failure or failure
+
+    def _give_up_or_go_on(self, place: Checkpoint, failure: BaseException, faults: int) -> None:
+        if isinstance(failure, LakehouseError):
+            raise failure
+        try:
+            found = gaps.find(place.committed(), kafka_clients.earliest_and_latest_offsets(self._config), self._config)
+        except BrokerUnavailable:
+            found = []  # it may come back; that is what the restart is for
+        if found:
+            raise gaps.as_error(found, self._config) from failure
+        if faults > self._config.streaming.max_restarts:
+            raise LakehouseError(
+                f"The Bronze query failed {faults} times in a row; the last fault: {_first_line(failure)}. Nothing is lost: "
+                f"start the job again when the cause is gone."
+            ) from failure
+
+
+def _first_line(failure: BaseException) -> str:
+    text = failure.desc if isinstance(failure, PySparkException) and hasattr(failure, "desc") else str(failure)
+    return (text or type(failure).__name__).strip().splitlines()[0][:300]
+
+
+def _account(sink: BronzeSink) -> dict[str, int]:
+    totals = sink.totals
+    return {"batches": totals.batches, "sales": totals.sales, "rejected": totals.rejected, "late": totals.late}
+
+
+def _report(query: StreamingQuery, sink: BronzeSink) -> None:
+    """A progress line, and the alarm that must never ring."""
+    last = query.lastProgress
+    if last is None:
+        return
+    dropped = sum(operator["numRowsDroppedByWatermark"] for p in query.recentProgress for operator in p["stateOperators"])
+    if dropped:
+        _log.error("the watermark dropped rows: sales are missing from Bronze", rows=dropped)
+    _log.info("progress", batch=last["batchId"], rows_per_second=round(last["processedRowsPerSecond"] or 0), **_account(sink))

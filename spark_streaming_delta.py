@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""The Bronze job: Kafka → Delta, every sale once, every bad message with its reason."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from lakehouse import cli
+from lakehouse.config import Config
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = cli.parser(
+        "spark_streaming_delta.py",
+        "Read the sales topic into bronze/ventes_stream and bronze/ventes_rejetees until stopped. Ctrl-C or SIGTERM stops "
+        "at the end of the running batch; the next start goes on where this one stopped.",
+        (
+            "python spark_streaming_delta.py",
+            "python spark_streaming_delta.py --once",
+            'spark-submit --jars "$(python setup_utils.py jars --list)" spark_streaming_delta.py --once',
+        ),
+    )
+    made.add_argument("--once", action="store_true", help="read all that Kafka holds now, then exit")
+    made.add_argument(
+        "--accept-data-loss",
+        action="store_true",
+        help="go on past offsets that Kafka lost before they were read, and record them in bronze/pertes_declarees",
+    )
+    return made
+
+
+def _run(args: argparse.Namespace, config: Config) -> int:
+    from lakehouse.streams import BronzeJob
+
+    return BronzeJob(config, once=args.once, accept_data_loss=args.accept_data_loss).run()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return cli.run(_parser(), _run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""The Silver job: new Bronze sales → the six Silver tables, exactly once."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from lakehouse import cli
+from lakehouse.config import Config, parse_float
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = cli.parser(
+        "streaming_silver.py",
+        "Take what is new in Bronze into the six Silver tables, once, and exit. The first run builds them from all of Bronze.",
+        (
+            "python streaming_silver.py",
+            "python streaming_silver.py --every 60",
+            "python streaming_silver.py --full",
+            "python streaming_silver.py --verify",
+        ),
+    )
+    made.add_argument(
+        "--every", metavar="SECONDS", type=cli.checked(parse_float), help="go on, with a pass every SECONDS, until stopped"
+    )
+    made.add_argument("--full", action="store_true", help="build every table anew from all of Bronze first")
+    made.add_argument(
+        "--verify",
+        action="store_true",
+        help="compare every cell with a full recompute; exit code 1 and the differing cells when they differ",
+    )
+    return made
+
+
+def _run(args: argparse.Namespace, config: Config) -> int:
+    from lakehouse.errors import ConfigError
+    from lakehouse.silver_job import SilverJob
+
+    if args.every is not None and args.every <= 0:
+        raise ConfigError(f"--every {args.every:g} is not accepted: expected a number of seconds above 0.")
+    if args.verify and (args.full or args.every is not None):
+        raise ConfigError("--verify only compares: run it without --full and --every.")
+    job = SilverJob(config)
+    if not args.verify:
+        return job.run(every=args.every, full=args.full)
+    differences = job.verify()
+    for cell in differences:
+        print(f"{cell.table}  {cell.key}  {cell.column}: expected {cell.expected}, found {cell.found}")
+    print("Silver differs from the recompute." if differences else "Silver equals the full recompute of Bronze, cell by cell.")
+    return 1 if differences else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return cli.run(_parser(), _run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
