@@ -157,7 +157,9 @@ def _read(value: bytes) -> dict[str, Any]:
     try:
         text = value.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _Rejected(JSON_INVALIDE, f"The message is not UTF-8: byte {error.start} is {value[error.start]:#04x}.") from None
+        raise _Rejected(
+            JSON_INVALIDE, f"The message is not UTF-8: byte {error.start} is {value[error.start]:#04x}."
+        ) from None
     try:
         found = json.loads(
             text, parse_int=_integer, parse_float=_number, parse_constant=_constant, object_pairs_hook=_object
@@ -200,7 +202,7 @@ def parse_moment(text: str) -> datetime:
         raise ValueError("out of the calendar") from None
 
 
-def _check_value(name: str, kind: str, value: Any) -> str | None:
+def _check_value(kind: str, value: Any) -> str | None:
     """What is wrong with a value of the right type, as the end of a sentence; None when it is right."""
     if isinstance(value, str):
         try:
@@ -253,7 +255,7 @@ def judge(value: bytes | None) -> Verdict:
             if not fits(sale[name]):
                 raise _Rejected(f"{TYPE}:{name}", f"The field {name} must be {expected}, it is {shown(sale[name])}.")
         for name, kind in FIELDS.items():
-            wrong = _check_value(name, kind, sale[name])
+            wrong = _check_value(kind, sale[name])
             if wrong:
                 raise _Rejected(f"{VALEUR}:{name}", f"The field {name} is {shown(sale[name])}: {wrong}.")
     except _Rejected as rejected:

@@ -96,7 +96,8 @@ class Thresholds:
 
 def _latest(*columns: str) -> str:
     """The sale that names a client or a product: the latest by event time, then by id, so that ties have one winner."""
-    return f"named_struct('timestamp', `timestamp`, 'vente_id', vente_id, {', '.join(f"'{c}', {c}" for c in columns)})"
+    pairs = ", ".join(f"'{name}', {name}" for name in ("timestamp", "vente_id", *columns))
+    return f"named_struct({pairs})"
 
 
 def aggregates(limits: Thresholds) -> tuple[Aggregate, ...]:
@@ -120,14 +121,14 @@ def aggregates(limits: Thresholds) -> tuple[Aggregate, ...]:
                 Measure("_produits", "set", "produit_id"),
             ),
             derived={
-                "client_nom": "({_dernier}).client_nom",
+                "client_nom": "{_dernier}.client_nom",
                 "panier_moyen": mean.format("total_depense", "nb_achats"),
                 "nb_produits_distincts": "size({_produits})",
-                "est_client_fidele": f"({{nb_achats}}) >= {limits.loyal}",
+                "est_client_fidele": f"{{nb_achats}} >= {limits.loyal}",
                 "segment_depense": (
-                    f"CASE WHEN ({{total_depense}}) >= {limits.premium:f}BD THEN 'Premium' "
-                    f"WHEN ({{total_depense}}) >= {limits.standard:f}BD THEN 'Standard' "
-                    "WHEN ({total_depense}) IS NOT NULL THEN 'Economy' END"
+                    f"CASE WHEN {{total_depense}} >= {limits.premium:f}BD THEN 'Premium' "
+                    f"WHEN {{total_depense}} >= {limits.standard:f}BD THEN 'Standard' "
+                    "WHEN {total_depense} IS NOT NULL THEN 'Economy' END"
                 ),
             },
         ),
@@ -151,7 +152,7 @@ def aggregates(limits: Thresholds) -> tuple[Aggregate, ...]:
                 Measure("unique_customers", "members", "client_id"),
                 Measure("_dernier", "max", _latest("produit_nom", "categorie")),
             ),
-            derived={"produit_nom": "({_dernier}).produit_nom", "categorie": "({_dernier}).categorie"},
+            derived={"produit_nom": "{_dernier}.produit_nom", "categorie": "{_dernier}.categorie"},
         ),
         Aggregate(
             TENDANCES,
@@ -168,7 +169,7 @@ def aggregates(limits: Thresholds) -> tuple[Aggregate, ...]:
                 Measure("nb_jours_actifs", "members", "jour"),
                 Measure("_dernier", "max", _latest("pays", "segment")),
             ),
-            derived={"pays": "({_dernier}).pays", "segment": "({_dernier}).segment"},
+            derived={"pays": "{_dernier}.pays", "segment": "{_dernier}.segment"},
         ),
     )
 
@@ -226,6 +227,7 @@ def update_values(entry: Aggregate) -> dict[str, str]:
 
 
 def _values(entry: Aggregate, measures: Mapping[str, str], prefix: str) -> dict[str, str]:
+    measures = {name: f"({sql})" for name, sql in measures.items()}
     known = {
         **{key: f"{prefix}`{key}`" for key in entry.table.keys},
         **measures,
@@ -248,7 +250,8 @@ def day_condition(table: TableSpec, days: Sequence[date], *, alias: str = "") ->
         return None
     if len(days) > 1000:
         return f"{alias}jour BETWEEN DATE'{min(days)}' AND DATE'{max(days)}'"
-    return f"{alias}jour IN ({', '.join(f"DATE'{day}'" for day in sorted(days))})"
+    named = ", ".join(f"DATE'{day}'" for day in sorted(days))
+    return f"{alias}jour IN ({named})"
 
 
 def differences(expected: DataFrame, actual: DataFrame, entry: Aggregate) -> DataFrame:
@@ -269,7 +272,12 @@ def differences(expected: DataFrame, actual: DataFrame, entry: Aggregate) -> Dat
     cells = F.when(
         both,
         F.filter(
-            F.array(*(F.when(~F.col(f"e.{c}").eqNullSafe(F.col(f"a.{c}")), cell(c, F.col(f"e.{c}"), F.col(f"a.{c}"))) for c in columns)),
+            F.array(
+                *(
+                    F.when(~F.col(f"e.{c}").eqNullSafe(F.col(f"a.{c}")), cell(c, F.col(f"e.{c}"), F.col(f"a.{c}")))
+                    for c in columns
+                )
+            ),
             lambda item: item.isNotNull(),
         ),
     ).otherwise(F.array(cell("*", F.col("e"), F.col("a"))))

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from types import FrameType
 
 from deltalake import DeltaTable as TableFile
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from lakehouse import delta_io, log, session, silver
 from lakehouse.checkpoints import Checkpoint
@@ -226,7 +226,11 @@ class SilverJob:
             actual = delta_io.read(spark, entry.table, self._config, version=versions[entry.table.name])
             cells = silver.differences(expected, actual, entry).orderBy("cle", "colonne").limit(limit).collect()
             found += [Difference(entry.table.name, *cell) for cell in cells]
-            _log.info("compared", table=entry.table.name, differing_cells=f"{limit} or more" if len(cells) == limit else len(cells))
+            _log.info(
+                "compared",
+                table=entry.table.name,
+                differing_cells=f"{limit} or more" if len(cells) == limit else len(cells),
+            )
         return found
 
     def _quiet_moment(self, spark: SparkSession, generation: Generation) -> tuple[int, dict[str, int]]:
@@ -239,5 +243,3 @@ class SilverJob:
             if before == after and before[0] == before[1]:
                 return self._consumed(place, generation), versions
             time.sleep(0.5)
-
-
