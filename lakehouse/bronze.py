@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.functions import arrow_udf
+from pyspark.sql.pandas.functions import arrow_udf
 from pyspark.sql.types import StringType, StructField, StructType
 
 from lakehouse import sale
@@ -28,7 +28,7 @@ OLD = "_ancien"
 _VERDICT = StructType([StructField(name, StringType()) for name in ("motif", "explication", "canonique")])
 
 
-@arrow_udf(_VERDICT)  # type: ignore[call-overload,untyped-decorator]
+@arrow_udf(_VERDICT)
 def _judge(values: pa.Array) -> pa.Array:
     """``sale.judge`` over a column of messages; null in, null out. Nearly every value of a batch is null: they are
     the messages that the plain pattern has decided already."""
@@ -66,9 +66,7 @@ def _parsed(messages: DataFrame) -> DataFrame:
     # The pattern knows no calendar: 31 February reads as null here and is explained by the judge.
     complete &= F.to_timestamp(F.col("_lu.timestamp").try_cast("timestamp")).isNotNull()
     decided = plain.withColumn("_decide", F.coalesce(complete, F.lit(False)))
-    judged = decided.withColumn(
-        "_avis", _judge(F.when(~F.col("_decide"), F.coalesce(F.col("value"), F.lit(b""))))
-    )
+    judged = decided.withColumn("_avis", _judge(F.when(~F.col("_decide"), F.coalesce(F.col("value"), F.lit(b"")))))
     rewritten = F.from_json(F.col("_avis.canonique"), sale.JSON_DDL)
     return judged.withColumn("_vente", F.when(F.col("_decide"), F.col("_lu")).otherwise(rewritten))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import bronze, delta_io, log
@@ -116,7 +116,7 @@ class BronzeSink:
         rows = rows.coalesce(1) if small else rows
         delta_io.append(rows, spec, self._config, app_id=self._app_id(spec), batch_id=batch_id)
 
-    def _through_exact_door(self):  # type: ignore[no-untyped-def]  # a Column
+    def _through_exact_door(self) -> Column:
         is_sale = F.col("motif").isNull()
         if self._horizon is None:
             return is_sale & F.col(bronze.OLD)
@@ -172,7 +172,7 @@ class BronzeSink:
         totals.late += facts.tardifs
 
 
-def _days(days: list[date]):  # type: ignore[no-untyped-def]  # a Column
+def _days(days: list[date]) -> Column:
     """A condition that prunes partitions: the days by name, or their span when there are very many."""
     if len(days) <= 1000:
         return F.col("jour").isin(days)

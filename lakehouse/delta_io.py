@@ -16,6 +16,7 @@ from pathlib import Path
 from delta.tables import DeltaTable
 from filelock import FileLock, Timeout
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
 
 from lakehouse import log
 from lakehouse.config import Config, format_duration
@@ -58,7 +59,7 @@ def ensure(spark: SparkSession, spec: TableSpec, config: Config) -> None:
     set_properties(spark, spec, config, properties)
 
 
-def _schema(spark: SparkSession, spec: TableSpec):  # type: ignore[no-untyped-def]  # pyspark's StructType
+def _schema(spark: SparkSession, spec: TableSpec) -> StructType:
     return spark.createDataFrame([], spec.ddl).schema
 
 

@@ -62,5 +62,5 @@ def build(config: Config, job: str) -> SparkSession:
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel(config.spark.log_level)
     # The judge travels with the plan, so that executors need none of our files.
-    cloudpickle.register_pickle_by_value(sale)
+    cloudpickle.register_pickle_by_value(sale)  # type: ignore[no-untyped-call]
     return session

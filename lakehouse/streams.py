@@ -9,7 +9,7 @@ from types import FrameType
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.streaming import StreamingQuery
+from pyspark.sql.streaming.query import StreamingQuery
 
 from lakehouse import bronze, delta_io, gaps, kafka_clients, log, session
 from lakehouse.bronze_sink import BronzeSink, StopAtBoundary
@@ -52,10 +52,16 @@ class BronzeJob:
         self._accept = accept_data_loss
         self._stop = threading.Event()
 
-    def run(self) -> int:
-        """0 when the job ended as asked. Raises the error that a person has to decide about."""
+    def run(self, spark: SparkSession | None = None) -> int:
+        """0 when the job ended as asked. Raises the error that a person has to decide about.
+
+        A session that is given stays open, and signals are then its owner's: ``stop`` ends the job.
+        """
         with delta_io.writer_lock(self._config, JOB):
             kafka_clients.ensure_topic(self._config)
+            if spark is not None:
+                self._run(spark)
+                return 0
             spark = session.build(self._config, JOB)
             # after the session: pyspark installs a handler of its own
             signal.signal(signal.SIGTERM, self._ask_to_stop)
@@ -65,6 +71,10 @@ class BronzeJob:
             finally:
                 spark.stop()
         return 0
+
+    def stop(self) -> None:
+        """End at the next batch boundary."""
+        self._stop.set()
 
     def _ask_to_stop(self, number: int, _frame: FrameType | None) -> None:
         _log.info("stopping at the end of the batch", signal=signal.Signals(number).name)
@@ -95,7 +105,9 @@ class BronzeJob:
         _log.warning("declared as lost", gaps=[str(gap) for gap in found])
         return True
 
-    def _keep_running(self, spark: SparkSession, place: Checkpoint, sink: BronzeSink, *, fail_on_data_loss: bool) -> None:
+    def _keep_running(
+        self, spark: SparkSession, place: Checkpoint, sink: BronzeSink, *, fail_on_data_loss: bool
+    ) -> None:
         streaming = self._config.streaming
         faults = 0
         while not self._stop.is_set():
@@ -107,7 +119,9 @@ class BronzeJob:
             faults = 1 if sink.totals.batches > batches else faults + 1
             self._give_up_or_go_on(place, failure, faults)
             pause = min(30.0, streaming.restart_delay.total_seconds() * 2 ** min(faults - 1, 5))
-            _log.warning("the query failed; starting it again", fault=_first_line(failure), attempt=faults, pause=f"{pause:g} s")
+            _log.warning(
+                "the query failed; starting it again", fault=_first_line(failure), attempt=faults, pause=f"{pause:g} s"
+            )
             self._stop.wait(pause)
 
     def _start(self, spark: SparkSession, sink: BronzeSink, path: str, *, fail_on_data_loss: bool) -> StreamingQuery:
@@ -123,7 +137,9 @@ class BronzeJob:
         if self._once:
             writer = writer.trigger(availableNow=True)
         else:
-            writer = writer.trigger(processingTime=f"{config.streaming.trigger_interval.total_seconds() * 1000:.0f} milliseconds")
+            writer = writer.trigger(
+                processingTime=f"{config.streaming.trigger_interval.total_seconds() * 1000:.0f} milliseconds"
+            )
         sink.failure = None
         query = writer.start()
         _log.info("reading", topic=config.kafka.topic, servers=config.kafka.bootstrap_servers, checkpoint=path)
@@ -176,7 +192,11 @@ def _report(query: StreamingQuery, sink: BronzeSink) -> None:
     last = query.lastProgress
     if last is None:
         return
-    dropped = sum(operator["numRowsDroppedByWatermark"] for p in query.recentProgress for operator in p["stateOperators"])
+    dropped = sum(
+        operator["numRowsDroppedByWatermark"] for p in query.recentProgress for operator in p["stateOperators"]
+    )
     if dropped:
         _log.error("the watermark dropped rows: sales are missing from Bronze", rows=dropped)
-    _log.info("progress", batch=last["batchId"], rows_per_second=round(last["processedRowsPerSecond"] or 0), **_account(sink))
+    _log.info(
+        "progress", batch=last["batchId"], rows_per_second=round(last["processedRowsPerSecond"] or 0), **_account(sink)
+    )

@@ -1,0 +1,143 @@
+"""Bronze's decoding in Spark: rows in, rows out; it agrees with the exact judge on every message."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import DataFrame, Row, SparkSession
+
+from lakehouse import bronze, sale
+from lakehouse.tables import REJETS, VENTES
+from tests.unit.test_sale import ACCEPTED, CASES, VALID, messages, text
+
+KAFKA = "key binary, value binary, topic string, partition int, offset bigint, timestamp timestamp, timestampType int"
+BROKER_TIME = datetime(2026, 11, 22, 20, 0, 1, tzinfo=UTC)
+
+
+def kafka_rows(spark: SparkSession, values: list[bytes | None], broker_time: datetime = BROKER_TIME) -> DataFrame:
+    rows = [(b"12", value, "ventes_stream", 0, offset, broker_time, 1) for offset, value in enumerate(values)]
+    return spark.createDataFrame(rows, KAFKA)
+
+
+def decoded(spark: SparkSession, values: list[bytes | None], *, timezone: str = "UTC", **broker: datetime) -> list[Row]:
+    rows = bronze.decoded(
+        kafka_rows(spark, values, **broker),
+        watermark_delay=timedelta(minutes=10),
+        future_tolerance=timedelta(minutes=5),
+        timezone=timezone,
+    )
+    return rows.orderBy("kafka_offset").collect()
+
+
+def test_a_valid_sale_becomes_one_typed_row(spark: SparkSession) -> None:
+    (row,) = decoded(spark, [text().encode()])
+    assert {name: row[name] for name in (*sale.FIELDS, "jour", "est_tardif", "motif", "explication", "valeur")} == {
+        **VALID,
+        "timestamp": datetime(2026, 11, 22, 20, 0, 0, 123000),
+        "montant": Decimal("1799.98"),
+        "jour": date(2026, 11, 22),
+        "est_tardif": False,
+        "motif": None,
+        "explication": None,
+        "valeur": None,
+    }
+    assert (row.kafka_partition, row.kafka_offset, row.kafka_timestamp) == (0, 0, BROKER_TIME.replace(tzinfo=None))
+
+
+def test_the_rows_have_the_columns_of_the_two_tables(spark: SparkSession) -> None:
+    rows = bronze.decoded(
+        kafka_rows(spark, []), watermark_delay=timedelta(minutes=10), future_tolerance=timedelta(0), timezone="UTC"
+    )
+    for frame, spec in ((bronze.accepted(rows), VENTES), (bronze.rejected(rows), REJETS)):
+        wanted = spark.createDataFrame([], spec.ddl).schema
+        assert [(f.name, f.dataType) for f in frame.schema] == [(f.name, f.dataType) for f in wanted]
+
+
+def test_spark_and_the_exact_judge_agree_on_every_case(spark: SparkSession) -> None:
+    values = [value for _, value, _ in CASES] + [value for _, value, _ in ACCEPTED]
+    rows = decoded(spark, values)
+    for (name, value, motif), row in zip(CASES, rows, strict=False):
+        assert (row.motif, row.valeur, row.cle) == (motif, value, b"12"), name
+        assert row.explication == sale.judge(value).explication
+        assert row.vente_id is None
+    for (name, _, fields), row in zip(ACCEPTED, rows[len(CASES) :], strict=True):
+        assert row.motif is None, (name, row.explication)
+        for field, value in fields.items():
+            if field == "timestamp":
+                value = datetime.fromisoformat(str(value)).replace(tzinfo=None)
+            assert row[field] == value, name
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(messages(), min_size=300, max_size=400))
+def test_spark_and_the_exact_judge_agree_on_any_message(spark: SparkSession, drawn: list[str]) -> None:
+    values = [message.encode("utf-8", "surrogatepass") for message in drawn]
+    rows = decoded(spark, list(values))
+    assert len(rows) == len(values)
+    for value, row in zip(values, rows, strict=True):
+        verdict = sale.judge(value)
+        if row.motif == sale.FUTUR:
+            assert verdict.motif is None
+            continue
+        assert row.motif == verdict.motif, value
+        if verdict.canonique is not None:
+            read = json.loads(verdict.canonique, parse_float=Decimal)
+            assert {name: row[name] for name in sale.FIELDS if name != "timestamp"} == {
+                name: value for name, value in read.items() if name != "timestamp"
+            }
+
+
+@pytest.mark.parametrize(("seconds", "motif"), [(300, None), (300.001, "horodatage_futur"), (86400, "horodatage_futur")])
+def test_a_sale_may_lie_five_minutes_after_the_brokers_clock_and_no_more(
+    spark: SparkSession, seconds: float, motif: str | None
+) -> None:
+    moment = (BROKER_TIME + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+    (row,) = decoded(spark, [text(timestamp=moment).encode()])
+    assert row.motif == motif
+    if motif:
+        assert "more than 300 s after the broker's clock, 2026-11-22T20:00:01Z." in row.explication
+
+
+@pytest.mark.parametrize(("seconds", "late"), [(600, False), (600.001, True), (86400, True), (-60, False)])
+def test_a_sender_is_late_beyond_ten_minutes_before_the_brokers_clock(spark: SparkSession, seconds: float, late: bool) -> None:
+    moment = (BROKER_TIME - timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+    (row,) = decoded(spark, [text(timestamp=moment).encode()])
+    assert row.est_tardif is late
+
+
+def test_the_watermark_column_is_clamped_so_that_no_row_lies_below_it(spark: SparkSession) -> None:
+    now = datetime.now(UTC)
+    moments = [now - timedelta(days=10_000), now - timedelta(minutes=5), now + timedelta(minutes=4)]
+    rows = decoded(spark, [text(timestamp=m.isoformat()).encode() for m in moments] + [b"bad"], broker_time=now)
+    delay = timedelta(minutes=10)
+    clocks = [row[bronze.CLOCK] for row in rows]
+    ingested = rows[0].date_ingestion
+    assert clocks == [ingested - delay, moments[1].replace(tzinfo=None), ingested, ingested]
+    assert [row[bronze.OLD] for row in rows] == [True, False, False, False]
+
+
+def test_bad_messages_never_collapse_and_a_sale_cannot_pose_as_one(spark: SparkSession) -> None:
+    posing = text(vente_id="r-ventes_stream-0-0").encode()
+    rows = decoded(spark, [b"", b"", posing, posing])
+    assert [row[bronze.KEY] for row in rows] == [
+        "r-ventes_stream-0-0", "r-ventes_stream-0-1", "v-r-ventes_stream-0-0", "v-r-ventes_stream-0-0",
+    ]  # fmt: skip
+
+
+def test_the_day_is_the_business_time_zones(spark: SparkSession) -> None:
+    value = text(timestamp="2026-11-22T23:30:00Z").encode()
+    late_evening = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
+    assert [decoded(spark, [value], timezone=zone, broker_time=late_evening)[0].jour for zone in ("UTC", "Europe/Paris", "America/Montreal")] == [
+        date(2026, 11, 22), date(2026, 11, 23), date(2026, 11, 22),
+    ]  # fmt: skip
+
+
+def test_a_message_as_large_as_the_topic_allows_is_kept_whole(spark: SparkSession) -> None:
+    value = b"\xff" * 900_000
+    (row,) = decoded(spark, [value])
+    assert (row.motif, bytes(row.valeur)) == ("json_invalide", value)

@@ -1,0 +1,215 @@
+"""The sale contract: what is accepted, what is rejected and why; the quick judge never says yes where the exact one says no."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from lakehouse import sale
+
+VALID = {
+    "vente_id": "4b8f0f9e-0d7e-4a53-9d4f-7c2f6b1f0c11",
+    "client_id": 12,
+    "produit_id": 101,
+    "timestamp": "2026-11-22T20:00:00.123Z",
+    "quantite": 2,
+    "montant": 1799.98,
+    "client_nom": "Éloïse Dupont",
+    "produit_nom": "Ordinateur",
+    "categorie": "Informatique",
+    "pays": "France",
+    "segment": "Particulier",
+}
+
+
+def text(**changes: object) -> str:
+    return json.dumps({**VALID, **changes}, ensure_ascii=False)
+
+
+def raw(field: str, token: str) -> str:
+    """A valid sale with ``token`` in place of the field's value, character for character."""
+    return json.dumps({**VALID, field: "@@"}, ensure_ascii=False).replace('"@@"', token)
+
+
+def without(field: str) -> str:
+    return json.dumps({k: v for k, v in VALID.items() if k != field})
+
+
+def is_plain(message: str) -> bool:
+    return re.fullmatch(sale.PLAIN, message) is not None
+
+
+CASES: list[tuple[str, bytes | None, str]] = [
+    ("null", None, "message_vide"),
+    ("empty", b"", "message_vide"),
+    ("blank", b" \r\n\t", "message_vide"),
+    ("truncated", text()[:-2].encode(), "json_invalide"),
+    ("trailing text", (text() + " x").encode(), "json_invalide"),
+    ("two objects", (text() + text()).encode(), "json_invalide"),
+    ("an array", b"[1]", "json_invalide"),
+    ("a string", b'"vente"', "json_invalide"),
+    ("NaN", raw("montant", "NaN").encode(), "json_invalide"),
+    ("Infinity", raw("montant", "Infinity").encode(), "json_invalide"),
+    ("single quotes", text().replace('"', "'").encode(), "json_invalide"),
+    ("a comment", ("/* x */" + text()).encode(), "json_invalide"),
+    ("leading zero", raw("client_id", "012").encode(), "json_invalide"),
+    ("invalid UTF-8", text().encode("latin-1"), "json_invalide"),
+    ("byte order mark", b"\xef\xbb\xbf" + text().encode(), "json_invalide"),
+    ("UTF-16", text().encode("utf-16"), "json_invalide"),
+    ("duplicate key", ('{"pays":"Suisse",' + text()[1:]).encode(), "json_invalide"),
+    ("duplicate extra key", ('{"x":1,"x":1,' + text()[1:]).encode(), "json_invalide"),
+    ("deep nesting", b'{"a":' * 50_000, "json_invalide"),
+    ("missing", without("pays").encode(), "champ_manquant:pays"),
+    ("null field", text(quantite=None).encode(), "champ_manquant:quantite"),
+    ("the first missing field wins", b"{}", "champ_manquant:vente_id"),
+    ("missing comes before type", json.dumps({"vente_id": 3}).encode(), "champ_manquant:client_id"),
+    ("type comes before value", text(vente_id="", segment=3).encode(), "type_invalide:segment"),
+    ("true is no integer", text(client_id=True).encode(), "type_invalide:client_id"),
+    ("3.0 is no integer", raw("quantite", "3.0").encode(), "type_invalide:quantite"),
+    ("1e2 is no integer", raw("produit_id", "1e2").encode(), "type_invalide:produit_id"),
+    ("a quoted number is no number", text(montant="5.00").encode(), "type_invalide:montant"),
+    ("a number is no string", text(vente_id=123).encode(), "type_invalide:vente_id"),
+    ("an object is no string", text(pays={"nom": "France"}).encode(), "type_invalide:pays"),
+    ("an epoch is no timestamp", text(timestamp=1795379957).encode(), "type_invalide:timestamp"),
+    ("empty id", text(vente_id="").encode(), "valeur_invalide:vente_id"),
+    ("65 characters", text(vente_id="é" * 65).encode(), "valeur_invalide:vente_id"),
+    ("client 0", text(client_id=0).encode(), "valeur_invalide:client_id"),
+    ("client 2^63", text(client_id=2**63).encode(), "valeur_invalide:client_id"),
+    ("5000 digits", raw("client_id", "9" * 5000).encode(), "valeur_invalide:client_id"),
+    ("quantity 0", text(quantite=0).encode(), "valeur_invalide:quantite"),
+    ("quantity 2^31", text(quantite=2**31).encode(), "valeur_invalide:quantite"),
+    ("negative", text(montant=-0.01).encode(), "valeur_invalide:montant"),
+    ("three decimals", text(montant=1.005).encode(), "valeur_invalide:montant"),
+    ("1e400", raw("montant", "1e400").encode(), "valeur_invalide:montant"),
+    ("1e99999999999999999999", raw("montant", "1e99999999999999999999").encode(), "valeur_invalide:montant"),
+    ("1e-99999999", raw("montant", "1e-99999999").encode(), "valeur_invalide:montant"),
+    ("17 digits", raw("montant", "10000000000000000.00").encode(), "valeur_invalide:montant"),
+    ("no offset", text(timestamp="2026-11-22T20:00:00").encode(), "valeur_invalide:timestamp"),
+    ("no time", text(timestamp="2026-11-22").encode(), "valeur_invalide:timestamp"),
+    ("31 February", text(timestamp="2026-02-31T20:00:00Z").encode(), "valeur_invalide:timestamp"),
+    ("a leap second", text(timestamp="2016-12-31T23:59:60Z").encode(), "valeur_invalide:timestamp"),
+    ("year 10000", text(timestamp="9999-12-31T23:59:59-05:00").encode(), "valeur_invalide:timestamp"),
+    ("x between date and time", text(timestamp="2026-11-22x20:00:00Z").encode(), "valeur_invalide:timestamp"),
+    ("unknown segment", text(segment="particulier").encode(), "valeur_invalide:segment"),
+    ("empty name", text(client_nom="").encode(), "valeur_invalide:client_nom"),
+    ("half a surrogate pair", raw("client_nom", r'"\ud800"').encode(), "valeur_invalide:client_nom"),
+]
+
+ACCEPTED: list[tuple[str, bytes, dict[str, object]]] = [
+    ("as the producer writes it", text().encode(), {"montant": Decimal("1799.98")}),
+    ("another order", json.dumps(dict(reversed(VALID.items()))).encode(), {"pays": "France"}),
+    ("escaped", json.dumps(VALID).encode(), {"client_nom": "Éloïse Dupont"}),
+    ("an emoji, escaped", json.dumps({**VALID, "client_nom": "Zoé 🙂"}).encode(), {"client_nom": "Zoé 🙂"}),
+    ("pretty-printed", json.dumps(VALID, indent=2).encode(), {"client_id": 12}),
+    ("extra fields", text(extra={"a": [1, {"b": None}]}, autre=1.5).encode(), {"client_id": 12}),
+    ("no cents", raw("montant", "5").encode(), {"montant": Decimal("5.00")}),
+    ("zero", raw("montant", "0").encode(), {"montant": Decimal("0.00")}),
+    ("minus zero", raw("montant", "-0.0").encode(), {"montant": Decimal("0.00")}),
+    ("scientific notation", raw("montant", "1.23456789E7").encode(), {"montant": Decimal("12345678.90")}),
+    ("trailing zeros", raw("montant", "1.500").encode(), {"montant": Decimal("1.50")}),
+    ("the largest amount", raw("montant", "9999999999999999.99").encode(), {"montant": sale.MAX_AMOUNT}),
+    ("64 characters", text(vente_id="é" * 64).encode(), {"vente_id": "é" * 64}),
+    ("1997", text(timestamp="1997-07-04T12:00:00+02:00").encode(), {"timestamp": "1997-07-04T10:00:00.000000Z"}),
+    ("year 1", text(timestamp="0001-01-02T00:00:00Z").encode(), {"timestamp": "0001-01-02T00:00:00.000000Z"}),
+    ("nanoseconds", text(timestamp="2026-11-22T20:00:00.123456789Z").encode(), {"timestamp": "2026-11-22T20:00:00.123456Z"}),
+    ("basic format", text(timestamp="20261122T200000+0100").encode(), {"timestamp": "2026-11-22T19:00:00.000000Z"}),
+    ("a name with a NUL", text(client_nom="a\u0000b").encode(), {"client_nom": "a\u0000b"}),
+    ("a blank name", text(client_nom=" ").encode(), {"client_nom": " "}),
+    ("quantity 2^31-1", text(quantite=2**31 - 1).encode(), {"quantite": 2**31 - 1}),
+]
+
+
+@pytest.mark.parametrize(("value", "motif"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_a_bad_message_is_rejected_with_its_reason_and_a_sentence(value: bytes | None, motif: str) -> None:
+    verdict = sale.judge(value)
+    assert verdict.motif == motif
+    assert motif in sale.reasons()
+    assert verdict.explication and verdict.explication.endswith(".") and len(verdict.explication) < 400
+    assert verdict.canonique is None
+
+
+@pytest.mark.parametrize(("value", "motif"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_the_plain_pattern_lets_no_bad_message_through_but_for_impossible_dates(value: bytes | None, motif: str) -> None:
+    message = (value or b"").decode("utf-8", "replace")
+    assert not is_plain(message) or motif == "valeur_invalide:timestamp"
+
+
+@pytest.mark.parametrize(("value", "fields"), [case[1:] for case in ACCEPTED], ids=[case[0] for case in ACCEPTED])
+def test_a_valid_sale_is_accepted_with_its_exact_values(value: bytes, fields: dict[str, object]) -> None:
+    verdict = sale.judge(value)
+    assert verdict.motif is None, verdict
+    assert verdict.canonique is not None
+    read = json.loads(verdict.canonique, parse_float=Decimal)
+    assert fields == {name: read[name] for name in fields}
+
+
+def test_the_producers_own_shape_takes_the_quick_path() -> None:
+    assert is_plain(text())
+    assert is_plain(json.dumps(VALID))
+
+
+def test_a_sentence_names_the_field_the_value_and_what_is_allowed() -> None:
+    assert sale.judge(text(segment="B2B").encode()).explication == (
+        'The field segment is "B2B": it must be Particulier or Entreprise.'
+    )
+    assert sale.judge(text(montant="5.00").encode()).explication == (
+        'The field montant must be a number, it is "5.00".'
+    )
+    assert sale.judge(text(client_id=True).encode()).explication == "The field client_id must be an integer, it is true."
+    assert sale.judge(b"{").explication == (
+        "The message is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)."
+    )
+
+
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.just("2026-11-22T20:00:00Z"),
+    st.sampled_from(["Particulier", "Entreprise", "", "3", "1997-01-01T00:00:00+14:00", "2026-02-30T00:00:00Z"]),
+)  # fmt: skip
+mutations = st.dictionaries(st.sampled_from([*sale.FIELDS, "extra", "autre"]), scalars, max_size=4)
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> str:
+    """Sales near the border of the contract: some fields changed, some characters of the text changed."""
+    made = json.dumps({**VALID, **draw(mutations)}, ensure_ascii=draw(st.booleans()))
+    for _ in range(draw(st.integers(0, 2))):
+        at = draw(st.integers(0, len(made)))
+        made = made[:at] + draw(st.sampled_from(['"', "}", "{", ",", "\\", "0", ".", "e5", " ", "é", "\x85", "\n"])) + made[at:]
+    return made
+
+
+@given(messages())
+@example(text() + "\u2028")
+@example(text() + "\n")
+def test_what_the_plain_pattern_matches_the_exact_judge_accepts(message: str) -> None:
+    if is_plain(message) and "\udc00" not in message:
+        fields = json.loads(message, object_pairs_hook=list)
+        if len({name for name, _ in fields}) == len(sale.FIELDS):  # Spark's parser finds all of them
+            verdict = sale.judge(message.encode("utf-8", "surrogatepass"))
+            assert verdict.motif in (None, "valeur_invalide:timestamp")  # the pattern knows no calendar
+
+
+@given(st.binary(max_size=200))
+def test_the_judge_never_raises_and_always_explains(value: bytes) -> None:
+    verdict = sale.judge(value)
+    assert (verdict.motif is None) == (verdict.canonique is not None)
+    assert (verdict.motif is None) == (verdict.explication is None)
+
+
+@given(messages())
+def test_the_judge_of_a_rewritten_sale_agrees_with_itself(message: str) -> None:
+    first = sale.judge(message.encode("utf-8", "surrogatepass"))
+    if first.canonique is not None:
+        assert sale.judge(first.canonique.encode()) == first
+
+
+@given(st.decimals(min_value=0, max_value=sale.MAX_AMOUNT, places=2))
+def test_every_amount_of_cents_survives_exactly(amount: Decimal) -> None:
+    verdict = sale.judge(raw("montant", f"{amount:f}").encode())
+    assert verdict.canonique is not None
+    assert json.loads(verdict.canonique, parse_float=Decimal)["montant"] == amount
