@@ -28,7 +28,7 @@ OLD = "_ancien"
 _VERDICT = StructType([StructField(name, StringType()) for name in ("motif", "explication", "canonique")])
 
 
-@arrow_udf(_VERDICT)
+@arrow_udf(_VERDICT)  # type: ignore[call-overload,untyped-decorator]
 def _judge(values: pa.Array) -> pa.Array:
     """``sale.judge`` over a column of messages; null in, null out. Nearly every value of a batch is null: they are
     the messages that the plain pattern has decided already."""

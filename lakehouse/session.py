@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 from pyspark import cloudpickle
 from pyspark.sql import SparkSession
@@ -11,18 +13,21 @@ from pyspark.sql import SparkSession
 from lakehouse import jars, java, sale
 from lakehouse.config import Config
 
+_LOG4J = Path(__file__).with_name("log4j2-spark.properties")
 
-def _settings(config: Config) -> dict[str, str]:
+
+def shared_settings(config: Config) -> dict[str, str]:
+    """What every session has, whoever starts the JVM."""
     spark, delta = config.spark, config.delta
     return {
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.warehouse.dir": f"{delta.base_path}/spark-warehouse",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(spark.shuffle_partitions),
         "spark.ui.enabled": str(spark.ui).lower(),
         "spark.ui.port": str(spark.ui_port),
         "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": spark.log_level,
         # one task rebuilds a table's state: the default of 50 made a micro-batch of 1 s take 4.5 s on 2 cores
         "spark.databricks.delta.snapshotPartitions": str(delta.snapshot_partitions),
         "spark.databricks.delta.autoCompact.minNumFiles": str(delta.auto_compact_min_files),
@@ -30,35 +35,52 @@ def _settings(config: Config) -> dict[str, str]:
         # a bad message may be as large as the topic allows: bound what is sent to a Python worker at once
         "spark.sql.execution.arrow.maxBytesPerBatch": "16m",
         "spark.sql.streaming.stopTimeout": "60s",
-        # without it a lone micro-batch would be followed by an empty one that only evicts state
+        # a lone micro-batch would be followed by an empty one that only evicts state: the next one does that too
         "spark.sql.streaming.noDataMicroBatches.enabled": "false",
-        "spark.sql.adaptive.coalescePartitions.enabled": "true",
-        "spark.cleaner.referenceTracking.cleanCheckpoints": "true",
     }
 
 
-def build(config: Config, job: str) -> SparkSession:
-    """Start Spark for ``job``. Under spark-submit its own options (master, JARs, memory) win.
+def own_settings(config: Config) -> dict[str, str]:
+    """What is ours to say under plain ``python``; under spark-submit its options (master, JARs, memory) win."""
+    spark = config.spark
+    settings = {
+        "spark.master": spark.master,
+        "spark.driver.memory": spark.driver_memory,
+        # a small heap that gives memory back: two Spark drivers and a broker share one laptop
+        "spark.driver.extraJavaOptions": (
+            f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} "
+            "-XX:+UseSerialGC -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40"
+        ),
+    }
+    if spark.master.startswith("local"):
+        # nothing of a local run listens beyond this machine, nor minds when its network changes
+        settings |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    return settings
 
-    Raises ``SetupError`` when there is no Java or a JAR is missing.
-    """
-    under_submit = "PYSPARK_GATEWAY_PORT" in os.environ
-    builder = SparkSession.builder.appName(f"{config.spark.app_name}-{job}")
-    for key, value in _settings(config).items():
-        builder = builder.config(key, value)
-    if not under_submit:
+
+def extra_settings(config: Config) -> dict[str, str]:
+    """``[SPARK] conf``, which wins over all of ours."""
+    lines = filter(None, map(str.strip, config.spark.conf.splitlines()))
+    return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+
+
+def under_submit(environment: Mapping[str, str] = os.environ) -> bool:
+    """True when spark-submit started this process."""
+    return "PYSPARK_GATEWAY_PORT" in environment
+
+
+def build(config: Config, job: str) -> SparkSession:
+    """Start Spark for ``job``. Raises ``SetupError`` when there is no Java or a JAR is missing."""
+    settings = shared_settings(config)
+    if not under_submit():
         os.environ.update(java.environment(config))
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        builder = builder.master(config.spark.master).config("spark.driver.memory", config.spark.driver_memory)
-        # a small heap that gives memory back: two Spark drivers and a broker share one laptop
-        builder = builder.config(
-            "spark.driver.extraJavaOptions", "-XX:+UseSerialGC -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40"
-        )
+        settings |= own_settings(config)
         if config.development.jars == "lock":
-            builder = builder.config("spark.jars", ",".join(str(path) for path in jars.resolve(config, "spark")))
-    for line in filter(None, map(str.strip, config.spark.conf.splitlines())):
-        key, _, value = line.partition("=")
-        builder = builder.config(key.strip(), value.strip())
+            settings["spark.jars"] = ",".join(str(path) for path in jars.resolve(config, "spark"))
+    builder = SparkSession.builder.appName(f"{config.spark.app_name}-{job}")
+    for key, value in (settings | extra_settings(config)).items():
+        builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel(config.spark.log_level)
     # The judge travels with the plan, so that executors need none of our files.
