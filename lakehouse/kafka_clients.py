@@ -1,0 +1,212 @@
+"""EDGE. The one place that makes Kafka clients, and the questions we ask the broker.
+
+Every function that talks to Kafka raises ``BrokerUnavailable`` when it does not answer within ``request_timeout``, and
+``LakehouseError`` when it answers with a refusal.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaProducer, OffsetSpec, TopicPartition
+from kafka import errors as kafka_errors
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError
+from kafka.net.compat import KafkaNetClient
+
+from lakehouse.config import Config
+from lakehouse.errors import BrokerUnavailable, LakehouseError
+from lakehouse.kafka_options import client_options, milliseconds, producer_options, servers
+from lakehouse.kafka_options import spark_options as spark_options  # Spark's jobs ask here as well
+
+START_COMMAND = "python setup_utils.py kafka"
+TOPIC_COMMAND = "python setup_utils.py topic"
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as the broker holds it. ``settings`` are those that differ from Kafka's own defaults."""
+
+    name: str
+    partitions: int
+    replication_factor: int
+    settings: dict[str, str]
+
+
+def unavailable(config: Config, cause: object) -> BrokerUnavailable:
+    """The sentence for a broker that does not answer."""
+    return BrokerUnavailable(
+        f"Kafka does not answer at {', '.join(servers(config))} ({cause}). Start a broker with: {START_COMMAND}"
+    )
+
+
+def _knock(config: Config) -> None:
+    """Raise ``BrokerUnavailable`` at once when no bootstrap server accepts a connection.
+
+    kafka-python would try on for ``request_timeout`` and not say why each try failed.
+    """
+    causes = []
+    for server in servers(config):
+        host, _, port = server.rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), config.kafka.request_timeout.total_seconds()):
+                return
+        except OSError as error:
+            causes.append(error.strerror or str(error))
+    raise unavailable(config, ", ".join(dict.fromkeys(causes)))
+
+
+def _connect(make: Callable[..., Any], config: Config, options: dict[str, Any]) -> Any:
+    """Make a client, or leave nothing behind: a client that fails to start keeps its thread and six open files."""
+    if config.monitoring.log_level != "DEBUG":
+        # One line for each try to reconnect says no more than our own; a failing callback is a defect and stays loud.
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+        logging.getLogger("kafka.future").setLevel(logging.ERROR)
+    _knock(config)
+    networks: list[KafkaNetClient] = []
+
+    def network(**given: Any) -> KafkaNetClient:
+        networks.append(KafkaNetClient(**given))
+        return networks[0]
+
+    try:
+        return make(**options, kafka_client=network)
+    except (KafkaError, OSError) as error:
+        for made in networks:
+            made.close()
+        raise _translated(config, error) from None
+
+
+def _translated(config: Config, error: Exception) -> LakehouseError:
+    """Kafka's error as ours: no answer → ``BrokerUnavailable``, an answer that refuses → ``LakehouseError``."""
+    no_answer = (
+        kafka_errors.KafkaTimeoutError,
+        kafka_errors.KafkaConnectionError,
+        kafka_errors.NodeNotReadyError,
+        OSError,
+    )
+    cause = str(error) if isinstance(error, KafkaError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, no_answer):
+        return unavailable(config, cause)
+    return LakehouseError(f"Kafka at {', '.join(servers(config))} refuses: {cause}")
+
+
+@contextmanager
+def _admin(config: Config) -> Iterator[Any]:
+    admin = _connect(KafkaAdminClient, config, client_options(config))
+    try:
+        yield admin
+    except (KafkaError, OSError) as error:
+        raise _translated(config, error) from None
+    finally:
+        admin.close()
+
+
+def connect_producer(config: Config) -> Any:
+    """A ``KafkaProducer`` that knows the topic's partitions, idempotent, ``acks=all``."""
+    producer = _connect(KafkaProducer, config, producer_options(config))
+    try:
+        producer.partitions_for(config.kafka.topic)
+    except KafkaError as error:
+        producer.close()
+        raise _translated(config, error) from None
+    _mend(producer)
+    return producer
+
+
+def _mend(producer: Any) -> None:
+    """Let a producer live on after a message has outlived ``delivery_timeout``.
+
+    kafka-python 3.0.12 then drops its producer id and never asks for another, since ``init_producer_id`` does nothing
+    in the state READY: no message is sent, expired or failed any more (seen with a broker that was away for longer than
+    ``delivery_timeout``). Its other way out, a new epoch (KIP-360, brokers from 2.5 on), does ask.
+    """
+    manager = producer._transaction_manager
+    manager.reset_producer_id = manager.bump_producer_id_and_epoch
+
+
+def _described(admin: Any, name: str) -> dict[str, Any] | None:
+    (found,) = admin.describe_topics([name])
+    if found["error_code"] == kafka_errors.UnknownTopicOrPartitionError.errno:
+        return None
+    if found["error_code"]:
+        raise kafka_errors.for_code(found["error_code"])(name)
+    return dict(found)
+
+
+def _missing(config: Config) -> LakehouseError:
+    return LakehouseError(
+        f"The topic {config.kafka.topic} does not exist at {', '.join(servers(config))}. Create it with: {TOPIC_COMMAND}"
+    )
+
+
+def ensure_topic(config: Config) -> bool:
+    """True when the topic was created now, False when it was there; never changes one that exists.
+
+    Without ``create_topic`` a missing topic raises ``LakehouseError``. The broker's clock stamps the messages
+    (LogAppendTime): lateness is judged by it.
+    """
+    kafka = config.kafka
+    with _admin(config) as admin:
+        if _described(admin, kafka.topic):
+            return False
+        if not kafka.create_topic:
+            raise LakehouseError(
+                f"The topic {kafka.topic} does not exist at {', '.join(servers(config))}, and [KAFKA] create_topic is "
+                f"false. Create it, or set create_topic = true."
+            )
+        wanted = {
+            "num_partitions": kafka.partitions,
+            "replication_factor": kafka.replication_factor,
+            "configs": {
+                "retention.ms": str(milliseconds(kafka.retention)),
+                "max.message.bytes": str(kafka.max_message_bytes),
+                "message.timestamp.type": "LogAppendTime",
+            },
+        }
+        try:
+            admin.create_topics({kafka.topic: wanted})
+            created = True
+        except kafka_errors.TopicAlreadyExistsError:  # another job of the pipeline was quicker
+            created = False
+        except kafka_errors.InvalidReplicationFactorError:
+            raise LakehouseError(
+                f"[KAFKA] replication_factor = {kafka.replication_factor} is not accepted by Kafka at "
+                f"{', '.join(servers(config))}: it has fewer brokers. Set it to their number or less."
+            ) from None
+        admin.wait_for_topics([kafka.topic], timeout_ms=milliseconds(kafka.request_timeout))
+        return created
+
+
+def describe_topic(config: Config) -> Topic:
+    """The topic as it is. Raises ``LakehouseError`` when it does not exist."""
+    name = config.kafka.topic
+    with _admin(config) as admin:
+        found = _described(admin, name)
+        if found is None:
+            raise _missing(config)
+        answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    held = {key: str(row["value"]) for key, row in answer["topic"][name].items()}
+    partitions = found["partitions"]
+    return Topic(name, len(partitions), len(partitions[0]["replica_nodes"]), held)
+
+
+def earliest_and_latest_offsets(config: Config) -> dict[int, tuple[int, int]]:
+    """Partition → (first offset that Kafka still holds, offset of the next message to come).
+
+    Raises ``LakehouseError`` when the topic does not exist.
+    """
+    name = config.kafka.topic
+    with _admin(config) as admin:
+        found = _described(admin, name)
+        if found is None:
+            raise _missing(config)
+        places = [TopicPartition(name, row["partition_index"]) for row in found["partitions"]]
+        begins = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.EARLIEST))
+        ends = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
+    return {place.partition: (begins[place].offset, ends[place].offset) for place in sorted(places)}

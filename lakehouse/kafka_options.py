@@ -1,0 +1,96 @@
+"""EDGE. The settings as options of Kafka clients: kafka-python's and those of Spark's Kafka source."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from lakehouse.config import Config, format_duration
+from lakehouse.errors import ConfigError
+
+# Without a bound kafka-python waits up to 30 s before it tries a broker again that has long returned.
+_RECONNECT_MAX_MS = 1000
+# How long one try of send() blocks for the topic's metadata before the producer looks up and tries again.
+_MAX_BLOCK_MS = 1000
+_SPARK_LOGIN = {
+    "PLAIN": "org.apache.kafka.common.security.plain.PlainLoginModule",
+    "SCRAM-SHA-256": "org.apache.kafka.common.security.scram.ScramLoginModule",
+    "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
+}
+
+
+def milliseconds(value: timedelta) -> int:
+    """The unit of Kafka's own settings."""
+    return round(value.total_seconds() * 1000)
+
+
+def servers(config: Config) -> list[str]:
+    """The bootstrap servers, each ``host:port``."""
+    return [server.strip() for server in config.kafka.bootstrap_servers.split(",")]
+
+
+def client_options(config: Config) -> dict[str, Any]:
+    """kafka-python's options that any client shares: where, how secure, how patient."""
+    kafka = config.kafka
+    options: dict[str, Any] = {
+        "bootstrap_servers": servers(config),
+        "request_timeout_ms": milliseconds(kafka.request_timeout),
+        "bootstrap_timeout_ms": milliseconds(kafka.request_timeout),
+        "reconnect_backoff_max_ms": _RECONNECT_MAX_MS,
+        "security_protocol": kafka.security_protocol,
+    }
+    if kafka.security_protocol.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.sasl_username,
+            "sasl_plain_password": str(kafka.sasl_password),
+        }
+    if kafka.security_protocol.endswith("SSL") and kafka.ssl_cafile:
+        options["ssl_cafile"] = str(kafka.ssl_cafile)
+    return options
+
+
+def producer_options(config: Config) -> dict[str, Any]:
+    """Options of the idempotent producer. Raises ``ConfigError`` when the timeouts contradict each other.
+
+    ``buffer_memory`` is not among them: kafka-python 3 has no such limit, ``lakehouse.account`` keeps it.
+    """
+    producer, kafka = config.producer, config.kafka
+    if producer.delivery_timeout < producer.linger + kafka.request_timeout:
+        raise ConfigError(
+            f"[PRODUCER] delivery_timeout = {format_duration(producer.delivery_timeout)} is not accepted: expected at "
+            f"least linger + [KAFKA] request_timeout = {format_duration(producer.linger + kafka.request_timeout)}."
+        )
+    return client_options(config) | {
+        "enable_idempotence": True,
+        "acks": "all",
+        "linger_ms": milliseconds(producer.linger),
+        "batch_size": producer.batch_size,
+        "compression_type": None if producer.compression == "none" else producer.compression,
+        "delivery_timeout_ms": milliseconds(producer.delivery_timeout),
+        "max_request_size": kafka.max_message_bytes,
+        "max_block_ms": _MAX_BLOCK_MS,
+        # a client that asks for a missing topic would else create it: one partition, the sender's clock
+        "allow_auto_create_topics": False,
+        "metrics_enabled": False,
+    }
+
+
+def spark_options(config: Config) -> dict[str, str]:
+    """Options of Spark's Kafka source: where and how secure. They hold the password: never log them."""
+    kafka = config.kafka
+    options = {
+        "kafka.bootstrap.servers": ",".join(servers(config)),
+        "kafka.security.protocol": kafka.security_protocol,
+    }
+    if kafka.security_protocol.startswith("SASL"):
+        user, password = (
+            text.replace("\\", "\\\\").replace('"', '\\"') for text in (kafka.sasl_username, kafka.sasl_password)
+        )
+        options["kafka.sasl.mechanism"] = kafka.sasl_mechanism
+        options["kafka.sasl.jaas.config"] = (
+            f'{_SPARK_LOGIN[kafka.sasl_mechanism]} required username="{user}" password="{password}";'
+        )
+    if kafka.security_protocol.endswith("SSL") and kafka.ssl_cafile:
+        options |= {"kafka.ssl.truststore.type": "PEM", "kafka.ssl.truststore.location": str(kafka.ssl_cafile)}
+    return options
