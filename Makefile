@@ -1,0 +1,48 @@
+# Set-up, run and tests. Every recipe uses the project's own .venv; the first target that needs it makes it.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
+	$$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$python && break; done)
+PY := .venv/bin/python
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test test-fast lint bench clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '%-18s %s\n' "$$name" "$$text"; done
+
+$(INSTALLED): requirements.txt requirements-dev.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, with its venv module." \
+		"Debian: apt-get install -y python3 python3-venv. macOS: brew install python." \
+		"Or name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+setup: $(INSTALLED) ## Make .venv, install the packages, get Java and the JARs
+	@$(PY) setup_utils.py java
+	@$(PY) setup_utils.py jars
+
+run: setup ## Set up, then run the whole pipeline; Ctrl-C stops it cleanly
+	@exec $(PY) setup_utils.py run
+
+demo: setup ## A bounded run of 500 sales, checked against the generator's own truth
+	@$(PY) -m lakehouse.demo
+
+test: setup ## Every test (20 minutes at most)
+	@$(PY) -m pytest
+
+test-fast: $(INSTALLED) ## The tests that need no Java (seconds)
+	@$(PY) -m pytest tests/unit
+
+lint: $(INSTALLED) ## Format, rules and types
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+
+bench: setup ## Throughput and latency beside a textbook job
+	@$(PY) -m benchmarks.run
+
+clean: ## Remove caches; never data/, .venv or the JARs
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

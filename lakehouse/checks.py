@@ -1,0 +1,180 @@
+"""EDGE. Is everything there that a run needs? A list of results; showing them is the caller's business."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lakehouse import jars, java
+from lakehouse.broker_settings import address, answers, controller_port, is_local, port_is_free
+from lakehouse.config import PROJECT, Config
+from lakehouse.errors import BrokerUnavailable, LakehouseError, SetupError
+
+OLDEST_PYTHON = (3, 11)
+REQUIREMENTS = PROJECT / "requirements.txt"
+GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One line of the check. ``missing`` fails it; ``info`` is worth knowing, and fails nothing."""
+
+    name: str
+    status: Literal["ok", "missing", "info"]
+    detail: str
+    fix: str = ""
+
+
+def ok(name: str, detail: str) -> CheckResult:
+    return CheckResult(name, "ok", detail)
+
+
+def missing(name: str, detail: str, fix: str) -> CheckResult:
+    return CheckResult(name, "missing", detail, fix)
+
+
+def run(config: Config) -> list[CheckResult]:
+    """Every check, in the order in which a person would mend them. Writes nothing but a probe file that it removes."""
+    return [
+        python(sys.version_info[:3]),
+        packages(REQUIREMENTS),
+        java_runtime(config),
+        *(jar_set(config, which) for which in jars.SETS),
+        *folders(config),
+        disk(config),
+        *broker(config),
+    ]
+
+
+def python(version: tuple[int, ...]) -> CheckResult:
+    text = ".".join(map(str, version))
+    if version[:2] >= OLDEST_PYTHON:
+        return ok("Python", f"{text}, {sys.executable}")
+    return missing("Python", f"{text} is older than 3.11", "install Python 3.11 or newer, then: make setup")
+
+
+def packages(requirements: Path, version_of: Callable[[str], str] = importlib.metadata.version) -> CheckResult:
+    """Every ``name==version`` line against what is installed here."""
+    pins = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", requirements.read_text(encoding="utf-8"), re.MULTILINE)
+    wrong = []
+    for name, wanted in pins:
+        try:
+            found = version_of(name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{name} {wanted} is not installed")
+            continue
+        if found != wanted:
+            wrong.append(f"{name} is {found}, not {wanted}")
+    if not wrong:
+        return ok("Packages", f"{len(pins)} as pinned in {requirements.name}")
+    return missing("Packages", "; ".join(wrong), f"{sys.executable} -m pip install -r {requirements.name}")
+
+
+def java_runtime(config: Config) -> CheckResult:
+    try:
+        found = java.find(config)
+    except SetupError as error:
+        return missing("Java", str(error).splitlines()[0], "python setup_utils.py java")
+    return ok("Java", f"{found.version}, {found.home}")
+
+
+def jar_set(config: Config, which: jars.Set) -> CheckResult:
+    """The set's files against the hashes of jars.lock."""
+    name = f"JARs: {which}"
+    if which == "spark" and config.development.jars == "provided":
+        return CheckResult(name, "info", "brought by the cluster or by spark-submit --packages ([DEVELOPMENT] jars)")
+    try:
+        total, faulty = len(jars.read_lock()[which]), jars.faulty(config, which)
+    except (SetupError, OSError) as error:
+        return missing(name, str(error), "git checkout jars.lock")
+    place = jars.folder(config, which)
+    if not faulty:
+        return ok(name, f"{total} with the right SHA-256 in {place}")
+    absent = [jar for jar in faulty if not (place / jar.filename).is_file()]
+    damaged = [jar.coordinate for jar in faulty if jar not in absent]
+    details = [f"{len(absent)} of {total} are not in {place}"] if absent else []
+    details += [f"wrong SHA-256: {', '.join(damaged)}"] if damaged else []
+    return missing(name, "; ".join(details), "python setup_utils.py jars")
+
+
+def folders(config: Config) -> list[CheckResult]:
+    """Whether the data and cache folders can be written, or made. A URI is its store's business."""
+    results = []
+    for name, text, setting in (
+        ("Data folder", config.delta.base_path, "[DELTA] base_path"),
+        ("Cache folder", config.development.cache_dir, "[DEVELOPMENT] cache_dir"),
+    ):
+        if "://" in text:
+            results.append(CheckResult(name, "info", f"{text} is a URI and is not checked"))
+        elif problem := _cannot_write(Path(text)):
+            results.append(missing(name, problem, f"set {setting} in config.ini to a folder that you can write"))
+        else:
+            results.append(ok(name, f"{text} can be written"))
+    return results
+
+
+def disk(config: Config) -> CheckResult:
+    wanted, text = config.monitoring.min_free_disk, config.delta.base_path
+    if "://" in text:
+        return CheckResult("Disk", "info", f"{text} is a URI and is not checked")
+    place = _existing(Path(text))
+    free = shutil.disk_usage(place).free / GIB
+    if free >= wanted:
+        return ok("Disk", f"{free:.1f} GiB free at {place}")
+    return missing(
+        "Disk",
+        f"{free:.1f} GiB free at {place}, {wanted} GiB wanted",
+        "free some space, or set [DELTA] base_path to another disk, or [MONITORING] min_free_disk lower",
+    )
+
+
+def broker(config: Config) -> list[CheckResult]:
+    """The ports, and whether Kafka answers. A broker that does not run yet is nothing missing: make run starts it."""
+    start = CheckResult("Broker", "info", "not running", "make run   (or: python setup_utils.py kafka)")
+    if not is_local(config) or config.kafka.security_protocol != "PLAINTEXT":
+        return [_answering_broker(config)]
+    if answers(config):
+        return [ok("Ports", f"a Kafka broker holds {config.kafka.bootstrap_servers}"), _answering_broker(config)]
+    host, port = address(config)
+    taken = [str(number) for number in (port, controller_port(config)) if not port_is_free(host, number)]
+    if not taken:
+        return [ok("Ports", f"{port} and {controller_port(config)} are free on {host}"), start]
+    fix = "stop the program that holds it, or: export VENTES_KAFKA__BOOTSTRAP_SERVERS=localhost:19092"
+    return [missing("Ports", f"{', '.join(taken)} on {host}: taken by a program that is no Kafka broker", fix), start]
+
+
+def _answering_broker(config: Config) -> CheckResult:
+    from lakehouse.kafka_clients import describe_topic  # kafka-python takes 0.2 s, and only this needs it
+
+    where = f"answers at {config.kafka.bootstrap_servers}"
+    try:
+        topic = describe_topic(config)
+    except BrokerUnavailable as error:
+        return missing("Broker", str(error), "start it, or name another in [KAFKA] bootstrap_servers")
+    except LakehouseError as error:
+        return CheckResult("Broker", "info", f"{where}; {error}", "python setup_utils.py topic")
+    return ok("Broker", f"{where}, topic {topic.name} with {topic.partitions} partitions")
+
+
+def _existing(path: Path) -> Path:
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def _cannot_write(path: Path) -> str:
+    """Why no file can be made there, or nothing. Tried for real: a mode says little to root or on a network disk."""
+    place = _existing(path)
+    if not place.is_dir():
+        return f"{place} is not a folder"
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            return ""
+    except OSError as error:
+        return f"{place} cannot be written: {os.strerror(error.errno or 0)}"

@@ -1,0 +1,69 @@
+"""EDGE. The whole pipeline on this machine: the Procfile's processes under the supervisor, with the settings of one run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from lakehouse import config as settings
+from lakehouse import jars, java
+from lakehouse.broker import running_pid
+from lakehouse.broker_settings import answers, is_local
+from lakehouse.config import PROJECT, Config
+from lakehouse.errors import ConfigError
+from lakehouse.processes import read_procfile
+from lakehouse.supervisor import FIRST, Supervisor
+
+PROCFILE = PROJECT / "Procfile"
+
+
+def run(config: Config, *, procfile: str | None = None, without: Collection[str] = ()) -> int:
+    """Run until a signal (0), or until a process gives up (its code). Raises before anything starts.
+
+    Every setting reaches the children through their environment, wherever it came from. A Kafka that is not on this
+    machine, or not PLAINTEXT, is used as it is, and the Procfile's broker is left out.
+    """
+    commands = read_procfile(Path(procfile) if procfile else PROCFILE)
+    for name in without:
+        if name not in commands:
+            raise ConfigError(f"--without {name} is not accepted: expected one of {', '.join(commands)}.")
+    left_out = set(without)
+    if not is_local(config) or config.kafka.security_protocol != "PLAINTEXT":
+        left_out.add(FIRST)
+    java.find(config)
+    for which in jars.SETS:  # once, here: the children would wait for each other
+        if which == FIRST and FIRST in left_out:
+            continue
+        if which == "kafka" or config.development.jars == "lock":
+            jars.resolve(config, which)
+    supervisor = Supervisor(
+        {name: command for name, command in commands.items() if name not in left_out},
+        env={**os.environ, **settings.as_environment(config)},
+        folder=PROJECT,
+        ready=lambda child: _serves(config, child),
+        restart=config.development.restart_children,
+    )
+    return supervisor.run(when_up=lambda: _say_what_next(supervisor, config))
+
+
+def _serves(config: Config, child: int) -> bool:
+    """Whether this very child's broker answers: another program on the port, or an earlier run's broker, is not it."""
+    pid = running_pid(config)
+    try:
+        return pid is not None and child in {p.pid for p in psutil.Process(pid).parents()} and answers(config)
+    except psutil.Error:
+        return False
+
+
+def _say_what_next(supervisor: Supervisor, config: Config) -> None:
+    base = config.delta.base_path
+    for line in (
+        f"running: {', '.join(child.name for child in supervisor.children)}",
+        "see the figures, in a second terminal:  .venv/bin/python query_utils.py --batch",
+        f"data: {base}   logs: {base.rstrip('/')}/logs",
+        "stop: Ctrl-C (in order, a few seconds). The next make run goes on from there",
+    ):
+        supervisor.say(line)

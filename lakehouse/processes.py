@@ -1,0 +1,62 @@
+"""EDGE. Child processes that do not outlive the one that started them; the Procfile that names them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from honcho.environ import parse_procfile
+
+from lakehouse.errors import ConfigError
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _on_linux() -> Callable[[], None]:
+    # Loaded here, once: between fork and exec, where the function runs, nothing may be imported or looked up.
+    prctl = ctypes.CDLL(None).prctl
+    sigterm = int(signal.SIGTERM)
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, sigterm, 0, 0, 0)
+
+    return ask
+
+
+die_with_parent: Callable[[], None] | None = _on_linux() if sys.platform == "linux" else None
+"""``preexec_fn`` of a child: on Linux the kernel sends it SIGTERM when the thread that started it dies, even from
+SIGKILL. Elsewhere None: the next start ends what was left behind. Start such children from the main thread."""
+
+
+def end_group(group: int, patience: float) -> None:
+    """Wait up to ``patience`` seconds until no process of the group is left, then SIGKILL the rest."""
+    deadline = time.monotonic() + patience
+    try:
+        while time.monotonic() < deadline:
+            os.killpg(group, 0)
+            time.sleep(0.05)
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # nobody is left in it (macOS says EPERM for that)
+        return
+
+
+def read_procfile(path: Path) -> dict[str, list[str]]:
+    """Name → command, in the file's order. Raises ``ConfigError``."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"The Procfile {path} cannot be read: {error.strerror}. Give one with --procfile.") from None
+    try:
+        lines = parse_procfile(text).processes
+        commands = {name: shlex.split(command) for name, command in lines.items()}
+    except (AssertionError, ValueError) as error:
+        raise ConfigError(f"The Procfile {path} is not accepted: {error}.") from None
+    if not commands:
+        raise ConfigError(f"The Procfile {path} names no process: expected lines such as 'name: python script.py'.")
+    return commands

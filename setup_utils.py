@@ -1,0 +1,164 @@
+"""Set-up and running: check what is there, get the JARs and a Java, run the broker, the topic, the whole pipeline."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lakehouse.config import Config
+
+EXAMPLES = {
+    "check": ("python setup_utils.py", "python setup_utils.py check --config other.ini"),
+    "jars": ("python setup_utils.py jars",),
+    "java": ("python setup_utils.py java",),
+    "kafka": (
+        "python setup_utils.py kafka",
+        "VENTES_KAFKA__BOOTSTRAP_SERVERS=localhost:19092 VENTES_DELTA__BASE_PATH=/tmp/other python setup_utils.py kafka",
+    ),
+    "topic": ("python setup_utils.py topic", "VENTES_KAFKA__TOPIC=essai python setup_utils.py topic"),
+    "run": ("python setup_utils.py run", "python setup_utils.py run --without kafka   (a Kafka of your own)"),
+}
+
+
+def check(_args: argparse.Namespace, config: Config) -> int:
+    """Is everything there that a run needs? Each line says what to type when it is not."""
+    from lakehouse import checks
+
+    results = checks.run(config)
+    marks = {"ok": "ok     ", "missing": "MISSING", "info": "--     "}
+    for result in results:
+        print(f"{marks[result.status]} {result.name}: {result.detail}")
+        if result.fix:
+            print(f"        type: {result.fix}")
+    missing = sum(result.status == "missing" for result in results)
+    print(f"{missing} of {len(results)} are missing." if missing else "Nothing is missing. Next: make run")
+    return 1 if missing else 0
+
+
+def get_jars(_args: argparse.Namespace, config: Config) -> int:
+    """Fetch the pinned JARs into the cache folder and check every hash. LAKEHOUSE_IVY_SETTINGS=FILE names a mirror."""
+    from lakehouse import jars
+
+    for which in jars.SETS:
+        print(f"{which}: {len(jars.resolve(config, which))} JARs, every SHA-256 right, in {jars.folder(config, which)}")
+    return 0
+
+
+def get_java(_args: argparse.Namespace, config: Config) -> int:
+    """Find a Java 17 or newer; when there is none, get one (package manager as root, else the cache folder)."""
+    from lakehouse import java
+    from lakehouse.errors import SetupError
+
+    try:
+        found = java.find(config)
+    except SetupError:
+        found = java.install(config)
+    print(f"Java {found.version}: {found.home}")
+    return 0
+
+
+def kafka(_args: argparse.Namespace, config: Config) -> int:
+    """Run the embedded Kafka broker in the foreground, and create the topic when it is up. Ctrl-C stops it cleanly."""
+    from lakehouse.broker import Broker
+    from lakehouse.errors import SetupError
+    from lakehouse.kafka_clients import ensure_topic
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        for sign in (signal.SIGINT, signal.SIGTERM):  # one is enough: a second must not break the stopping
+            signal.signal(sign, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, stop)
+    try:
+        with Broker(config) as broker:
+            created = "was created" if ensure_topic(config) else "is there"
+            print(
+                f"Kafka answers at {config.kafka.bootstrap_servers}; the topic {config.kafka.topic} {created}",
+                flush=True,
+            )
+            while (code := broker.wait(3600)) is None:
+                pass
+            log = broker.logs / "kafka.log"
+            raise SetupError(
+                f"The broker ended by itself with code {code}. Why: {log}. Start it again with the same command."
+            )
+    except KeyboardInterrupt:
+        print("Kafka has stopped", flush=True)
+        return 0
+
+
+def topic(_args: argparse.Namespace, config: Config) -> int:
+    """Create the topic when it is missing, and describe it. Never deletes or changes one."""
+    from lakehouse.kafka_clients import describe_topic, earliest_and_latest_offsets, ensure_topic
+
+    created = ensure_topic(config)
+    found = describe_topic(config)
+    print(f"{found.name}: {'created' if created else 'exists'} at {config.kafka.bootstrap_servers}")
+    print(f"  {found.partitions} partitions, {found.replication_factor} copies")
+    for key in ("message.timestamp.type", "retention.ms", "max.message.bytes"):
+        print(f"  {key} = {found.settings.get(key, '?')}")
+    for partition, (earliest, latest) in sorted(earliest_and_latest_offsets(config).items()):
+        print(f"  partition {partition}: offsets {earliest} to {latest} ({latest - earliest} messages)")
+    return 0
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Run the Procfile's processes together. Ctrl-C or SIGTERM ends them in order; the next run goes on from there."""
+    from lakehouse import pipeline
+
+    return pipeline.run(config, procfile=args.procfile, without=args.without)
+
+
+BODIES = {"check": check, "jars": get_jars, "java": get_java, "kafka": kafka, "topic": topic, "run": run}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The verbs; without one, ``check``."""
+    from lakehouse import cli
+
+    examples = [example for verb in EXAMPLES for example in EXAMPLES[verb]]
+    made = cli.parser("setup_utils.py", f"{__doc__} Without a verb: check.", examples)
+    made.set_defaults(body=check)
+    verbs = made.add_subparsers(title="verbs", metavar="VERB")
+    for verb, body in BODIES.items():
+        text = (body.__doc__ or "").strip()
+        one = verbs.add_parser(
+            verb, help=text, description=text, allow_abbrev=False,
+            epilog="examples:\n" + "\n".join(f"  {example}" for example in EXAMPLES[verb]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        one.add_argument(
+            "--config", metavar="FILE", default=argparse.SUPPRESS, help="settings file (default: config.ini)"
+        )
+        one.set_defaults(body=body)
+        if verb == "run":
+            one.add_argument("--procfile", metavar="FILE", help="what to run (default: Procfile beside the scripts)")
+            one.add_argument(
+                "--without", metavar="NAME", action="append", default=[], help="leave a process out; may be repeated"
+            )
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code. A Python that is too old or bare gets a sentence, not a traceback."""
+    if sys.version_info < (3, 11):  # noqa: UP036  # people run it with whatever python they have
+        print(f"setup_utils.py: MISSING Python 3.11 or newer (this is {sys.version.split()[0]}). Type: make setup")
+        return 1
+    try:
+        from lakehouse import cli
+
+        made: Any = parser()
+    except ModuleNotFoundError as error:
+        print(f"setup_utils.py: MISSING the Python package {error.name} in {sys.executable}. Type: make setup")
+        return 1
+    return cli.run(made, lambda args, config: args.body(args, config), argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""The broker's settings, address and refusals; no JVM."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lakehouse import broker, broker_settings
+from lakehouse import config as settings
+from lakehouse.config import Config
+from lakehouse.errors import SetupError
+
+
+def configured(tmp_path: Path, **kafka: str) -> Config:
+    env = {f"VENTES_KAFKA__{key.upper()}": value for key, value in kafka.items()}
+    return settings.load(env={"VENTES_DELTA__BASE_PATH": str(tmp_path / "data"), **env})
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def port_of(server: socket.socket) -> int:
+    return int(server.getsockname()[1])
+
+
+def test_every_kafka_setting_reaches_the_broker(tmp_path: Path) -> None:
+    config = configured(
+        tmp_path, bootstrap_servers="127.0.0.1:19092,127.0.0.1:1", controller_port="19999", partitions="7",
+        retention="2 hours", max_message_bytes="2000000",
+    )  # fmt: skip
+    lines = broker_settings.server_properties(config, tmp_path).splitlines()
+    for line in (
+        "listeners=PLAINTEXT://127.0.0.1:19092,CONTROLLER://127.0.0.1:19999",
+        "advertised.listeners=PLAINTEXT://127.0.0.1:19092",
+        "controller.quorum.voters=1@127.0.0.1:19999",
+        "num.partitions=7",
+        "log.retention.ms=7200000",
+        "message.max.bytes=2000000",
+        "auto.create.topics.enable=false",
+        "log.message.timestamp.type=LogAppendTime",
+    ):
+        assert line in lines
+
+
+def test_the_controller_takes_the_next_port_by_default(tmp_path: Path) -> None:
+    assert broker_settings.controller_port(configured(tmp_path, bootstrap_servers="localhost:20000")) == 20001
+
+
+def test_an_ipv6_address_keeps_its_brackets_in_the_listener(tmp_path: Path) -> None:
+    config = configured(tmp_path, bootstrap_servers="[::1]:9092")
+    assert broker_settings.address(config) == ("::1", 9092)
+    assert "listeners=PLAINTEXT://[::1]:9092,CONTROLLER://[::1]:9093" in broker_settings.server_properties(
+        config, tmp_path
+    )
+
+
+@pytest.mark.parametrize(
+    ("kafka", "message"),
+    [
+        ({"bootstrap_servers": "kafka.example:9092"}, "serves this machine only, but .* starts with kafka.example"),
+        ({"security_protocol": "SSL"}, "speaks PLAINTEXT only, not .* = SSL"),
+    ],
+)
+def test_what_the_embedded_broker_cannot_do_is_refused(tmp_path: Path, kafka: dict[str, str], message: str) -> None:
+    with pytest.raises(SetupError, match=message):
+        broker.Broker(configured(tmp_path, **kafka))
+
+
+def test_a_uri_is_no_place_for_the_brokers_data() -> None:
+    with pytest.raises(SetupError, match=r"base_path = s3a://lake is a URI"):
+        broker.Broker(settings.load(env={"VENTES_DELTA__BASE_PATH": "s3a://lake"}))
+
+
+@pytest.fixture
+def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker.jars, "resolve", lambda _config, _which: [])
+    monkeypatch.setattr(broker.java, "find", lambda _config: None)
+
+
+@pytest.mark.usefixtures("no_tools")
+def test_a_taken_port_is_named_with_what_to_type(tmp_path: Path, listener: socket.socket) -> None:
+    port = port_of(listener)
+    config = configured(tmp_path, bootstrap_servers=f"127.0.0.1:{port}")
+    with pytest.raises(
+        SetupError, match=rf"Port {port} \(\[KAFKA\] bootstrap_servers\) is taken.*VENTES_KAFKA__BOOTSTRAP"
+    ):
+        broker.Broker(config).start()
+    with pytest.raises(SetupError, match=rf"Port {port} "):  # the first refusal has let go of the folder
+        broker.Broker(config).start()
+
+
+@pytest.mark.usefixtures("no_tools")
+def test_one_keeper_a_folder(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+    first = broker.Broker(config)
+    first._take_folder()
+    with pytest.raises(SetupError, match=r"Another process keeps the broker of .*VENTES_DELTA__BASE_PATH"):
+        broker.Broker(config).start()
+    first.stop()
+
+
+@pytest.mark.parametrize("content", [str(os.getpid()), "999999999", "", "no number"])
+def test_a_pid_file_that_names_no_broker_of_ours_is_not_believed(tmp_path: Path, content: str) -> None:
+    config = configured(tmp_path)
+    assert broker.running_pid(config) is None
+    home = Path(config.delta.base_path) / "kafka"
+    home.mkdir(parents=True)
+    (home / "broker.pid").write_text(content, encoding="ascii")
+    assert broker.running_pid(config) is None
+
+
+def test_free_port_leaves_room_for_the_controller() -> None:
+    port = broker_settings.free_port()
+    assert broker_settings.port_is_free("127.0.0.1", port) and broker_settings.port_is_free("127.0.0.1", port + 1)
+
+
+def test_a_port_that_someone_listens_on_is_not_free(listener: socket.socket) -> None:
+    assert not broker_settings.port_is_free("127.0.0.1", port_of(listener))
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (struct.pack(">iii", 40, 1, 1), True),
+        (struct.pack(">iii", 40, 1, 0), False),  # it answers, but no broker has joined yet
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", False),
+        (b"", False),
+    ],
+)
+def test_only_a_broker_that_has_joined_answers(
+    tmp_path: Path, listener: socket.socket, reply: bytes, expected: bool
+) -> None:
+    def serve() -> None:
+        link, _ = listener.accept()
+        with link:
+            link.recv(1024)
+            link.sendall(reply)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    assert broker_settings.answers(configured(tmp_path, bootstrap_servers=f"127.0.0.1:{port_of(listener)}")) is expected
+    thread.join()
+
+
+def test_nobody_there_is_no_answer(tmp_path: Path) -> None:
+    config = configured(tmp_path, bootstrap_servers=f"127.0.0.1:{broker_settings.free_port()}")
+    assert not broker_settings.answers(config)
