@@ -1,0 +1,120 @@
+"""EDGE. Entries and filters → results, each table read at one pinned version."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import TypeVar
+
+from lakehouse import queries
+from lakehouse.errors import ConfigError, LakehouseError, TableMissing
+from lakehouse.lake import SPECS, Lake, SnapshotGone
+from lakehouse.queries import Entry, Filters, Section
+from lakehouse.result import Result, Source
+from lakehouse.settings import Config
+
+T = TypeVar("T")
+FILTER_OPTIONS = {"dates": "--du/--au", "pays": "--pays", "segment": "--segment"}
+
+
+@dataclass(frozen=True)
+class SectionAnswer:
+    """One section of the report; ``missing`` is the sentence in place of a table that is not there."""
+
+    section: Section
+    result: Result | None
+    missing: str = ""
+
+
+class Answers:
+    """Asks one ``Lake``. ``again`` gives the same at the newest versions."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        version: int | None = None,
+        versions: Mapping[str, int] | None = None,
+        at: datetime | None = None,
+        chart: bool = True,
+    ) -> None:
+        self.config = config
+        self.chart = chart
+        self.lake = Lake(config.delta.base_path, version=version, versions=versions, at=at)
+
+    @property
+    def zone(self) -> tzinfo:
+        return self.config.analytics.timezone
+
+    def again(self) -> Answers:
+        lake = self.lake
+        return Answers(self.config, version=lake.version, versions=lake.versions, at=lake.at, chart=self.chart)
+
+    def with_default_limit(self, entry: Entry, filters: Filters) -> Filters:
+        """The entry's own number of rows, for a question that named none."""
+        lengths = {
+            "top-clients": self.config.analytics.top_clients,
+            "latest-sales": self.config.analytics.dernieres_ventes,
+        }
+        return dataclasses.replace(filters, limit=lengths.get(entry.name, entry.limit))
+
+    def ask(self, entry: Entry, filters: Filters, *, table: str = "ventes_stream") -> Result:
+        """One answer; raises ``ConfigError`` for a filter that the question does not take."""
+        unknown = filters.used - entry.filters
+        if unknown:
+            takes = ", ".join(FILTER_OPTIONS[name] for name in FILTER_OPTIONS if name in entry.filters)
+            raise ConfigError(
+                f"{entry.name} takes no {' and no '.join(FILTER_OPTIONS[name] for name in sorted(unknown))}: "
+                f"it takes {takes or 'no filters'}."
+            )
+        if entry.kind == "counts":
+            return self._steady(lambda: self.lake.counts())
+        if entry.kind == "history":
+            if table not in SPECS:
+                raise ConfigError(f"There is no table {table!r}. Tables: {', '.join(SPECS)}.")
+            return self.lake.history(table, limit=filters.limit, offset=filters.offset)
+        return self._steady(lambda: self.lake.read(entry.query(filters)))
+
+    def sql(self, text: str, *, max_rows: int | None, timeout: float) -> Result:
+        """One SELECT that a person wrote, checked and run in a process of its own with caps on rows, time and memory."""
+        from lakehouse import sandbox, sqlguard
+
+        checked = sqlguard.check(text, SPECS)
+        return self._steady(lambda: sandbox.run(self.lake, checked, max_rows=max_rows, timeout=timeout))
+
+    def report(self) -> list[SectionAnswer]:
+        """The daily report: every section from the same versions; raises ``TableMissing`` when there is no lake."""
+        analytics = self.config.analytics
+        sections = queries.daily_report(top_clients=analytics.top_clients, dernieres_ventes=analytics.dernieres_ventes)
+        return self._steady(lambda: [self._section(section) for section in sections])
+
+    def _section(self, section: Section) -> SectionAnswer:
+        try:
+            if section.entry.kind == "counts":
+                return SectionAnswer(section, self.lake.counts())
+            return SectionAnswer(section, self.lake.read(section.entry.query(section.filters)))
+        except TableMissing as error:
+            if section.entry.kind == "counts":
+                raise
+            return SectionAnswer(section, None, str(error))
+
+    def _steady(self, ask: Callable[[], T]) -> T:
+        """Once more from the newest versions when vacuum was faster; a version that was asked for stays gone."""
+        try:
+            return ask()
+        except SnapshotGone as error:
+            if error.pinned:
+                raise
+            self.lake = self.lake.newest()
+            return ask()
+
+
+def sources(found: list[SectionAnswer]) -> tuple[Source, ...]:
+    """What a report was read from, each table once."""
+    named = {source.table: source for answer in found if answer.result for source in answer.result.sources}
+    return tuple(named.values())
+
+
+__all__ = ["Answers", "LakehouseError", "SectionAnswer", "sources"]

@@ -1,0 +1,71 @@
+"""EDGE. A Delta table's commits: their versions, times and what they did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.result import Column
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+COLUMNS = (
+    Column("version", "integer"),
+    Column("date_commit", "timestamp"),
+    Column("operation", "text"),
+    Column("mesures", "text"),
+    Column("parametres", "text"),
+    Column("moteur", "text"),
+)
+
+
+def newest(load: Callable[[], DeltaTable], limit: int | None) -> list[dict[str, Any]]:
+    """The newest commits with their versions, newest first.
+
+    ``DeltaTable.history`` reads the newest commits but numbers them down from the version of its handle
+    (deltalake 1.6.6), so a commit that lands in between shifts every number: read until the version stands still.
+    """
+    while True:
+        handle = load()
+        found: list[dict[str, Any]] = handle.history(limit)
+        if load().version() == handle.version():
+            return found
+
+
+def row(commit: dict[str, Any]) -> tuple[Any, ...]:
+    """One commit as ``COLUMNS`` has it."""
+    return (
+        commit["version"],
+        moment(commit.get("timestamp")),
+        commit.get("operation"),
+        _text(commit.get("operationMetrics")),
+        _text(commit.get("operationParameters")),
+        commit.get("engineInfo"),
+    )
+
+
+def committed(path: str, version: int) -> datetime | None:
+    """When a version of a local table was committed (UTC); None when its log entry was cleaned up."""
+    try:
+        with Path(path, "_delta_log", f"{version:020}.json").open(encoding="utf-8") as lines:
+            for line in lines:
+                if '"commitInfo"' in line:
+                    return moment(json.loads(line)["commitInfo"].get("timestamp"))
+    except OSError:
+        return None
+    return None
+
+
+def moment(milliseconds: Any) -> datetime | None:
+    """Milliseconds since 1970 → aware UTC time."""
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return " ".join(f"{key}={item}" for key, item in sorted(value.items()))
+    return None if value is None else str(value)

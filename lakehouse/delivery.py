@@ -1,0 +1,104 @@
+"""EDGE. Answers to where they belong: the screen, a pipe or a file, in the format that was asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import IO
+
+from lakehouse import export
+from lakehouse.answers import Answers, SectionAnswer, sources
+from lakehouse.queries import Entry, Filters
+from lakehouse.result import Result
+
+
+@contextlib.contextmanager
+def _stream(output: str | None) -> Iterator[IO[str]]:
+    if output is None:
+        yield sys.stdout
+    else:
+        with export.replacing(output) as stream:
+            yield stream
+
+
+def answer(
+    answers: Answers,
+    result: Result,
+    kind: str,
+    output: str | None,
+    *,
+    entry: Entry | None = None,
+    filters: Filters | None = None,
+) -> int:
+    """One result; 0. What it was read from stands under a table, and on stderr for the other formats."""
+    if kind == "parquet":
+        assert output is not None
+        export.to_parquet(result, output)
+    else:
+        with _stream(output) as stream:
+            if kind == "csv":
+                export.to_csv(result, stream, harmless=stream.isatty())
+            elif kind == "json":
+                export.to_json(result, stream)
+            else:
+                _table(answers, result, stream, entry, filters)
+    if kind != "table":
+        from lakehouse.render import footer_text
+
+        print(footer_text(result, answers.zone), file=sys.stderr)
+    return 0
+
+
+def _table(answers: Answers, result: Result, stream: IO[str], entry: Entry | None, filters: Filters | None) -> None:
+    from lakehouse import render
+
+    out = render.console(stream)
+    if entry is not None:
+        render.heading(out, entry.title + (f" ({filters})" if filters and filters.narrowed else ""))
+    render.show(out, result, zone=answers.zone, wanted=entry.chart if entry and answers.chart else None)
+
+
+def report(answers: Answers, kind: str, output: str | None) -> int:
+    """The daily report: 0, or 1 when a table that it needs is not there."""
+    found = answers.report()
+    with _stream(output) as stream:
+        if kind == "json":
+            stream.write(_report_json(found))
+        else:
+            _report_table(answers, found, stream)
+    return 1 if any(section.missing for section in found) else 0
+
+
+def _report_json(found: list[SectionAnswer]) -> str:
+    return (
+        export.dumps(
+            {
+                "sections": {
+                    section.section.entry.name: {
+                        "title": section.section.title,
+                        "rows": export.records(section.result) if section.result else None,
+                        "missing": section.missing or None,
+                    }
+                    for section in found
+                },
+                "sources": export.versions(sources(found)),
+            }
+        )
+        + "\n"
+    )
+
+
+def _report_table(answers: Answers, found: list[SectionAnswer], stream: IO[str]) -> None:
+    from lakehouse import render
+
+    out = render.console(stream)
+    for section in found:
+        render.heading(out, section.section.title)
+        if section.result is None:
+            render.note(out, section.missing)
+        else:
+            wanted = section.section.entry.chart if answers.chart else None
+            render.show(out, section.result, zone=answers.zone, wanted=wanted, footer=False)
+        out.print()
+    render.note(out, f"read: {render.read_at(sources(found), answers.zone)} · times: {answers.zone} · amounts: EUR")

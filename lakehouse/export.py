@@ -1,0 +1,113 @@
+"""EDGE. Answers for programs: csv, json, parquet; exact, in UTC, without thousands separators.
+
+Decimals are text in json ("1234.50"): a JSON number would become a float in most readers. Integers and booleans are
+JSON's own; a null is ``null`` in json and an empty field in csv. Parquet keeps DECIMAL and TIMESTAMP as such.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from lakehouse.errors import ConfigError
+from lakehouse.result import Result, Source
+from lakehouse.values import UNSAFE, plain, visible
+
+
+@contextlib.contextmanager
+def replacing(target: str) -> Iterator[IO[str]]:
+    """A text file that takes the place of ``target`` when all is written, so that no reader sees half of it."""
+    with _replacing(target) as part, part.open("w", encoding="utf-8", newline="") as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def _replacing(target: str) -> Iterator[Path]:
+    path = Path(target)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    except OSError as error:
+        raise ConfigError(
+            f"--output {target} cannot be written: {error.strerror}. Name a file in a folder of yours."
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def to_csv(result: Result, stream: IO[str], *, harmless: bool = False) -> None:
+    """RFC 4180 with a header line. ``harmless`` (for a terminal) writes control characters as escapes."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(result.names)
+    for row in result.rows:
+        values = [_csv_value(value) for value in row]
+        writer.writerow([visible(value) if harmless and isinstance(value, str) else value for value in values])
+
+
+def _csv_value(value: Any) -> Any:
+    value = plain(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return dumps(value) if isinstance(value, list | dict) else value
+
+
+def dumps(value: Any) -> str:
+    """JSON in UTF-8; characters that could harm a terminal are written as ``\\uXXXX``, which is the same text."""
+    import unicodedata
+
+    text = json.dumps(value, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join(json.dumps(char)[1:-1] if unicodedata.category(char) in UNSAFE else char for char in text)
+
+
+def records(result: Result) -> list[dict[str, Any]]:
+    return [dict(zip(result.names, map(plain, row), strict=True)) for row in result.rows]
+
+
+def to_json(result: Result, stream: IO[str]) -> None:
+    """An array of objects, one a line."""
+    lines = ",\n".join(dumps(record) for record in records(result))
+    stream.write(f"[\n{lines}\n]\n" if lines else "[]\n")
+
+
+def versions(sources: Iterable[Source]) -> dict[str, Any]:
+    """Table → version and time of its commit, for the daily report in json."""
+    return {source.table: {"version": source.version, "committed": plain(source.committed)} for source in sources}
+
+
+def to_parquet(result: Result, target: str) -> None:
+    """One Parquet file; its metadata key ``lakehouse.sources`` says what it was read from."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {
+        "text": pa.string(), "integer": pa.int64(), "boolean": pa.bool_(), "date": pa.date32(),
+        "timestamp": pa.timestamp("us", "UTC"), "float": pa.float64(), "binary": pa.binary(),
+    }  # fmt: skip
+    arrays = []
+    for index, column in enumerate(result.columns):
+        values = [row[index] for row in result.rows]
+        if column.kind == "decimal":
+            scale = max((-value.as_tuple().exponent for value in values if value is not None), default=2)
+            arrays.append(pa.array(values, pa.decimal128(38, scale)))
+        else:
+            arrays.append(pa.array(values, kinds.get(column.kind)))
+    made = pa.table(dict(zip(result.names, arrays, strict=True)))
+    made = made.replace_schema_metadata({"lakehouse.sources": dumps(versions(result.sources))})
+    with _replacing(target) as part:
+        pq.write_table(made, str(part))
+
+
+def text_of(result: Result, kind: str) -> str:
+    """``csv`` or ``json`` as one text."""
+    stream = io.StringIO()
+    (to_csv if kind == "csv" else to_json)(result, stream)
+    return stream.getvalue()

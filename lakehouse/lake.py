@@ -1,0 +1,226 @@
+"""EDGE. Reading the lake without a JVM: Delta tables through ``deltalake`` and its DataFusion.
+
+Guarantee: a ``Lake`` opens each table once and keeps that version, so everything read through one ``Lake`` sees one
+snapshot of each table, while the jobs go on writing. A file that vacuum removed under it raises ``SnapshotGone``:
+a new ``Lake`` at the newest version reads on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehouse import arrow, commits, tables
+from lakehouse.errors import ConfigError, LakehouseError, TableMissing
+from lakehouse.queries.model import Query
+from lakehouse.result import Column, Kind, Result, Source
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+SPECS = {spec.name: spec for spec in tables.PUBLIC}
+WRITERS = {"bronze": "spark_streaming_delta.py --once", "silver": "streaming_silver.py"}
+
+
+class SnapshotGone(LakehouseError):
+    """Files of the version that is being read were removed; ``pinned`` when the caller asked for that version."""
+
+    def __init__(self, message: str, *, pinned: bool) -> None:
+        super().__init__(message)
+        self.pinned = pinned
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    source: Source
+    handle: DeltaTable
+
+
+class Lake:
+    """The tables under ``base`` (a path or URI), each at one version.
+
+    Without ``version``, ``versions`` and ``at`` that is the newest one when it is first asked for. ``version`` holds
+    for questions about a single table, ``versions`` names tables, ``at`` (aware) takes the last version of each table
+    committed at or before it. Object stores: credentials come from the environment, or from ``storage_options``.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        *,
+        version: int | None = None,
+        versions: Mapping[str, int] | None = None,
+        at: datetime | None = None,
+        storage_options: Mapping[str, str] | None = None,
+    ) -> None:
+        self.base = base
+        self.version = version
+        self.versions = dict(versions or {})
+        self.at = at
+        self._options = dict(storage_options) if storage_options else None
+        self._open: dict[str, Snapshot] = {}
+
+    def newest(self) -> Lake:
+        """A fresh ``Lake`` with the same wishes, for a new question or after ``SnapshotGone``."""
+        return Lake(self.base, version=self.version, versions=self.versions, at=self.at, storage_options=self._options)
+
+    def snapshot(self, name: str) -> Snapshot:
+        """The table at its pinned version. Raises ``TableMissing``, or ``LakehouseError`` for an unknown version."""
+        if name not in self._open:
+            self._open[name] = self._pin(name)
+        return self._open[name]
+
+    def read(self, query: Query, *, max_rows: int | None = None) -> Result:
+        """Run one query over its tables; money arrives as Decimal, times as aware UTC datetimes.
+
+        ``max_rows`` stops reading there and marks the result as cut. The query is not checked here: text that a
+        person wrote goes through ``lakehouse.sqlguard`` first.
+        """
+        if self.version is not None and len(query.tables) != 1:
+            raise ConfigError(
+                f"--version {self.version} needs a question about one table, and this one reads "
+                f"{', '.join(query.tables) or 'none'}. Name it: --version {(query.tables or ('TABLE',))[0]}={self.version}, or use --at."
+            )
+        rows: list[tuple[Any, ...]] = []
+        reader, sources = self.stream(query)
+        columns = arrow.columns(reader.schema)
+        try:
+            for batch in reader:
+                rows.extend(arrow.rows(batch))
+                if max_rows is not None and len(rows) > max_rows:
+                    return Result(columns, rows[:max_rows], sources, cut=True)
+        except Exception as error:  # deltalake raises bare Exception for a failed file read
+            raise self._explain(error, query.tables) from error
+        return Result(columns, rows, sources)
+
+    def stream(self, query: Query) -> tuple[Any, tuple[Source, ...]]:
+        """The Arrow record batches of a query as they come, and what they are read from."""
+        from deltalake import QueryBuilder
+
+        builder = QueryBuilder()
+        opened = [self.snapshot(name) for name in query.tables]
+        for snapshot in opened:
+            builder.register(snapshot.source.table, snapshot.handle)
+        try:
+            return builder.execute(query.sql), tuple(snapshot.source for snapshot in opened)
+        except Exception as error:  # as above
+            raise self._explain(error, query.tables) from error
+
+    def counts(self) -> Result:
+        """One row per table of the lake: rows, version, time of the commit; nulls for a table that is not there."""
+        if self.version is not None:
+            raise ConfigError(
+                f"--version {self.version} needs a question about one table. Name it: --version TABLE={self.version}, or use --at."
+            )
+        found: list[tuple[Any, ...]] = []
+        sources: list[Source] = []
+        self._need_base()
+        for spec in tables.PUBLIC:
+            try:
+                source = self.snapshot(spec.name).source
+            except TableMissing:
+                found.append((spec.name, spec.layer, None, None, None))
+                continue
+            count = self.read_one(Query(f"SELECT COUNT(*) FROM {spec.name}", (spec.name,)))
+            found.append((spec.name, spec.layer, count, source.version, source.committed))
+            sources.append(source)
+        kinds: tuple[tuple[str, Kind], ...] = (
+            ("table", "text"), ("couche", "text"), ("lignes", "integer"), ("version", "integer"),
+            ("date_commit", "timestamp"),
+        )  # fmt: skip
+        return Result(tuple(Column(name, kind) for name, kind in kinds), found, tuple(sources))
+
+    def read_one(self, query: Query) -> Any:
+        """The first value of the first row."""
+        return self.read(query).rows[0][0]
+
+    def history(self, name: str, *, limit: int | None = None, offset: int = 0) -> Result:
+        """One row per commit that the log still holds, newest first."""
+        found = commits.newest(lambda: self._load(name), None if limit is None else limit + offset)
+        rows = [commits.row(commit) for commit in found[offset:]]
+        sources = (Source(name, found[0]["version"], commits.moment(found[0].get("timestamp"))),) if found else ()
+        return Result(commits.COLUMNS, rows, sources)
+
+    def _need_base(self) -> None:
+        if "://" not in self.base and not Path(self.base).is_dir():
+            raise TableMissing(f"There is no lake at {self.base} yet. Type: make run")
+
+    def _load(self, name: str, version: int | None = None) -> DeltaTable:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        spec = SPECS[name]
+        path = spec.path(self.base)
+        try:
+            return DeltaTable(path, version=version, storage_options=self._options)
+        except TableNotFoundError:
+            if version is not None:
+                raise
+            self._need_base()
+            writer = f"Type: python {WRITERS[spec.layer]}"
+            if name == tables.PERTES.name:
+                writer = "It appears when a person accepts a loss: so far there was none."
+            raise TableMissing(f"Table {name} does not exist yet at {path}. {writer}") from None
+        except (DeltaError, OSError) as error:
+            if version is not None:
+                raise
+            text = " ".join(str(error).split())[:300]
+            raise LakehouseError(
+                f"Table {name} at {path} cannot be opened: {text}. Type: setup_utils.py check"
+            ) from error
+
+    def _pin(self, name: str) -> Snapshot:
+        from deltalake.exceptions import DeltaError
+
+        handle = self._load(name)
+        wanted = self.versions.get(name, self.version)
+        newest = handle.version()
+        if wanted is not None and not 0 <= wanted <= newest:
+            raise LakehouseError(
+                f"Version {wanted} of {name} does not exist: the newest is {newest}. Type: query_utils.py history {name}"
+            )
+        try:
+            if wanted is not None:
+                handle = self._load(name, wanted)
+            elif self.at is not None:
+                handle.load_as_version(self.at)
+        except (DeltaError, OSError) as error:
+            asked = f"version {wanted}" if wanted is not None else f"state of {self.at:%Y-%m-%d %H:%M:%S %Z}"
+            raise LakehouseError(
+                f"The {asked} of {name} can no longer be read: its log entries were cleaned up "
+                f"([DELTA] log_retention). Type: query_utils.py history {name}"
+            ) from error
+        committed = self._committed(name, handle.version())
+        if wanted is None and self.at is not None and committed is not None and committed > self.at:
+            # deltalake answers a time before the first commit with the first version: that state never was.
+            raise LakehouseError(
+                f"{name} did not exist at {self.at:%Y-%m-%d %H:%M:%S %Z}: its first version that can be read is "
+                f"{handle.version()}, of {committed:%Y-%m-%d %H:%M:%S} UTC. Type: query_utils.py history {name}"
+            )
+        return Snapshot(Source(name, handle.version(), committed), handle)
+
+    def _committed(self, name: str, version: int) -> datetime | None:
+        path = SPECS[name].path(self.base)
+        if "://" not in path:
+            return commits.committed(path, version)
+        found = commits.newest(lambda: self._load(name), None)
+        return next((commits.moment(commit.get("timestamp")) for commit in found if commit["version"] == version), None)
+
+    def _explain(self, error: Exception, names: tuple[str, ...]) -> Exception:
+        text = str(error)
+        gone = re.search(r"Object at location (\S+) not found", text)
+        if gone is None and "No such file" not in text:
+            return LakehouseError(f"The query failed: {' '.join(text.split())[:500]}")
+        table = next((name for name in names if gone and f"/{name}/" in gone[1]), ", ".join(names))
+        pinned = self.version is not None or self.at is not None or table in self.versions
+        read = ", ".join(f"{n} version {self._open[n].source.version}" for n in names if n in self._open)
+        advice = (
+            f"its files were removed ([DELTA] deleted_file_retention). Type: query_utils.py history {table}"
+            if pinned
+            else "a file was removed while it was read. Run the same command again."
+        )
+        return SnapshotGone(f"Cannot read {read}: {advice}", pinned=pinned)
