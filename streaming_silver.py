@@ -17,13 +17,19 @@ def _parser() -> argparse.ArgumentParser:
         "Take what is new in Bronze into the six Silver tables, once, and exit. The first run builds them from all of Bronze.",
         (
             "python streaming_silver.py",
-            "python streaming_silver.py --every 60",
+            "python streaming_silver.py --every",
+            "python streaming_silver.py --every 300",
             "python streaming_silver.py --full",
             "python streaming_silver.py --verify",
         ),
     )
     made.add_argument(
-        "--every", metavar="SECONDS", type=cli.checked(parse_float), help="go on, with a pass every SECONDS, until stopped"
+        "--every",
+        metavar="SECONDS",
+        nargs="?",
+        const=0.0,
+        type=cli.checked(_seconds),
+        help="go on until stopped, with a pass every SECONDS (without a number: [ANALYTICS] silver_every)",
     )
     made.add_argument("--full", action="store_true", help="build every table anew from all of Bronze first")
     made.add_argument(
@@ -34,17 +40,23 @@ def _parser() -> argparse.ArgumentParser:
     return made
 
 
+def _seconds(text: str) -> float:
+    value = parse_float(text)
+    if value <= 0:
+        raise ValueError("a number of seconds above 0")
+    return value
+
+
 def _run(args: argparse.Namespace, config: Config) -> int:
     from lakehouse.errors import ConfigError
     from lakehouse.silver_job import SilverJob
 
-    if args.every is not None and args.every <= 0:
-        raise ConfigError(f"--every {args.every:g} is not accepted: expected a number of seconds above 0.")
     if args.verify and (args.full or args.every is not None):
         raise ConfigError("--verify only compares: run it without --full and --every.")
     job = SilverJob(config)
     if not args.verify:
-        return job.run(every=args.every, full=args.full)
+        every = config.analytics.silver_every.total_seconds() if args.every == 0 else args.every
+        return job.run(every=every, full=args.full)
     differences = job.verify()
     for cell in differences:
         print(f"{cell.table}  {cell.key}  {cell.column}: expected {cell.expected}, found {cell.found}")

@@ -26,7 +26,7 @@ class Planned:
 
 
 class Checkpoint:
-    """A checkpoint folder, read-only."""
+    """A checkpoint folder. Spark's own files are only read, except for a plan of which nothing was written."""
 
     def __init__(self, spark: SparkSession, path: str) -> None:
         assert spark._jvm is not None
@@ -99,3 +99,25 @@ class Checkpoint:
         """The last committed batch; None before the first."""
         committed = self.committed_ids()
         return self.planned(committed[-1]) if committed else None
+
+    def topic_id(self) -> str | None:
+        """The id of the topic that this checkpoint's offsets belong to; None when it was not noted."""
+        return (self._text("topic_id").strip() or None) if self._fs.exists(self._at("topic_id")) else None
+
+    def note_topic_id(self, topic_id: str) -> None:
+        stream = self._fs.create(self._at("topic_id"), True)
+        try:
+            stream.write(topic_id.encode("ascii"))
+        finally:
+            stream.close()
+
+    def drop_plan_behind_the_clock(self) -> bool:
+        """Forget a last batch that was planned at a time not after the committed one's: the sink refused it before it
+        wrote anything (``ClockWentBack``), and with that time it always would. The next start plans it anew."""
+        last, committed = self.planned_ids()[-1:], self.committed()
+        planned = self.planned(last[0]) if last else None
+        if not planned or not committed or planned.batch_id <= committed.batch_id:
+            return False
+        if planned.clock_ms > committed.clock_ms:
+            return False
+        return bool(self._fs.delete(self._at("offsets", str(planned.batch_id)), False))

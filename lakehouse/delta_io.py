@@ -30,7 +30,8 @@ def _interval(value: timedelta) -> str:
     return f"interval {value.total_seconds():.0f} seconds"
 
 
-def _properties(spec: TableSpec, config: Config) -> dict[str, str]:
+def wanted_properties(spec: TableSpec, config: Config) -> dict[str, str]:
+    """What the settings say of a table."""
     delta = config.delta
     properties = {
         "delta.checkpointInterval": str(delta.checkpoint_interval),
@@ -46,7 +47,7 @@ def _properties(spec: TableSpec, config: Config) -> dict[str, str]:
 def ensure(spark: SparkSession, spec: TableSpec, config: Config) -> None:
     """Create the table when it is missing; bring the properties of an existing one in line with the settings."""
     path = spec.path(config.delta.base_path)
-    properties = _properties(spec, config)
+    properties = wanted_properties(spec, config)
     if not DeltaTable.isDeltaTable(spark, path):
         builder = DeltaTable.createIfNotExists(spark).location(path).addColumns(_schema(spark, spec))
         if spec.partition_by:

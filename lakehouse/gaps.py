@@ -28,7 +28,9 @@ class Gap:
 
     def __str__(self) -> str:
         if self.recreated:
-            return f"{self.topic}[{self.partition}] ends at {self.last}, before offset {self.first} that was read already"
+            return (
+                f"{self.topic}[{self.partition}] ends at {self.last}, before offset {self.first} that was read already"
+            )
         return f"{self.topic}[{self.partition}] offsets {self.first} to {self.last} ({self.last - self.first + 1} messages)"
 
 
@@ -45,6 +47,16 @@ def find(committed: Planned | None, held: Mapping[int, tuple[int, int]], config:
         elif begin > next_offset:
             found.append(Gap(topic, partition, next_offset, begin - 1))
     return found
+
+
+def topic_changed(config: Config, read: str, now: str) -> DataLoss:
+    """The sentence for a topic that has another id than the one that was read."""
+    place = f"{config.delta.base_path}/checkpoints/bronze"
+    return DataLoss(
+        f"The topic was deleted and created anew: {config.kafka.topic} has the id {now}, that which was read had {read}. "
+        f"Nothing was written. To read the new topic from its start (Bronze lets no sale in twice), move the checkpoint "
+        f"away and start again: mv {place} {place}.old"
+    )
 
 
 def as_error(found: Sequence[Gap], config: Config) -> DataLoss:

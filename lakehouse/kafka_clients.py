@@ -145,6 +145,20 @@ def _missing(config: Config) -> LakehouseError:
     )
 
 
+def topic_settings(config: Config) -> dict[str, Any]:
+    """What a topic that is created here gets."""
+    kafka = config.kafka
+    return {
+        "num_partitions": kafka.partitions,
+        "replication_factor": kafka.replication_factor,
+        "configs": {
+            "retention.ms": str(milliseconds(kafka.retention)),
+            "max.message.bytes": str(kafka.max_message_bytes),
+            "message.timestamp.type": "LogAppendTime",
+        },
+    }
+
+
 def ensure_topic(config: Config) -> bool:
     """True when the topic was created now, False when it was there; never changes one that exists.
 
@@ -160,17 +174,8 @@ def ensure_topic(config: Config) -> bool:
                 f"The topic {kafka.topic} does not exist at {', '.join(servers(config))}, and [KAFKA] create_topic is "
                 f"false. Create it, or set create_topic = true."
             )
-        wanted = {
-            "num_partitions": kafka.partitions,
-            "replication_factor": kafka.replication_factor,
-            "configs": {
-                "retention.ms": str(milliseconds(kafka.retention)),
-                "max.message.bytes": str(kafka.max_message_bytes),
-                "message.timestamp.type": "LogAppendTime",
-            },
-        }
         try:
-            admin.create_topics({kafka.topic: wanted})
+            admin.create_topics({kafka.topic: topic_settings(config)})
             created = True
         except kafka_errors.TopicAlreadyExistsError:  # another job of the pipeline was quicker
             created = False
@@ -194,6 +199,16 @@ def describe_topic(config: Config) -> Topic:
     held = {key: str(row["value"]) for key, row in answer["topic"][name].items()}
     partitions = found["partitions"]
     return Topic(name, len(partitions), len(partitions[0]["replica_nodes"]), held)
+
+
+def topic_id(config: Config) -> str:
+    """Kafka's own id of the topic: another one once it was deleted and created anew. Raises ``LakehouseError`` when the
+    topic does not exist."""
+    with _admin(config) as admin:
+        found = _described(admin, config.kafka.topic)
+    if found is None:
+        raise _missing(config)
+    return str(found["topic_id"])
 
 
 def earliest_and_latest_offsets(config: Config) -> dict[int, tuple[int, int]]:

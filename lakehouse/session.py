@@ -16,10 +16,12 @@ from lakehouse.config import Config
 _LOG4J = Path(__file__).with_name("log4j2-spark.properties")
 
 
-def shared_settings(config: Config) -> dict[str, str]:
+def shared_settings(config: Config, job: str) -> dict[str, str]:
     """What every session has, whoever starts the JVM."""
     spark, delta = config.spark, config.delta
     return {
+        "spark.app.name": f"{spark.app_name}-{job}",
+        "spark.log.level": spark.log_level,
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.warehouse.dir": f"{delta.base_path}/spark-warehouse",
@@ -71,18 +73,17 @@ def under_submit(environment: Mapping[str, str] = os.environ) -> bool:
 
 def build(config: Config, job: str) -> SparkSession:
     """Start Spark for ``job``. Raises ``SetupError`` when there is no Java or a JAR is missing."""
-    settings = shared_settings(config)
+    settings = shared_settings(config, job)
     if not under_submit():
         os.environ.update(java.environment(config))
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         settings |= own_settings(config)
         if config.development.jars == "lock":
             settings["spark.jars"] = ",".join(str(path) for path in jars.resolve(config, "spark"))
-    builder = SparkSession.builder.appName(f"{config.spark.app_name}-{job}")
+    builder = SparkSession.builder
     for key, value in (settings | extra_settings(config)).items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
-    session.sparkContext.setLogLevel(config.spark.log_level)
     # The judge travels with the plan, so that executors need none of our files.
     cloudpickle.register_pickle_by_value(sale)  # type: ignore[no-untyped-call]
     return session

@@ -122,7 +122,9 @@ class Analytics:
     achats_fidele: int = setting(2, "nb_achats from which a client is loyal (est_client_fidele)", low=1)
     top_clients: int = setting(5, "clients in the report's top list", low=1)
     dernieres_ventes: int = setting(10, "latest sales in the report", low=1)
-    silver_every: timedelta = setting(timedelta(seconds=60), "pause between Silver passes in make run", low=1)
+    silver_every: timedelta = setting(
+        timedelta(seconds=60), "time between the starts of two Silver passes, with --every", low=1
+    )
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,6 @@ class Performance:
     fetch_max_wait: timedelta = setting(timedelta(milliseconds=50), "Bronze: longest wait for a fetch to fill", low=0)
     broadcast_rows: int = setting(50_000, "old rows up to which the exact door broadcasts them", unit="rows", low=0)
     max_files_per_trigger: int = setting(1000, "Silver: Bronze files in one micro-batch, at most", unit="files", low=1)
-    silver_parallelism: int = setting(2, "Silver tables refreshed side by side", low=1, high=16)
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,19 @@ class Difference:
     found: str
 
 
-def _entries(config: Config) -> tuple[Aggregate, ...]:
+def entries(config: Config) -> tuple[Aggregate, ...]:
     limits = config.analytics
     return silver.aggregates(
         Thresholds(limits.seuil_premium, limits.seuil_standard, limits.achats_fidele, limits.timezone.key)
     )
+
+
+def source_options(config: Config, generation: Generation) -> dict[str, str]:
+    """Options of the Delta source: Bronze from the version on that the generation was not built from."""
+    return {
+        "startingVersion": str(generation.bronze_version + 1),
+        "maxFilesPerTrigger": str(config.performance.max_files_per_trigger),
+    }
 
 
 class SilverJob:
@@ -63,35 +71,46 @@ class SilverJob:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._entries = _entries(config)
+        self._entries = entries(config)
         self._definition = silver.definition(self._entries)
         self._stop = threading.Event()
 
     # --- what the script calls ---------------------------------------------------------------------------------------
 
-    def run(self, *, every: float | None = None, full: bool = False) -> int:
-        """One pass, or one every ``every`` seconds until stopped; ``full`` builds all tables anew first."""
-        self._handle_signals()
+    def run(self, *, every: float | None = None, full: bool = False, spark: SparkSession | None = None) -> int:
+        """One pass, or one every ``every`` seconds until stopped; ``full`` builds all tables anew first.
+
+        A session that is given stays open, and signals are then its owner's.
+        """
+        if spark is None:
+            self._handle_signals()
         with delta_io.writer_lock(self._config, JOB):
             if not self._wait_for_bronze(every):
                 return 0
+            if spark is not None:
+                return self._passes(spark, every, full=full)
             spark = session.build(self._config, JOB)
             self._handle_signals()  # pyspark installed a handler of its own
             try:
-                generation = self._generation(spark, full=full)
-                while True:
-                    started = time.monotonic()
-                    self._pass(spark, generation)
-                    if every is None or self._stop.wait(max(0.0, every - (time.monotonic() - started))):
-                        return 0
+                return self._passes(spark, every, full=full)
             finally:
                 spark.stop()
 
-    def verify(self, limit: int = 20) -> list[Difference]:
+    def _passes(self, spark: SparkSession, every: float | None, *, full: bool) -> int:
+        generation = self._generation(spark, full=full)
+        while True:
+            started = time.monotonic()
+            self._pass(spark, generation)
+            if every is None or self._stop.wait(max(0.0, every - (time.monotonic() - started))):
+                return 0
+
+    def verify(self, limit: int = 20, *, spark: SparkSession | None = None) -> list[Difference]:
         """The cells (at most ``limit`` a table) in which Silver differs from a full recompute of the Bronze that it has
-        taken in. Waits for a moment between two passes; writes nothing."""
+        taken in. Waits for a moment between two passes; writes nothing. A session that is given stays open."""
         if not self._bronze_exists():
             raise self._no_bronze()
+        if spark is not None:
+            return self._verify(spark, limit)
         spark = session.build(self._config, JOB)
         try:
             return self._verify(spark, limit)
@@ -184,8 +203,7 @@ class SilverJob:
         sink = SilverSink(self._config, self._entries, generation.name)
         query = (
             spark.readStream.format("delta")
-            .option("startingVersion", generation.bronze_version + 1)
-            .option("maxFilesPerTrigger", self._config.performance.max_files_per_trigger)
+            .options(**source_options(self._config, generation))
             .load(VENTES.path(self._config.delta.base_path))
             .writeStream.queryName(JOB)
             .option("checkpointLocation", place.path)

@@ -92,7 +92,13 @@ class SilverSink:
             )
 
     def _add_members(
-        self, sales: DataFrame, entry: Aggregate, measure: Measure, table: TableSpec, days: Sequence[date], batch_id: int
+        self,
+        sales: DataFrame,
+        entry: Aggregate,
+        measure: Measure,
+        table: TableSpec,
+        days: Sequence[date],
+        batch_id: int,
     ) -> DataFrame:
         """Append the members that the table does not know; return those that this batch brought, now or before a crash."""
         spark, config = sales.sparkSession, self._config
@@ -102,7 +108,9 @@ class SilverSink:
         # the batch is the small side: the member table is scanned past it, instead of being shuffled
         known = known.join(F.broadcast(pairs), list(table.keys), "left_semi")
         new = bronze.unknown(pairs, known, table.keys).withColumn("_lot", F.lit(batch_id).cast("bigint"))
-        delta_io.append(new.select(*table.names).coalesce(1), table, config, app_id=self._app_id(table), batch_id=batch_id)
+        delta_io.append(
+            new.select(*table.names).coalesce(1), table, config, app_id=self._app_id(table), batch_id=batch_id
+        )
         return delta_io.read(spark, table, config).where(condition).where(F.col("_lot") == batch_id)
 
     # --- all of Bronze -----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from types import FrameType
+from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -24,10 +25,10 @@ JOB = "bronze"
 _POLL_SECONDS = 0.2
 
 
-def messages(spark: SparkSession, config: Config, *, fail_on_data_loss: bool) -> DataFrame:
-    """The topic as a stream of Kafka rows."""
+def source_options(config: Config, *, fail_on_data_loss: bool) -> dict[str, str]:
+    """Options of Spark's Kafka source. They may hold the password: never log them."""
     performance, streaming = config.performance, config.streaming
-    options = {
+    return {
         **kafka_clients.spark_options(config),
         "subscribe": config.kafka.topic,
         "startingOffsets": streaming.starting_offsets,
@@ -40,7 +41,34 @@ def messages(spark: SparkSession, config: Config, *, fail_on_data_loss: bool) ->
         "kafka.request.timeout.ms": str(round(config.kafka.request_timeout.total_seconds() * 1000)),
         "kafka.default.api.timeout.ms": str(round(config.kafka.request_timeout.total_seconds() * 1000)),
     }
-    return spark.readStream.format("kafka").options(**options).load()
+
+
+def judging_options(config: Config) -> dict[str, Any]:
+    """What decides how a message is judged: see ``bronze.decoded``."""
+    return {
+        "watermark_delay": config.streaming.watermark_delay,
+        "future_tolerance": config.streaming.future_tolerance,
+        "timezone": config.analytics.timezone.key,
+    }
+
+
+def rows_of(messages: DataFrame, config: Config) -> DataFrame:
+    """Kafka rows → judged rows, without the copies that the watermark's state knows."""
+    rows = bronze.decoded(messages, **judging_options(config))
+    return bronze.deduplicated(rows, watermark_delay=config.streaming.watermark_delay)
+
+
+def trigger(config: Config, *, once: bool) -> dict[str, Any]:
+    """When a micro-batch starts: arguments of ``DataStreamWriter.trigger``."""
+    if once:
+        return {"availableNow": True}
+    return {"processingTime": f"{config.streaming.trigger_interval.total_seconds() * 1000:.0f} milliseconds"}
+
+
+def pause(config: Config, faults: int) -> float:
+    """Seconds to wait after the given number of faults in a row: doubling, 30 at most."""
+    doubled: float = config.streaming.restart_delay.total_seconds() * 2 ** min(faults - 1, 10)
+    return min(30.0, doubled)
 
 
 class BronzeJob:
@@ -89,13 +117,28 @@ class BronzeJob:
         sink = BronzeSink(spark, config, place, self._stop)
         if place.is_new() and not delta_io.read(spark, VENTES, config).isEmpty():
             sink.open_exact_door()
-        passes_gap = self._check_gaps(spark, place)
-        self._keep_running(spark, place, sink, fail_on_data_loss=not passes_gap)
+        if place.drop_plan_behind_the_clock():
+            _log.warning(
+                "a batch that was planned while the clock was behind is planned anew; nothing of it was written"
+            )
+        if self._check_gaps(spark, place):
+            # only the reading that jumps over it goes on in spite of it: a later loss must stop the job again
+            self._keep_running(spark, place, sink, once=True, fail_on_data_loss=False)
+        self._keep_running(spark, place, sink, once=self._once, fail_on_data_loss=True)
         _log.info("stopped", **_account(sink))
+
+    def _find_gaps(self, place: Checkpoint) -> list[gaps.Gap]:
+        """What was not read and is gone. Raises ``DataLoss`` for a topic created anew: its offsets may look plausible."""
+        read, now = place.topic_id(), kafka_clients.topic_id(self._config)
+        if read is None:
+            place.note_topic_id(now)
+        elif read != now:
+            raise gaps.topic_changed(self._config, read, now)
+        return gaps.find(place.committed(), kafka_clients.earliest_and_latest_offsets(self._config), self._config)
 
     def _check_gaps(self, spark: SparkSession, place: Checkpoint) -> bool:
         """True when an operator accepted a gap, which this run may then read past."""
-        found = gaps.find(place.committed(), kafka_clients.earliest_and_latest_offsets(self._config), self._config)
+        found = self._find_gaps(place)
         if not found:
             return False
         if not self._accept:
@@ -106,42 +149,35 @@ class BronzeJob:
         return True
 
     def _keep_running(
-        self, spark: SparkSession, place: Checkpoint, sink: BronzeSink, *, fail_on_data_loss: bool
+        self, spark: SparkSession, place: Checkpoint, sink: BronzeSink, *, once: bool, fail_on_data_loss: bool
     ) -> None:
-        streaming = self._config.streaming
         faults = 0
         while not self._stop.is_set():
             batches = sink.totals.batches
-            query = self._start(spark, sink, place.path, fail_on_data_loss=fail_on_data_loss)
+            query = self._start(spark, sink, place.path, once=once, fail_on_data_loss=fail_on_data_loss)
             failure = self._watch(query, sink)
             if failure is None:
                 return
             faults = 1 if sink.totals.batches > batches else faults + 1
             self._give_up_or_go_on(place, failure, faults)
-            pause = min(30.0, streaming.restart_delay.total_seconds() * 2 ** min(faults - 1, 5))
+            seconds = pause(self._config, faults)
             _log.warning(
-                "the query failed; starting it again", fault=_first_line(failure), attempt=faults, pause=f"{pause:g} s"
+                "the query failed; starting it again",
+                fault=_first_line(failure),
+                attempt=faults,
+                pause=f"{seconds:g} s",
             )
-            self._stop.wait(pause)
+            self._stop.wait(seconds)
 
-    def _start(self, spark: SparkSession, sink: BronzeSink, path: str, *, fail_on_data_loss: bool) -> StreamingQuery:
+    def _start(
+        self, spark: SparkSession, sink: BronzeSink, path: str, *, once: bool, fail_on_data_loss: bool
+    ) -> StreamingQuery:
         config = self._config
-        rows = bronze.decoded(
-            messages(spark, config, fail_on_data_loss=fail_on_data_loss),
-            watermark_delay=config.streaming.watermark_delay,
-            future_tolerance=config.streaming.future_tolerance,
-            timezone=config.analytics.timezone.key,
-        )
-        rows = bronze.deduplicated(rows, watermark_delay=config.streaming.watermark_delay)
+        source = spark.readStream.format("kafka").options(**source_options(config, fail_on_data_loss=fail_on_data_loss))
+        rows = rows_of(source.load(), config)
         writer = rows.writeStream.queryName(JOB).option("checkpointLocation", path).foreachBatch(sink)
-        if self._once:
-            writer = writer.trigger(availableNow=True)
-        else:
-            writer = writer.trigger(
-                processingTime=f"{config.streaming.trigger_interval.total_seconds() * 1000:.0f} milliseconds"
-            )
         sink.failure = None
-        query = writer.start()
+        query = writer.trigger(**trigger(config, once=once)).start()
         _log.info("reading", topic=config.kafka.topic, servers=config.kafka.bootstrap_servers, checkpoint=path)
         return query
 
@@ -165,7 +201,7 @@ class BronzeJob:
         if isinstance(failure, LakehouseError):
             raise failure
         try:
-            found = gaps.find(place.committed(), kafka_clients.earliest_and_latest_offsets(self._config), self._config)
+            found = self._find_gaps(place)
         except BrokerUnavailable:
             found = []  # it may come back; that is what the restart is for
         if found:

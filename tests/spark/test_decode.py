@@ -92,7 +92,9 @@ def test_spark_and_the_exact_judge_agree_on_any_message(spark: SparkSession, dra
             }
 
 
-@pytest.mark.parametrize(("seconds", "motif"), [(300, None), (300.001, "horodatage_futur"), (86400, "horodatage_futur")])
+@pytest.mark.parametrize(
+    ("seconds", "motif"), [(300, None), (300.001, "horodatage_futur"), (86400, "horodatage_futur")]
+)
 def test_a_sale_may_lie_five_minutes_after_the_brokers_clock_and_no_more(
     spark: SparkSession, seconds: float, motif: str | None
 ) -> None:
@@ -104,7 +106,9 @@ def test_a_sale_may_lie_five_minutes_after_the_brokers_clock_and_no_more(
 
 
 @pytest.mark.parametrize(("seconds", "late"), [(600, False), (600.001, True), (86400, True), (-60, False)])
-def test_a_sender_is_late_beyond_ten_minutes_before_the_brokers_clock(spark: SparkSession, seconds: float, late: bool) -> None:
+def test_a_sender_is_late_beyond_ten_minutes_before_the_brokers_clock(
+    spark: SparkSession, seconds: float, late: bool
+) -> None:
     moment = (BROKER_TIME - timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
     (row,) = decoded(spark, [text(timestamp=moment).encode()])
     assert row.est_tardif is late

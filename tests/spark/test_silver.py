@@ -30,7 +30,9 @@ def settings(tmp_path: Path) -> Config:
 
 
 def frame(spark: SparkSession, rows: Sequence[lakes.Row]) -> DataFrame:
-    return spark.createDataFrame([tuple(row[name] for name in VENTES.names) for row in rows], VENTES.ddl).select(*SOURCE_COLUMNS)
+    return spark.createDataFrame([tuple(row[name] for name in VENTES.names) for row in rows], VENTES.ddl).select(
+        *SOURCE_COLUMNS
+    )
 
 
 def cells(rows: Sequence[lakes.Row], entry: Aggregate) -> list[tuple[object, ...]]:
@@ -92,7 +94,9 @@ def test_money_adds_up_to_the_cent_where_floats_do_not(spark: SparkSession) -> N
     row = lakes.sales(1)[0]
     rows = [{**row, "vente_id": f"v{n}", "montant": Decimal("0.10")} for n in range(3)]
     rows.append({**row, "vente_id": "v9", "montant": Decimal("9999999999999999.99")})
-    (found,) = silver.complete(silver.partial(frame(spark, rows), BY_NAME["ventes_par_pays"]), BY_NAME["ventes_par_pays"]).collect()
+    (found,) = silver.complete(
+        silver.partial(frame(spark, rows), BY_NAME["ventes_par_pays"]), BY_NAME["ventes_par_pays"]
+    ).collect()
     assert found.revenue_total == Decimal("10000000000000000.29")
     assert found.transaction_moyenne == Decimal("2500000000000000.07")  # …00.0725, half up to the cent
 

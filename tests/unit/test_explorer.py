@@ -65,7 +65,7 @@ def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_the_example_of_the_issue(run: Run) -> None:
+def test_one_question_with_filters(run: Run) -> None:
     code, out, _ = run("top-clients", "--limit", "3", "--pays", "France", "--du", "2026-11-01", "--au", "2026-11-22")
     assert code == 0
     assert out.startswith("Top clients (from 2026-11-01, to 2026-11-22, pays France)\n")
@@ -367,3 +367,9 @@ def test_a_time_without_offset_is_in_the_business_zone() -> None:
     assert parse_time("2026-11-22T08:00Z", ZoneInfo("Asia/Tokyo")) == datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
     with pytest.raises(ConfigError, match="--at 'soon' is not accepted"):
         parse_time("soon", UTC)
+
+
+def test_the_report_obeys_its_settings(run: Run) -> None:
+    code, out, _ = run("--batch", ANALYTICS__TOP_CLIENTS="3", ANALYTICS__DERNIERES_VENTES="4")
+    assert code == 0
+    assert "Top 3 clients" in out and "Last 4 sales" in out

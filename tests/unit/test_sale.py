@@ -116,7 +116,11 @@ ACCEPTED: list[tuple[str, bytes, dict[str, object]]] = [
     ("64 characters", text(vente_id="é" * 64).encode(), {"vente_id": "é" * 64}),
     ("1997", text(timestamp="1997-07-04T12:00:00+02:00").encode(), {"timestamp": "1997-07-04T10:00:00.000000Z"}),
     ("year 1", text(timestamp="0001-01-02T00:00:00Z").encode(), {"timestamp": "0001-01-02T00:00:00.000000Z"}),
-    ("nanoseconds", text(timestamp="2026-11-22T20:00:00.123456789Z").encode(), {"timestamp": "2026-11-22T20:00:00.123456Z"}),
+    (
+        "nanoseconds",
+        text(timestamp="2026-11-22T20:00:00.123456789Z").encode(),
+        {"timestamp": "2026-11-22T20:00:00.123456Z"},
+    ),
     ("basic format", text(timestamp="20261122T200000+0100").encode(), {"timestamp": "2026-11-22T19:00:00.000000Z"}),
     ("a name with a NUL", text(client_nom="a\u0000b").encode(), {"client_nom": "a\u0000b"}),
     ("a blank name", text(client_nom=" ").encode(), {"client_nom": " "}),
@@ -134,7 +138,9 @@ def test_a_bad_message_is_rejected_with_its_reason_and_a_sentence(value: bytes |
 
 
 @pytest.mark.parametrize(("value", "motif"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-def test_the_plain_pattern_lets_no_bad_message_through_but_for_impossible_dates(value: bytes | None, motif: str) -> None:
+def test_the_plain_pattern_lets_no_bad_message_through_but_for_impossible_dates(
+    value: bytes | None, motif: str
+) -> None:
     message = (value or b"").decode("utf-8", "replace")
     assert not is_plain(message) or motif == "valeur_invalide:timestamp"
 
@@ -160,7 +166,9 @@ def test_a_sentence_names_the_field_the_value_and_what_is_allowed() -> None:
     assert sale.judge(text(montant="5.00").encode()).explication == (
         'The field montant must be a number, it is "5.00".'
     )
-    assert sale.judge(text(client_id=True).encode()).explication == "The field client_id must be an integer, it is true."
+    assert (
+        sale.judge(text(client_id=True).encode()).explication == "The field client_id must be an integer, it is true."
+    )
     assert sale.judge(b"{").explication == (
         "The message is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)."
     )
@@ -179,7 +187,11 @@ def messages(draw: st.DrawFn) -> str:
     made = json.dumps({**VALID, **draw(mutations)}, ensure_ascii=draw(st.booleans()))
     for _ in range(draw(st.integers(0, 2))):
         at = draw(st.integers(0, len(made)))
-        made = made[:at] + draw(st.sampled_from(['"', "}", "{", ",", "\\", "0", ".", "e5", " ", "é", "\x85", "\n"])) + made[at:]
+        made = (
+            made[:at]
+            + draw(st.sampled_from(['"', "}", "{", ",", "\\", "0", ".", "e5", " ", "é", "\x85", "\n"]))
+            + made[at:]
+        )
     return made
 
 

@@ -1,0 +1,163 @@
+"""Bronze's sink under real streaming state: any interleaving of on-time, late and repeated sales gives each sale once.
+
+The source is a folder of files shaped like Kafka's rows, one file a micro-batch, so that the draws decide the batches.
+The watermark is 2 seconds: while the batches run, sales grow old, and both doors are taken.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+from lakehouse import config, delta_io, streams
+from lakehouse.bronze_sink import BronzeSink
+from lakehouse.checkpoints import Checkpoint
+from lakehouse.config import Config
+from lakehouse.tables import REJETS, VENTES, checkpoint
+from tests.spark.test_decode import KAFKA
+from tests.unit.test_sale import VALID
+
+Delivery = tuple[str, float]  # vente_id, age of the sale in seconds when the test began
+
+
+def settings_of(base: Path, **overrides: str) -> Config:
+    texts = {
+        "DELTA__BASE_PATH": str(base),
+        "STREAMING__WATERMARK_DELAY": "2 seconds",
+        "STREAMING__FUTURE_TOLERANCE": "1 second",
+        **overrides,
+    }
+    return config.load(env={f"{config.ENV_PREFIX}{name}": text for name, text in texts.items()})
+
+
+class Topic:
+    """A folder that stands for a topic with one partition."""
+
+    def __init__(self, spark: SparkSession, base: Path) -> None:
+        self._spark, self._folder, self._next = spark, base / "topic", 0
+        self._start = datetime.now(UTC)
+        self._folder.mkdir(parents=True)
+
+    def deliver(self, *batches: Sequence[Delivery]) -> None:
+        for batch in batches:
+            now, rows = datetime.now(UTC), []
+            for vente_id, age in batch:
+                moment = (self._start - timedelta(seconds=age)).isoformat()
+                value = json.dumps({**VALID, "vente_id": vente_id, "timestamp": moment}).encode()
+                rows.append((b"12", value, "ventes_stream", 0, self._next, now, 1))
+                self._next += 1
+            part = self._folder / f"{self._next:09}-{uuid.uuid4().hex[:6]}"
+            self._spark.createDataFrame(rows, KAFKA).coalesce(1).write.parquet(str(part))
+
+    def drain(self, settings: Config) -> BronzeSink:
+        """All that was delivered and not read, one folder a micro-batch."""
+        place = Checkpoint(self._spark, checkpoint(settings.delta.base_path, "bronze"))
+        for spec in (VENTES, REJETS):
+            delta_io.ensure(self._spark, spec, settings)
+        sink = BronzeSink(self._spark, settings, place, threading.Event())
+        source = self._spark.readStream.schema(KAFKA).option("maxFilesPerTrigger", 1).parquet(f"{self._folder}/*")
+        query = (
+            streams.rows_of(source, settings)
+            .writeStream.option("checkpointLocation", place.path)
+            .foreachBatch(sink)
+            .trigger(availableNow=True)
+            .start()
+        )
+        query.awaitTermination()
+        return sink
+
+
+def bronze_ids(spark: SparkSession, settings: Config) -> list[str]:
+    return sorted(row.vente_id for row in delta_io.read(spark, VENTES, settings).select("vente_id").collect())
+
+
+ages = st.sampled_from([0.0, 0.5, 1.9, 3.0, 700.0, 90_000.0, 900_000_000.0])
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> list[list[Delivery]]:
+    """Up to 12 sales of any age, each delivered one to three times, cut into two to four batches anywhere."""
+    sales = [(f"v{number}", draw(ages)) for number in range(draw(st.integers(1, 12)))]
+    order = draw(st.permutations([sale for sale in sales for _ in range(draw(st.integers(1, 3)))]))
+    cuts = sorted(draw(st.lists(st.integers(0, len(order)), min_size=1, max_size=3)))
+    return [list(order[a:b]) for a, b in zip([0, *cuts], [*cuts, len(order)], strict=True) if a < b]
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@given(batches=deliveries(), restart=st.booleans())
+def test_any_interleaving_in_any_batches_gives_each_sale_once(
+    spark: SparkSession, batches: list[list[Delivery]], restart: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        chosen, topic = settings_of(base / "lake"), Topic(spark, base)
+        if restart:
+            topic.deliver(batches[0])
+            topic.drain(chosen)
+            topic.deliver(*batches[1:])
+        else:
+            topic.deliver(*batches)
+        topic.drain(chosen)
+        assert bronze_ids(spark, chosen) == sorted({vente_id for batch in batches for vente_id, _ in batch})
+        assert delta_io.read(spark, REJETS, chosen).isEmpty()
+
+
+def test_a_copy_is_dropped_by_the_state_while_on_time_and_by_the_exact_door_later(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    chosen, topic = settings_of(tmp_path / "lake", STREAMING__WATERMARK_DELAY="10 minutes"), Topic(spark, tmp_path)
+    topic.deliver([("on-time", 0), ("old", 700)], [("on-time", 0), ("old", 700), ("old", 700)], [("older", 90_000)])
+    topic.drain(chosen)
+    topic.deliver([("on-time", 0), ("old", 700), ("older", 90_000)])
+    sink = topic.drain(chosen)
+    assert bronze_ids(spark, chosen) == ["old", "older", "on-time"]
+    assert sink.totals.batches == 1
+    late = {row.vente_id: row.est_tardif for row in delta_io.read(spark, VENTES, chosen).collect()}
+    assert late == {"on-time": False, "old": True, "older": True}
+
+
+def test_a_new_checkpoint_over_an_existing_table_doubles_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    chosen, topic = settings_of(tmp_path / "lake", STREAMING__WATERMARK_DELAY="10 minutes"), Topic(spark, tmp_path)
+    topic.deliver([("a", 0), ("b", 700)], [("c", 1)])
+    topic.drain(chosen)
+    place = Path(checkpoint(chosen.delta.base_path, "bronze"))
+    place.rename(place.with_name("lost"))
+    sink = BronzeSink(spark, chosen, Checkpoint(spark, str(place)), threading.Event())
+    sink.open_exact_door()
+    topic.deliver([("a", 0), ("d", 0)])
+    topic.drain(chosen)
+    assert bronze_ids(spark, chosen) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(("small", "files"), [("1000", 1), ("0", 2)])
+def test_a_small_batch_is_one_file_and_a_large_one_is_not(
+    spark: SparkSession, tmp_path: Path, small: str, files: int
+) -> None:
+    chosen, topic = settings_of(tmp_path / "lake", PERFORMANCE__SMALL_BATCH_ROWS=small), Topic(spark, tmp_path)
+    topic.deliver([(f"v{number}", 0) for number in range(40)])
+    topic.drain(chosen)
+    assert len(delta_io.read(spark, VENTES, chosen).inputFiles()) == files
+
+
+@pytest.mark.parametrize(("limit", "semi_join"), [("1000", True), ("0", False)])
+def test_few_old_rows_are_broadcast_and_many_are_not(
+    spark: SparkSession, tmp_path: Path, limit: str, semi_join: bool
+) -> None:
+    chosen, topic = settings_of(tmp_path / "lake", PERFORMANCE__BROADCAST_ROWS=limit), Topic(spark, tmp_path)
+    topic.deliver([("v1", 90_000)])
+    topic.drain(chosen)
+    batch = delta_io.read(spark, VENTES, chosen).selectExpr("*", "true AS _exact", "string(null) AS motif")
+    sink = BronzeSink(spark, chosen, Checkpoint(spark, str(tmp_path / "none")), threading.Event())
+    unknown = sink._unknown_sales(batch, sink._facts(batch))
+    assert ("LeftSemi" in unknown._jdf.queryExecution().optimizedPlan().toString()) is semi_join
+    assert unknown.isEmpty()

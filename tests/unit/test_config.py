@@ -1,0 +1,318 @@
+"""Settings: every one is typed, documented and has an effect; a wrong one is one clear sentence and exit code 2."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+import spark_streaming_delta
+from lakehouse import (
+    broker_settings,
+    cli,
+    config,
+    delta_io,
+    jars,
+    kafka_clients,
+    kafka_options,
+    log,
+    session,
+    silver_job,
+    streams,
+)
+from lakehouse.config import Config
+from lakehouse.errors import ConfigError
+from lakehouse.tables import VENTES
+
+SASL = {
+    "VENTES_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+    "VENTES_KAFKA__SASL_USERNAME": "bronze",
+    "VENTES_KAFKA__SASL_PASSWORD": "canary",
+}
+
+# setting → (another value, what it decides); the probe must see a difference
+PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
+    "KAFKA.bootstrap_servers": ("autre:9093", kafka_options.servers),
+    "KAFKA.topic": ("autre", lambda c: streams.source_options(c, fail_on_data_loss=True)["subscribe"]),
+    "KAFKA.partitions": ("7", kafka_clients.topic_settings),
+    "KAFKA.replication_factor": ("3", kafka_clients.topic_settings),
+    "KAFKA.retention": ("1 hour", kafka_clients.topic_settings),
+    "KAFKA.max_message_bytes": ("2000000", kafka_clients.topic_settings),
+    "KAFKA.controller_port": ("19999", broker_settings.controller_port),
+    "KAFKA.request_timeout": ("3 seconds", kafka_options.client_options),
+    "KAFKA.security_protocol": ("SSL", kafka_options.client_options),
+    "KAFKA.ssl_cafile": ("/tmp/ca.pem", kafka_options.spark_options),
+    "KAFKA.sasl_mechanism": ("PLAIN", kafka_options.spark_options),
+    "KAFKA.sasl_username": ("autre", kafka_options.spark_options),
+    "KAFKA.sasl_password": ("autre", kafka_options.client_options),
+    "SPARK.master": ("local[1]", session.own_settings),
+    "SPARK.driver_memory": ("2g", session.own_settings),
+    "SPARK.app_name": ("autre", lambda c: session.shared_settings(c, "bronze")),
+    "SPARK.shuffle_partitions": ("8", lambda c: session.shared_settings(c, "bronze")),
+    "SPARK.ui": ("true", lambda c: session.shared_settings(c, "bronze")),
+    "SPARK.ui_port": ("4050", lambda c: session.shared_settings(c, "bronze")),
+    "SPARK.log_level": ("WARN", lambda c: session.shared_settings(c, "bronze")),
+    "SPARK.conf": ("spark.task.maxFailures=8", session.extra_settings),
+    "DELTA.base_path": ("/autre", lambda c: VENTES.path(c.delta.base_path)),
+    "DELTA.checkpoint_interval": ("10", lambda c: delta_io.wanted_properties(VENTES, c)),
+    "DELTA.log_retention": ("3 days", lambda c: delta_io.wanted_properties(VENTES, c)),
+    "DELTA.deleted_file_retention": ("1 day", lambda c: delta_io.wanted_properties(VENTES, c)),
+    "DELTA.auto_compact": ("false", lambda c: delta_io.wanted_properties(VENTES, c)),
+    "DELTA.auto_compact_min_files": ("10", lambda c: session.shared_settings(c, "bronze")),
+    "DELTA.snapshot_partitions": ("4", lambda c: session.shared_settings(c, "bronze")),
+    "STREAMING.watermark_delay": ("20 minutes", streams.judging_options),
+    "STREAMING.future_tolerance": ("1 minute", streams.judging_options),
+    "STREAMING.trigger_interval": ("5 seconds", lambda c: streams.trigger(c, once=False)),
+    "STREAMING.max_offsets_per_trigger": ("10", lambda c: streams.source_options(c, fail_on_data_loss=True)),
+    "STREAMING.starting_offsets": ("latest", lambda c: streams.source_options(c, fail_on_data_loss=True)),
+    "STREAMING.restart_delay": ("1 second", lambda c: streams.pause(c, 2)),
+    "PRODUCER.linger": ("50 ms", kafka_options.producer_options),
+    "PRODUCER.batch_size": ("1000", kafka_options.producer_options),
+    "PRODUCER.compression": ("gzip", kafka_options.producer_options),
+    "PRODUCER.delivery_timeout": ("1 minute", kafka_options.producer_options),
+    "ANALYTICS.timezone": ("Europe/Paris", streams.judging_options),
+    "ANALYTICS.seuil_premium": ("600", silver_job.entries),
+    "ANALYTICS.seuil_standard": ("50", silver_job.entries),
+    "ANALYTICS.achats_fidele": ("3", silver_job.entries),
+    "PERFORMANCE.open_writers": ("4", lambda c: session.shared_settings(c, "bronze")),
+    "PERFORMANCE.max_partition_fetch_bytes": ("2000", lambda c: streams.source_options(c, fail_on_data_loss=True)),
+    "PERFORMANCE.fetch_max_bytes": ("2000", lambda c: streams.source_options(c, fail_on_data_loss=True)),
+    "PERFORMANCE.fetch_max_wait": ("9 ms", lambda c: streams.source_options(c, fail_on_data_loss=True)),
+    "PERFORMANCE.max_files_per_trigger": (
+        "3",
+        lambda c: silver_job.source_options(c, silver_job.Generation("g", 0, "", True)),
+    ),
+    "DEVELOPMENT.cache_dir": ("/autre", lambda c: jars.folder(c, "spark")),
+}
+
+# settings whose effect is a behaviour: the test that shows it
+SHOWN_BY: dict[str, str] = {
+    "KAFKA.create_topic": "tests/stream/test_topic.py::test_a_missing_topic_is_an_error_when_it_may_not_be_created",
+    "KAFKA.heap": "tests/unit/test_broker.py::test_every_kafka_setting_reaches_the_broker",
+    "KAFKA.sasl_password_file": "tests/unit/test_config.py::test_a_secret_comes_from_a_private_file",
+    "DELTA.lock_timeout": "tests/unit/test_config.py::test_a_writer_waits_for_the_lock_as_long_as_it_is_told",
+    "STREAMING.max_restarts": "tests/unit/test_streams.py::test_the_job_gives_up_after_max_restarts_in_a_row",
+    "PRODUCER.rate": "tests/unit/test_producer.py::test_settings_hold_where_no_option_is_given",
+    "PRODUCER.clients": "tests/unit/test_producer.py::test_settings_hold_where_no_option_is_given",
+    "PRODUCER.duplicate_ratio": "tests/unit/test_producer.py::test_settings_hold_where_no_option_is_given",
+    "PRODUCER.late_ratio": "tests/unit/test_producer.py::test_settings_hold_where_no_option_is_given",
+    "PRODUCER.malformed_ratio": "tests/unit/test_producer.py::test_settings_hold_where_no_option_is_given",
+    "PRODUCER.buffer_memory": "tests/unit/test_producer.py::test_a_full_buffer_has_no_room_until_an_answer_comes",
+    "ANALYTICS.top_clients": "tests/unit/test_explorer.py::test_the_report_obeys_its_settings",
+    "ANALYTICS.dernieres_ventes": "tests/unit/test_explorer.py::test_the_report_obeys_its_settings",
+    "ANALYTICS.silver_every": "tests/unit/test_streams.py::test_every_without_a_number_takes_the_setting",
+    "MONITORING.log_level": "tests/unit/test_config.py::test_log_lines_obey_level_and_format",
+    "MONITORING.log_format": "tests/unit/test_config.py::test_log_lines_obey_level_and_format",
+    "MONITORING.progress_interval": "tests/unit/test_streams.py::test_progress_is_reported_at_the_interval",
+    "MONITORING.min_free_disk": "tests/unit/test_checks.py::test_disk",
+    "PERFORMANCE.small_batch_rows": "tests/spark/test_sink.py::test_a_small_batch_is_one_file_and_a_large_one_is_not",
+    "PERFORMANCE.broadcast_rows": "tests/spark/test_sink.py::test_few_old_rows_are_broadcast_and_many_are_not",
+    "DEVELOPMENT.java_home": "tests/unit/test_java.py::test_the_setting_wins_and_is_never_overridden",
+    "DEVELOPMENT.jars": "tests/unit/test_checks.py::test_provided_jars_are_not_asked_for",
+    "DEVELOPMENT.restart_children": "tests/unit/test_supervisor.py::test_without_restarts_the_first_death_stops_all",
+}
+
+NAMES = [f"{row.section}.{row.key}" for row in config.settings()]
+ROOT = Path(__file__).parents[2]
+
+
+def env(name: str) -> str:
+    section, key = name.split(".")
+    return f"VENTES_{section}__{key.upper()}"
+
+
+def test_there_are_30_settings_or_more_in_the_nine_sections() -> None:
+    assert len(NAMES) >= 30
+    assert list(dict.fromkeys(name.split(".")[0] for name in NAMES)) == [
+        "KAFKA", "SPARK", "DELTA", "STREAMING", "PRODUCER", "ANALYTICS", "MONITORING", "PERFORMANCE", "DEVELOPMENT",
+    ]  # fmt: skip
+    assert all(row.help and row.type for row in config.settings())
+
+
+def test_every_setting_is_shown_to_have_an_effect() -> None:
+    assert sorted(NAMES) == sorted([*PROBES, *SHOWN_BY])
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_a_setting_changes_what_it_decides(name: str) -> None:
+    value, probe = PROBES[name]
+    basis = SASL if name.startswith(("KAFKA.sasl", "KAFKA.ssl")) else {}
+    assert probe(config.load(env=basis)) != probe(config.load(env={**basis, env(name): value}))
+
+
+@pytest.mark.parametrize("name", SHOWN_BY)
+def test_the_test_that_shows_a_setting_exists(name: str) -> None:
+    path, _, test = SHOWN_BY[name].partition("::")
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    assert test in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def test_config_ini_is_the_table_itself() -> None:
+    assert (ROOT / "config.ini").read_text(encoding="utf-8") == config.ini_text()
+
+
+def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
+    """Defaults → ini file → the same defaults; and → environment → the same again."""
+    (tmp_path / "config.ini").write_text(config.ini_text(), encoding="utf-8")
+    loaded = config.load(tmp_path / "config.ini", env={})
+    defaults = Config()
+    for section in ("kafka", "spark", "streaming", "producer", "analytics", "monitoring", "performance"):
+        assert getattr(loaded, section) == getattr(defaults, section)
+    again = config.load(tmp_path / "config.ini", env=config.as_environment(loaded))
+    assert again == loaded
+
+
+def test_a_relative_path_counts_from_the_settings_file(tmp_path: Path) -> None:
+    (tmp_path / "c.ini").write_text("[DELTA]\nbase_path = lac\n")
+    assert config.load(tmp_path / "c.ini", env={}).delta.base_path == str(tmp_path / "lac")
+    assert config.load(env={"VENTES_DELTA__BASE_PATH": "s3a://seau/lac"}).delta.base_path == "s3a://seau/lac"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("KAFKA.partitions", "deux", "expected a whole number"),
+        ("KAFKA.partitions", "0", "expected a value of 1 or more"),
+        ("KAFKA.create_topic", "peut-être", "expected true or false"),
+        ("KAFKA.security_protocol", "TLS", "expected one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
+        ("KAFKA.bootstrap_servers", "localhost", "expected host:port"),
+        ("KAFKA.topic", "ventes stream", "letters, digits"),
+        ("SPARK.driver_memory", "beaucoup", "expected a size such as 512m or 1g"),
+        ("SPARK.conf", "master=local", "expected spark.some.key=value, one a line"),
+        ("STREAMING.watermark_delay", "10", "expected a number and a unit, such as '10 minutes'"),
+        ("STREAMING.watermark_delay", "0 seconds", "expected a value of 1 seconds or more"),
+        ("STREAMING.watermark_delay", "99999999999 days", "expected a shorter duration"),
+        ("STREAMING.future_tolerance", "11 minutes", "may not exceed watermark_delay"),
+        ("PRODUCER.rate", "0", "expected a number above 0, or max"),
+        ("PRODUCER.rate", "nan", "expected a finite number"),
+        ("PRODUCER.late_ratio", "1.5", "expected a value of 1 or less"),
+        ("ANALYTICS.timezone", "Paris", "expected an IANA time zone such as UTC or Europe/Paris"),
+        ("ANALYTICS.seuil_premium", "NaN", "expected a decimal number of 0 or more"),
+        ("ANALYTICS.seuil_standard", "501", "may not exceed seuil_premium"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_that_names_it(name: str, value: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.load(env={env(name): value})
+    message = str(caught.value)
+    assert expected in message
+    assert name.split(".")[1] in message or "watermark_delay" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[KAFKA]\nbootstrap_server = a:1\n", "Unknown key 'bootstrap_server' in section [KAFKA] in {ini}. Did you mean bootstrap_servers?"),
+        ("[KAFK]\ntopic = a\n", "Unknown section [KAFK] in {ini}. Did you mean KAFKA?"),
+        ("topic = a\n", "The settings file {ini} cannot be read: "),
+        ("[KAFKA]\ntopic = a\ntopic = b\n", "The settings file {ini} cannot be read: "),
+        ("[KAFKA]\nsasl_password = hunter2\n", "[KAFKA] sasl_password is a secret and may not stand in {ini}: set VENTES_KAFKA__SASL_PASSWORD"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_one_sentence_exit_code_2_and_nothing_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    monkeypatch.setattr(spark_streaming_delta, "_run", lambda *_: pytest.fail("started"))
+    ini = tmp_path / "c.ini"
+    ini.write_text(text)
+    assert spark_streaming_delta.main(["--config", str(ini)]) == 2
+    shown = capsys.readouterr().err
+    assert message.format(ini=ini) in shown
+    assert len(shown.strip().splitlines()) == 1
+    assert "hunter2" not in shown
+
+
+def test_unknown_names_in_the_environment_are_refused() -> None:
+    with pytest.raises(
+        ConfigError,
+        match=re.escape(
+            "Unknown key 'topik' in section [KAFKA] (VENTES_KAFKA__TOPIK in the environment). Did you mean topic?"
+        ),
+    ):
+        config.load(env={"VENTES_KAFKA__TOPIK": "a"})
+    with pytest.raises(ConfigError, match="expected VENTES_<SECTION>__<KEY>"):
+        config.load(env={"VENTES_TOPIC": "a"})
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(
+        ConfigError, match="No such settings file: /nulle/part.ini. Give an existing one with --config FILE."
+    ):
+        config.load("/nulle/part.ini")
+
+
+def test_a_secret_comes_from_a_private_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("canary\n")
+    file.chmod(0o600)
+    given = {k: v for k, v in SASL.items() if "PASSWORD" not in k} | {"VENTES_KAFKA__SASL_PASSWORD_FILE": str(file)}
+    loaded = config.load(env=given)
+    assert loaded.kafka.sasl_password == "canary"
+    assert "canary" not in repr(loaded)
+    file.chmod(0o640)
+    with pytest.raises(ConfigError, match=r"which others can read \(mode 0640\): chmod 600"):
+        config.load(env=given)
+    with pytest.raises(ConfigError, match="needs sasl_username and a password"):
+        config.load(env={"VENTES_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"})
+
+
+def test_a_writer_waits_for_the_lock_as_long_as_it_is_told(tmp_path: Path) -> None:
+    patient = config.load(env={"VENTES_DELTA__BASE_PATH": str(tmp_path), "VENTES_DELTA__LOCK_TIMEOUT": "60 seconds"})
+    (tmp_path / "locks").mkdir()
+    held = FileLock(tmp_path / "locks" / "bronze.lock", thread_local=False)
+    held.acquire()
+    threading.Timer(0.05, held.release).start()
+    with delta_io.writer_lock(patient, "bronze"):
+        pass  # it was waited for; without a timeout: tests/stream, two jobs on one table
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("10 minutes", 600), ("1 s", 1), ("500 ms", 0.5), ("2h", 7200), ("1.5 min", 90)]
+)
+def test_durations(text: str, value: float) -> None:
+    assert config.parse_duration(text) == timedelta(seconds=value)
+    assert config.parse_duration(config.format_duration(timedelta(seconds=value))) == timedelta(seconds=value)
+
+
+def test_log_lines_obey_level_and_format(capsys: pytest.CaptureFixture[str]) -> None:
+    monitoring = config.load(
+        env={"VENTES_MONITORING__LOG_LEVEL": "WARNING", "VENTES_MONITORING__LOG_FORMAT": "json"}
+    ).monitoring
+    log.configure(monitoring)
+    log.get("essai").info("unseen")
+    log.get("essai").warning("seen", offset=3)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert '"event": "seen"' in line and '"job": "essai"' in line and '"offset": 3' in line
+    log.configure(config.load(env={}).monitoring)
+    log.get("essai").info("seen too")
+    assert "seen too" in capsys.readouterr().err
+
+
+def test_an_interrupted_script_and_a_known_error_have_their_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(_: object, __: Config) -> int:
+        raise ConfigError("Wrong.")
+
+    def interrupt(_: object, __: Config) -> int:
+        raise KeyboardInterrupt
+
+    made = cli.parser("essai.py", "Try.", ("essai.py",))
+    assert (cli.run(made, fail, []), capsys.readouterr().err) == (2, "essai.py: Wrong.\n")
+    assert cli.run(made, interrupt, []) == 130
+    assert cli.run(made, fail, ["--help"]) == 0
+
+
+def test_sections_are_frozen_and_money_is_decimal() -> None:
+    loaded = config.load(env={})
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        loaded.kafka.topic = "autre"  # type: ignore[misc]
+    assert loaded.analytics.seuil_premium == Decimal(500)

@@ -1,0 +1,122 @@
+"""The Bronze job's loop around its query, with a stand-in for the query: it forces faults that a real one shows rarely."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import streaming_silver
+from lakehouse import config, silver_job, streams
+from lakehouse.bronze_sink import StopAtBoundary, Totals
+from lakehouse.errors import BrokerUnavailable, ClockWentBack, LakehouseError
+from lakehouse.streams import BronzeJob
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.totals = Totals()
+        self.failure: BaseException | None = None
+
+
+class Query:
+    """Ends at once with ``failure``; before that it is seen active ``polls`` times."""
+
+    lastProgress = None
+    recentProgress: tuple[()] = ()
+
+    def __init__(self, failure: Exception | None, polls: int = 0) -> None:
+        self._failure, self._polls = failure, polls
+
+    @property
+    def isActive(self) -> bool:
+        self._polls -= 1
+        return self._polls >= 0
+
+    def exception(self) -> Exception | None:
+        return self._failure
+
+
+class Place:
+    path = "checkpoint"
+
+
+def job(monkeypatch: pytest.MonkeyPatch, queries: list[Query], **env: str) -> tuple[BronzeJob, list[Query]]:
+    """A job whose query's starts give ``queries`` in turn; returns the job and the list of those started."""
+    made = BronzeJob(config.load(env={"VENTES_STREAMING__RESTART_DELAY": "0 ms", **env}), once=False)
+    started: list[Query] = []
+
+    def start(*_: Any, **__: Any) -> Query:
+        started.append(queries[len(started)])
+        return started[-1]
+
+    def unreachable(_: Any) -> Any:
+        raise BrokerUnavailable("down")
+
+    monkeypatch.setattr(made, "_start", start)
+    monkeypatch.setattr(made, "_find_gaps", unreachable)
+    return made, started
+
+
+def keep_running(made: BronzeJob, sink: Sink) -> None:
+    made._keep_running(None, Place(), sink, once=False, fail_on_data_loss=True)  # type: ignore[arg-type]
+
+
+def test_the_job_gives_up_after_max_restarts_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, started = job(
+        monkeypatch, [Query(RuntimeError("broken\nstack")) for _ in range(9)], VENTES_STREAMING__MAX_RESTARTS="2"
+    )
+    with pytest.raises(LakehouseError, match="failed 3 times in a row; the last fault: broken. Nothing is lost"):
+        keep_running(made, Sink())
+    assert len(started) == 3
+
+
+def test_a_passing_fault_is_followed_by_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, started = job(monkeypatch, [Query(TimeoutError("broker")), Query(None)])
+    keep_running(made, Sink())
+    assert len(started) == 2
+
+
+def test_an_error_that_needs_a_person_is_never_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, started = job(monkeypatch, [Query(RuntimeError("wrapped"))])
+    sink = Sink()
+    sink.failure = ClockWentBack("behind")
+    with pytest.raises(ClockWentBack):
+        keep_running(made, sink)
+    assert len(started) == 1
+
+
+def test_a_batch_that_gave_way_to_a_stop_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, started = job(monkeypatch, [Query(RuntimeError("wrapped"))])
+    sink = Sink()
+    sink.failure = StopAtBoundary()
+    keep_running(made, sink)
+    assert len(started) == 1
+
+
+def test_pauses_double_up_to_30_seconds() -> None:
+    settings = config.load(env={"VENTES_STREAMING__RESTART_DELAY": "2 seconds"})
+    assert [streams.pause(settings, faults) for faults in (1, 2, 3, 4, 5, 50)] == [2, 4, 8, 16, 30, 30]
+
+
+@pytest.mark.parametrize(("interval", "reports"), [("0 seconds", 4), ("1 day", 1)])
+def test_progress_is_reported_at_the_interval(monkeypatch: pytest.MonkeyPatch, interval: str, reports: int) -> None:
+    made, _ = job(monkeypatch, [Query(None, polls=3)], VENTES_MONITORING__PROGRESS_INTERVAL=interval)
+    seen: list[Any] = []
+    monkeypatch.setattr(streams, "_report", lambda query, sink: seen.append(query))
+    monkeypatch.setattr(streams, "_POLL_SECONDS", 0)
+    keep_running(made, Sink())
+    assert len(seen) == reports  # the last one is said at the end
+
+
+def test_every_without_a_number_takes_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float | None] = []
+    monkeypatch.setattr(silver_job.SilverJob, "run", lambda self, *, every, full: seen.append(every) or 0)
+    monkeypatch.setenv("VENTES_ANALYTICS__SILVER_EVERY", "7 seconds")
+    assert [streaming_silver.main(argv) for argv in (["--every"], ["--every", "3"], [])] == [0, 0, 0]
+    assert seen == [7.0, 3.0, None]
+
+
+@pytest.mark.parametrize("argv", [["--every", "0"], ["--every", "x"], ["--verify", "--full"], ["--jamais"]])
+def test_wrong_arguments_are_exit_code_2(argv: list[str]) -> None:
+    assert streaming_silver.main(argv) == 2
