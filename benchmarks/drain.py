@@ -1,0 +1,109 @@
+"""The backlog drain: how fast a contender turns a filled topic into a Delta table, and whether the table is right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import DeltaTable, QueryBuilder
+
+from benchmarks import contenders
+from benchmarks.contenders import JOB, Contender
+from benchmarks.preload import Truth
+from lakehouse.config import Config
+from lakehouse.errors import LakehouseError
+from lakehouse.tables import VENTES, checkpoint
+
+_SLOWEST = 2_000
+"""Messages a second below which a contender is stopped."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a contender's table holds; ``distinct`` counts vente_id."""
+
+    rows: int
+    distinct: int
+    cents: int
+
+
+@dataclass(frozen=True)
+class DrainRun:
+    """One contender, one turn. ``seconds``: start of the process to its exit. ``processing_seconds``: start of the first
+    batch to the commit of the last. ``peak_mb``: resident memory of the largest process (the JVM)."""
+
+    contender: str
+    turn: int
+    sales: int
+    seconds: float
+    processing_seconds: float
+    batches: int
+    cpu_seconds: float | None
+    peak_mb: float | None
+    held: Held
+    correct: bool
+
+    @property
+    def rate(self) -> float:
+        return self.sales / self.seconds
+
+    @property
+    def processing_rate(self) -> float:
+        return self.sales / self.processing_seconds
+
+    @property
+    def cpu_per_million(self) -> float | None:
+        """CPU seconds a million sales."""
+        return None if self.cpu_seconds is None else self.cpu_seconds / self.sales * 1e6
+
+
+def take_turns(
+    config: Config, home: Path, who: Sequence[Contender], turns: int, truth: Truth, done: Callable[[DrainRun], None]
+) -> list[DrainRun]:
+    """A B A B …, each in a folder of its own under ``home``; ``done`` is told of each run."""
+    runs = []
+    for turn in range(1, turns + 1):
+        for contender in who:
+            folder = home / f"drain-{contender.name}-{turn}"
+            runs.append(drain(contender, contenders.configured(config, folder, config.kafka.topic), turn, truth))
+            done(runs[-1])
+    return runs
+
+
+def drain(contender: Contender, config: Config, turn: int, truth: Truth) -> DrainRun:
+    """Run a contender over the filled topic, then look at what it left. Raises ``LakehouseError`` when it fails."""
+    with contenders.start(contender, config, once=True) as child:
+        usage = child.wait(300 + truth.sales / _SLOWEST)
+    seconds, batches = processing(Path(checkpoint(config.delta.base_path, JOB)))
+    found = held(config.delta.base_path)
+    correct = found == Held(truth.sales, truth.sales, truth.cents)
+    return DrainRun(
+        contender.name, turn, truth.sales, usage.seconds, seconds, batches, usage.cpu_seconds, usage.peak_mb, found,
+        correct,
+    )  # fmt: skip
+
+
+def processing(place: Path) -> tuple[float, int]:
+    """Seconds from the clock of a checkpoint's first batch to the commit record of its last, and the batches between."""
+    committed = sorted((path for path in (place / "commits").glob("[0-9]*") if path.name.isdigit()), key=_number)
+    if not committed:
+        raise LakehouseError(f"No batch was committed: {place / 'commits'} is empty.")
+    # the offset log of a batch: a version, a line of metadata with the batch's clock, the offsets
+    metadata = json.loads((place / "offsets" / "0").read_text(encoding="utf-8").splitlines()[1])
+    return committed[-1].stat().st_mtime - metadata["batchTimestampMs"] / 1000, len(committed)
+
+
+def _number(path: Path) -> int:
+    return int(path.name)
+
+
+def held(base: str) -> Held:
+    """Count the Bronze table under ``base`` as any reader sees it. A null among the sums' inputs counts as 0 cents."""
+    reader = QueryBuilder().register("ventes", DeltaTable(VENTES.path(base)))
+    query = "SELECT count(*) AS n, count(DISTINCT vente_id) AS d, coalesce(sum(montant), 0) AS m FROM ventes"
+    (row,) = pa.table(reader.execute(query).read_all()).to_pylist()
+    return Held(row["n"], row["d"], int(Decimal(row["m"]) * 100))

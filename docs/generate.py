@@ -1,0 +1,123 @@
+#!/usr/bin/env python
+"""Writes the generated parts of README.md: the settings table and the scripts' options. ``--check`` only compares.
+
+A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end: NAME -->``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+if str(PROJECT) not in sys.path:
+    sys.path.insert(0, str(PROJECT))
+
+import producer_ventes  # noqa: E402  # the scripts lie one folder up
+import setup_utils  # noqa: E402
+import spark_streaming_delta  # noqa: E402
+import streaming_silver  # noqa: E402
+from lakehouse import config, explorer  # noqa: E402
+
+README = PROJECT / "README.md"
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """Each script's command line, as it is parsed."""
+    return {
+        "producer_ventes.py": producer_ventes.parser(),
+        "spark_streaming_delta.py": spark_streaming_delta._parser(),
+        "streaming_silver.py": streaming_silver._parser(),
+        "query_utils.py": explorer.make_parser(),
+        "setup_utils.py": setup_utils.parser(),
+    }
+
+
+def verbs(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The sub-commands of a parser, by name."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").strip()
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(
+        f"| {' | '.join(_cell(cell) if i > 1 else cell for cell in line)} |" for i, line in enumerate(lines)
+    )
+
+
+def settings_table() -> str:
+    """One table a section, in the order of config.ini."""
+    parts = []
+    for section in dict.fromkeys(row.section for row in config.settings()):
+        rows = []
+        for row in config.settings():
+            if row.section == section:
+                default = f"`{row.default}`" if row.default else "(empty)"
+                rows.append((f"`{row.key}`", row.type, default, row.unit, row.help))
+        parts.append(f"`[{section}]`\n\n{_table(('key', 'type', 'default', 'unit', 'what it does'), rows)}")
+    return "\n\n".join(parts)
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, ...]]:
+    for action in parser._actions:
+        if isinstance(action, argparse._HelpAction | argparse._SubParsersAction):
+            continue
+        if action.option_strings:
+            names = ", ".join(action.option_strings)
+            shown = action.metavar or (action.dest.upper() if action.nargs is None else "")
+            name = f"`{names} {shown}`" if shown and not action.choices else f"`{names}`"
+        else:
+            name = str(action.metavar or action.dest)
+        choices = f" ({', '.join(map(str, action.choices))})" if action.choices else ""
+        yield name, f"{action.help or ''}{choices}"
+
+
+def options_table() -> str:
+    """Every script with its options; those that every script has stand once, at the end of the text before."""
+    parts = []
+    for script, parser in parsers().items():
+        found = [row for row in _options(parser) if not row[0].startswith("`--config")]
+        for verb, one in verbs(parser).items():
+            found.append((verb, " ".join((one.description or "").split())))
+            found += [(f"{verb} {row[0]}", row[1]) for row in _options(one) if not row[0].startswith("`--config")]
+        parts.append(f"`{script}`\n\n{_table(('option', 'what it does'), found)}")
+    return "\n\n".join(parts)
+
+
+PARTS = {"settings": settings_table, "options": options_table}
+
+
+def generated(text: str) -> str:
+    """``text`` with every generated part as it should be. Raises ``SystemExit`` when a marker is missing."""
+    for name, make in PARTS.items():
+        start, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
+        pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+        if len(pattern.findall(text)) != 1:
+            raise SystemExit(f"README.md must hold {start} … {end} once.")
+        text = pattern.sub(lambda _, start=start, end=end, make=make: f"{start}\n\n{make()}\n\n{end}", text)
+    return text
+
+
+def main() -> int:
+    text = README.read_text(encoding="utf-8")
+    wanted = generated(text)
+    if "--check" in sys.argv[1:]:
+        if wanted != text:
+            print("README.md is not up to date. Type: .venv/bin/python docs/generate.py")
+        return int(wanted != text)
+    README.write_text(wanted, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Fixtures for the tests with a real broker and a real Spark. Nothing starts before a test asks for it."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from lakehouse.broker import Broker
+    from tests.harness import Lake
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The bootstrap servers of the session's broker."""
+    from lakehouse.broker import Broker
+    from lakehouse.broker_settings import free_port
+    from tests.harness import config_of
+
+    address = f"localhost:{free_port()}"
+    with Broker(config_of(tmp_path_factory.mktemp("kafka"), address, "unused")):
+        yield address
+
+
+@pytest.fixture
+def make_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Lake]]:
+    """Lakes with a topic and a folder of their own; ``make_lake(servers, **overrides)``."""
+    from tests.harness import Lake, config_of
+
+    made: list[Lake] = []
+
+    def make(servers: str, **overrides: str) -> Lake:
+        number = len(made)
+        topic = f"{re.sub('[^a-z0-9]+', '-', request.node.name.lower())[:60]}-{uuid.uuid4().hex[:6]}"
+        made.append(Lake(config_of(tmp_path / f"lake{number}", servers, topic, **overrides)))
+        return made[-1]
+
+    yield make
+    for lake in made:
+        lake.end()
+
+
+@pytest.fixture
+def lake(make_lake: Callable[..., Lake], servers: str) -> Lake:
+    """An empty lake at the session's broker."""
+    return make_lake(servers)
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[tuple[Broker, str]]:
+    """A broker for one test, which may kill it; with its bootstrap servers."""
+    from lakehouse.broker import Broker
+    from lakehouse.broker_settings import free_port
+    from tests.harness import config_of
+
+    address = f"localhost:{free_port()}"
+    with Broker(config_of(tmp_path / "broker", address, "unused")) as broker:
+        yield broker, address
+
+
+@pytest.fixture(scope="session")
+def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SparkSession, list[int]]]:
+    from pyspark.sql.streaming.listener import StreamingQueryListener
+
+    from lakehouse import session
+    from tests.harness import config_of
+
+    dropped: list[int] = []
+
+    class Watch(StreamingQueryListener):
+        def onQueryStarted(self, event: Any) -> None: ...
+        def onQueryIdle(self, event: Any) -> None: ...
+        def onQueryTerminated(self, event: Any) -> None: ...
+        def onQueryProgress(self, event: Any) -> None:
+            dropped.extend(operator.numRowsDroppedByWatermark for operator in event.progress.stateOperators)
+
+    made = session.build(config_of(tmp_path_factory.mktemp("spark"), "localhost:1", "unused"), "tests")
+    made.streams.addListener(Watch())
+    yield made, dropped
+    made.stop()
+
+
+@pytest.fixture
+def spark(_session: tuple[SparkSession, list[int]]) -> Iterator[SparkSession]:
+    """The one Spark of all tests, built as the jobs build theirs. After each test: the watermark has dropped nothing."""
+    made, dropped = _session
+    yield made
+    assert not any(dropped), "the watermark dropped rows"

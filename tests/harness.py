@@ -1,0 +1,219 @@
+"""A lake of its own for each fault test: topic, folder, the truth of all that was sent, and the jobs over it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deltalake import DeltaTable
+
+from lakehouse import config as settings
+from lakehouse import kafka_clients, producer, truth
+from lakehouse.config import Config, Rate
+from lakehouse.reckoning import Difference, Sent
+from lakehouse.tables import BRONZE, REJETS, SILVER, VENTES, TableSpec, checkpoint
+from tests.children import Child
+from tests.messages import encoded
+
+
+def config_of(base: Path, servers: str, topic: str, **overrides: str) -> Config:
+    """The project's settings for one test; ``overrides`` such as ``STREAMING__MAX_RESTARTS="0"``."""
+    texts = {
+        "DELTA__BASE_PATH": str(base),
+        "KAFKA__BOOTSTRAP_SERVERS": servers,
+        "KAFKA__TOPIC": topic,
+        "KAFKA__PARTITIONS": "2",
+        "STREAMING__TRIGGER_INTERVAL": "0 seconds",
+        "STREAMING__RESTART_DELAY": "200 ms",
+        "MONITORING__PROGRESS_INTERVAL": "1 second",
+        **overrides,
+    }
+    return settings.load(env={f"{settings.ENV_PREFIX}{name}": text for name, text in texts.items()})
+
+
+class Lake:
+    """A topic, a data folder and the truth of all that was sent, for one test."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.base = Path(config.delta.base_path)
+        self.base.mkdir(parents=True, exist_ok=True)
+        self.truth_file = self.base / "truth.jsonl"
+        self.by_hand: list[Sent] = []
+        self._children: list[Child] = []
+
+    def with_settings(self, **overrides: str) -> Lake:
+        """The same lake with other settings; ``overrides`` as in ``config_of``."""
+        texts = {**settings.as_environment(self.config)}
+        texts.update({f"{settings.ENV_PREFIX}{name}": text for name, text in overrides.items()})
+        other = Lake(settings.load(env=texts))
+        other.by_hand, other._children = self.by_hand, self._children
+        return other
+
+    # sending
+
+    def sales(self, *sold: Mapping[str, Any], partition: int | None = None, kind: str = "vente") -> list[Sent]:
+        """Send valid sales and note them as truth."""
+        places = self.send([encoded(fields) for fields in sold], partition)
+        made = [
+            Sent(fields["vente_id"], None, fields, None, True, *place, kind)
+            for fields, place in zip(sold, places, strict=True)
+        ]
+        self.by_hand += made
+        return made
+
+    def broken(self, *messages: tuple[bytes | None, str], partition: int | None = None) -> list[Sent]:
+        """Send bad messages, each with the reason that it must get, and note them as truth."""
+        places = self.send([value for value, _ in messages], partition)
+        made = [
+            Sent("", motif, {}, value, True, *place, "malformee")
+            for (value, motif), place in zip(messages, places, strict=True)
+        ]
+        self.by_hand += made
+        return made
+
+    def send(self, values: Sequence[bytes | None], partition: int | None = None) -> list[tuple[int, int]]:
+        """Send raw bytes, in order; the place of each."""
+        kafka_clients.ensure_topic(self.config)
+        client = kafka_clients.connect_producer(self.config)
+        try:
+            futures = [client.send(self.config.kafka.topic, value, b"7", partition=partition) for value in values]
+            client.flush()
+            answers = [future.get(60) for future in futures]
+            return [(answer.partition, answer.offset) for answer in answers]
+        finally:
+            client.close()
+
+    def produce(self, count: int, seed: int | None = None, *, ratio: float = 0.1, **order: Any) -> None:
+        """Send ``count`` messages of the generator at full rate, with its truth in ``truth_file``."""
+        ratios = {f"{kind}_ratio": ratio for kind in ("duplicate", "late", "malformed")}
+        config = producer.with_options(self.config, rate=Rate(math.inf), **ratios)
+        assert producer.produce(config, producer.Order(count, seed, self.truth_file, **order)) == 0
+
+    # looking
+
+    def sent(self) -> list[Sent]:
+        return [*(truth.read([self.truth_file]) if self.truth_file.exists() else ()), *self.by_hand]
+
+    def differences(self) -> list[Difference]:
+        """Bronze beside all that was sent; empty when nothing is missing, doubled, different or unexpected."""
+        return truth.check(self.sent(), str(self.base))
+
+    def rows(self, spec: TableSpec = VENTES) -> list[dict[str, Any]]:
+        return truth.held(spec, str(self.base))
+
+    def version(self, spec: TableSpec) -> int:
+        """-1 before the table exists."""
+        path = spec.path(str(self.base))
+        return DeltaTable(path).version() if DeltaTable.is_deltatable(path) else -1
+
+    def bronze_versions(self) -> list[int]:
+        return [self.version(spec) for spec in BRONZE]
+
+    def silver_versions(self) -> list[int]:
+        folder = self.base / "silver"
+        return [DeltaTable(path).version() for path in sorted(folder.iterdir()) if path.name != "_generations"]
+
+    def state(self) -> tuple[list[list[dict[str, Any]]], list[int]]:
+        """Every row and version of Bronze, and of Silver when it is there: what a repeat may not change."""
+        specs = [spec for spec in (*BRONZE, *SILVER) if self.version(spec) >= 0]
+        rows = [sorted(self.rows(spec), key=repr) for spec in specs]
+        return rows, [*self.bronze_versions(), *(self.silver_versions() if (self.base / "silver").exists() else ())]
+
+    def checkpoint(self, job: str = "bronze") -> Path:
+        """The checkpoint's folder; for ``silver`` that of the only generation."""
+        if job == "bronze":
+            return Path(checkpoint(str(self.base), job))
+        (found,) = (self.base / "checkpoints").glob("silver-*")
+        return found
+
+    def planned(self, job: str = "bronze") -> list[int]:
+        """Batches whose offsets are logged."""
+        return _ids(self.checkpoint(job) / "offsets")
+
+    def committed(self, job: str = "bronze") -> list[int]:
+        return _ids(self.checkpoint(job) / "commits")
+
+    def in_a_batch(self, job: str = "bronze") -> bool:
+        """Whether a batch was planned and not committed: a kill now, or just before, hit the middle of it."""
+        return self.planned(job)[-1:] != self.committed(job)[-1:]
+
+    def forget_commit(self, job: str = "bronze") -> int:
+        """Delete the last batch's commit record, as a crash just before it would have left things."""
+        folder = self.checkpoint(job) / "commits"
+        last = self.committed(job)[-1]
+        (folder / str(last)).unlink()
+        (folder / f".{last}.crc").unlink(missing_ok=True)
+        return last
+
+    # running
+
+    def bronze(self, spark: Any, *, accept_data_loss: bool = False) -> None:
+        """One ``--once`` run in the session of the tests."""
+        from lakehouse.streams import BronzeJob
+
+        assert BronzeJob(self.config, once=True, accept_data_loss=accept_data_loss).run(spark) == 0
+
+    @contextlib.contextmanager
+    def streaming(self, spark: Any) -> Iterator[threading.Thread]:
+        """The Bronze job, streaming in the session of the tests, while the block runs; stopped at a batch boundary."""
+        from lakehouse.streams import BronzeJob
+
+        job, failures = BronzeJob(self.config, once=False), []
+
+        def run() -> None:
+            try:
+                job.run(spark)
+            except Exception as failure:  # noqa: BLE001  # raised again below, in the test's own thread
+                failures.append(failure)
+
+        thread = threading.Thread(target=run, name="bronze")
+        thread.start()
+        try:
+            yield thread
+        finally:
+            job.stop()
+            thread.join(300)
+        assert not thread.is_alive()
+        if failures:
+            raise failures[0]
+
+    def silver(self, spark: Any, *, full: bool = False) -> None:
+        from lakehouse.silver_job import SilverJob
+
+        assert SilverJob(self.config).run(full=full, spark=spark) == 0
+
+    def verify(self, spark: Any) -> list[Any]:
+        """The cells in which Silver differs from the recompute of Bronze."""
+        from lakehouse.silver_job import SilverJob
+
+        return SilverJob(self.config).verify(spark=spark)
+
+    def start(self, script: str, *options: str, **producer_settings: Any) -> Child:
+        """One of the project's scripts, as a process; ended with the test."""
+        config = self.config
+        if producer_settings:
+            config = dataclasses.replace(config, producer=dataclasses.replace(config.producer, **producer_settings))
+        name = f"{Path(script).stem.split()[-1]}-{len(self._children)}.log"
+        child = Child(config, self.base / name, script, *options)
+        self._children.append(child)
+        return child
+
+    def end(self) -> None:
+        for child in self._children:
+            child.end()
+
+
+def _ids(folder: Path) -> list[int]:
+    return sorted(int(path.name) for path in folder.glob("*") if re.fullmatch(r"\d+", path.name))
+
+
+def rejected(lake: Lake) -> dict[tuple[int, int], dict[str, Any]]:
+    """The reject table by place."""
+    return {(row["kafka_partition"], row["kafka_offset"]): row for row in lake.rows(REJETS)}
