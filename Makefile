@@ -33,7 +33,7 @@ test: setup ## Every test (20 minutes at most)
 	@$(PY) -m pytest
 
 test-fast: $(INSTALLED) ## The tests that need no Java (seconds)
-	@$(PY) -m pytest tests/unit
+	@$(PY) -m pytest tests/unit -q -n 2
 
 lint: $(INSTALLED) ## Format, rules and types
 	@$(PY) -m ruff format --check .

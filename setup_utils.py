@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 EXAMPLES = {
     "check": ("python setup_utils.py", "python setup_utils.py check --config other.ini"),
-    "jars": ("python setup_utils.py jars",),
+    "jars": (
+        "python setup_utils.py jars",
+        'spark-submit --jars "$(python setup_utils.py jars --list)" spark_streaming_delta.py --once',
+    ),
     "java": ("python setup_utils.py java",),
     "kafka": (
         "python setup_utils.py kafka",
@@ -40,10 +43,13 @@ def check(_args: argparse.Namespace, config: Config) -> int:
     return 1 if missing else 0
 
 
-def get_jars(_args: argparse.Namespace, config: Config) -> int:
+def get_jars(args: argparse.Namespace, config: Config) -> int:
     """Fetch the pinned JARs into the cache folder and check every hash. LAKEHOUSE_IVY_SETTINGS=FILE names a mirror."""
     from lakehouse import jars
 
+    if args.list:
+        print(",".join(str(path) for path in jars.resolve(config, "spark")))
+        return 0
     for which in jars.SETS:
         print(f"{which}: {len(jars.resolve(config, which))} JARs, every SHA-256 right, in {jars.folder(config, which)}")
     return 0
@@ -137,6 +143,10 @@ def parser() -> argparse.ArgumentParser:
             "--config", metavar="FILE", default=argparse.SUPPRESS, help="settings file (default: config.ini)"
         )
         one.set_defaults(body=body)
+        if verb == "jars":
+            one.add_argument(
+                "--list", action="store_true", help="print Spark's JARs, comma-separated, for spark-submit"
+            )
         if verb == "run":
             one.add_argument("--procfile", metavar="FILE", help="what to run (default: Procfile beside the scripts)")
             one.add_argument(

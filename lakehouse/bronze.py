@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 KEY = "_cle"
 CLOCK = "_horloge"
 OLD = "_ancien"
+UNKNOWN = "_inconnus"
 
 
-_VERDICT = StructType([StructField(name, StringType()) for name in ("motif", "explication", "canonique")])
+_VERDICT_FIELDS = ("motif", "explication", "canonique", "inconnus")
+_VERDICT = StructType([StructField(name, StringType()) for name in _VERDICT_FIELDS])
 
 
 @arrow_udf(_VERDICT)  # type: ignore[call-overload,untyped-decorator]
@@ -37,8 +39,8 @@ def _judge(values: pa.Array) -> pa.Array:
     else:
         verdicts = [None if value is None else sale.judge(value) for value in values.to_pylist()]
     return pa.array(
-        [None if v is None else (v.motif, v.explication, v.canonique) for v in verdicts],
-        type=pa.struct([("motif", pa.string()), ("explication", pa.string()), ("canonique", pa.string())]),
+        [None if v is None else (v.motif, v.explication, v.canonique, v.inconnus) for v in verdicts],
+        type=pa.struct([(name, pa.string()) for name in _VERDICT_FIELDS]),
     )
 
 
@@ -50,7 +52,8 @@ def decoded(
     Adds the sale's fields (null in a bad message), ``motif`` and ``explication`` (null in a valid one), ``jour`` in the
     business time zone, ``date_ingestion`` (the micro-batch's own time), ``est_tardif`` (the sender was late: event time
     before the broker's time minus ``watermark_delay``) and, for the stream's own use, ``_cle``, ``_horloge`` (the
-    clamped event time that carries the watermark) and ``_ancien`` (too old for the state to know its duplicates).
+    clamped event time that carries the watermark), ``_ancien`` (too old for the state to know its duplicates) and
+    ``_inconnus`` (names of fields that the contract does not know, as JSON).
     """
     read = _parsed(messages)
     return _clocked(read, watermark_delay, future_tolerance, timezone)
@@ -119,6 +122,7 @@ def _clocked(read: DataFrame, watermark_delay: timedelta, future_tolerance: time
         key.alias(KEY),
         F.when(reason.isNull(), clamped).otherwise(ingested).alias(CLOCK),
         F.when(reason.isNull(), event < ingested - delay).otherwise(False).alias(OLD),
+        F.col("_avis.inconnus").alias(UNKNOWN),
     )
 
 

@@ -39,6 +39,7 @@ class Totals:
     sales: int = 0
     rejected: int = 0
     late: int = 0
+    drifted: int = 0
 
 
 class BronzeSink:
@@ -131,6 +132,8 @@ class BronzeSink:
             F.count_if(bad).alias("rejets"),
             F.count_if(exact).alias("exacts"),
             F.count_if(F.col("est_tardif")).alias("tardifs"),
+            F.count(bronze.UNKNOWN).alias("derives"),
+            F.max(F.substring(bronze.UNKNOWN, 1, 200)).alias("inconnus"),
             F.min(F.when(exact, F.col("timestamp"))).alias("premier"),
             F.max(F.when(exact, F.col("timestamp"))).alias("dernier"),
             F.collect_set(F.when(exact, F.col("jour"))).alias("jours"),
@@ -170,6 +173,13 @@ class BronzeSink:
         totals.sales += facts.n - facts.rejets
         totals.rejected += facts.rejets
         totals.late += facts.tardifs
+        totals.drifted += facts.derives
+        if facts.derives:
+            _log.warning(
+                "schema drift: sales with unknown fields, taken in without them",
+                sales=facts.derives,
+                fields=facts.inconnus,
+            )
 
 
 def _days(days: list[date]) -> Column:

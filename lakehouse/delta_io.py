@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from delta.tables import DeltaTable
 from filelock import FileLock, Timeout
@@ -74,11 +75,24 @@ def set_properties(spark: SparkSession, spec: TableSpec, config: Config, wanted:
         spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({pairs})")
 
 
+def _snapshot(spark: SparkSession, spec: TableSpec, config: Config) -> Any:
+    """The table's latest state, asked of Delta's own log: ``detail()`` and ``history()`` each run Spark jobs for it."""
+    jvm: Any = spark._jvm
+    none = jvm.scala.Option.empty()
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, spec.path(config.delta.base_path))
+    return log.update(False, none, none)
+
+
 def properties(spark: SparkSession, spec: TableSpec, config: Config) -> dict[str, str]:
     """The table's properties, as they are now."""
-    row = DeltaTable.forPath(spark, spec.path(config.delta.base_path)).detail().select("properties").first()
-    assert row is not None
-    return dict(row[0])
+    jvm: Any = spark._jvm
+    found = _snapshot(spark, spec, config).metadata().configuration()
+    return dict(jvm.scala.jdk.javaapi.CollectionConverters.asJava(found))
+
+
+def version(spark: SparkSession, spec: TableSpec, config: Config) -> int:
+    """The table's latest version."""
+    return int(_snapshot(spark, spec, config).version())
 
 
 def read(spark: SparkSession, spec: TableSpec, config: Config, *, version: int | None = None) -> DataFrame:
@@ -87,13 +101,6 @@ def read(spark: SparkSession, spec: TableSpec, config: Config, *, version: int |
     if version is not None:
         reader = reader.option("versionAsOf", version)
     return reader.load(spec.path(config.delta.base_path))
-
-
-def version(spark: SparkSession, spec: TableSpec, config: Config) -> int:
-    """The table's latest version."""
-    row = DeltaTable.forPath(spark, spec.path(config.delta.base_path)).history(1).select("version").first()
-    assert row is not None
-    return int(row[0])
 
 
 def append(rows: DataFrame, spec: TableSpec, config: Config, *, app_id: str, batch_id: int) -> None:

@@ -106,11 +106,13 @@ PLAIN_BYTES = 8192
 
 @dataclass(frozen=True)
 class Verdict:
-    """What ``judge`` found: a reason and a sentence, or, for a valid sale, its plain JSON text."""
+    """What ``judge`` found: a reason and a sentence, or, for a valid sale, its plain JSON text; ``inconnus`` are the
+    names of fields that the contract does not know, as JSON: they never reject a sale, but the schema has drifted."""
 
     motif: str | None = None
     explication: str | None = None
     canonique: str | None = None
+    inconnus: str | None = None
 
 
 class _Rejected(Exception):
@@ -260,4 +262,5 @@ def judge(value: bytes | None) -> Verdict:
                 raise _Rejected(f"{VALEUR}:{name}", f"The field {name} is {shown(sale[name])}: {wrong}.")
     except _Rejected as rejected:
         return rejected.verdict
-    return Verdict(canonique=_canonical(sale))
+    unknown = sorted(set(sale) - set(FIELDS))
+    return Verdict(canonique=_canonical(sale), inconnus=json.dumps(unknown, ensure_ascii=True) if unknown else None)

@@ -28,6 +28,8 @@ from lakehouse.tables import GENERATIONS, VENTES, checkpoint
 _log = log.get("silver")
 
 JOB = "silver"
+_QUIET_SECONDS = 600
+"""How long ``verify`` waits for a moment between two passes."""
 
 
 @dataclass(frozen=True)
@@ -254,10 +256,15 @@ class SilverJob:
     def _quiet_moment(self, spark: SparkSession, generation: Generation) -> tuple[int, dict[str, int]]:
         """The Bronze version and the Silver versions of one moment at which no pass was writing."""
         place = self._place(spark, generation)
-        while True:
+        give_up = time.monotonic() + _QUIET_SECONDS
+        while time.monotonic() < give_up:
             before = (place.planned_ids()[-1:], place.committed_ids()[-1:])
             versions = {e.table.name: delta_io.version(spark, e.table, self._config) for e in self._entries}
             after = (place.planned_ids()[-1:], place.committed_ids()[-1:])
             if before == after and before[0] == before[1]:
                 return self._consumed(place, generation), versions
-            time.sleep(0.5)
+            time.sleep(0.2)
+        raise LakehouseError(
+            f"The Silver job was merging for {_QUIET_SECONDS} s without a pause, so that there is no settled state to "
+            f"compare. Stop it, or give it a longer --every, and verify again."
+        )

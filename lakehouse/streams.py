@@ -87,6 +87,7 @@ class BronzeJob:
         """
         with delta_io.writer_lock(self._config, JOB):
             kafka_clients.ensure_topic(self._config)
+            self._check_topic_clock()
             if spark is not None:
                 self._run(spark)
                 return 0
@@ -99,6 +100,16 @@ class BronzeJob:
             finally:
                 spark.stop()
         return 0
+
+    def _check_topic_clock(self) -> None:
+        kind = kafka_clients.describe_topic(self._config).settings.get("message.timestamp.type")
+        if kind != "LogAppendTime":
+            _log.warning(
+                "the topic is stamped by its senders' clocks: late and future sales are judged by these. "
+                "Set message.timestamp.type=LogAppendTime on the topic",
+                topic=self._config.kafka.topic,
+                timestamp_type=kind,
+            )
 
     def stop(self) -> None:
         """End at the next batch boundary."""

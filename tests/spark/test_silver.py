@@ -134,7 +134,7 @@ def test_the_hour_is_the_business_time_zones(spark: SparkSession) -> None:
     assert found.heure == (row["timestamp"].hour + 1) % 24
 
 
-def test_differences_names_each_differing_cell_and_each_missing_row(spark: SparkSession, settings: Config) -> None:
+def test_differences_names_each_differing_cell_and_each_missing_row(spark: SparkSession) -> None:
     rows = lakes.sales(50)
     entry = BY_NAME["ventes_par_pays"]
     right = silver.complete(silver.partial(frame(spark, rows), entry), entry)

@@ -10,7 +10,7 @@ import json
 import tempfile
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -48,12 +48,12 @@ class Topic:
         self._start = datetime.now(UTC)
         self._folder.mkdir(parents=True)
 
-    def deliver(self, *batches: Sequence[Delivery]) -> None:
+    def deliver(self, *batches: Sequence[Delivery], extra: Mapping[str, object] | None = None) -> None:
         for batch in batches:
             now, rows = datetime.now(UTC), []
             for vente_id, age in batch:
                 moment = (self._start - timedelta(seconds=age)).isoformat()
-                value = json.dumps({**VALID, "vente_id": vente_id, "timestamp": moment}).encode()
+                value = json.dumps({**VALID, "vente_id": vente_id, "timestamp": moment, **(extra or {})}).encode()
                 rows.append((b"12", value, "ventes_stream", 0, self._next, now, 1))
                 self._next += 1
             part = self._folder / f"{self._next:09}-{uuid.uuid4().hex[:6]}"
@@ -156,8 +156,18 @@ def test_few_old_rows_are_broadcast_and_many_are_not(
     chosen, topic = settings_of(tmp_path / "lake", PERFORMANCE__BROADCAST_ROWS=limit), Topic(spark, tmp_path)
     topic.deliver([("v1", 90_000)])
     topic.drain(chosen)
-    batch = delta_io.read(spark, VENTES, chosen).selectExpr("*", "true AS _exact", "string(null) AS motif")
+    batch = delta_io.read(spark, VENTES, chosen).selectExpr(
+        "*", "true AS _exact", "string(null) AS motif", "string(null) AS _inconnus"
+    )
     sink = BronzeSink(spark, chosen, Checkpoint(spark, str(tmp_path / "none")), threading.Event())
     unknown = sink._unknown_sales(batch, sink._facts(batch))
     assert ("LeftSemi" in unknown._jdf.queryExecution().optimizedPlan().toString()) is semi_join
     assert unknown.isEmpty()
+
+
+def test_schema_drift_is_counted_and_the_sales_are_kept(spark: SparkSession, tmp_path: Path) -> None:
+    chosen, topic = settings_of(tmp_path / "lake"), Topic(spark, tmp_path)
+    topic.deliver([("v1", 0)], extra={"remise": 1})
+    sink = topic.drain(chosen)
+    assert bronze_ids(spark, chosen) == ["v1"]
+    assert sink.totals.drifted == 1

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import streaming_silver
-from lakehouse import config, silver_job, streams
+from lakehouse import config, session, silver_job, streams
 from lakehouse.bronze_sink import StopAtBoundary, Totals
 from lakehouse.errors import BrokerUnavailable, ClockWentBack, LakehouseError
 from lakehouse.streams import BronzeJob
@@ -66,7 +67,7 @@ def test_the_job_gives_up_after_max_restarts_in_a_row(monkeypatch: pytest.Monkey
     made, started = job(
         monkeypatch, [Query(RuntimeError("broken\nstack")) for _ in range(9)], VENTES_STREAMING__MAX_RESTARTS="2"
     )
-    with pytest.raises(LakehouseError, match="failed 3 times in a row; the last fault: broken. Nothing is lost"):
+    with pytest.raises(LakehouseError, match="failed 3 times in a row; the last fault: broken"):
         keep_running(made, Sink())
     assert len(started) == 3
 
@@ -103,7 +104,7 @@ def test_pauses_double_up_to_30_seconds() -> None:
 def test_progress_is_reported_at_the_interval(monkeypatch: pytest.MonkeyPatch, interval: str, reports: int) -> None:
     made, _ = job(monkeypatch, [Query(None, polls=3)], VENTES_MONITORING__PROGRESS_INTERVAL=interval)
     seen: list[Any] = []
-    monkeypatch.setattr(streams, "_report", lambda query, sink: seen.append(query))
+    monkeypatch.setattr(streams, "_report", lambda query, _: seen.append(query))
     monkeypatch.setattr(streams, "_POLL_SECONDS", 0)
     keep_running(made, Sink())
     assert len(seen) == reports  # the last one is said at the end
@@ -111,10 +112,26 @@ def test_progress_is_reported_at_the_interval(monkeypatch: pytest.MonkeyPatch, i
 
 def test_every_without_a_number_takes_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[float | None] = []
-    monkeypatch.setattr(silver_job.SilverJob, "run", lambda self, *, every, full: seen.append(every) or 0)
+    monkeypatch.setattr(silver_job.SilverJob, "run", lambda _, every, **__: seen.append(every) or 0)
     monkeypatch.setenv("VENTES_ANALYTICS__SILVER_EVERY", "7 seconds")
     assert [streaming_silver.main(argv) for argv in (["--every"], ["--every", "3"], [])] == [0, 0, 0]
     assert seen == [7.0, 3.0, None]
+
+
+@pytest.mark.parametrize(("level", "set_to"), [("ERROR", []), ("WARN", ["WARN"])])
+def test_sparks_own_log_level_is_set_when_it_is_another(
+    monkeypatch: pytest.MonkeyPatch, level: str, set_to: list[str]
+) -> None:
+    seen: list[str] = []
+    context = SimpleNamespace(setLogLevel=seen.append)
+    built = SimpleNamespace(sparkContext=context)
+    builder = SimpleNamespace(getOrCreate=lambda: built)
+    builder.config = lambda *_: builder
+    monkeypatch.setattr(session, "SparkSession", SimpleNamespace(builder=builder))
+    monkeypatch.setattr(session.java, "environment", lambda _: {})
+    monkeypatch.setattr(session.jars, "resolve", lambda *_: [])
+    session.build(config.load(env={"VENTES_SPARK__LOG_LEVEL": level}), "essai")
+    assert seen == set_to
 
 
 @pytest.mark.parametrize("argv", [["--every", "0"], ["--every", "x"], ["--verify", "--full"], ["--jamais"]])
