@@ -213,8 +213,8 @@ class SilverJob:
             .foreachBatch(sink)
             .start()
         )
-        while query.isActive:  # polled, so that a signal is heard
-            query.awaitTermination(1)
+        while query.isActive:  # polled, so that a signal is heard; awaitTermination would raise past the sentence below
+            time.sleep(0.1)
         failure = query.exception()
         if failure is not None:
             raise LakehouseError(
