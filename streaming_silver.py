@@ -60,7 +60,11 @@ def _run(args: argparse.Namespace, config: Config) -> int:
     differences = job.verify()
     for cell in differences:
         print(f"{cell.table}  {cell.key}  {cell.column}: expected {cell.expected}, found {cell.found}")
-    print("Silver differs from the recompute." if differences else "Silver equals the full recompute of Bronze, cell by cell.")
+    print(
+        "Silver differs from the recompute."
+        if differences
+        else "Silver equals the full recompute of Bronze, cell by cell."
+    )
     return 1 if differences else 0
 
 

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from lakehouse import bronze, delta_io, log
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config
-from lakehouse.errors import ClockWentBack
+from lakehouse.errors import ClockWentBack, LakehouseError
 from lakehouse.tables import REJETS, VENTES, TableSpec
 
 _log = log.get("bronze")
@@ -79,6 +79,8 @@ class BronzeSink:
             self._write(batch, batch_id)
         except BaseException as failure:
             self.failure = failure
+            if not isinstance(failure, StopAtBoundary | LakehouseError):
+                _log.error("the batch failed; it will be repeated", batch=batch_id, exc_info=True)
             raise
 
     def _check_clock(self, batch_id: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -87,6 +88,8 @@ def build(config: Config, job: str) -> SparkSession:
     session = builder.getOrCreate()
     if config.spark.log_level != "ERROR" or under_submit():  # our log4j2 file begins with ERROR
         session.sparkContext.setLogLevel(config.spark.log_level)
+    # What a batch raises is reported by the job itself; a stop at a batch boundary is such an exception too.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     # The judge travels with the plan, so that executors need none of our files.
     cloudpickle.register_pickle_by_value(sale)  # type: ignore[no-untyped-call]
     return session

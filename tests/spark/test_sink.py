@@ -143,7 +143,10 @@ def test_a_new_checkpoint_over_an_existing_table_doubles_nothing(spark: SparkSes
 def test_a_small_batch_is_one_file_and_a_large_one_is_not(
     spark: SparkSession, tmp_path: Path, small: str, files: int
 ) -> None:
-    chosen, topic = settings_of(tmp_path / "lake", PERFORMANCE__SMALL_BATCH_ROWS=small, DELTA__AUTO_COMPACT="false"), Topic(spark, tmp_path)
+    chosen, topic = (
+        settings_of(tmp_path / "lake", PERFORMANCE__SMALL_BATCH_ROWS=small, DELTA__AUTO_COMPACT="false"),
+        Topic(spark, tmp_path),
+    )
     topic.deliver([(f"v{number}", 0) for number in range(40)])
     topic.drain(chosen)
     assert len(delta_io.read(spark, VENTES, chosen).inputFiles()) == files
