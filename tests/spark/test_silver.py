@@ -65,7 +65,7 @@ def test_every_silver_table_has_one_entry_and_its_columns_are_all_made() -> None
 
 def test_batches_merged_and_repeated_equal_plain_arithmetic(spark: SparkSession, settings: Config) -> None:
     """Keys shared between batches, new keys, late days, and each batch applied twice: once merged, once refused."""
-    rows = lakes.sales(240)
+    rows = lakes.sales(240, days=4)
     random.Random(3).shuffle(rows)
     batches = [rows[:100], rows[100:101], rows[101:240]]
     sink = SilverSink(settings, ENTRIES, "g1")
@@ -80,7 +80,7 @@ def test_batches_merged_and_repeated_equal_plain_arithmetic(spark: SparkSession,
 
 
 def test_a_build_replaces_what_was_there_in_one_version(spark: SparkSession, settings: Config) -> None:
-    rows = lakes.sales(60)
+    rows = lakes.sales(60, days=2)
     SilverSink(settings, ENTRIES, "g1").build(frame(spark, rows[:30]))
     before = delta_io.version(spark, PAR_PAYS, settings)
     second = SilverSink(settings, ENTRIES, "g2")
