@@ -100,11 +100,12 @@ class SilverJob:
 
     def _passes(self, spark: SparkSession, every: float | None, *, full: bool) -> int:
         generation = self._generation(spark, full=full)
-        while True:
+        while generation.done:
             started = time.monotonic()
             self._pass(spark, generation)
             if every is None or self._stop.wait(max(0.0, every - (time.monotonic() - started))):
-                return 0
+                break
+        return 0
 
     def verify(self, limit: int = 20, *, spark: SparkSession | None = None) -> list[Difference]:
         """The cells (at most ``limit`` a table) in which Silver differs from a full recompute of the Bronze that it has
@@ -149,7 +150,17 @@ class SilverJob:
                 said = True
             if self._stop.wait(1):
                 return False
-        return True
+        return every is None or self._wait_for_news(every)
+
+    def _wait_for_news(self, every: float) -> bool:
+        """Wait for Bronze's next commit, ``every`` seconds at most: the Bronze job, which people wait for, starts its
+        Spark first. False when the job was stopped."""
+        path = VENTES.path(self._config.delta.base_path)
+        seen, give_up = TableFile(path).version(), time.monotonic() + every
+        while TableFile(path).version() == seen and time.monotonic() < give_up:
+            if self._stop.wait(0.5):
+                return False
+        return not self._stop.is_set()
 
     # --- generations -------------------------------------------------------------------------------------------------
 
@@ -185,7 +196,11 @@ class SilverJob:
 
     def _build(self, spark: SparkSession, generation: Generation) -> Generation:
         sales = delta_io.read(spark, VENTES, self._config, version=generation.bronze_version).select(*SOURCE_COLUMNS)
-        SilverSink(self._config, self._entries, generation.name).build(sales)
+        if not SilverSink(self._config, self._entries, generation.name).build(sales, self._stop):
+            _log.info(
+                "the build was stopped between two tables; the next start finishes it", generation=generation.name
+            )
+            return generation
         self._record(spark, generation, "fin")
         _log.info("built", generation=generation.name, bronze_version=generation.bronze_version)
         return Generation(generation.name, generation.bronze_version, generation.definition, True)

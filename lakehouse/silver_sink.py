@@ -7,6 +7,7 @@ found again by the batch that brought them.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -115,15 +116,19 @@ class SilverSink:
 
     # --- all of Bronze -----------------------------------------------------------------------------------------------
 
-    def build(self, sales: DataFrame) -> None:
-        """Replace every table by its recompute over ``sales``, each in one commit; a repeat changes nothing."""
+    def build(self, sales: DataFrame, stop: threading.Event | None = None) -> bool:
+        """Replace every table by its recompute over ``sales``, each in one commit; a repeat changes nothing. False when
+        ``stop`` was set between two tables: the next start finishes the build."""
         config = self._config
         for entry in self._entries:
+            if stop is not None and stop.is_set():
+                return False
             _log.info("building", table=entry.table.name)
             for measure, table in entry.member_tables:
                 pairs = silver.member_pairs(sales, entry, measure).withColumn("_lot", F.lit(-1).cast("bigint"))
                 self._replace(pairs.select(*table.names), table, config)
             self._replace(silver.complete(silver.partial(sales, entry), entry), entry.table, config)
+        return True
 
     def _replace(self, rows: DataFrame, table: TableSpec, config: Config) -> None:
         delta_io.ensure(rows.sparkSession, table, config)
