@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -73,14 +71,9 @@ def kafka(_args: argparse.Namespace, config: Config) -> int:
     from lakehouse.broker import Broker
     from lakehouse.errors import SetupError
     from lakehouse.kafka_clients import ensure_topic
+    from lakehouse.processes import interrupt_on_signals
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        for sign in (signal.SIGINT, signal.SIGTERM):  # one is enough: a second must not break the stopping
-            signal.signal(sign, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, stop)
+    interrupt_on_signals()
     try:
         with Broker(config) as broker:
             created = "was created" if ensure_topic(config) else "is there"

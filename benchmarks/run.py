@@ -7,14 +7,12 @@ import contextlib
 import dataclasses
 import json
 import shutil
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -29,6 +27,7 @@ from lakehouse.broker import Broker
 from lakehouse.broker_settings import free_port
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import ConfigError
+from lakehouse.processes import interrupt_on_signals
 
 PARTITIONS = 4
 OUTPUT = PROJECT / "artifacts" / "bench.json"
@@ -131,20 +130,8 @@ def measure_latency(config: Config, home: Path, args: argparse.Namespace) -> lis
     return runs
 
 
-def _stop_on_signals() -> None:
-    """SIGTERM and Ctrl-C end the benchmark the same way: what it started is stopped, its folder removed."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):  # one is enough: a second must not break the stopping
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, interrupt)
-
-
 def body(args: argparse.Namespace, config: Config) -> int:
-    _stop_on_signals()
+    interrupt_on_signals()
     for which in jars.SETS:
         jars.resolve(config, which)
     found: dict[str, Any] = about.collect(config)

@@ -10,14 +10,12 @@ import argparse
 import contextlib
 import dataclasses
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import FrameType
 
 from lakehouse import cli, reckoning, truth
 from lakehouse import config as settings
@@ -25,7 +23,7 @@ from lakehouse.broker import STOP_TIMEOUT, Broker
 from lakehouse.broker_settings import free_port
 from lakehouse.config import PROJECT, Config, FilePath
 from lakehouse.errors import ConfigError, LakehouseError
-from lakehouse.processes import die_with_parent, end_group
+from lakehouse.processes import die_with_parent, end_group, interrupt_on_signals
 from lakehouse.reckoning import Difference, Sent
 from lakehouse.tables import PAR_PAYS
 
@@ -176,20 +174,8 @@ def _end(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def _stop_on_signals() -> None:
-    """SIGTERM and Ctrl-C end the demo the same way: what it started is stopped."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):  # one is enough: a second must not break the stopping
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, interrupt)
-
-
 def body(_args: argparse.Namespace, config: Config) -> int:
-    _stop_on_signals()
+    interrupt_on_signals()
     folder = new_folder(config.delta.base_path)
     print(f"The demo's data: {folder}", flush=True)
     return Demo(settings_of(config, folder, free_port())).run()

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 from honcho.environ import parse_procfile
 
@@ -60,3 +61,15 @@ def read_procfile(path: Path) -> dict[str, list[str]]:
     if not commands:
         raise ConfigError(f"The Procfile {path} names no process: expected lines such as 'name: python script.py'.")
     return commands
+
+
+def interrupt_on_signals() -> None:
+    """SIGTERM and Ctrl-C both raise ``KeyboardInterrupt``, once: what was started is stopped the same way after either."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):  # one is enough: a second must not break the stopping
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, interrupt)

@@ -282,10 +282,12 @@ def test_every_question_answers_an_empty_table(tmp_path: Path) -> None:
             assert rows == [] or rows == [(0, *rows[0][1:])], question.name  # totals: one row that counts 0
 
 
-@pytest.mark.parametrize("question", [e for e in ENTRIES if e.build], ids=lambda e: e.name)
+# the fixture has no declared gaps
+ANSWERED = [entry for entry in ENTRIES if entry.build and entry.name != "pertes-declarees"]
+
+
+@pytest.mark.parametrize("question", ANSWERED, ids=lambda e: e.name)
 def test_the_order_is_total_and_no_money_is_a_float(lake: Lake, question: queries.Entry) -> None:
-    if question.name == "pertes-declarees":
-        pytest.skip("the fixture has no such table")
     answer = lake.read(question.query(EVERYTHING))
     assert all(column.kind not in ("float", "other") for column in answer.columns)
     assert lake.read(question.query(EVERYTHING)).rows == answer.rows
