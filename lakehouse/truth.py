@@ -10,9 +10,9 @@ from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
-from deltalake import DeltaTable
-
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, TableMissing
+from lakehouse.lake import Lake
+from lakehouse.queries.model import Query
 from lakehouse.reckoning import UTC, Difference, Row, Sent, compare
 from lakehouse.sale import FIELDS
 from lakehouse.tables import PERTES, REJETS, VENTES, TableSpec
@@ -54,12 +54,17 @@ def _sent(line: Row, answer: Row | None) -> Sent:
 
 
 def held(spec: TableSpec, base: str) -> list[dict[str, Any]]:
-    """All rows of one table, as Python values; none when the table does not exist."""
-    path = spec.path(base)
-    if not DeltaTable.is_deltatable(path):
+    """All rows of one table, as Python values; none when the table does not exist.
+
+    Not through pyarrow's dataset: its reading threads call back into Python for each file, and one that does so while
+    the interpreter ends aborts the process.
+    """
+    try:
+        found = Lake(base).read(Query(f"SELECT * FROM {spec.name}", (spec.name,)))
+    except TableMissing:
         return []
-    rows: list[dict[str, Any]] = DeltaTable(path).to_pyarrow_table().to_pylist()
-    return rows
+    names = [column.name for column in found.columns]
+    return [dict(zip(names, row, strict=True)) for row in found.rows]
 
 
 def check(
