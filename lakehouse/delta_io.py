@@ -49,7 +49,7 @@ def ensure(spark: SparkSession, spec: TableSpec, config: Config) -> None:
     """Create the table when it is missing; bring the properties of an existing one in line with the settings."""
     path = spec.path(config.delta.base_path)
     properties = wanted_properties(spec, config)
-    if not DeltaTable.isDeltaTable(spark, path):
+    if not exists(spark, spec, config):
         builder = DeltaTable.createIfNotExists(spark).location(path).addColumns(_schema(spark, spec))
         if spec.partition_by:
             builder = builder.partitionedBy(*spec.partition_by)
@@ -112,6 +112,22 @@ def append(rows: DataFrame, spec: TableSpec, config: Config, *, app_id: str, bat
         .option("txnVersion", batch_id)
         .save(spec.path(config.delta.base_path))
     )
+
+
+def exists(spark: SparkSession, spec: TableSpec, config: Config) -> bool:
+    """Whether there is such a Delta table."""
+    return bool(DeltaTable.isDeltaTable(spark, spec.path(config.delta.base_path)))
+
+
+def replace(rows: DataFrame, spec: TableSpec, config: Config, *, app_id: str, batch_id: int) -> None:
+    """Make ``rows`` the whole table, in one commit, which also creates a table that is missing. A repeat changes nothing."""
+    writer = rows.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
+    writer = writer.partitionBy(*spec.partition_by)
+    if exists(rows.sparkSession, spec, config):
+        ensure(rows.sparkSession, spec, config)
+    else:  # Delta takes these for the table's properties when the write creates it, and only then
+        writer = writer.options(**wanted_properties(spec, config))
+    writer.option("txnAppId", app_id).option("txnVersion", batch_id).save(spec.path(config.delta.base_path))
 
 
 def _lock_folder(config: Config) -> Path:

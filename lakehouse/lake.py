@@ -164,6 +164,8 @@ class Lake:
             writer = f"Type: python {WRITERS[spec.layer]}"
             if name == tables.PERTES.name:
                 writer = "It appears when a person accepts a loss: so far there was none."
+            if name == tables.CORRECTIONS.name:
+                writer = "It appears when a refresh first changes a day that had ended: so far none did."
             raise TableMissing(f"Table {name} does not exist yet at {path}. {writer}") from None
         except (DeltaError, OSError) as error:
             if version is not None:

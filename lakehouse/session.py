@@ -35,6 +35,8 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         "spark.databricks.delta.autoCompact.minNumFiles": str(delta.auto_compact_min_files),
         # adaptive execution submits every shuffle as a job of its own: a Silver batch took 129 jobs with it, 65 without
         "spark.sql.adaptive.enabled": "false",
+        # a Silver pass has more generated classes than the default of 100: it compiled all of them anew each time
+        "spark.sql.codegen.cache.maxEntries": "3000",
         "spark.sql.maxConcurrentOutputFileWriters": str(config.performance.open_writers),
         # a bad message may be as large as the topic allows: bound what is sent to a Python worker at once
         "spark.sql.execution.arrow.maxBytesPerBatch": "16m",

@@ -19,7 +19,7 @@ from typing import Literal
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.tables import AGGREGES, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT, PROFIL, TENDANCES, TableSpec, members
+from lakehouse.tables import AGGREGES, MEMBRES, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT, PROFIL, TENDANCES, TableSpec
 
 Kind = Literal["sum", "count", "min", "max", "set", "members"]
 
@@ -47,8 +47,8 @@ PROCESSING_TIME = "processing_time"
 class Measure:
     """One column that merges. ``of`` is SQL over Bronze's columns.
 
-    ``set`` keeps the distinct members of a small set in the row; ``members`` keeps those of a large one in a table
-    of their own and counts them here, exactly.
+    ``set`` keeps the distinct members of a small set in the row; ``members`` keeps those of a large one in the member
+    table (``tables.MEMBRES``) and counts them here, exactly.
     """
 
     column: str
@@ -67,21 +67,14 @@ class Aggregate:
     key_sql: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def member_tables(self) -> tuple[tuple[Measure, TableSpec], ...]:
-        """The table that keeps each large distinct count's members; they are clients, by id."""
-        return tuple(
-            (measure, members(self.table, measure.column, ("_membre", MEMBER_TYPES[measure.of])))
-            for measure in self.measures
-            if measure.kind == "members"
-        )
+    def member_measures(self) -> tuple[Measure, ...]:
+        """The distinct counts whose members lie in the member table."""
+        return tuple(measure for measure in self.measures if measure.kind == "members")
 
     @property
     def compared(self) -> tuple[str, ...]:
         """The columns that a full recompute must equal: all but the time of processing."""
         return tuple(name for name in self.table.names if name not in (*self.table.keys, PROCESSING_TIME))
-
-
-MEMBER_TYPES = {"client_id": "BIGINT", "jour": "DATE"}
 
 
 @dataclass(frozen=True)
@@ -181,33 +174,21 @@ def definition(entries: Sequence[Aggregate]) -> str:
         + [[m.column, m.kind, m.of] for m in entry.measures]
         for entry in entries
     ]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([facts, MEMBRES.ddl]).encode()).hexdigest()[:16]
 
 
 # --- the engine ------------------------------------------------------------------------------------------------------
 
 
-def _keys(entry: Aggregate) -> list[Column]:
+def key_columns(entry: Aggregate) -> list[Column]:
+    """The keys, computed from Bronze's columns."""
     return [F.expr(entry.key_sql.get(key, f"`{key}`")).alias(key) for key in entry.table.keys]
 
 
 def partial(sales: DataFrame, entry: Aggregate) -> DataFrame:
     """The entry's keys and measures over ``sales`` alone. One row per key; members are counted within ``sales``."""
     measures = [F.expr(_PARTIAL[m.kind].format(m.of)).alias(m.column) for m in entry.measures]
-    return sales.groupBy(*_keys(entry)).agg(*measures)
-
-
-def member_pairs(sales: DataFrame, entry: Aggregate, measure: Measure) -> DataFrame:
-    """The distinct (key, member) pairs in ``sales``, as the member table has them, without ``_lot``."""
-    return sales.select(*_keys(entry), F.expr(measure.of).alias("_membre")).distinct()
-
-
-def with_new_members(partials: DataFrame, entry: Aggregate, measure: Measure, new: DataFrame) -> DataFrame:
-    """``partials`` with the measure replaced by the number of members that are new with this batch."""
-    keys = list(entry.table.keys)
-    counts = new.groupBy(*keys).agg(F.count(F.lit(1)).alias("_nouveaux"))
-    joined = partials.drop(measure.column).join(counts, keys, "left")
-    return joined.withColumn(measure.column, F.coalesce("_nouveaux", F.lit(0))).drop("_nouveaux")
+    return sales.groupBy(*key_columns(entry)).agg(*measures)
 
 
 def complete(partials: DataFrame, entry: Aggregate) -> DataFrame:

@@ -11,17 +11,17 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 
 from delta.tables import DeltaTable
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import bronze, delta_io, log, silver
+from lakehouse import delta_io, distincts, log, restatements, silver
 from lakehouse.config import Config
-from lakehouse.silver import Aggregate, Measure
-from lakehouse.tables import TableSpec
+from lakehouse.silver import Aggregate
+from lakehouse.tables import CORRECTIONS, MEMBRES, TENDANCES, TableSpec
 
 _log = log.get("silver")
 
@@ -69,18 +69,33 @@ class SilverSink:
                 return
             days = [row["jour"] for row in counted]
             rows = sum(row["count"] for row in counted)
-            for entry in self._entries:
-                self._merge(sales, entry, days, batch_id)
+            if min(days) < self._today():
+                self._record(restatements.added(sales), self._app_id(CORRECTIONS), batch_id)
+            new = self._add_members(sales, days, batch_id).persist(StorageLevel.MEMORY_AND_DISK)
+            try:
+                for entry in self._entries:
+                    self._merge(sales, entry, days, new, batch_id)
+            finally:
+                new.unpersist()
         finally:
             sales.unpersist()
         self.rows += rows
         _log.info("merged", batch=batch_id, sales=rows, days=len(days), seconds=round(time.monotonic() - started, 1))
 
-    def _merge(self, sales: DataFrame, entry: Aggregate, days: Sequence[date], batch_id: int) -> None:
+    def _add_members(self, sales: DataFrame, days: Sequence[date], batch_id: int) -> DataFrame:
+        """Append the members that the table does not know; return those that this batch brought, now or before a crash."""
+        spark, config = sales.sparkSession, self._config
+        pruned = distincts.partitions(days)
+        known = delta_io.read(spark, MEMBRES, config).where(pruned)
+        new = distincts.unknown(distincts.members(sales, self._entries), known)
+        new = new.withColumn("_lot", F.lit(batch_id).cast("bigint")).select(*MEMBRES.names)
+        delta_io.append(new.coalesce(1), MEMBRES, config, app_id=self._app_id(MEMBRES), batch_id=batch_id)
+        return delta_io.read(spark, MEMBRES, config).where(pruned).where(F.col("_lot") == batch_id)
+
+    def _merge(self, sales: DataFrame, entry: Aggregate, days: Sequence[date], new: DataFrame, batch_id: int) -> None:
         partials = silver.partial(sales, entry)
-        for measure, table in entry.member_tables:
-            new = self._add_members(sales, entry, measure, table, days, batch_id)
-            partials = silver.with_new_members(partials, entry, measure, new)
+        for measure in entry.member_measures:
+            partials = distincts.with_new(partials, entry, measure, new)
         spark = sales.sparkSession
         target = DeltaTable.forPath(spark, entry.table.path(self._config.delta.base_path))
         with _once(spark, self._app_id(entry.table), batch_id):
@@ -92,51 +107,43 @@ class SilverSink:
                 .execute()
             )
 
-    def _add_members(
-        self,
-        sales: DataFrame,
-        entry: Aggregate,
-        measure: Measure,
-        table: TableSpec,
-        days: Sequence[date],
-        batch_id: int,
-    ) -> DataFrame:
-        """Append the members that the table does not know; return those that this batch brought, now or before a crash."""
-        spark, config = sales.sparkSession, self._config
-        condition = silver.day_condition(table, days) or "true"
-        pairs = silver.member_pairs(sales, entry, measure)
-        known = delta_io.read(spark, table, config).where(condition)
-        # the batch is the small side: the member table is scanned past it, instead of being shuffled
-        known = known.join(F.broadcast(pairs), list(table.keys), "left_semi")
-        new = bronze.unknown(pairs, known, table.keys).withColumn("_lot", F.lit(batch_id).cast("bigint"))
-        delta_io.append(
-            new.select(*table.names).coalesce(1), table, config, app_id=self._app_id(table), batch_id=batch_id
+    # --- days that had ended -----------------------------------------------------------------------------------------
+
+    def _today(self) -> date:
+        return datetime.now(self._config.analytics.timezone).date()
+
+    def _record(self, changes: DataFrame, app_id: str, batch_id: int) -> None:
+        """Put the corrections on record before the figures change: a crash in between repeats the batch, not this."""
+        rows = restatements.corrections(changes, self._today()).withColumns(
+            {
+                "date_correction": F.current_timestamp(),
+                "generation": F.lit(self._generation),
+                "lot": F.lit(batch_id).cast("bigint"),
+            }
         )
-        return delta_io.read(spark, table, config).where(condition).where(F.col("_lot") == batch_id)
+        delta_io.ensure(changes.sparkSession, CORRECTIONS, self._config)
+        delta_io.append(
+            rows.select(*CORRECTIONS.names).coalesce(1), CORRECTIONS, self._config, app_id=app_id, batch_id=batch_id
+        )
 
     # --- all of Bronze -----------------------------------------------------------------------------------------------
 
     def build(self, sales: DataFrame, stop: threading.Event | None = None) -> bool:
         """Replace every table by its recompute over ``sales``, each in one commit; a repeat changes nothing. False when
         ``stop`` was set between two tables: the next start finishes the build."""
-        config = self._config
+        spark = sales.sparkSession
+        if delta_io.exists(spark, TENDANCES, self._config):
+            before = restatements.taken_back(delta_io.read(spark, TENDANCES, self._config))
+            changes = restatements.added(sales).unionAll(before)
+            self._record(changes, f"{self._app_id(CORRECTIONS)}-build", 0)
+        members = distincts.members(sales, self._entries).withColumn("_lot", F.lit(-1).cast("bigint"))
+        self._replace(members.select(*MEMBRES.names), MEMBRES)
         for entry in self._entries:
             if stop is not None and stop.is_set():
                 return False
             _log.info("building", table=entry.table.name)
-            for measure, table in entry.member_tables:
-                pairs = silver.member_pairs(sales, entry, measure).withColumn("_lot", F.lit(-1).cast("bigint"))
-                self._replace(pairs.select(*table.names), table, config)
-            self._replace(silver.complete(silver.partial(sales, entry), entry), entry.table, config)
+            self._replace(silver.complete(silver.partial(sales, entry), entry), entry.table)
         return True
 
-    def _replace(self, rows: DataFrame, table: TableSpec, config: Config) -> None:
-        delta_io.ensure(rows.sparkSession, table, config)
-        (
-            rows.write.format("delta")
-            .mode("overwrite")
-            .option("overwriteSchema", "true")
-            .option("txnAppId", f"{self._app_id(table)}-build")
-            .option("txnVersion", 0)
-            .save(table.path(config.delta.base_path))
-        )
+    def _replace(self, rows: DataFrame, table: TableSpec) -> None:
+        delta_io.replace(rows, table, self._config, app_id=f"{self._app_id(table)}-build", batch_id=0)

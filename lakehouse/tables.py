@@ -244,28 +244,46 @@ GENERATIONS = TableSpec(
     keys=("generation", "etat"),
 )
 
+CORRECTIONS = TableSpec(
+    name="corrections",
+    layer="silver",
+    grain="one row per refresh × jour × pays × segment whose figures it changed after that day had ended",
+    columns=(
+        ("date_correction", "TIMESTAMP"),
+        ("jour", "DATE"),
+        ("pays", "STRING"),
+        ("segment", "STRING"),
+        ("transactions", "BIGINT"),
+        ("montant", MONEY_SUM),
+        ("articles", "BIGINT"),
+        ("generation", "STRING"),
+        ("lot", "BIGINT"),
+    ),
+    keys=("generation", "lot", "jour", "pays", "segment"),
+    stats=("date_correction", "jour"),
+)
+
+MEMBRES = TableSpec(
+    name="_membres",
+    layer="silver",
+    grain="one row per mesure × jour × cle × membre: what the large exact distinct counts have seen",
+    columns=(
+        ("mesure", "STRING"),
+        ("jour", "DATE"),
+        ("cle", "STRING"),
+        ("membre", "STRING"),
+        ("_lot", "BIGINT"),
+    ),
+    keys=("mesure", "jour", "cle", "membre"),
+    partition_by=("mesure", "jour"),
+    stats=("cle", "_lot"),
+)
+"""``_lot`` is the batch that saw the member first, so that a batch that is repeated after a crash finds its own new
+members again. ``jour`` is null for a measure that no day bounds."""
+
 BRONZE = (VENTES, REJETS)
 SILVER = (AGGREGES, PAR_PAYS, PAR_SEGMENT, PAR_PRODUIT, TENDANCES, PROFIL)
-PUBLIC = (*BRONZE, PERTES, *SILVER)
-
-
-def members(table: TableSpec, measure: str, member: tuple[str, str]) -> TableSpec:
-    """The member table of one exact distinct count that is too large for an array.
-
-    One row per key of ``table`` × member; ``_lot`` is the batch that saw the pair first, so that a batch that is
-    repeated after a crash finds its own new members again.
-    """
-    kinds = dict(table.columns)
-    keys = (*table.keys, member[0])
-    return TableSpec(
-        name=f"_membres_{table.name}_{measure}",
-        layer="silver",
-        grain=f"one row per {' × '.join(keys)}",
-        columns=(*((key, kinds[key]) for key in table.keys), member, ("_lot", "BIGINT")),
-        keys=keys,
-        partition_by=tuple(key for key in table.partition_by if key in table.keys),
-        stats=(*(key for key in table.keys if key not in table.partition_by), "_lot"),
-    )
+PUBLIC = (*BRONZE, PERTES, *SILVER, CORRECTIONS)
 
 
 def checkpoint(base: str, job: str) -> str:

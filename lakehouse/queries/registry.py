@@ -72,6 +72,8 @@ ENTRIES: tuple[Entry, ...] = (
           listing(tables.TENDANCES, "jour DESC, heure DESC, pays, segment"), ALL, limit=LIST_ROWS),
     Entry("profil-clients", "Client profiles", "profil_clients, one row per client", "Tables",
           listing(tables.PROFIL, "total_depense DESC, client_id"), PLACES, limit=LIST_ROWS),
+    Entry("corrections", "Corrections", "what refreshes changed in days that had ended, newest first", "Quality",
+          listing(tables.CORRECTIONS, "date_correction DESC, jour DESC, pays, segment"), ALL, limit=LIST_ROWS),
     Entry("history", "Table history", "who changed a table when, newest version first", "Time", kind="history",
           limit=LIST_ROWS),
     Entry("time-travel", "Time travel", "read every table as it was at a time", "Time", kind="travel"),

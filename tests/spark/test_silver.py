@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from lakehouse import config, delta_io, silver
 from lakehouse.config import Config
 from lakehouse.silver import Aggregate, Thresholds
 from lakehouse.silver_sink import SOURCE_COLUMNS, SilverSink
-from lakehouse.tables import AGGREGES, PAR_PAYS, SILVER, VENTES
+from lakehouse.tables import AGGREGES, CORRECTIONS, PAR_PAYS, SILVER, VENTES
 from tests import lakes
 
 LIMITS = Thresholds(Decimal(500), Decimal(100), 2, "UTC")
@@ -88,6 +88,47 @@ def test_a_build_replaces_what_was_there_in_one_version(spark: SparkSession, set
     second.build(frame(spark, rows))  # the repeat of an interrupted build
     assert delta_io.version(spark, PAR_PAYS, settings) == before + 1
     assert_equal_to_arithmetic(spark, rows, settings)
+
+
+def corrections(spark: SparkSession, settings: Config) -> dict[tuple[object, ...], tuple[int, Decimal, int]]:
+    rows = delta_io.read(spark, CORRECTIONS, settings).collect()
+    keyed = {(r.generation, r.lot, r.jour, r.pays, r.segment): (r.transactions, r.montant, r.articles) for r in rows}
+    assert len(keyed) == len(rows)
+    return keyed
+
+
+def by_place(rows: Sequence[lakes.Row]) -> dict[tuple[object, ...], tuple[int, Decimal, int]]:
+    return {
+        key: (len(found), sum((r["montant"] for r in found), Decimal(0)), sum(r["quantite"] for r in found))
+        for key, found in lakes.group(rows, "jour", "pays", "segment").items()
+    }
+
+
+def test_what_changes_a_day_that_had_ended_is_on_record_once(spark: SparkSession, settings: Config) -> None:
+    """By increments and by a build; sales of the present day are none of it."""
+    now = datetime.now(UTC)
+    past = lakes.sales(60, days=3)
+    past = [{**row, "jour": row["jour"] - timedelta(days=400)} for row in past]
+    present = [{**row, "jour": now.date() + timedelta(days=1), "timestamp": now} for row in past[:5]]
+    first = SilverSink(settings, ENTRIES, "g1")
+    first.build(frame(spark, past[:20]))
+    assert not delta_io.exists(spark, CORRECTIONS, settings)  # the first build changes no figure: there was none
+    first(frame(spark, present), 0)
+    assert not delta_io.exists(spark, CORRECTIONS, settings)
+    late = past[20:40] + present
+    first(frame(spark, late), 1)
+    first(frame(spark, late), 1)
+    expected = {("g1", 1, *key): figures for key, figures in by_place(past[20:40]).items()}
+    assert corrections(spark, settings) == expected
+    second = SilverSink(settings, ENTRIES, "g2")
+    second.build(frame(spark, past[10:] + present))  # ten sales gone, twenty more
+    gone, came = by_place(past[:10]), by_place(past[40:])
+    for key in gone | came:
+        minus, plus = gone.get(key, (0, Decimal(0), 0)), came.get(key, (0, Decimal(0), 0))
+        figures = tuple(a - b for a, b in zip(plus, minus, strict=True))
+        if any(figures):
+            expected["g2", 0, *key] = figures  # type: ignore[assignment]
+    assert corrections(spark, settings) == expected
 
 
 def test_money_adds_up_to_the_cent_where_floats_do_not(spark: SparkSession) -> None:

@@ -283,7 +283,7 @@ def test_every_question_answers_an_empty_table(tmp_path: Path) -> None:
 
 
 # the fixture has no declared gaps
-ANSWERED = [entry for entry in ENTRIES if entry.build and entry.name != "pertes-declarees"]
+ANSWERED = [entry for entry in ENTRIES if entry.build and entry.name.replace("-", "_") not in lakes.ABSENT]
 
 
 @pytest.mark.parametrize("question", ANSWERED, ids=lambda e: e.name)
