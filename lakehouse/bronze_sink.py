@@ -7,6 +7,7 @@ duplicate; a batch that is repeated, whole or in part, changes nothing. Proof: d
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -24,7 +25,10 @@ _log = log.get("bronze")
 
 HORIZON = "ventes.porteExacteJusqua"
 """Table property of ``ventes_stream``: until this time every sale goes through the exact door, because another
-checkpoint, whose memory of recent sales is gone, has written to the table."""
+checkpoint, whose memory of recent sales is gone, or an operator's replay has written to the table."""
+TOPIC_SINCE = "ventes.topicDepuis"
+"""Table property of ``ventes_stream``: the topic's id, and the time from which on rows come from it. A topic that was
+created anew counts its offsets from 0 again: only from that time on are a row's coordinates unique."""
 
 
 class StopAtBoundary(Exception):
@@ -69,6 +73,15 @@ class BronzeSink:
         self._horizon = until
         _log.info("new checkpoint over an existing table: every sale is compared with Bronze", until=until.isoformat())
 
+    def note_topic(self, topic_id: str, *, fresh: bool) -> None:
+        """Remember since when this topic is read. ``fresh``: no batch of this checkpoint was planned yet."""
+        known = delta_io.properties(self._spark, VENTES, self._config).get(TOPIC_SINCE, "")
+        if known.split(" ")[0] == topic_id:
+            return
+        since = datetime.now(UTC) if fresh else datetime.fromtimestamp(0, UTC)
+        value = f"{topic_id} {since.isoformat(timespec='milliseconds')}"
+        delta_io.set_properties(self._spark, VENTES, self._config, {TOPIC_SINCE: value})
+
     # --- one batch ---------------------------------------------------------------------------------------------------
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
@@ -105,19 +118,32 @@ class BronzeSink:
         try:
             facts = self._facts(batch)
             small = facts.n <= self._config.performance.small_batch_rows
+            # the log is the ledger: what was read, beside Delta's own count of the rows that the same commit wrote
+            ledger = {**self._span(batch_id), "entered": facts.n, "rejected": facts.rejets}
             if facts.n > facts.rejets:
                 sales = bronze.accepted(self._unknown_sales(batch, facts))
-                self._append(sales, VENTES, batch_id, small)
+                self._append(sales, VENTES, batch_id, small, ledger)
             if facts.rejets:
                 bad = bronze.rejected(self._unknown_rejects(batch))
-                self._append(bad, REJETS, batch_id, small)
+                self._append(bad, REJETS, batch_id, small, ledger)
         finally:
             batch.unpersist()
         self._count(facts)
 
-    def _append(self, rows: DataFrame, spec: TableSpec, batch_id: int, small: bool) -> None:
+    def _append(
+        self, rows: DataFrame, spec: TableSpec, batch_id: int, small: bool, ledger: Mapping[str, object]
+    ) -> None:
         rows = rows.coalesce(1) if small else rows
-        delta_io.append(rows, spec, self._config, app_id=self._app_id(spec), batch_id=batch_id)
+        delta_io.append(rows, spec, self._config, app_id=self._app_id(spec), batch_id=batch_id, facts=ledger)
+
+    def _span(self, batch_id: int) -> dict[str, object]:
+        """Which offsets the batch read, and its clock, which every row of it has as ``date_ingestion``."""
+        now, before = self._checkpoint.planned(batch_id), self._checkpoint.planned(batch_id - 1)
+        return {
+            "clock_ms": now.clock_ms if now else None,
+            "from": before.ends[0] if before else None,
+            "to": now.ends[0] if now else None,
+        }
 
     def _through_exact_door(self) -> Column:
         is_sale = F.col("motif").isNull()

@@ -10,7 +10,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from lakehouse import log
+from lakehouse import log, runinfo
 from lakehouse.config import Config
 from lakehouse.locks import writer_lock as writer_lock  # those who write ask here
 from lakehouse.tables import TableSpec
@@ -94,13 +94,24 @@ def read(spark: SparkSession, spec: TableSpec, config: Config, *, version: int |
     return reader.load(spec.path(config.delta.base_path))
 
 
-def append(rows: DataFrame, spec: TableSpec, config: Config, *, app_id: str, batch_id: int) -> None:
-    """Append ``rows`` once: a repeat with the same ``app_id`` and ``batch_id`` changes nothing."""
+def append(
+    rows: DataFrame,
+    spec: TableSpec,
+    config: Config,
+    *,
+    app_id: str,
+    batch_id: int,
+    facts: Mapping[str, object] | None = None,
+) -> None:
+    """Append ``rows`` once: a repeat with the same ``app_id`` and ``batch_id`` changes nothing. ``facts`` about the batch
+    go into the commit itself, beside its origin."""
+    origin = runinfo.commit_metadata(f"{spec.layer} batch", batch=batch_id, **(facts or {}))
     (
         rows.write.format("delta")
         .mode("append")
         .option("txnAppId", app_id)
         .option("txnVersion", batch_id)
+        .option("userMetadata", origin)
         .save(spec.path(config.delta.base_path))
     )
 
@@ -110,7 +121,15 @@ def exists(spark: SparkSession, spec: TableSpec, config: Config) -> bool:
     return bool(DeltaTable.isDeltaTable(spark, spec.path(config.delta.base_path)))
 
 
-def replace(rows: DataFrame, spec: TableSpec, config: Config, *, app_id: str, batch_id: int) -> None:
+def replace(
+    rows: DataFrame,
+    spec: TableSpec,
+    config: Config,
+    *,
+    app_id: str,
+    batch_id: int,
+    facts: Mapping[str, object] | None = None,
+) -> None:
     """Make ``rows`` the whole table, in one commit, which also creates a table that is missing. A repeat changes nothing."""
     writer = rows.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
     writer = writer.partitionBy(*spec.partition_by)
@@ -118,4 +137,5 @@ def replace(rows: DataFrame, spec: TableSpec, config: Config, *, app_id: str, ba
         ensure(rows.sparkSession, spec, config)
     else:  # Delta takes these for the table's properties when the write creates it, and only then
         writer = writer.options(**wanted_properties(spec, config))
+    writer = writer.option("userMetadata", runinfo.commit_metadata(f"{spec.layer} build", **(facts or {})))
     writer.option("txnAppId", app_id).option("txnVersion", batch_id).save(spec.path(config.delta.base_path))

@@ -132,7 +132,9 @@ class BronzeJob:
             _log.warning(
                 "a batch that was planned while the clock was behind is planned anew; nothing of it was written"
             )
-        if self._check_gaps(spark, place):
+        accepted = self._check_gaps(spark, place)
+        sink.note_topic(place.topic_id() or "", fresh=place.is_new())
+        if accepted:
             # only the reading that jumps over it goes on in spite of it: a later loss must stop the job again
             self._keep_running(spark, place, sink, once=True, fail_on_data_loss=False)
         self._keep_running(spark, place, sink, once=self._once, fail_on_data_loss=True)
