@@ -145,6 +145,10 @@ class Lake:
         sources = (Source(name, found[0]["version"], commits.moment(found[0].get("timestamp"))),) if found else ()
         return Result(commits.COLUMNS, rows, sources)
 
+    def newest_handle(self, name: str) -> DeltaTable:
+        """The table as it is now, whatever version this ``Lake`` holds. Raises ``TableMissing``."""
+        return self._load(name)
+
     def _need_base(self) -> None:
         if "://" not in self.base and not Path(self.base).is_dir():
             raise TableMissing(f"There is no lake at {self.base} yet. Type: make run")
@@ -166,6 +170,8 @@ class Lake:
                 writer = "It appears when a person accepts a loss: so far there was none."
             if name == tables.CORRECTIONS.name:
                 writer = "It appears when a refresh first changes a day that had ended: so far none did."
+            if name == tables.REJOUES.name:
+                writer = "It appears when a person replays a reject: so far there was none."
             raise TableMissing(f"Table {name} does not exist yet at {path}. {writer}") from None
         except (DeltaError, OSError) as error:
             if version is not None:

@@ -109,6 +109,26 @@ PERTES = TableSpec(
     keys=("topic", "kafka_partition", "premier_offset"),
 )
 
+REJOUES = TableSpec(
+    name="rejets_rejoues",
+    layer="bronze",
+    grain="one row per bad message that an operator replayed (topic, kafka_partition, kafka_offset)",
+    columns=(
+        ("topic", "STRING"),
+        ("kafka_partition", "INT"),
+        ("kafka_offset", "BIGINT"),
+        ("kafka_timestamp", "TIMESTAMP"),
+        ("resultat", "STRING"),
+        ("vente_id", "STRING"),
+        ("corrige", "BOOLEAN"),
+        ("correction", "STRING"),
+        ("date_rejeu", "TIMESTAMP"),
+        ("operateur", "STRING"),
+        ("run", "STRING"),
+    ),
+    keys=("topic", "kafka_partition", "kafka_offset"),
+)
+
 _LATEST = "STRUCT<timestamp: TIMESTAMP, vente_id: STRING, {}>"
 
 AGGREGES = TableSpec(
@@ -283,7 +303,7 @@ members again. ``jour`` is null for a measure that no day bounds."""
 
 BRONZE = (VENTES, REJETS)
 SILVER = (AGGREGES, PAR_PAYS, PAR_SEGMENT, PAR_PRODUIT, TENDANCES, PROFIL)
-PUBLIC = (*BRONZE, PERTES, *SILVER, CORRECTIONS)
+PUBLIC = (*BRONZE, PERTES, REJOUES, *SILVER, CORRECTIONS)
 
 
 def checkpoint(base: str, job: str) -> str:

@@ -9,7 +9,7 @@ from importlib import import_module
 from lakehouse import cli
 from lakehouse.ops import frame
 
-VERBS = ("audit_verbs",)
+VERBS = ("reconcile", "audit_verbs")
 """Modules of this package, in the order of the help."""
 
 EXAMPLES = ("python ops_utils.py audit verify",)
