@@ -14,11 +14,8 @@ from lakehouse.errors import TableMissing
 from lakehouse.lake import Lake
 from lakehouse.positions import BronzePosition
 from lakehouse.queries.model import Query
-from lakehouse.tables import PERTES, REJETS, REJOUES, VENTES, TableSpec
-
-TOPIC_SINCE = "ventes.topicDepuis"
-REPLAYED = "vente"
-"""``resultat`` of a replayed reject that became a sale."""
+from lakehouse.replay import STANDING_NOTES, VENTE
+from lakehouse.tables import PERTES, REJETS, REJOUES, TOPIC_SINCE, VENTES, TableSpec
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -112,9 +109,9 @@ class BronzeAccount:
         tables: tuple[str, ...] = (REJETS.name,)
         sql = f"SELECT kafka_partition, kafka_offset, kafka_timestamp FROM {REJETS.name} r WHERE {self._inside()} AND topic = '{self._position.topic}'"
         if self._has(REJOUES):
-            tables += (REJOUES.name,)
+            tables += (REJOUES.name, VENTES.name)
             sql += (
-                f" AND NOT EXISTS (SELECT 1 FROM {REJOUES.name} j WHERE j.resultat = '{REPLAYED}' AND j.topic = r.topic"
+                f" AND NOT EXISTS (SELECT 1 FROM ({STANDING_NOTES}) j WHERE j.resultat = '{VENTE}' AND j.topic = r.topic"
                 f" AND j.kafka_partition = r.kafka_partition AND j.kafka_offset = r.kafka_offset"
                 f" AND j.kafka_timestamp = r.kafka_timestamp)"
             )

@@ -19,16 +19,10 @@ from lakehouse import bronze, delta_io, log
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config
 from lakehouse.errors import ClockWentBack, LakehouseError
-from lakehouse.tables import REJETS, VENTES, TableSpec
+from lakehouse.tables import HORIZON as HORIZON
+from lakehouse.tables import REJETS, TOPIC_SINCE, VENTES, TableSpec
 
 _log = log.get("bronze")
-
-HORIZON = "ventes.porteExacteJusqua"
-"""Table property of ``ventes_stream``: until this time every sale goes through the exact door, because another
-checkpoint, whose memory of recent sales is gone, or an operator's replay has written to the table."""
-TOPIC_SINCE = "ventes.topicDepuis"
-"""Table property of ``ventes_stream``: the topic's id, and the time from which on rows come from it. A topic that was
-created anew counts its offsets from 0 again: only from that time on are a row's coordinates unique."""
 
 
 class StopAtBoundary(Exception):

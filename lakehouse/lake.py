@@ -102,7 +102,7 @@ class Lake:
         from deltalake import QueryBuilder
 
         builder = QueryBuilder()
-        opened = [self.snapshot(name) for name in query.tables]
+        opened = [self.snapshot(name) for name in dict.fromkeys(query.tables)]
         for snapshot in opened:
             builder.register(snapshot.source.table, snapshot.handle)
         try:

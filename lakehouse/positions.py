@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import Config
 from lakehouse.errors import CheckpointInvalid
-from lakehouse.tables import GENERATIONS, checkpoint
+from lakehouse.tables import GENERATIONS, INVALID, checkpoint
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -97,7 +97,7 @@ def _numbers(offsets: Mapping[str, int]) -> dict[int, int]:
 
 
 def silver(config: Config) -> SilverPosition | None:
-    """None before the first build began."""
+    """None before the first build began, and while a new one is due."""
     from deltalake import DeltaTable
 
     path = GENERATIONS.path(config.delta.base_path)
@@ -105,7 +105,7 @@ def silver(config: Config) -> SilverPosition | None:
         return None
     table = DeltaTable(path)
     rows = sorted(table.to_pyarrow_table().to_pylist(), key=lambda row: row["date_etat"])
-    if not rows:
+    if not rows or rows[-1]["etat"] == INVALID:
         return None
     last = rows[-1]
     folder = _Folder(checkpoint(config.delta.base_path, f"silver-{last['generation']}"))

@@ -136,6 +136,7 @@ class Reconciliation:
         def read() -> tuple[list[TableAccount], int | None]:
             found = silver_account.settled(self._config, lambda: time.sleep(0.2))
             if found is None:
+                account.notes.append("Silver is due to be built anew: python streaming_silver.py")
                 return [], None
             with self._progress("Silver tables", len(SILVER)) as advance:
                 zone = self._config.analytics.timezone.key

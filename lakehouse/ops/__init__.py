@@ -9,10 +9,15 @@ from importlib import import_module
 from lakehouse import cli
 from lakehouse.ops import frame
 
-VERBS = ("reconcile", "audit_verbs")
+VERBS = ("reconcile", "rejects", "history", "restore", "audit_verbs")
 """Modules of this package, in the order of the help."""
 
-EXAMPLES = ("python ops_utils.py audit verify",)
+EXAMPLES = (
+    "python ops_utils.py reconcile",
+    "python ops_utils.py rejects list",
+    "python ops_utils.py history ventes_stream --limit 10",
+    "python ops_utils.py audit verify",
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
