@@ -1,4 +1,4 @@
-"""How long ``reconcile`` takes: ``python -m benchmarks.reconcile --sales 10_000_000``. No JVM, no broker.
+"""How long ``reconcile`` takes: ``python -m benchmarks.reconcile 10_000_000``. No JVM, no broker.
 
 The lake is written by ``deltalake`` in batches: Bronze with 5 % of the offsets left out as copies, rejects, and the six
 Silver tables by DataFusion from Bronze. The two figures are those of a first run, and of one after a signed record.
@@ -95,7 +95,7 @@ def build(base: str, count: int) -> None:
 
 def main() -> int:
     made = argparse.ArgumentParser(prog="benchmarks.reconcile", description=__doc__)
-    made.add_argument("--sales", type=lambda text: int(text.replace("_", "")), default=1_000_000)
+    made.add_argument("sales", nargs="?", type=lambda text: int(text.replace("_", "")), default=1_000_000)
     args = made.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         base = str(Path(folder) / "lake")

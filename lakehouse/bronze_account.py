@@ -12,10 +12,11 @@ from lakehouse.accounting import Book, Break, Hole, Ranges, digest, holes, split
 from lakehouse.config import Config
 from lakehouse.errors import TableMissing
 from lakehouse.lake import Lake
+from lakehouse.marks import TOPIC_SINCE
 from lakehouse.positions import BronzePosition
 from lakehouse.queries.model import Query
 from lakehouse.replay import STANDING_NOTES, VENTE
-from lakehouse.tables import PERTES, REJETS, REJOUES, TOPIC_SINCE, VENTES, TableSpec
+from lakehouse.tables import PERTES, REJETS, REJOUES, VENTES, TableSpec
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 

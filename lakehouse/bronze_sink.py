@@ -19,8 +19,9 @@ from lakehouse import bronze, delta_io, log
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config
 from lakehouse.errors import ClockWentBack, LakehouseError
-from lakehouse.tables import HORIZON as HORIZON
-from lakehouse.tables import REJETS, TOPIC_SINCE, VENTES, TableSpec
+from lakehouse.marks import HORIZON as HORIZON
+from lakehouse.marks import TOPIC_SINCE
+from lakehouse.tables import REJETS, VENTES, TableSpec
 
 _log = log.get("bronze")
 

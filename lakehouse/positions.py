@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import Config
 from lakehouse.errors import CheckpointInvalid
-from lakehouse.tables import GENERATIONS, INVALID, checkpoint
+from lakehouse.marks import INVALID
+from lakehouse.tables import GENERATIONS, checkpoint
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem

@@ -19,8 +19,9 @@ from lakehouse import delta_files, ledger, runinfo, sale
 from lakehouse.config import Config
 from lakehouse.errors import TableMissing
 from lakehouse.lake import Lake
+from lakehouse.marks import HORIZON
 from lakehouse.queries.model import Query, literal
-from lakehouse.tables import HORIZON, REJETS, REJOUES, VENTES
+from lakehouse.tables import REJETS, REJOUES, VENTES
 
 VENTE = "vente"
 DOUBLON = "doublon"

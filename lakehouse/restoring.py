@@ -20,18 +20,8 @@ from lakehouse.config import Config
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.lake import SPECS, Lake
 from lakehouse.locks import writer_lock
-from lakehouse.tables import (
-    BRONZE,
-    GENERATIONS,
-    INVALID,
-    PERTES,
-    REJOUES,
-    SILVER,
-    TOPIC_SINCE,
-    VENTES,
-    TableSpec,
-    checkpoint,
-)
+from lakehouse.marks import INVALID, TOPIC_SINCE
+from lakehouse.tables import BRONZE, GENERATIONS, PERTES, REJOUES, SILVER, VENTES, TableSpec, checkpoint
 
 WHAT = "restore-table"
 

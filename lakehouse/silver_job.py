@@ -21,9 +21,10 @@ from lakehouse import delta_io, log, session, silver
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing
+from lakehouse.marks import INVALID
 from lakehouse.silver import Aggregate, Thresholds
 from lakehouse.silver_sink import SOURCE_COLUMNS, SilverSink
-from lakehouse.tables import GENERATIONS, INVALID, VENTES, checkpoint
+from lakehouse.tables import GENERATIONS, VENTES, checkpoint
 
 _log = log.get("silver")
 

@@ -73,13 +73,6 @@ VENTES = TableSpec(
     stats=("timestamp", "date_ingestion", "kafka_partition", "kafka_offset"),
 )
 
-HORIZON = "ventes.porteExacteJusqua"
-"""Table property of ``ventes_stream``: until this time every sale goes through the exact door, because another
-checkpoint, whose memory of recent sales is gone, or an operator's replay has written to the table."""
-TOPIC_SINCE = "ventes.topicDepuis"
-"""Table property of ``ventes_stream``: the topic's id, and the time from which on rows come from it. A topic that was
-created anew counts its offsets from 0 again: only from that time on are a row's coordinates unique."""
-
 REJETS = TableSpec(
     name="ventes_rejetees",
     layer="bronze",
@@ -307,8 +300,6 @@ MEMBRES = TableSpec(
 )
 """``_lot`` is the batch that saw the member first, so that a batch that is repeated after a crash finds its own new
 members again. ``jour`` is null for a measure that no day bounds."""
-
-INVALID = "invalide"
 
 BRONZE = (VENTES, REJETS)
 SILVER = (AGGREGES, PAR_PAYS, PAR_SEGMENT, PAR_PRODUIT, TENDANCES, PROFIL)

@@ -12,8 +12,9 @@ import pytest
 
 from lakehouse import config, locks, ops, positions, runinfo
 from lakehouse.audit import AuditLog
+from lakehouse.marks import TOPIC_SINCE
 from lakehouse.origins import read_origin
-from lakehouse.tables import GENERATIONS, PAR_PAYS, REJETS, TOPIC_SINCE, VENTES
+from lakehouse.tables import GENERATIONS, PAR_PAYS, REJETS, VENTES
 from tests import lakes, ledgers
 from tests.kills import killed_at
 

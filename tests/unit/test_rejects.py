@@ -14,7 +14,8 @@ import pytest
 
 from lakehouse import config, locks, ops, replay, tables
 from lakehouse.audit import AuditLog
-from lakehouse.tables import HORIZON, REJETS, REJOUES, VENTES
+from lakehouse.marks import HORIZON
+from lakehouse.tables import REJETS, REJOUES, VENTES
 from tests import lakes, ledgers
 from tests.kills import killed_at
 from tests.messages import encoded, sale
