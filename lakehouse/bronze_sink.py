@@ -16,7 +16,7 @@ from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import bronze, delta_io, log
-from lakehouse.checkpoints import Checkpoint
+from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
 from lakehouse.errors import ClockWentBack, LakehouseError
 from lakehouse.marks import HORIZON as HORIZON
@@ -50,6 +50,7 @@ class BronzeSink:
         self._checkpoint = checkpoint
         self._stop = stop
         self._query_id: str | None = None
+        self._plans: tuple[Planned | None, Planned | None] = (None, None)  # of this batch, and of the one before
         self._horizon = self._read_horizon()
         self.totals = Totals()
         self.failure: BaseException | None = None
@@ -93,7 +94,7 @@ class BronzeSink:
 
     def _check_clock(self, batch_id: int) -> None:
         """The proof that the watermark drops nothing rests on a clock that only moves forward."""
-        now, before = self._checkpoint.planned(batch_id), self._checkpoint.planned(batch_id - 1)
+        now, before = self._plans = (self._checkpoint.planned(batch_id), self._checkpoint.planned(batch_id - 1))
         if now and before and now.clock_ms <= before.clock_ms:
             seconds = (before.clock_ms - now.clock_ms) / 1000
             raise ClockWentBack(
@@ -114,7 +115,7 @@ class BronzeSink:
             facts = self._facts(batch)
             small = facts.n <= self._config.performance.small_batch_rows
             # the log is the ledger: what was read, beside Delta's own count of the rows that the same commit wrote
-            ledger = {**self._span(batch_id), "entered": facts.n, "rejected": facts.rejets}
+            ledger = {**self._span(), "entered": facts.n, "rejected": facts.rejets}
             if facts.n > facts.rejets:
                 sales = bronze.accepted(self._unknown_sales(batch, facts))
                 self._append(sales, VENTES, batch_id, small, ledger)
@@ -131,9 +132,9 @@ class BronzeSink:
         rows = rows.coalesce(1) if small else rows
         delta_io.append(rows, spec, self._config, app_id=self._app_id(spec), batch_id=batch_id, facts=ledger)
 
-    def _span(self, batch_id: int) -> dict[str, object]:
+    def _span(self) -> dict[str, object]:
         """Which offsets the batch read, and its clock, which every row of it has as ``date_ingestion``."""
-        now, before = self._checkpoint.planned(batch_id), self._checkpoint.planned(batch_id - 1)
+        now, before = self._plans
         return {
             "clock_ms": now.clock_ms if now else None,
             "from": before.ends[0] if before else None,

@@ -16,6 +16,7 @@ from lakehouse import accounting, ops, reconciliation
 from lakehouse.accounting import Break, Hole
 from lakehouse.tables import AGGREGES, PAR_PAYS, PERTES, REJETS, REJOUES, TENDANCES, VENTES
 from tests import lakes, ledgers
+from tests.kills import killed_at
 
 Run = Callable[..., tuple[int, str]]
 
@@ -192,6 +193,15 @@ def test_a_signed_record_that_was_changed_is_said_and_not_built_upon(run: Run, b
     assert run(verb="audit verify")[0] == 0
 
 
+def test_a_record_whose_run_was_killed_before_its_audit_entry_is_not_built_upon(run: Run, base: str) -> None:
+    rows = ledgers.build(base)
+    killed_at(base, "lakehouse.reconciliation:Reconciliation.sign", ["reconcile", "--without-kafka"])
+    assert len(list((Path(base) / "audit" / reconciliation.FOLDER).glob("*.json"))) == 1
+    assert found(run) == []  # the first that the audit log vouches for
+    ledgers.table(base, VENTES).delete(f"vente_id = '{rows[10]['vente_id']}'")
+    assert any("are not those of the last signed record" in text for text in found(run))
+
+
 def test_a_silver_that_is_in_a_pass_is_waited_for(run: Run, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ledgers.build(base)
     folder = Path(base) / "checkpoints" / "silver-g1" / "offsets"
@@ -276,6 +286,11 @@ def test_holes_are_before_between_and_after_the_rows() -> None:
         (0, 0, 1, NEXT), (0, 4, 5, DAY), (0, 8, 9, NEXT), (1, 5, 7, DAY),
     ]  # fmt: skip
     assert [(hole.first, hole.size) for hole in doubled] == [(6, 1)]
+
+
+def test_one_offset_after_the_last_row_is_a_hole() -> None:
+    found, _ = accounting.holes(breaks(0, 1), {0: (0, 3)}, DAY)
+    assert [(hole.first, hole.last) for hole in found] == [(2, 2)]
 
 
 def test_split_cuts_holes_and_loses_no_offset() -> None:
