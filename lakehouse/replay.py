@@ -73,28 +73,38 @@ class Judged:
 _COLUMNS = ("topic", "kafka_partition", "kafka_offset", "kafka_timestamp", "motif", "explication", "valeur", "cle")
 
 
-def waiting(lake: Lake, *, motif: str | None = None, places: Iterable[Place] = ()) -> list[Reject]:
-    """The rejects that were not replayed yet, oldest first. ``motif`` may end in ``*``. Raises ``TableMissing``."""
-    wanted = set(places)
+def _open(lake: Lake, motif: str | None) -> tuple[str, tuple[str, ...]]:
+    """SQL over the rejects that were not replayed yet, and the tables that it reads."""
     conditions = ["true"]
-    if motif is not None:
-        conditions.append(
-            f"motif LIKE {literal(motif.replace('*', '%'))}" if "*" in motif else f"motif = {literal(motif)}"
-        )
-    if wanted:
-        conditions.append(f"kafka_offset IN ({', '.join(str(offset) for _, offset in wanted)})")
     tables: tuple[str, ...] = (REJETS.name,)
+    if motif is not None:
+        wanted = literal(motif.replace("*", "%"))
+        conditions.append(f"motif LIKE {wanted}" if "*" in motif else f"motif = {wanted}")
     with contextlib.suppress(TableMissing):
         lake.snapshot(REJOUES.name)
         tables += (REJOUES.name, VENTES.name)
         same = " AND ".join(f"j.{name} = r.{name}" for name in (*REJETS.keys, "kafka_timestamp"))
         conditions.append(f"NOT EXISTS (SELECT 1 FROM ({STANDING_NOTES}) j WHERE {same})")
-    sql = (
-        f"SELECT {', '.join(_COLUMNS)} FROM {REJETS.name} r WHERE {' AND '.join(conditions)} "
-        f"ORDER BY kafka_partition, kafka_offset, kafka_timestamp"
-    )
-    found = [Reject(*row) for row in lake.read(Query(sql, tables)).rows]
+    return f"FROM {REJETS.name} r WHERE {' AND '.join(conditions)}", tables
+
+
+def waiting(
+    lake: Lake, *, motif: str | None = None, places: Iterable[Place] = (), limit: int | None = None
+) -> list[Reject]:
+    """The rejects that were not replayed yet, by place. ``motif`` may hold ``*``. Raises ``TableMissing``."""
+    source, tables = _open(lake, motif)
+    wanted = set(places)
+    at = f" AND kafka_offset IN ({', '.join(str(offset) for _, offset in wanted)})" if wanted else ""
+    sql = f"SELECT {', '.join(_COLUMNS)} {source}{at} ORDER BY kafka_partition, kafka_offset, kafka_timestamp"
+    rows = lake.read(Query(sql if limit is None else f"{sql} LIMIT {limit}", tables)).rows
+    found = [Reject(*row) for row in rows]
     return [reject for reject in found if not wanted or (reject.partition, reject.offset) in wanted]
+
+
+def counts(lake: Lake, motif: str | None = None) -> dict[str, int]:
+    """How many wait, by reason. Raises ``TableMissing``."""
+    source, tables = _open(lake, motif)
+    return dict(lake.read(Query(f"SELECT motif, COUNT(*) {source} GROUP BY motif", tables)).rows)
 
 
 def judge(reject: Reject, edited: bytes | None, tolerance: timedelta) -> Judged:

@@ -126,7 +126,7 @@ class BronzeJob:
         for spec in (VENTES, REJETS):
             delta_io.ensure(spark, spec, config)
         sink = BronzeSink(spark, config, place, self._stop)
-        if place.is_new() and not delta_io.read(spark, VENTES, config).isEmpty():
+        if place.is_new() and not all(delta_io.read(spark, spec, config).isEmpty() for spec in (VENTES, REJETS)):
             sink.open_exact_door()
         if place.drop_plan_behind_the_clock():
             _log.warning(

@@ -8,7 +8,7 @@ from typing import Any
 
 from lakehouse import audit
 from lakehouse.config import Config
-from lakehouse.ops.frame import Outcome, Subparsers, Work, group, verb
+from lakehouse.ops.frame import Outcome, Subparsers, Work, count, group, verb
 from lakehouse.result import Column, Result
 
 
@@ -22,7 +22,7 @@ def add(subparsers: Subparsers) -> None:
         "--head", metavar="HASH", help="a hash that an earlier verify printed: its line must still be there"
     )
     one = verb(inner, "audit list", listing, examples=("python ops_utils.py audit list --limit 20",))
-    one.add_argument("--limit", type=int, default=50, metavar="N", help="newest entries, at most (default 50)")
+    one.add_argument("--limit", type=count, default=50, metavar="N", help="newest entries, at most (default 50)")
 
 
 def verify(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from lakehouse import audit, export, render
+from lakehouse import audit, cli, export, render
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.result import Result
@@ -127,6 +127,17 @@ def verb(
         made.add_argument("--yes", action="store_true", help="do not ask before going on")
     made.set_defaults(verb=Verb(name, body, writes, dangerous, frozenset(private)))
     return made
+
+
+def count(text: str) -> Any:
+    """An argparse type: a number of rows, 1 or more."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < 1:
+            raise ValueError("a whole number of 1 or more")
+        return int(text)
+
+    return cli.checked(parse)(text)
 
 
 def group(subparsers: Subparsers, name: str, text: str) -> Subparsers:

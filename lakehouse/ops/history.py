@@ -7,7 +7,7 @@ import argparse
 from lakehouse import changes, commits
 from lakehouse.config import Config
 from lakehouse.lake import SPECS, Lake
-from lakehouse.ops.frame import Outcome, Subparsers, Work, verb
+from lakehouse.ops.frame import Outcome, Subparsers, Work, count, verb
 from lakehouse.origins import read_origin
 from lakehouse.result import Column, Kind, Result
 
@@ -25,7 +25,7 @@ def add(subparsers: Subparsers) -> None:
     )  # fmt: skip
     made.add_argument("table", metavar="TABLE", choices=sorted(SPECS), help="one of the lake's tables")
     made.add_argument(
-        "--limit", type=int, default=50, metavar="N", help="newest commits, or rows, at most (default 50)"
+        "--limit", type=count, default=50, metavar="N", help="newest commits, or rows, at most (default 50)"
     )
     made.add_argument(
         "--version", type=int, metavar="N", help="instead: the rows that this commit added (+) and removed (-)"

@@ -9,7 +9,7 @@ from typing import Any
 from lakehouse.accounting import COUNTS
 from lakehouse.config import Config
 from lakehouse.ops.explain import explain
-from lakehouse.ops.frame import Outcome, Shown, Subparsers, Work, verb
+from lakehouse.ops.frame import Outcome, Shown, Subparsers, Work, count, verb
 from lakehouse.reconciliation import Reconciliation
 from lakehouse.result import Column, Kind, Result
 
@@ -36,7 +36,7 @@ def add(subparsers: Subparsers) -> None:
         help="instead: one Silver figure, the sales behind it and where they lie in Kafka; a key of several parts in the table's order",
     )  # fmt: skip
     made.add_argument(
-        "--limit", type=int, default=100, metavar="N", help="with --explain: sales listed, at most (default 100)"
+        "--limit", type=count, default=100, metavar="N", help="with --explain: sales listed, at most (default 100)"
     )
 
 

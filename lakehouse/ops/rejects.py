@@ -16,9 +16,9 @@ from lakehouse.config import Config
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.lake import Lake
 from lakehouse.locks import writer_lock
-from lakehouse.ops.frame import Outcome, Shown, Subparsers, Work, group, verb
+from lakehouse.ops.frame import Outcome, Shown, Subparsers, Work, count, group, verb
 from lakehouse.queries.model import Query
-from lakehouse.replay import VENTE, Judged, Place, Reject, Replay, changed, judge, waiting
+from lakehouse.replay import VENTE, Judged, Place, Reject, Replay, changed, counts, judge, waiting
 from lakehouse.result import Column, Result
 from lakehouse.tables import REJETS
 from lakehouse.values import decoded
@@ -35,7 +35,7 @@ def add(subparsers: Subparsers) -> None:
     one.add_argument(
         "--motif", metavar="CODE", help="the messages with this reason, one by one; champ_manquant:* takes all fields"
     )
-    one.add_argument("--limit", type=int, default=_LISTED, metavar="N", help=f"messages, at most (default {_LISTED})")
+    one.add_argument("--limit", type=count, default=_LISTED, metavar="N", help=f"messages, at most (default {_LISTED})")
     one = verb(inner, "rejects show", show, examples=("python ops_utils.py rejects show 0:1234",))
     one.add_argument("place", metavar="PARTITION:OFFSET", help="where the message lies in Kafka")
     one = verb(
@@ -71,7 +71,8 @@ def _place(text: str) -> Place:
 def listing(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
     """Count the rejected messages by reason, and say how many still wait for a replay; with --motif, list those."""
     lake = Lake(config.delta.base_path)
-    rejects = waiting(lake, motif=args.motif)
+    open_by = counts(lake, args.motif)
+    total = sum(open_by.values())
     if args.motif:
         columns = (
             Column("kafka_partition", "integer"), Column("kafka_offset", "integer"), Column("kafka_timestamp", "timestamp"),
@@ -79,21 +80,18 @@ def listing(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
         )  # fmt: skip
         rows = [
             (r.partition, r.offset, r.kafka_timestamp, r.motif, r.explication, decoded(r.valeur or b"")[:200])
-            for r in rejects[: args.limit]
+            for r in waiting(lake, motif=args.motif, limit=args.limit)
         ]
         data = [dict(zip((column.name for column in columns), row, strict=True)) for row in rows]
-        return Outcome(
-            {"waiting": len(rejects), "rejects": data}, (Result(columns, rows), f"{len(rejects)} wait for a replay")
-        )
+        return Outcome({"waiting": total, "rejects": data}, (Result(columns, rows), f"{total} wait for a replay"))
     sql = f"SELECT motif, COUNT(*), MIN(kafka_timestamp), MAX(kafka_timestamp) FROM {REJETS.name} GROUP BY motif ORDER BY 2 DESC, 1"
-    open_by = Counter(reject.motif for reject in rejects)
-    found = [(*row[:2], open_by[row[0]], *row[2:]) for row in lake.read(Query(sql, (REJETS.name,))).rows]
+    found = [(*row[:2], open_by.get(row[0], 0), *row[2:]) for row in lake.read(Query(sql, (REJETS.name,))).rows]
     result = Result(
         (Column("motif", "text"), Column("messages", "integer"), Column("waiting", "integer"), Column("first", "timestamp"), Column("last", "timestamp")),
         found,
     )  # fmt: skip
     data = [dict(zip(result.names, row, strict=True)) for row in found]
-    return Outcome({"waiting": len(rejects), "reasons": data}, (result, f"{len(rejects)} wait for a replay"))
+    return Outcome({"waiting": total, "reasons": data}, (result, f"{total} wait for a replay"))
 
 
 def show(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
@@ -196,7 +194,7 @@ def _in_editor(value: bytes) -> bytes:
 
 
 def _outcome(judged: list[Judged], *, dry_run: bool) -> Outcome:
-    counts = Counter(one.resultat if one.settled else "still rejected" for one in judged)
+    became = Counter(one.resultat if one.settled else "still rejected" for one in judged)
     bad = [one for one in judged if not one.settled]
     columns = (
         Column("kafka_partition", "integer"),
@@ -209,11 +207,11 @@ def _outcome(judged: list[Judged], *, dry_run: bool) -> Outcome:
         (one.reject.partition, one.reject.offset, one.reject.motif, one.resultat, one.explication) for one in judged
     ]
     shown: list[Shown] = [Result(columns, rows[:_LISTED], cut=len(rows) > _LISTED)] if rows else []
-    said = ", ".join(f"{n} {name}" for name, n in sorted(counts.items())) or "nothing waits for a replay there"
+    said = ", ".join(f"{n} {name}" for name, n in sorted(became.items())) or "nothing waits for a replay there"
     shown.append(f"{'Would be: ' if dry_run else ''}{said}.{' Nothing was changed.' if dry_run else ''}")
     data = {
         "dry_run": dry_run,
-        "counts": counts,
+        "counts": became,
         "messages": [dict(zip((c.name for c in columns), row, strict=True)) for row in rows],
     }
-    return Outcome(data, shown, 1 if bad else 0, dict(counts))
+    return Outcome(data, shown, 1 if bad else 0, dict(became))

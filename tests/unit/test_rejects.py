@@ -92,6 +92,8 @@ def test_list_and_show_say_what_there_is(run: Run) -> None:
     code, out = run("show", "0:999")
     assert code == 1 and "No rejected message waits at partition 0, offset 999" in out
     assert run("show", "zero")[0] == 2
+    code, out = run("list", "--motif", "json*", "--limit", "0")
+    assert code == 2 and "expected a whole number of 1 or more" in out
 
 
 def test_replay_takes_in_what_is_a_sale_once_and_keeps_the_rejects(run: Run, base: str) -> None:
