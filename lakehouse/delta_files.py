@@ -56,8 +56,8 @@ def set_properties(spec: TableSpec, config: Config, wanted: Mapping[str, str], *
     )
 
 
-def restore(spec: TableSpec, config: Config, version: int, *, what: str) -> dict[str, Any]:
+def restore(spec: TableSpec, config: Config, version: int, *, what: str, **facts: Any) -> dict[str, Any]:
     """One commit that makes the table what it was at ``version``; the files that came and went."""
     return DeltaTable(spec.path(config.delta.base_path)).restore(
-        version, commit_properties=_properties(what, {"version": version}), post_commithook_properties=_HOOKS
+        version, commit_properties=_properties(what, {"version": version, **facts}), post_commithook_properties=_HOOKS
     )

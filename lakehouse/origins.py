@@ -48,6 +48,8 @@ def read_origin(commit: Mapping[str, Any]) -> Origin:
     """One entry of a table's history."""
     facts = _metadata(commit)
     added, updated, deleted = _rows(commit.get("operation"), commit.get("operationMetrics") or {})
+    if commit.get("operation") == "RESTORE":  # its writer counts files; who asked for it counted the rows
+        added, deleted = facts.get("returning"), facts.get("leaving")
     known = {key: facts.pop(key, None) for key in ("who", "what", "run", "code")}
     texts = {key: None if value is None else str(value) for key, value in known.items()}
     return Origin(**texts, facts=facts, added=added, updated=updated, deleted=deleted)

@@ -29,6 +29,8 @@ from lakehouse.values import plain
 T = TypeVar("T")
 
 FOLDER = "reconciliations"
+FORMAT = 1
+"""Of the records: one with another is not built upon."""
 KEPT = 1000
 """Differences that a record lists; it counts all."""
 
@@ -60,7 +62,8 @@ def _signed(place: Path) -> tuple[dict[str, Any], str | None]:
     for path in sorted((place / FOLDER).glob("*.json"), reverse=True):
         data = path.read_bytes()
         if hashes.get(path.name) == hashlib.sha256(data).hexdigest():
-            return json.loads(data), changed
+            found = json.loads(data)
+            return (found if found.get("format") == FORMAT else {}), changed
         if path.name in hashes:
             changed = changed or f"the signed record {path} was changed after it was signed"
     return {}, changed
@@ -85,6 +88,7 @@ class Reconciliation:
         tables, silver_version = self._silver(account, differences)
         versions = {spec.name: lake.snapshot(spec.name).source.version for spec in BRONZE}
         return {
+            "format": FORMAT,
             "started": started.isoformat(timespec="seconds"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             **runinfo.origin("reconcile"),

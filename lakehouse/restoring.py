@@ -121,7 +121,7 @@ def restore(config: Config, found: Plan) -> list[str]:
         done.append(f"Bronze's checkpoint was moved to {moved}")
     since = Lake(config.delta.base_path).newest_handle(spec.name).metadata().configuration.get(TOPIC_SINCE)
     try:
-        delta_files.restore(spec, config, found.version, what=WHAT)
+        delta_files.restore(spec, config, found.version, what=WHAT, leaving=found.leaving, returning=found.returning)
     except (DeltaError, OSError) as error:
         raise LakehouseError(
             f"{spec.name} cannot be restored to version {found.version}: {' '.join(str(error).split())[:200]}. If its files were "

@@ -88,10 +88,10 @@ def _shown(record: Mapping[str, Any], *, by_day: bool) -> list[Shown]:
 
 def _accounts(lines: Sequence[Mapping[str, Any]], by_day: bool) -> Result:
     names = ("partition", *(("day",) if by_day else ()), *COUNTS, "difference")
-    columns = tuple(Column(name, "text" if name == "day" else "integer") for name in names)
+    columns = tuple(Column(name, "text" if name in ("partition", "day") else "integer") for name in names)
     rows = [tuple(line[name] for name in names) for line in lines]
     if not by_day and len(rows) > 1:
-        rows.append((None, *(sum(line[name] for line in lines) for name in names[1:])))
+        rows.append(("all", *(sum(line[name] for line in lines) for name in names[1:])))
     return Result(columns, rows)
 
 

@@ -137,7 +137,8 @@ def test_a_restore_of_bronze_leaves_a_state_that_the_jobs_make_right(run: Run, b
     table = ledgers.table(base, VENTES)
     assert table.metadata().configuration[TOPIC_SINCE].startswith("topic-1 ")
     restored = next(commit for commit in table.history() if commit["operation"] == "RESTORE")
-    assert read_origin(restored).what == "restore-table"
+    origin = read_origin(restored)
+    assert (origin.what, origin.added, origin.deleted) == ("restore-table", 0, 150)
     assert [entry["state"] for entry in AuditLog(Path(base) / "audit").entries()] == ["begin", "end"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -117,6 +118,26 @@ def test_a_failing_verb_is_noted_and_keeps_its_exit_code(
     code, out, err = run("probe")
     assert (code, out) == (2, "") and "Everything goes. Nothing was changed." in err and "--yes" in err
     assert [entry.get("failed") for entry in log_of(tmp_path).entries()] == [None, ConfigError.__name__]
+
+
+@pytest.mark.parametrize(("typed", "code"), [("everything\n", 0), ("yes\n", 2), ("", 2)])
+def test_a_dangerous_verb_asks_a_person_for_a_word(
+    run: Run, monkeypatch: pytest.MonkeyPatch, typed: str, code: int
+) -> None:
+    def body(_args: Any, _config: Any, work: Any) -> Outcome:
+        work.confirm("Everything goes.", "everything")
+        return Outcome({}, ("gone",))
+
+    class Person(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    fake(monkeypatch, body, writes=True, dangerous=True)
+    monkeypatch.setattr("sys.stdin", Person(typed))
+    ended, out, err = run("probe")
+    assert (ended, "gone" in out) == (code, code == 0) and "Type everything to go on:" in err
+    monkeypatch.setattr("sys.stdin", Person(""))
+    assert run("probe", "--yes")[:2] == (0, "gone\n")
 
 
 def test_a_writing_verb_does_nothing_when_its_entry_cannot_be_written(
