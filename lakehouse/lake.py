@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 SPECS = {spec.name: spec for spec in tables.PUBLIC}
+_READABLE = {**SPECS, tables.GENERATIONS.name: tables.GENERATIONS}
 WRITERS = {"bronze": "spark_streaming_delta.py --once", "silver": "streaming_silver.py"}
 
 
@@ -157,7 +158,7 @@ class Lake:
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
-        spec = SPECS[name]
+        spec = _READABLE[name]
         path = spec.path(self.base)
         try:
             return DeltaTable(path, version=version, storage_options=self._options)
@@ -212,7 +213,7 @@ class Lake:
         return Snapshot(Source(name, handle.version(), committed), handle)
 
     def _committed(self, name: str, version: int) -> datetime | None:
-        path = SPECS[name].path(self.base)
+        path = _READABLE[name].path(self.base)
         if "://" not in path:
             return commits.committed(path, version)
         found = commits.newest(lambda: self._load(name), None)

@@ -12,8 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import Config
-from lakehouse.errors import CheckpointInvalid
+from lakehouse.errors import CheckpointInvalid, TableMissing
+from lakehouse.lake import Lake
 from lakehouse.marks import INVALID
+from lakehouse.queries.model import Query
 from lakehouse.tables import GENERATIONS, checkpoint
 
 if TYPE_CHECKING:
@@ -99,13 +101,12 @@ def _numbers(offsets: Mapping[str, int]) -> dict[int, int]:
 
 def silver(config: Config) -> SilverPosition | None:
     """None before the first build began, and while a new one is due."""
-    from deltalake import DeltaTable
-
-    path = GENERATIONS.path(config.delta.base_path)
-    if not DeltaTable.is_deltatable(path):
+    lake = Lake(config.delta.base_path)
+    try:
+        found = lake.read(Query(f"SELECT * FROM {GENERATIONS.name} ORDER BY date_etat", (GENERATIONS.name,)))
+    except TableMissing:
         return None
-    table = DeltaTable(path)
-    rows = sorted(table.to_pyarrow_table().to_pylist(), key=lambda row: row["date_etat"])
+    rows = [dict(zip(found.names, row, strict=True)) for row in found.rows]
     if not rows or rows[-1]["etat"] == INVALID:
         return None
     last = rows[-1]
@@ -115,4 +116,4 @@ def silver(config: Config) -> SilverPosition | None:
     if committed:
         version = int(folder.json(f"offsets/{committed[0]}", 2)["reservoirVersion"]) - 1
     settled = last["etat"] == "fin" and planned == committed
-    return SilverPosition(last["generation"], version, settled, (table.version(), *planned, None, *committed))
+    return SilverPosition(last["generation"], version, settled, (found.sources[0].version, *planned, None, *committed))

@@ -21,7 +21,7 @@ from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.lake import SPECS, Lake
 from lakehouse.locks import writer_lock
 from lakehouse.marks import INVALID, TOPIC_SINCE
-from lakehouse.tables import BRONZE, GENERATIONS, PERTES, REJOUES, SILVER, VENTES, TableSpec, checkpoint
+from lakehouse.tables import BRONZE, CORRECTIONS, GENERATIONS, PERTES, REJOUES, SILVER, VENTES, TableSpec, checkpoint
 
 WHAT = "restore-table"
 
@@ -43,8 +43,8 @@ class Plan:
 def check(name: str) -> TableSpec:
     """Raises ``ConfigError`` for a table that may not be rolled back."""
     spec = SPECS[name]
-    if spec in (PERTES, REJOUES):
-        raise ConfigError(f"{name} is a record of what operators decided: it is not rolled back.")
+    if spec in (PERTES, REJOUES, CORRECTIONS):
+        raise ConfigError(f"{name} is a record of what was decided or restated: it is not rolled back.")
     return spec
 
 

@@ -6,43 +6,10 @@ Column types are Spark DDL types. A column whose name starts with ``_`` is inter
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from lakehouse.tablespec import TableSpec as TableSpec
 
 MONEY = "DECIMAL(18,2)"
 MONEY_SUM = "DECIMAL(28,2)"  # Spark's own type for a sum of DECIMAL(18,2)
-
-
-@dataclass(frozen=True)
-class TableSpec:
-    """One table: where it lies under the base path, its columns in order, its grain and its partitioning.
-
-    ``stats`` names the columns with file statistics: those that queries prune by. Statistics on every wide column
-    cost about a third of a write (docs/decisions).
-    """
-
-    name: str
-    layer: str
-    columns: tuple[tuple[str, str], ...]
-    keys: tuple[str, ...]
-    partition_by: tuple[str, ...] = ()
-    stats: tuple[str, ...] = ()
-    grain: str = ""
-
-    def path(self, base: str) -> str:
-        return f"{base.rstrip('/')}/{self.layer}/{self.name}"
-
-    @property
-    def ddl(self) -> str:
-        return ", ".join(f"`{name}` {kind}" for name, kind in self.columns)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(name for name, _ in self.columns)
-
-    @property
-    def public(self) -> tuple[str, ...]:
-        """The columns that people see."""
-        return tuple(name for name in self.names if not name.startswith("_"))
 
 
 VENTES = TableSpec(
