@@ -38,7 +38,8 @@ KEPT = 1000
 def last(base: str) -> dict[str, Any] | None:
     """The newest record of the lake under ``base``: ``finished`` (ISO 8601), ``differences`` (how many), ``found`` (the
     first of them), ``per_partition``, ``per_day`` and ``per_table``; None before the first."""
-    return _newest(Path(base) / "audit") if "://" not in base else None
+    found = _newest(Path(base) / "audit") if "://" not in base else None
+    return found and {key: value for key, value in found.items() if not key.startswith("proven")}
 
 
 def _newest(place: Path) -> dict[str, Any] | None:
