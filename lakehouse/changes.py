@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -55,4 +56,10 @@ def _rows(spec: TableSpec, path: str, files: Iterable[dict[str, Any]]) -> Counte
 
 
 def _hashable(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(repr(value) if isinstance(value, list | dict) else value for value in row)
+    return tuple(map(_plain, row))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime) and value.tzinfo is None:  # Spark's files hold UTC without saying so
+        return value.replace(tzinfo=UTC)
+    return repr(value) if isinstance(value, list | dict) else value

@@ -79,6 +79,9 @@ def test_what_was_consumed_replayed_and_rolled_back_is_accounted_for(lake: Lake,
     assert run("reconcile")[1]["proofs"]["signed off before"] == signed
     (commit,) = [c for c in run("history", "ventes_stream")[1]["commits"] if c["operation"] == "WRITE"]
     assert (commit["added"], commit["what"]) == (found["bronze"], "bronze batch 0") and commit["code"] and commit["run"]
+    shown = run("history", "ventes_stream", "--version", str(commit["version"]), "--limit", "500")[1]["rows"]
+    written = {row["vente_id"]: row["timestamp"].isoformat().replace("+00:00", "Z") for row in lake.rows()}
+    assert {row["vente_id"]: row["timestamp"] for row in shown} == written
     merged = run("history", "ventes_par_pays")[1]["commits"]
     assert all(commit["who"] and commit["run"] and commit["code"] for commit in merged)
 

@@ -61,6 +61,8 @@ def test_history_shows_the_rows_of_one_commit(run: Run, base: str) -> None:
     shown = json.loads(out)["rows"]
     assert code == 0 and {row["change"] for row in shown} == {"+"}
     assert {row["vente_id"] for row in shown} == {row["vente_id"] for row in rows[:150]}
+    moments = {row["vente_id"]: row["timestamp"].isoformat().replace("+00:00", "Z") for row in rows[:150]}
+    assert all(row["timestamp"] == moments[row["vente_id"]] for row in shown)
     table = ledgers.table(base, PAR_PAYS)
     table.update(updates={"items_sold": "items_sold + 5"}, predicate="pays = 'Japon'")
     table.optimize.compact()
