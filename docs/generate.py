@@ -20,7 +20,7 @@ import producer_ventes  # noqa: E402  # the scripts lie one folder up
 import setup_utils  # noqa: E402
 import spark_streaming_delta  # noqa: E402
 import streaming_silver  # noqa: E402
-from lakehouse import config, explorer  # noqa: E402
+from lakehouse import config, explorer, ops  # noqa: E402
 
 README = PROJECT / "README.md"
 
@@ -33,15 +33,19 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
         "streaming_silver.py": streaming_silver._parser(),
         "query_utils.py": explorer.make_parser(),
         "setup_utils.py": setup_utils.parser(),
+        "ops_utils.py": ops.make_parser(),
     }
 
 
 def verbs(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """The sub-commands of a parser, by name."""
+    """The sub-commands of a parser, by name; those of a group by both names: ``audit verify``."""
+    found: dict[str, argparse.ArgumentParser] = {}
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            return dict(action.choices)
-    return {}
+            for name, one in action.choices.items():
+                inner = verbs(one)
+                found |= {f"{name} {word}": deeper for word, deeper in inner.items()} if inner else {name: one}
+    return found
 
 
 def _cell(text: str) -> str:
@@ -83,13 +87,14 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, ...]]:
 
 
 def options_table() -> str:
-    """Every script with its options; those that every script has stand once, at the end of the text before."""
+    """Every script with its options; those that every script has stand once, in the text before."""
     parts = []
     for script, parser in parsers().items():
-        found = [row for row in _options(parser) if not row[0].startswith("`--config")]
+        shared = ("`--config", "`--json", "`--dry-run", "`--yes") if script == "ops_utils.py" else ("`--config",)
+        found = [row for row in _options(parser) if not row[0].startswith(shared)]
         for verb, one in verbs(parser).items():
             found.append((verb, " ".join((one.description or "").split())))
-            found += [(f"{verb} {row[0]}", row[1]) for row in _options(one) if not row[0].startswith("`--config")]
+            found += [(f"{verb} {row[0]}", row[1]) for row in _options(one) if not row[0].startswith(shared)]
         parts.append(f"`{script}`\n\n{_table(('option', 'what it does'), found)}")
     return "\n\n".join(parts)
 

@@ -7,6 +7,7 @@ duplicate; a batch that is repeated, whole or in part, changes nothing. Proof: d
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -15,16 +16,14 @@ from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import bronze, delta_io, log
-from lakehouse.checkpoints import Checkpoint
+from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
 from lakehouse.errors import ClockWentBack, LakehouseError
+from lakehouse.marks import HORIZON as HORIZON
+from lakehouse.marks import TOPIC_SINCE
 from lakehouse.tables import REJETS, VENTES, TableSpec
 
 _log = log.get("bronze")
-
-HORIZON = "ventes.porteExacteJusqua"
-"""Table property of ``ventes_stream``: until this time every sale goes through the exact door, because another
-checkpoint, whose memory of recent sales is gone, has written to the table."""
 
 
 class StopAtBoundary(Exception):
@@ -51,6 +50,7 @@ class BronzeSink:
         self._checkpoint = checkpoint
         self._stop = stop
         self._query_id: str | None = None
+        self._plans: tuple[Planned | None, Planned | None] = (None, None)  # of this batch, and of the one before
         self._horizon = self._read_horizon()
         self.totals = Totals()
         self.failure: BaseException | None = None
@@ -69,6 +69,15 @@ class BronzeSink:
         self._horizon = until
         _log.info("new checkpoint over an existing table: every sale is compared with Bronze", until=until.isoformat())
 
+    def note_topic(self, topic_id: str, *, fresh: bool) -> None:
+        """Remember since when this topic is read. ``fresh``: no batch of this checkpoint was planned yet."""
+        known = delta_io.properties(self._spark, VENTES, self._config).get(TOPIC_SINCE, "")
+        if known.split(" ")[0] == topic_id:
+            return
+        since = datetime.now(UTC) if fresh else datetime.fromtimestamp(0, UTC)
+        value = f"{topic_id} {since.isoformat(timespec='milliseconds')}"
+        delta_io.set_properties(self._spark, VENTES, self._config, {TOPIC_SINCE: value})
+
     # --- one batch ---------------------------------------------------------------------------------------------------
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
@@ -85,7 +94,7 @@ class BronzeSink:
 
     def _check_clock(self, batch_id: int) -> None:
         """The proof that the watermark drops nothing rests on a clock that only moves forward."""
-        now, before = self._checkpoint.planned(batch_id), self._checkpoint.planned(batch_id - 1)
+        now, before = self._plans = (self._checkpoint.planned(batch_id), self._checkpoint.planned(batch_id - 1))
         if now and before and now.clock_ms <= before.clock_ms:
             seconds = (before.clock_ms - now.clock_ms) / 1000
             raise ClockWentBack(
@@ -105,19 +114,32 @@ class BronzeSink:
         try:
             facts = self._facts(batch)
             small = facts.n <= self._config.performance.small_batch_rows
+            # the log is the ledger: what was read, beside Delta's own count of the rows that the same commit wrote
+            ledger = {**self._span(), "entered": facts.n, "rejected": facts.rejets}
             if facts.n > facts.rejets:
                 sales = bronze.accepted(self._unknown_sales(batch, facts))
-                self._append(sales, VENTES, batch_id, small)
+                self._append(sales, VENTES, batch_id, small, ledger)
             if facts.rejets:
                 bad = bronze.rejected(self._unknown_rejects(batch))
-                self._append(bad, REJETS, batch_id, small)
+                self._append(bad, REJETS, batch_id, small, ledger)
         finally:
             batch.unpersist()
         self._count(facts)
 
-    def _append(self, rows: DataFrame, spec: TableSpec, batch_id: int, small: bool) -> None:
+    def _append(
+        self, rows: DataFrame, spec: TableSpec, batch_id: int, small: bool, ledger: Mapping[str, object]
+    ) -> None:
         rows = rows.coalesce(1) if small else rows
-        delta_io.append(rows, spec, self._config, app_id=self._app_id(spec), batch_id=batch_id)
+        delta_io.append(rows, spec, self._config, app_id=self._app_id(spec), batch_id=batch_id, facts=ledger)
+
+    def _span(self) -> dict[str, object]:
+        """Which offsets the batch read, and its clock, which every row of it has as ``date_ingestion``."""
+        now, before = self._plans
+        return {
+            "clock_ms": now.clock_ms if now else None,
+            "from": before.ends[0] if before else None,
+            "to": now.ends[0] if now else None,
+        }
 
     def _through_exact_door(self) -> Column:
         is_sale = F.col("motif").isNull()

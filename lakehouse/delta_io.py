@@ -1,27 +1,18 @@
-"""EDGE. Writes to Delta tables, and the lock that keeps them to one writing process."""
+"""EDGE. Writes to Delta tables, through Spark."""
 
 from __future__ import annotations
 
-import getpass
-import hashlib
-import json
-import os
-import socket
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from delta.tables import DeltaTable
-from filelock import FileLock, Timeout
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from lakehouse import log
-from lakehouse.config import Config, format_duration
-from lakehouse.errors import TableLocked
+from lakehouse import log, runinfo
+from lakehouse.config import Config
+from lakehouse.locks import writer_lock as writer_lock  # those who write ask here
 from lakehouse.tables import TableSpec
 
 _log = log.get("delta")
@@ -103,13 +94,24 @@ def read(spark: SparkSession, spec: TableSpec, config: Config, *, version: int |
     return reader.load(spec.path(config.delta.base_path))
 
 
-def append(rows: DataFrame, spec: TableSpec, config: Config, *, app_id: str, batch_id: int) -> None:
-    """Append ``rows`` once: a repeat with the same ``app_id`` and ``batch_id`` changes nothing."""
+def append(
+    rows: DataFrame,
+    spec: TableSpec,
+    config: Config,
+    *,
+    app_id: str,
+    batch_id: int,
+    facts: Mapping[str, object] | None = None,
+) -> None:
+    """Append ``rows`` once: a repeat with the same ``app_id`` and ``batch_id`` changes nothing. ``facts`` about the batch
+    go into the commit itself, beside its origin."""
+    origin = runinfo.commit_metadata(f"{spec.layer} batch", batch=batch_id, **(facts or {}))
     (
         rows.write.format("delta")
         .mode("append")
         .option("txnAppId", app_id)
         .option("txnVersion", batch_id)
+        .option("userMetadata", origin)
         .save(spec.path(config.delta.base_path))
     )
 
@@ -119,7 +121,15 @@ def exists(spark: SparkSession, spec: TableSpec, config: Config) -> bool:
     return bool(DeltaTable.isDeltaTable(spark, spec.path(config.delta.base_path)))
 
 
-def replace(rows: DataFrame, spec: TableSpec, config: Config, *, app_id: str, batch_id: int) -> None:
+def replace(
+    rows: DataFrame,
+    spec: TableSpec,
+    config: Config,
+    *,
+    app_id: str,
+    batch_id: int,
+    facts: Mapping[str, object] | None = None,
+) -> None:
     """Make ``rows`` the whole table, in one commit, which also creates a table that is missing. A repeat changes nothing."""
     writer = rows.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
     writer = writer.partitionBy(*spec.partition_by)
@@ -127,55 +137,5 @@ def replace(rows: DataFrame, spec: TableSpec, config: Config, *, app_id: str, ba
         ensure(rows.sparkSession, spec, config)
     else:  # Delta takes these for the table's properties when the write creates it, and only then
         writer = writer.options(**wanted_properties(spec, config))
+    writer = writer.option("userMetadata", runinfo.commit_metadata(f"{spec.layer} build", **(facts or {})))
     writer.option("txnAppId", app_id).option("txnVersion", batch_id).save(spec.path(config.delta.base_path))
-
-
-def _lock_folder(config: Config) -> Path:
-    base = config.delta.base_path
-    if "://" in base:
-        return Path(config.development.cache_dir) / "locks" / hashlib.sha256(base.encode()).hexdigest()[:16]
-    return Path(base) / "locks"
-
-
-@contextmanager
-def writer_lock(config: Config, job: str) -> Iterator[None]:
-    """Hold the exclusive right to write ``job``'s tables. Raises ``TableLocked`` and says who holds it.
-
-    Local Delta tables are safe for one writing process only: two can both be told that they committed the same version.
-    The lock is the operating system's: it ends with the process, however that ends.
-    """
-    folder = _lock_folder(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{job}.lock", thread_local=False)
-    holder = folder / f"{job}.json"
-    try:
-        lock.acquire(timeout=config.delta.lock_timeout.total_seconds())
-    except Timeout:
-        raise TableLocked(
-            f"Another process writes the {job} tables under {config.delta.base_path}{_describe(holder)}. Stop it first, "
-            f"or wait for it with VENTES_DELTA__LOCK_TIMEOUT='5 minutes' (now {format_duration(config.delta.lock_timeout)})."
-        ) from None
-    try:
-        holder.write_text(
-            json.dumps(
-                {
-                    "pid": os.getpid(),
-                    "host": socket.gethostname(),
-                    "user": getpass.getuser(),
-                    "command": Path(sys.argv[0]).name,
-                    "since": datetime.now(UTC).isoformat(timespec="seconds"),
-                }
-            ),
-            encoding="utf-8",
-        )
-        yield
-    finally:
-        lock.release()
-
-
-def _describe(holder: Path) -> str:
-    try:
-        who = json.loads(holder.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    return f" (process {who['pid']} on {who['host']}, {who['command']}, since {who['since']})"

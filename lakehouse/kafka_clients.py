@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaProducer, OffsetSpec, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetSpec, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
@@ -117,6 +117,19 @@ def connect_producer(config: Config) -> Any:
         raise _translated(config, error) from None
     _mend(producer)
     return producer
+
+
+@contextmanager
+def consumer(config: Config) -> Iterator[Any]:
+    """A ``KafkaConsumer`` that belongs to no group and commits nothing, for reading given offsets again."""
+    options = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "none", "check_crcs": True}
+    made = _connect(KafkaConsumer, config, client_options(config) | options)
+    try:
+        yield made
+    except (KafkaError, OSError) as error:
+        raise _translated(config, error) from None
+    finally:
+        made.close()
 
 
 def _mend(producer: Any) -> None:

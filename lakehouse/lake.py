@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 SPECS = {spec.name: spec for spec in tables.PUBLIC}
+_READABLE = {**SPECS, tables.GENERATIONS.name: tables.GENERATIONS}
 WRITERS = {"bronze": "spark_streaming_delta.py --once", "silver": "streaming_silver.py"}
 
 
@@ -102,7 +103,7 @@ class Lake:
         from deltalake import QueryBuilder
 
         builder = QueryBuilder()
-        opened = [self.snapshot(name) for name in query.tables]
+        opened = [self.snapshot(name) for name in dict.fromkeys(query.tables)]
         for snapshot in opened:
             builder.register(snapshot.source.table, snapshot.handle)
         try:
@@ -145,6 +146,10 @@ class Lake:
         sources = (Source(name, found[0]["version"], commits.moment(found[0].get("timestamp"))),) if found else ()
         return Result(commits.COLUMNS, rows, sources)
 
+    def newest_handle(self, name: str) -> DeltaTable:
+        """The table as it is now, whatever version this ``Lake`` holds. Raises ``TableMissing``."""
+        return self._load(name)
+
     def _need_base(self) -> None:
         if "://" not in self.base and not Path(self.base).is_dir():
             raise TableMissing(f"There is no lake at {self.base} yet. Type: make run")
@@ -153,7 +158,7 @@ class Lake:
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
-        spec = SPECS[name]
+        spec = _READABLE[name]
         path = spec.path(self.base)
         try:
             return DeltaTable(path, version=version, storage_options=self._options)
@@ -166,6 +171,8 @@ class Lake:
                 writer = "It appears when a person accepts a loss: so far there was none."
             if name == tables.CORRECTIONS.name:
                 writer = "It appears when a refresh first changes a day that had ended: so far none did."
+            if name == tables.REJOUES.name:
+                writer = "It appears when a person replays a reject: so far there was none."
             raise TableMissing(f"Table {name} does not exist yet at {path}. {writer}") from None
         except (DeltaError, OSError) as error:
             if version is not None:
@@ -206,7 +213,7 @@ class Lake:
         return Snapshot(Source(name, handle.version(), committed), handle)
 
     def _committed(self, name: str, version: int) -> datetime | None:
-        path = SPECS[name].path(self.base)
+        path = _READABLE[name].path(self.base)
         if "://" not in path:
             return commits.committed(path, version)
         found = commits.newest(lambda: self._load(name), None)

@@ -242,6 +242,12 @@ def _canonical(sale: dict[str, Any]) -> str:
     return f'{{"montant": {abs(amount)}, {json.dumps(plain, ensure_ascii=False)[1:]}'  # abs: -0 is 0
 
 
+def fields_of(canonique: str) -> dict[str, Any]:
+    """A valid sale's fields as Bronze types them: the amount a Decimal, the time aware and in UTC."""
+    found: dict[str, Any] = json.loads(canonique, parse_float=Decimal, parse_int=int)
+    return {**found, "montant": Decimal(found["montant"]), "timestamp": parse_moment(found["timestamp"])}
+
+
 def judge(value: bytes | None) -> Verdict:
     """Judge one message by the contract, exactly. Never raises; ``montant`` never passes through a float."""
     if value is None or not value.strip():

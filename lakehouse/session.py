@@ -11,7 +11,7 @@ from pathlib import Path
 from pyspark import cloudpickle
 from pyspark.sql import SparkSession
 
-from lakehouse import jars, java, sale
+from lakehouse import jars, java, runinfo, sale
 from lakehouse.config import Config
 
 _LOG4J = Path(__file__).with_name("log4j2-spark.properties")
@@ -24,6 +24,8 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         "spark.app.name": f"{spark.app_name}-{job}",
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        # every commit says where it came from; a batch's own commits say more (delta_io)
+        "spark.databricks.delta.commitInfo.userMetadata": runinfo.commit_metadata(f"{job} job"),
         "spark.sql.warehouse.dir": f"{delta.base_path}/spark-warehouse",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(spark.shuffle_partitions),

@@ -21,6 +21,7 @@ from lakehouse import delta_io, log, session, silver
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing
+from lakehouse.marks import INVALID
 from lakehouse.silver import Aggregate, Thresholds
 from lakehouse.silver_sink import SOURCE_COLUMNS, SilverSink
 from lakehouse.tables import GENERATIONS, VENTES, checkpoint
@@ -170,6 +171,9 @@ class SilverJob:
         if not rows:
             return None
         last = rows[-1]
+        if last["etat"] == INVALID:  # an operator rolled a table back: no increment fits on it
+            _log.info("the tables were rolled back: building them anew", after=last["generation"])
+            return None
         return Generation(last["generation"], last["bronze_version"], last["definition"], last["etat"] == "fin")
 
     def _record(self, spark: SparkSession, generation: Generation, state: str) -> None:

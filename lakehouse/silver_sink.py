@@ -18,7 +18,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import delta_io, distincts, log, restatements, silver
+from lakehouse import delta_io, distincts, log, restatements, runinfo, silver
 from lakehouse.config import Config
 from lakehouse.silver import Aggregate
 from lakehouse.tables import CORRECTIONS, MEMBRES, TENDANCES, TableSpec
@@ -27,6 +27,7 @@ _log = log.get("silver")
 
 _APP_ID = "spark.databricks.delta.write.txnAppId"
 _VERSION = "spark.databricks.delta.write.txnVersion"
+_ORIGIN = "spark.databricks.delta.commitInfo.userMetadata"
 
 SOURCE_COLUMNS = (
     "vente_id", "client_id", "produit_id", "timestamp", "quantite", "montant",
@@ -36,7 +37,9 @@ SOURCE_COLUMNS = (
 
 @contextmanager
 def _once(spark: SparkSession, app_id: str, batch_id: int) -> Iterator[None]:
-    """Within it, a MERGE commits once per (``app_id``, ``batch_id``)."""
+    """Within it, a MERGE commits once per (``app_id``, ``batch_id``), and says so."""
+    origin = spark.conf.get(_ORIGIN, "")
+    spark.conf.set(_ORIGIN, runinfo.commit_metadata("silver batch", batch=batch_id))
     spark.conf.set(_APP_ID, app_id)
     spark.conf.set(_VERSION, str(batch_id))
     try:
@@ -44,6 +47,7 @@ def _once(spark: SparkSession, app_id: str, batch_id: int) -> Iterator[None]:
     finally:
         spark.conf.unset(_APP_ID)
         spark.conf.unset(_VERSION)
+        spark.conf.set(_ORIGIN, origin or "")
 
 
 class SilverSink:
@@ -146,4 +150,5 @@ class SilverSink:
         return True
 
     def _replace(self, rows: DataFrame, table: TableSpec) -> None:
-        delta_io.replace(rows, table, self._config, app_id=f"{self._app_id(table)}-build", batch_id=0)
+        facts = {"generation": self._generation}
+        delta_io.replace(rows, table, self._config, app_id=f"{self._app_id(table)}-build", batch_id=0, facts=facts)

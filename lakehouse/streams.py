@@ -126,13 +126,15 @@ class BronzeJob:
         for spec in (VENTES, REJETS):
             delta_io.ensure(spark, spec, config)
         sink = BronzeSink(spark, config, place, self._stop)
-        if place.is_new() and not delta_io.read(spark, VENTES, config).isEmpty():
+        if place.is_new() and not all(delta_io.read(spark, spec, config).isEmpty() for spec in (VENTES, REJETS)):
             sink.open_exact_door()
         if place.drop_plan_behind_the_clock():
             _log.warning(
                 "a batch that was planned while the clock was behind is planned anew; nothing of it was written"
             )
-        if self._check_gaps(spark, place):
+        accepted = self._check_gaps(spark, place)
+        sink.note_topic(place.topic_id() or "", fresh=place.is_new())
+        if accepted:
             # only the reading that jumps over it goes on in spite of it: a later loss must stop the job again
             self._keep_running(spark, place, sink, once=True, fail_on_data_loss=False)
         self._keep_running(spark, place, sink, once=self._once, fail_on_data_loss=True)

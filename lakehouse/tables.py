@@ -6,43 +6,10 @@ Column types are Spark DDL types. A column whose name starts with ``_`` is inter
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from lakehouse.tablespec import TableSpec as TableSpec
 
 MONEY = "DECIMAL(18,2)"
 MONEY_SUM = "DECIMAL(28,2)"  # Spark's own type for a sum of DECIMAL(18,2)
-
-
-@dataclass(frozen=True)
-class TableSpec:
-    """One table: where it lies under the base path, its columns in order, its grain and its partitioning.
-
-    ``stats`` names the columns with file statistics: those that queries prune by. Statistics on every wide column
-    cost about a third of a write (docs/decisions).
-    """
-
-    name: str
-    layer: str
-    columns: tuple[tuple[str, str], ...]
-    keys: tuple[str, ...]
-    partition_by: tuple[str, ...] = ()
-    stats: tuple[str, ...] = ()
-    grain: str = ""
-
-    def path(self, base: str) -> str:
-        return f"{base.rstrip('/')}/{self.layer}/{self.name}"
-
-    @property
-    def ddl(self) -> str:
-        return ", ".join(f"`{name}` {kind}" for name, kind in self.columns)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(name for name, _ in self.columns)
-
-    @property
-    def public(self) -> tuple[str, ...]:
-        """The columns that people see."""
-        return tuple(name for name in self.names if not name.startswith("_"))
 
 
 VENTES = TableSpec(
@@ -107,6 +74,26 @@ PERTES = TableSpec(
         ("operateur", "STRING"),
     ),
     keys=("topic", "kafka_partition", "premier_offset"),
+)
+
+REJOUES = TableSpec(
+    name="rejets_rejoues",
+    layer="bronze",
+    grain="one row per bad message that an operator replayed (topic, kafka_partition, kafka_offset)",
+    columns=(
+        ("topic", "STRING"),
+        ("kafka_partition", "INT"),
+        ("kafka_offset", "BIGINT"),
+        ("kafka_timestamp", "TIMESTAMP"),
+        ("resultat", "STRING"),
+        ("vente_id", "STRING"),
+        ("corrige", "BOOLEAN"),
+        ("correction", "STRING"),
+        ("date_rejeu", "TIMESTAMP"),
+        ("operateur", "STRING"),
+        ("run", "STRING"),
+    ),
+    keys=("topic", "kafka_partition", "kafka_offset"),
 )
 
 _LATEST = "STRUCT<timestamp: TIMESTAMP, vente_id: STRING, {}>"
@@ -233,7 +220,7 @@ PROFIL = TableSpec(
 GENERATIONS = TableSpec(
     name="_generations",
     layer="silver",
-    grain="one row per step of a full Silver build: etat is debut, then fin",
+    grain="one row per step of a full Silver build: etat is debut, then fin; invalide when an operator ended its life",
     columns=(
         ("generation", "STRING"),
         ("etat", "STRING"),
@@ -283,7 +270,7 @@ members again. ``jour`` is null for a measure that no day bounds."""
 
 BRONZE = (VENTES, REJETS)
 SILVER = (AGGREGES, PAR_PAYS, PAR_SEGMENT, PAR_PRODUIT, TENDANCES, PROFIL)
-PUBLIC = (*BRONZE, PERTES, *SILVER, CORRECTIONS)
+PUBLIC = (*BRONZE, PERTES, REJOUES, *SILVER, CORRECTIONS)
 
 
 def checkpoint(base: str, job: str) -> str:

@@ -60,6 +60,8 @@ ENTRIES: tuple[Entry, ...] = (
           limit=LIST_ROWS),
     Entry("pertes-declarees", "Declared losses", "pertes_declarees: gaps in Kafka that a person accepted", "Tables",
           listing(tables.PERTES, "date_declaration DESC, topic, kafka_partition, premier_offset"), limit=LIST_ROWS),
+    Entry("rejets-rejoues", "Replayed rejects", "rejets_rejoues: what became of bad messages that a person replayed", "Tables",
+          listing(tables.REJOUES, "date_rejeu DESC, topic, kafka_partition, kafka_offset"), limit=LIST_ROWS),
     Entry("ventes-aggreges", "Client days", "ventes_aggreges, one row per client and day", "Tables",
           listing(tables.AGGREGES, "jour DESC, total_depense DESC, client_id"), DATES, limit=LIST_ROWS),
     Entry("ventes-par-pays", "Countries", "ventes_par_pays, one row per country", "Tables",

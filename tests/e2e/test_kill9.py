@@ -8,7 +8,8 @@ import time
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse import reckoning
+from lakehouse import config as settings
+from lakehouse import ops, reckoning
 from lakehouse.tables import GENERATIONS, PAR_PAYS
 from tests.children import Child, eventually
 from tests.harness import Lake
@@ -28,7 +29,9 @@ def producing(lake: Lake, seed: int) -> Child:
     return lake.start("producer_ventes.py", "--rate=60", f"--seed={seed}", f"--truth={lake.truth_file}", *MIX)
 
 
-def test_producer_and_bronze_killed_at_random_moments_lose_and_double_nothing(lake: Lake, spark: SparkSession) -> None:
+def test_producer_and_bronze_killed_at_random_moments_lose_and_double_nothing(
+    lake: Lake, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chance = random.Random(20261122)
     small = lake.with_settings(STREAMING__MAX_OFFSETS_PER_TRIGGER="40")
     mid_batch = cut_off = 0
@@ -54,6 +57,9 @@ def test_producer_and_bronze_killed_at_random_moments_lose_and_double_nothing(la
     assert lake.differences() == []
     lake.silver(spark)
     assert lake.verify(spark) == []
+    for name, text in settings.as_environment(lake.config).items():
+        monkeypatch.setenv(name, text)
+    assert ops.main(["reconcile"]) == 0
 
 
 def test_silver_killed_at_random_moments_equals_the_recompute(lake: Lake, spark: SparkSession) -> None:

@@ -185,6 +185,7 @@ ANSWERS = {
     "python query_utils.py --batch": "Revenue by country",
     VERIFY: "Silver equals the full recompute of Bronze, cell by cell.",
     "python query_utils.py row-counts": "ventes_stream",
+    "python ops_utils.py reconcile": "Everything that was consumed is accounted for, and Silver equals Bronze.",
 }
 
 

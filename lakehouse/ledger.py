@@ -1,0 +1,69 @@
+"""EDGE. Bronze's own log as a ledger: each batch's commit says how many rows it wrote; as many must stand there now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse import commits
+from lakehouse.lake import Lake
+from lakehouse.origins import read_origin
+from lakehouse.queries.model import Query
+from lakehouse.tables import VENTES, TableSpec
+
+_MEANWHILE = 200
+"""Commits that a running job may add between two readings of the log."""
+
+
+def compare(lake: Lake, spec: TableSpec, after: int) -> tuple[int, list[str]]:
+    """(commits that were compared, differences), of the versions above ``after`` up to the one that ``lake`` holds.
+
+    A commit's rows are known by ``date_ingestion``, its batch's clock, which no other batch has. Commits of other
+    writers, which do not say what they wrote, are not compared: their rows show as offsets that stand twice.
+    """
+    newest = lake.snapshot(spec.name).source.version
+    written: dict[datetime, tuple[int, int, str]] = {}
+    for commit in _commits(lake, spec, after, newest):
+        if commit.get("operation") == "RESTORE":  # what came after the restored version is not there any more
+            back = int(commit["operationParameters"].get("version", -1))
+            written = {clock: entry for clock, entry in written.items() if entry[0] <= back}
+            continue
+        origin = read_origin(commit)
+        clock, rows = origin.rows_at()
+        if clock is not None and rows is not None:
+            written[clock] = (int(commit["version"]), rows, origin.shown())
+    if not written:
+        return 0, []
+    sql = (
+        f"SELECT date_ingestion, COUNT(*) FROM {spec.name} WHERE date_ingestion >= "
+        f"arrow_cast('{min(written).isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))') GROUP BY 1"
+    )
+    standing: dict[datetime, int] = dict(lake.read(Query(sql, (spec.name,))).rows)
+    return len(written), [
+        f"{spec.name}: the commit of version {version} ({clock:%Y-%m-%d %H:%M:%S} UTC, {what}) wrote {rows} rows, "
+        f"{standing.get(clock, 0)} stand there now"
+        for clock, (version, rows, what) in written.items()
+        if standing.get(clock, 0) != rows
+    ]
+
+
+def _commits(lake: Lake, spec: TableSpec, after: int, newest: int) -> list[dict[str, Any]]:
+    if newest <= after:
+        return []
+    found = commits.newest(lambda: lake.newest_handle(spec.name), newest - after + _MEANWHILE)
+    return sorted((c for c in found if after < c["version"] <= newest), key=lambda c: int(c["version"]))
+
+
+def standing(lake: Lake, wanted: set[str]) -> set[str]:
+    """Those of the sales (vente_id) that Bronze holds."""
+    if not wanted:
+        return set()
+    values, found = pa.array(sorted(wanted), pa.string()), set()
+    reader, _ = lake.stream(Query(f"SELECT vente_id FROM {VENTES.name}", (VENTES.name,)))
+    for batch in pa.RecordBatchReader.from_stream(reader):
+        column = pc.cast(batch.column(0), pa.string())
+        found |= set(column.filter(pc.is_in(column, value_set=values)).to_pylist())
+    return found

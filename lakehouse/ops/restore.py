@@ -1,0 +1,59 @@
+"""EDGE. ``restore-table TABLE --version N``: a guarded rollback."""
+
+from __future__ import annotations
+
+import argparse
+
+from lakehouse import restoring
+from lakehouse.config import Config
+from lakehouse.lake import SPECS
+from lakehouse.ops.frame import Outcome, Subparsers, Work, verb
+
+
+def add(subparsers: Subparsers) -> None:
+    made = verb(
+        subparsers, "restore-table", restore, writes=True, dangerous=True,
+        examples=(
+            "python ops_utils.py restore-table ventes_stream --version 41 --dry-run",
+            "python ops_utils.py restore-table ventes_stream --version 41",
+        ),
+    )  # fmt: skip
+    made.add_argument("table", metavar="TABLE", choices=sorted(SPECS), help="a table of Bronze or Silver")
+    made.add_argument(
+        "--version", type=int, required=True, metavar="N", help="the version to go back to: see history TABLE"
+    )
+
+
+def restore(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
+    """Make a table what it was at an earlier version, after saying what changes and what the streams downstream will do.
+    The jobs that write it must be stopped; their next start makes everything consistent again."""
+    spec = restoring.check(args.table)
+    if work.dry_run:
+        found = restoring.plan(config, spec, args.version)
+        return Outcome(_data(found), (*_said(found), "Nothing was changed."))
+    with restoring.locked(config, spec):
+        found = restoring.plan(config, spec, args.version)
+        work.confirm("\n".join(_said(found)), spec.name)
+        done = restoring.restore(config, found)
+    shown = (*_said(found), *(f"done: {line}" for line in done))
+    return Outcome(
+        {**_data(found), "done": done},
+        shown,
+        0,
+        {"version": found.version, "leaving": found.leaving, "returning": found.returning},
+    )
+
+
+def _said(found: restoring.Plan) -> tuple[str, ...]:
+    first = (
+        f"{found.spec.name} goes from version {found.now} back to version {found.version}: {found.leaving} rows leave it, "
+        f"{found.returning} rows come back."
+    )
+    return (first, *found.downstream)
+
+
+def _data(found: restoring.Plan) -> dict[str, object]:
+    return {
+        "table": found.spec.name, "now": found.now, "version": found.version, "leaving": found.leaving,
+        "returning": found.returning, "gone": found.gone, "downstream": list(found.downstream),
+    }  # fmt: skip

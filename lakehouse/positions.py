@@ -1,0 +1,119 @@
+"""EDGE. How far the two jobs have come, read from the files of their checkpoints. No JVM; nothing is written.
+
+The same facts as ``checkpoints`` reads through Spark, for tools that start in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.config import Config
+from lakehouse.errors import CheckpointInvalid, TableMissing
+from lakehouse.lake import Lake
+from lakehouse.marks import INVALID
+from lakehouse.queries.model import Query
+from lakehouse.tables import GENERATIONS, checkpoint
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+
+@dataclass(frozen=True)
+class BronzePosition:
+    """What Bronze's checkpoint has committed: by partition, the first offset that it read and the next it will read."""
+
+    topic: str
+    topic_id: str | None
+    starts: Mapping[int, int]
+    ends: Mapping[int, int]
+    batch: int
+    clock: datetime
+
+
+@dataclass(frozen=True)
+class SilverPosition:
+    """The Bronze version that Silver holds all of. Not ``settled``: a build or a batch is in hand, or broke off."""
+
+    generation: str
+    bronze_version: int
+    settled: bool
+    seen: tuple[Any, ...]
+    """Changes whenever the job has moved on: equal before and after means that nothing happened in between."""
+
+
+class _Folder:
+    """A checkpoint's folder, wherever it lies."""
+
+    def __init__(self, path: str) -> None:
+        from pyarrow import fs
+
+        self.path = path
+        place = path.replace("s3a://", "s3://", 1)
+        self._fs: FileSystem
+        self._root: str
+        self._fs, self._root = fs.FileSystem.from_uri(place) if "://" in place else (fs.LocalFileSystem(), place)
+
+    def ids(self, name: str) -> list[int]:
+        from pyarrow import fs
+
+        found = self._fs.get_file_info(fs.FileSelector(f"{self._root}/{name}", allow_not_found=True))
+        return sorted(int(info.base_name) for info in found if info.base_name.isdigit())
+
+    def text(self, name: str) -> str | None:
+        """The file without the byte 0 that Spark writes before some; None when there is none."""
+        try:
+            with self._fs.open_input_stream(f"{self._root}/{name}") as stream:
+                return bytes(stream.read()).lstrip(b"\0").decode()
+        except FileNotFoundError:
+            return None
+
+    def json(self, name: str, line: int) -> Any:
+        """One line of a file of Spark's. Raises ``CheckpointInvalid``."""
+        try:
+            return json.loads((self.text(name) or "").splitlines()[line])
+        except (ValueError, IndexError):
+            raise CheckpointInvalid(
+                f"The file {self.path}/{name} is missing or damaged: how far the job has read cannot be told."
+            ) from None
+
+
+def bronze(config: Config) -> BronzePosition | None:
+    """None before the first batch was committed. Raises ``CheckpointInvalid``."""
+    folder = _Folder(checkpoint(config.delta.base_path, "bronze"))
+    committed = folder.ids("commits")
+    if not committed:
+        return None
+    name, topic = f"offsets/{committed[-1]}", config.kafka.topic
+    topic_id = (folder.text("topic_id") or "").strip() or None
+    ends = folder.json(name, 2).get(topic, {})
+    starts = folder.json("sources/0/0", 1).get(topic, {}) if folder.ids("sources/0") else {}
+    clock = datetime.fromtimestamp(folder.json(name, 1)["batchTimestampMs"] / 1000, UTC)
+    return BronzePosition(topic, topic_id, _numbers(starts), _numbers(ends), committed[-1], clock)
+
+
+def _numbers(offsets: Mapping[str, int]) -> dict[int, int]:
+    return {int(partition): offset for partition, offset in sorted(offsets.items(), key=lambda item: int(item[0]))}
+
+
+def silver(config: Config) -> SilverPosition | None:
+    """None before the first build began, and while a new one is due."""
+    lake = Lake(config.delta.base_path)
+    try:
+        found = lake.read(Query(f"SELECT * FROM {GENERATIONS.name} ORDER BY date_etat", (GENERATIONS.name,)))
+    except TableMissing:
+        return None
+    rows = [dict(zip(found.names, row, strict=True)) for row in found.rows]
+    if not rows or rows[-1]["etat"] == INVALID:
+        return None
+    last = rows[-1]
+    folder = _Folder(checkpoint(config.delta.base_path, f"silver-{last['generation']}"))
+    planned, committed = folder.ids("offsets")[-1:], folder.ids("commits")[-1:]
+    version = last["bronze_version"]
+    if committed:
+        version = int(folder.json(f"offsets/{committed[0]}", 2)["reservoirVersion"]) - 1
+    settled = last["etat"] == "fin" and planned == committed
+    return SilverPosition(last["generation"], version, settled, (found.sources[0].version, *planned, None, *committed))

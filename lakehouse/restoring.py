@@ -1,0 +1,158 @@
+"""EDGE. Rolling one table back to an earlier version, so that the jobs downstream are right again by themselves. No JVM.
+
+Each step leaves a state that the jobs understand, in this order: Silver is told to build anew, Bronze's checkpoint is
+moved away so that the topic is read again, the table is restored. A kill between two steps costs work, never a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from deltalake.exceptions import DeltaError
+
+from lakehouse import delta_files, positions, rereading
+from lakehouse.config import Config
+from lakehouse.errors import ConfigError, LakehouseError
+from lakehouse.lake import SPECS, Lake
+from lakehouse.locks import writer_lock
+from lakehouse.marks import INVALID, TOPIC_SINCE
+from lakehouse.tables import BRONZE, CORRECTIONS, GENERATIONS, PERTES, REJOUES, SILVER, VENTES, TableSpec, checkpoint
+
+WHAT = "restore-table"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a restore does: rows that leave the table and rows that come back to it, counted by the table's keys;
+    ``gone``: those that leave and that Kafka cannot give again (None: not known); ``downstream``: what follows."""
+
+    spec: TableSpec
+    now: int
+    version: int
+    leaving: int
+    returning: int
+    gone: int | None
+    downstream: tuple[str, ...]
+
+
+def check(name: str) -> TableSpec:
+    """Raises ``ConfigError`` for a table that may not be rolled back."""
+    spec = SPECS[name]
+    if spec in (PERTES, REJOUES, CORRECTIONS):
+        raise ConfigError(f"{name} is a record of what was decided or restated: it is not rolled back.")
+    return spec
+
+
+@contextmanager
+def locked(config: Config, spec: TableSpec) -> Iterator[None]:
+    """Hold every lock that the restore of ``spec`` needs."""
+    with ExitStack() as held:
+        for job in ("bronze",) * (spec in BRONZE) + ("silver",) * (spec is not BRONZE[1]):
+            held.enter_context(writer_lock(config, job))
+        yield
+
+
+def plan(config: Config, spec: TableSpec, version: int) -> Plan:
+    """What would change. Raises ``LakehouseError`` for a version that is not there."""
+    base = config.delta.base_path
+    lake, back = Lake(base), Lake(base, versions={spec.name: version})
+    now = lake.snapshot(spec.name).source.version
+    then = back.snapshot(spec.name)
+    if version == now:
+        raise ConfigError(
+            f"{spec.name} is at version {now}: name an earlier one. They are listed by: python ops_utils.py history {spec.name}"
+        )
+    same = " AND ".join(f"a.{key} = b.{key}" for key in spec.keys)
+    from deltalake import QueryBuilder
+
+    both = QueryBuilder().register("now", lake.snapshot(spec.name).handle).register("back", then.handle)
+
+    def rows(sql: str) -> list[tuple[Any, ...]]:
+        from lakehouse import arrow
+
+        return [row for batch in both.execute(sql) for row in arrow.rows(batch)]
+
+    left = f"FROM now a WHERE NOT EXISTS (SELECT 1 FROM back b WHERE {same})"
+    ((leaving,),) = rows(f"SELECT COUNT(*) {left}")
+    ((returning,),) = rows(f"SELECT COUNT(*) FROM back a WHERE NOT EXISTS (SELECT 1 FROM now b WHERE {same})")
+    gone: int | None = 0
+    if spec in BRONZE and leaving:
+        position = positions.bronze(config)
+        held = rereading.held(config, position.topic_id if position else None)
+        if isinstance(held, str):
+            gone = None
+        else:
+            kept = " OR ".join(f"(kafka_partition = {p} AND kafka_offset >= {first})" for p, (first, _) in held.items())
+            ((gone,),) = rows(f"SELECT COUNT(*) {left} AND NOT ({kept or 'false'})")
+    return Plan(spec, now, version, leaving, returning, gone, _downstream(spec, gone))
+
+
+def _downstream(spec: TableSpec, gone: int | None) -> tuple[str, ...]:
+    if spec in SILVER:
+        return ("Silver's next pass builds all six tables anew from Bronze: the restored figures stand until then.",)
+    again = (
+        "Bronze's checkpoint is moved aside: its next start reads the topic again from what Kafka still holds, lets no sale "
+        "in twice, and so takes in again what leaves the table now."
+    )
+    lost = {
+        None: "Kafka does not answer: whether it still holds what leaves the table cannot be said.",
+        0: "Kafka still holds all that leaves the table.",
+    }.get(gone, f"{gone} rows that leave the table lie before what Kafka still holds: they do not come back.")
+    if spec is VENTES:
+        return (
+            again,
+            lost,
+            "Silver's next pass builds all six tables anew: a restore would reach it as sales that come twice.",
+        )
+    return (again, lost)
+
+
+def restore(config: Config, found: Plan) -> list[str]:
+    """Do it, under the locks of ``locked``; a line for each step that was done."""
+    spec, done = found.spec, []
+    if spec is not BRONZE[1] and _invalidate_silver(config):
+        done.append("Silver was told to build anew")
+    if spec in BRONZE and (moved := _move_checkpoint(config)):
+        done.append(f"Bronze's checkpoint was moved to {moved}")
+    since = Lake(config.delta.base_path).newest_handle(spec.name).metadata().configuration.get(TOPIC_SINCE)
+    try:
+        delta_files.restore(spec, config, found.version, what=WHAT, leaving=found.leaving, returning=found.returning)
+    except (DeltaError, OSError) as error:
+        raise LakehouseError(
+            f"{spec.name} cannot be restored to version {found.version}: {' '.join(str(error).split())[:200]}. If its files were "
+            f"removed ([DELTA] deleted_file_retention), choose a later one: python ops_utils.py history {spec.name}"
+        ) from None
+    if since and spec is VENTES:
+        delta_files.set_properties(spec, config, {TOPIC_SINCE: since}, what=WHAT)
+    done.append(f"{spec.name} is what it was at version {found.version}")
+    return done
+
+
+def _invalidate_silver(config: Config) -> bool:
+    """False when there is no Silver, or when it is to be built anew already."""
+    position = positions.silver(config)
+    if position is None:
+        return False
+    row = {
+        "generation": position.generation, "etat": INVALID, "bronze_version": position.bronze_version, "definition": "",
+        "date_etat": datetime.now(UTC),
+    }  # fmt: skip
+    delta_files.append([row], GENERATIONS, config, what=WHAT)
+    return True
+
+
+def _move_checkpoint(config: Config) -> str | None:
+    place = checkpoint(config.delta.base_path, "bronze")
+    if "://" in place:
+        raise LakehouseError(f"Move Bronze's checkpoint away by hand first, since it lies in an object store: {place}")
+    path = Path(place)
+    if not path.exists():
+        return None
+    aside = path.with_name(f"bronze.before-restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    path.rename(aside)
+    return str(aside)

@@ -1,0 +1,9 @@
+#!/usr/bin/env python
+"""Operate the lake: reconcile, replay, look back, roll back. ``ops_utils.py --help`` lists the verbs."""
+
+import sys
+
+from lakehouse.ops import main
+
+if __name__ == "__main__":
+    sys.exit(main())

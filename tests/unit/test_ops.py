@@ -1,0 +1,292 @@
+"""The frame of ``ops_utils.py`` and the audit log: what every verb gets, and what tampering cannot hide."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse import audit, config, locks, ops, runinfo
+from lakehouse.config import PROJECT
+from lakehouse.errors import ConfigError
+from lakehouse.ops import frame
+from lakehouse.ops.frame import Outcome
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.setenv("VENTES_DELTA__BASE_PATH", str(tmp_path))
+
+    def call(*words: str) -> tuple[int, str, str]:
+        code = ops.main(list(words))
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def all_verbs() -> dict[str, Any]:
+    found = {}
+
+    def walk(parser: Any, name: str) -> None:
+        for action in parser._actions:
+            if isinstance(getattr(action, "choices", None), dict):
+                for word, one in action.choices.items():
+                    walk(one, f"{name} {word}".strip())
+                return
+        found[name] = parser
+
+    walk(ops.make_parser(), "")
+    return found
+
+
+@pytest.mark.parametrize("name", list(all_verbs()))
+def test_every_verb_has_help_an_example_that_parses_and_the_shared_options(name: str) -> None:
+    parser = all_verbs()[name]
+    options = {text for action in parser._actions for text in action.option_strings}
+    made = parser.get_default("verb")
+    assert made.name == name and len(parser.description) > 20
+    assert {"--json", "--config", "--help"} <= options
+    assert ("--dry-run" in options) is made.writes and ("--yes" in options) is made.dangerous
+    examples = [line.strip() for line in parser.epilog.splitlines() if "ops_utils.py" in line]
+    assert examples
+    for example in examples:
+        words = example.split("ops_utils.py ", 1)[1].split()
+        assert ops.make_parser().parse_args(words).verb.name == name
+
+
+def log_of(base: Path) -> audit.AuditLog:
+    return audit.AuditLog(base / "audit")
+
+
+def fake(monkeypatch: pytest.MonkeyPatch, body: Any, **kinds: Any) -> None:
+    """A verb ``probe`` of this test."""
+
+    class Module:
+        @staticmethod
+        def add(subparsers: Any) -> None:
+            body.__doc__ = "A verb that only the tests have."
+            one = frame.verb(subparsers, "probe", body, examples=("python ops_utils.py probe",), **kinds)
+            one.add_argument("--client-id")
+            one.add_argument("--color")
+
+    monkeypatch.setattr(ops, "VERBS", ("probe",))
+    monkeypatch.setattr(ops, "import_module", lambda _: Module)
+
+
+def test_a_writing_verb_is_noted_before_and_after_and_private_arguments_are_not_kept(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[Any] = []
+
+    def body(_args: Any, _config: Any, work: Any) -> Outcome:
+        seen.append((work.dry_run, [entry["state"] for entry in log_of(tmp_path).entries()]))
+        return Outcome({"rows": 3}, ("three rows",), 1, {"rows": 3})
+
+    fake(monkeypatch, body, writes=True, private=("client_id",))
+    assert run("probe", "--client-id", "4711", "--color", "red") == (1, "three rows\n", "")
+    assert seen == [(False, ["begin"])]
+    begin, end = log_of(tmp_path).entries()
+    assert (begin["state"], end["state"], end["exit_code"], end["summary"]) == ("begin", "end", 1, {"rows": 3})
+    assert (
+        begin["arguments"] == {"client_id": "***", "color": "red"} and "4711" not in log_of(tmp_path).path.read_text()
+    )
+    assert begin["run"] == runinfo.RUN_ID and begin["code"] == runinfo.code_version() and begin["who"] == runinfo.who()
+
+    code, out, _ = run("probe", "--dry-run", "--json")
+    assert (code, json.loads(out), seen[-1][0]) == (1, {"rows": 3}, True)
+    assert [entry["state"] for entry in log_of(tmp_path).entries()] == ["begin", "end", "end"]
+
+
+def test_a_failing_verb_is_noted_and_keeps_its_exit_code(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def body(_args: Any, _config: Any, work: Any) -> Outcome:
+        work.confirm("Everything goes.", "everything")
+        raise AssertionError
+
+    fake(monkeypatch, body, writes=True, dangerous=True)
+    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115, PTH123
+    code, out, err = run("probe")
+    assert (code, out) == (2, "") and "Everything goes. Nothing was changed." in err and "--yes" in err
+    assert [entry.get("failed") for entry in log_of(tmp_path).entries()] == [None, ConfigError.__name__]
+
+
+@pytest.mark.parametrize(("typed", "code"), [("everything\n", 0), ("yes\n", 2), ("", 2)])
+def test_a_dangerous_verb_asks_a_person_for_a_word(
+    run: Run, monkeypatch: pytest.MonkeyPatch, typed: str, code: int
+) -> None:
+    def body(_args: Any, _config: Any, work: Any) -> Outcome:
+        work.confirm("Everything goes.", "everything")
+        return Outcome({}, ("gone",))
+
+    class Person(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    fake(monkeypatch, body, writes=True, dangerous=True)
+    monkeypatch.setattr("sys.stdin", Person(typed))
+    ended, out, err = run("probe")
+    assert (ended, "gone" in out) == (code, code == 0) and "Type everything to go on:" in err
+    monkeypatch.setattr("sys.stdin", Person(""))
+    assert run("probe", "--yes")[:2] == (0, "gone\n")
+
+
+def test_a_writing_verb_does_nothing_when_its_entry_cannot_be_written(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def body(_args: Any, _config: Any, _work: Any) -> Outcome:
+        called.append(1)
+        return Outcome({})
+
+    called: list[int] = []
+    (tmp_path / "audit").write_text("a file where the folder should be")
+    fake(monkeypatch, body, writes=True)
+    code, _, err = run("probe")
+    assert (code, called) == (1, []) and "cannot be written" in err and "Nothing was changed" in err
+    fake(monkeypatch, body)
+    code, _, err = run("probe")
+    assert (code, called) == (0, [1]) and "cannot be written" in err
+
+
+def test_no_lake_no_audit(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fake(monkeypatch, lambda *_: Outcome({}), writes=True)
+    monkeypatch.setenv("VENTES_DELTA__BASE_PATH", str(tmp_path / "absent"))
+    assert run("probe")[0] == 0
+    assert not (tmp_path / "absent").exists()
+
+
+# --- tampering -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> audit.AuditLog:
+    log = log_of(tmp_path)
+    for number in range(5):
+        log.append(verb="probe", state="end", exit_code=0, arguments={"number": number})
+    return log
+
+
+def test_a_whole_log_is_whole(filled: audit.AuditLog) -> None:
+    found = filled.verify()
+    assert (found.entries, found.fault) == (5, None)
+    assert filled.verify(found.head).fault is None
+    assert log_of(filled.place / "empty").verify() == audit.Verdict(0, audit.FIRST)
+
+
+@pytest.mark.parametrize("number", [1, 3, 5])
+def test_a_changed_line_is_named(filled: audit.AuditLog, number: int) -> None:
+    lines = filled.path.read_text().splitlines(keepends=True)
+    lines[number - 1] = lines[number - 1].replace('"exit_code": 0', '"exit_code": 1')
+    filled.path.write_text("".join(lines))
+    assert (filled.verify().fault or "").startswith(f"line {number} was changed")
+
+
+@pytest.mark.parametrize(
+    ("number", "fault"),
+    [(1, "line 1 was removed"), (3, "line 3 was removed"), (5, "line 5 to line 5 were removed from the end")],
+)
+def test_a_removed_line_is_named_and_stays_found_when_the_log_grows(
+    filled: audit.AuditLog, number: int, fault: str
+) -> None:
+    lines = filled.path.read_text().splitlines(keepends=True)
+    del lines[number - 1]
+    filled.path.write_text("".join(lines))
+    assert (filled.verify().fault or "").startswith(fault)
+    filled.append(verb="probe")
+    assert f"line {number} was removed" in (filled.verify().fault or "")
+
+
+def test_a_rewritten_log_is_found_by_a_hash_that_was_noted_elsewhere(filled: audit.AuditLog, tmp_path: Path) -> None:
+    noted = filled.verify().head
+    filled.path.unlink()
+    (filled.place / "head.json").unlink()
+    log_of(tmp_path).append(verb="innocent")
+    assert filled.verify().fault is None  # what the chain alone cannot see
+    assert "the log was rewritten" in (filled.verify(noted).fault or "")
+
+
+def test_a_missing_head_is_said_and_a_torn_last_line_is_cut_off(filled: audit.AuditLog) -> None:
+    with filled.path.open("ab") as log:
+        log.write(b'{"n": 6, "verb')
+    assert filled.verify().fault is None
+    assert "15 bytes" not in filled.append(verb="next").get("repaired", "")
+    assert (filled.verify().entries, filled.verify().fault) == (6, None)
+    (filled.place / "head.json").unlink()
+    assert "head.json is missing" in (filled.verify().fault or "")
+
+
+def test_a_crash_before_the_head_was_noted_is_no_tampering(filled: audit.AuditLog) -> None:
+    head = (filled.place / "head.json").read_bytes()
+    filled.append(verb="probe")
+    (filled.place / "head.json").write_bytes(head)
+    assert filled.verify().fault is None
+
+
+def test_processes_that_append_at_once_make_one_chain(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from lakehouse.audit import AuditLog\n"
+        "for n in range(20): AuditLog(Path(sys.argv[1])).append(verb='probe', n_of_mine=n)"
+    )
+    children = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "audit")], cwd=PROJECT) for _ in range(3)]
+    assert [child.wait(120) for child in children] == [0, 0, 0]
+    found = log_of(tmp_path).verify()
+    assert (found.entries, found.fault) == (60, None)
+
+
+def test_audit_verify_names_the_line_and_exits_1(run: Run, tmp_path: Path) -> None:
+    assert run("audit", "list")[0] == 0
+    code, out, _ = run("audit", "verify")
+    assert code == 0 and "1 entries" in out
+    head = json.loads(run("audit", "verify", "--json")[1])["head"]
+    assert run("audit", "verify", "--head", head)[0] == 0
+    path = log_of(tmp_path).path
+    path.write_text(path.read_text().replace('"exit_code": 0', '"exit_code": 4', 1))
+    code, out, _ = run("audit", "verify")
+    assert code == 1 and "line 1 was changed after it was written" in out
+    assert "audit verify" in run("audit", "list")[1]
+
+
+# --- which code ------------------------------------------------------------------------------------------------------
+
+
+def test_the_code_version_is_the_commit_of_clean_code_and_a_hash_of_changed_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def git(*words: str) -> str:
+        made = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.org", *words]
+        return subprocess.run(made, check=True, capture_output=True, text=True).stdout.strip()
+
+    def version() -> str:
+        runinfo.code_version.cache_clear()
+        return runinfo.code_version()
+
+    monkeypatch.setattr(runinfo, "PROJECT", tmp_path)
+    (tmp_path / "script.py").write_text("x = 1\n")
+    without_git = version()
+    assert without_git.startswith("source-") and version() == without_git
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    assert version() == f"git-{git('rev-parse', 'HEAD')[:12]}"
+    (tmp_path / "script.py").write_text("x = 2\n")
+    assert version().startswith("source-") and version() != without_git
+    (tmp_path / "inner").mkdir()
+    monkeypatch.setattr(runinfo, "PROJECT", tmp_path / "inner")  # a copy inside somebody else's repository
+    assert version().startswith("source-")
+    runinfo.code_version.cache_clear()
+
+
+def test_a_lake_in_an_object_store_has_its_audit_and_its_locks_beside_the_cache(tmp_path: Path) -> None:
+    env = {"VENTES_DELTA__BASE_PATH": "s3a://lake/ventes", "VENTES_DEVELOPMENT__CACHE_DIR": str(tmp_path)}
+    there = config.load(env=env)
+    assert audit.folder(there).parent == tmp_path / "audit" and locks.lock_folder(there).parent == tmp_path / "locks"
+    assert audit.folder(config.load(env={**env, "VENTES_DELTA__BASE_PATH": "s3a://other"})) != audit.folder(there)

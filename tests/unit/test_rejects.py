@@ -1,0 +1,212 @@
+"""``rejects``: what is shown, and that a replayed message lands once, however often and wherever it is killed."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse import config, locks, ops, replay, tables
+from lakehouse.audit import AuditLog
+from lakehouse.marks import HORIZON
+from lakehouse.tables import REJETS, REJOUES, VENTES
+from tests import lakes, ledgers
+from tests.kills import killed_at
+from tests.messages import encoded, sale
+
+Run = Callable[..., tuple[int, str]]
+ARRIVED = datetime.now(UTC).replace(microsecond=0)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> str:
+    return str(tmp_path / "lake")
+
+
+@pytest.fixture
+def run(base: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.setenv("VENTES_DELTA__BASE_PATH", base)
+
+    def call(*words: str) -> tuple[int, str]:
+        code = ops.main(["rejects", *words])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return call
+
+
+def message(number: int, **fields: Any) -> bytes:
+    moment = (ARRIVED - timedelta(seconds=5)).isoformat().replace("+00:00", "Z")
+    return encoded({**sale(), "vente_id": f"new-{number}", "timestamp": moment, **fields})
+
+
+@pytest.fixture(autouse=True)
+def lake(base: str) -> None:
+    """Rejects at offsets 500 to 505 of partition 0: five that are sales by the present contract (one of them stands in
+    Bronze already, two are the same sale), one that is still bad."""
+    rows = ledgers.build(base, count=60)
+    values = [
+        message(1), message(2), message(2), message(0, vente_id=rows[0]["vente_id"]), message(4, pays=""), message(5),
+    ]  # fmt: skip
+    bad = [
+        {
+            **lakes.rejects()[0], "motif": "valeur_invalide:pays", "topic": ledgers.TOPIC, "kafka_partition": 0,
+            "kafka_offset": 500 + n, "kafka_timestamp": ARRIVED, "valeur": value, "jour": ARRIVED.date(),
+        }
+        for n, value in enumerate(values)
+    ]  # fmt: skip
+    ledgers.append(base, REJETS, bad, ledgers.CLOCK + timedelta(minutes=2), 2)
+
+
+def held(base: str) -> Counter[tuple[int, int]]:
+    rows = ledgers.table(base, VENTES).to_pyarrow_table().to_pylist()
+    return Counter((row["kafka_partition"], row["kafka_offset"]) for row in rows if row["kafka_offset"] >= 500)
+
+
+def results(base: str) -> dict[int, str]:
+    rows = ledgers.table(base, REJOUES).to_pyarrow_table().to_pylist()
+    found = {row["kafka_offset"]: row["resultat"] for row in rows}
+    assert len(found) == len(rows), "an offset was noted twice"
+    return found
+
+
+EXPECTED = {500: "vente", 501: "vente", 502: "doublon", 503: "doublon", 505: "vente"}
+ALL = ("replay", "--motif", "valeur_invalide:pays")
+
+
+def test_list_and_show_say_what_there_is(run: Run) -> None:
+    code, out = run("list", "--json")
+    reasons = {row["motif"]: (row["messages"], row["waiting"]) for row in json.loads(out)["reasons"]}
+    assert (code, reasons) == (0, {"json_invalide": (4, 4), "valeur_invalide:pays": (6, 6)})
+    code, out = run("list", "--motif", "valeur*", "--limit", "2")
+    assert code == 0 and "6 wait for a replay" in out and out.count("valeur_invalide:pays") == 2
+    code, out = run("show", "0:504")
+    assert code == 0 and "valeur_invalide:pays: The field pays is" in out and '"vente_id": "new-4"' in out
+    assert "it is a valid sale" in run("show", "0:500")[1]
+    code, out = run("show", "0:999")
+    assert code == 1 and "No rejected message waits at partition 0, offset 999" in out
+    assert run("show", "zero")[0] == 2
+    code, out = run("list", "--motif", "json*", "--limit", "0")
+    assert code == 2 and "expected a whole number of 1 or more" in out
+
+
+def test_replay_takes_in_what_is_a_sale_once_and_keeps_the_rejects(run: Run, base: str) -> None:
+    before = sorted(ledgers.table(base, REJETS).to_pyarrow_table().to_pylist(), key=repr)
+    code, out = run(*ALL, "--dry-run")
+    assert code == 1 and "Would be: 2 doublon, 1 still rejected, 3 vente. Nothing was changed." in out
+    assert not held(base) and not Path(REJOUES.path(base)).exists()
+
+    assert run(*ALL)[0] == 1
+    assert held(base) == Counter({(0, 500): 1, (0, 501): 1, (0, 505): 1})
+    assert results(base) == EXPECTED
+    (row,) = [r for r in ledgers.table(base, VENTES).to_pyarrow_table().to_pylist() if r["vente_id"] == "new-1"]
+    assert (row["montant"], row["kafka_timestamp"], row["est_tardif"]) == (Decimal("51.00"), ARRIVED, False)
+    assert row["jour"] == (ARRIVED - timedelta(seconds=5)).date() and row["date_ingestion"].microsecond % 1000 == 1
+    assert sorted(ledgers.table(base, REJETS).to_pyarrow_table().to_pylist(), key=repr) == before
+
+    version = ledgers.table(base, VENTES).version()
+    assert run(*ALL)[0] == 1  # 504 is still bad
+    assert run("replay", "0:500")[0] == 0
+    assert ledgers.table(base, VENTES).version() == version and results(base) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("function", "number", "when"),
+    [
+        ("lakehouse.delta_files:append", 1, "before"),
+        ("lakehouse.delta_files:append", 1, "after"),
+        ("lakehouse.delta_files:append", 2, "before"),
+        ("lakehouse.delta_files:append", 2, "after"),
+    ],
+    ids=["before-bronze", "after-bronze", "before-the-note", "after-the-note"],
+)
+def test_a_replay_that_is_killed_and_repeated_lands_each_once(
+    run: Run, base: str, function: str, number: int, when: str
+) -> None:
+    killed_at(base, function, ["rejects", *ALL], number=number, when=when)
+    landed = sum(held(base).values())
+    assert landed == (0 if (number, when) == (1, "before") else 3)
+    assert Path(REJOUES.path(base)).exists() is ((number, when) == (2, "after"))
+    entries = [entry["state"] for entry in AuditLog(Path(base) / "audit").entries()]
+    assert entries == ["begin"], "the audit shows the command that never ended"
+
+    assert run(*ALL)[0] == 1
+    assert held(base) == Counter({(0, 500): 1, (0, 501): 1, (0, 505): 1})
+    assert results(base) == EXPECTED
+
+
+def test_the_exact_door_is_opened_before_the_sales_come(run: Run, base: str) -> None:
+    killed_at(base, "lakehouse.delta_files:append", ["rejects", *ALL], number=1, when="before")
+    until = datetime.fromisoformat(ledgers.table(base, VENTES).metadata().configuration[HORIZON])
+    assert until >= ARRIVED - timedelta(seconds=5) + timedelta(minutes=11)
+    later = until + timedelta(days=1)
+    ledgers.table(base, VENTES).alter.set_table_properties({HORIZON: later.isoformat()}, raise_if_not_exists=False)
+    run(*ALL)
+    assert ledgers.table(base, VENTES).metadata().configuration[HORIZON] == later.isoformat(), "it was closed early"
+
+
+def test_set_and_edit_correct_one_message_and_are_recorded(
+    run: Run, base: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code, out = run("replay", "0:504", "--set", "pays=Japon", "--set", "montant=12.10")
+    assert code == 0, out
+    (row,) = [r for r in ledgers.table(base, VENTES).to_pyarrow_table().to_pylist() if r["vente_id"] == "new-4"]
+    assert (row["pays"], row["montant"]) == ("Japon", Decimal("12.10"))
+    (note,) = ledgers.table(base, REJOUES).to_pyarrow_table().to_pylist()
+    assert note["corrige"] and '"pays": "Japon"' in note["correction"] and "12.10" in note["correction"]
+    assert "Japon" not in AuditLog(Path(base) / "audit").path.read_text()
+
+    editor = tmp_path / "editor.sh"
+    editor.write_text("#!/bin/sh\nsed -i 's/Souris/Clavier/' \"$1\"\n")
+    editor.chmod(0o755)
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", str(editor))
+    assert run("replay", "0:500", "--edit")[0] == 0
+    (row,) = [r for r in ledgers.table(base, VENTES).to_pyarrow_table().to_pylist() if r["vente_id"] == "new-1"]
+    assert row["produit_nom"] == "Clavier"
+    monkeypatch.setenv("EDITOR", "false")
+    code, out = run("replay", "0:501", "--edit")
+    assert code == 1 and "ended with code 1" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("replay",), "Say which messages to replay"),
+        (("replay", "--all", "0:1"), "Say which messages to replay"),
+        (("replay", "--all", "--edit"), "change one message"),
+        (("replay", "0:504", "--set", "pays"), "expected FIELD=VALUE"),
+        (("replay", "0-504"), "expected PARTITION:OFFSET"),
+    ],
+)
+def test_a_replay_that_is_not_clear_is_refused(run: Run, words: tuple[str, ...], said: str) -> None:
+    code, out = run(*words)
+    assert code == 2 and said in out
+
+
+def test_a_running_bronze_job_is_not_disturbed(run: Run, base: str) -> None:
+    with locks.writer_lock(config.load(), "bronze"):
+        code, out = run(*ALL)
+    assert code == 4 and "Another process writes the bronze tables" in out and not held(base)
+
+
+def test_amounts_keep_their_digits_when_a_field_is_set() -> None:
+    value = b'{"montant": 10.10, "n": 12345678901234567890, "pays": "", "deep": [1, {"a": 2.50}]}'
+    made = replay.changed(value, {"pays": "Japon", "quantite": "3"}).decode()
+    assert '"montant": 10.10' in made and "12345678901234567890" in made
+    assert json.loads(made)["pays"] == "Japon" and json.loads(made)["quantite"] == 3
+    with pytest.raises(ValueError, match="no JSON object"):
+        replay.changed(b"[1]", {"pays": "Japon"})
+
+
+def test_the_tables_that_operators_write_have_types_that_can_be_written() -> None:
+    from lakehouse import delta_files
+
+    for spec in (VENTES, REJOUES, tables.GENERATIONS):
+        assert delta_files.schema(spec).names == list(spec.names)
