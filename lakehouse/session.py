@@ -11,7 +11,7 @@ from pathlib import Path
 from pyspark import cloudpickle
 from pyspark.sql import SparkSession
 
-from lakehouse import jars, java, runinfo, sale
+from lakehouse import jars, java, log, runinfo, sale
 from lakehouse.config import Config
 
 _LOG4J = Path(__file__).with_name("log4j2-spark.properties")
@@ -77,11 +77,19 @@ def under_submit(environment: Mapping[str, str] = os.environ) -> bool:
     return "PYSPARK_GATEWAY_PORT" in environment
 
 
-def build(config: Config, job: str) -> SparkSession:
-    """Start Spark for ``job``. Raises ``SetupError`` when there is no Java or a JAR is missing."""
+def log_file(config: Config, name: str) -> Path:
+    """Where Spark's own lines of the process ``name`` go."""
+    return log.folder(config) / f"spark-{name}.log"
+
+
+def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
+    """Start Spark for ``job``, in the process that is known as ``name`` (the job's). Raises ``SetupError`` when there is no Java or a JAR is missing."""
     settings = shared_settings(config, job)
     if not under_submit():
         os.environ.update(java.environment(config))
+        file = log_file(config, name or job)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        os.environ["LAKEHOUSE_SPARK_LOG"] = str(file)  # read by log4j2-spark.properties
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         settings |= own_settings(config)
         if config.development.jars == "lock":
@@ -90,7 +98,7 @@ def build(config: Config, job: str) -> SparkSession:
     for key, value in (settings | extra_settings(config)).items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
-    if config.spark.log_level != "ERROR" or under_submit():  # our log4j2 file begins with ERROR
+    if config.spark.log_level != "WARN" or under_submit():  # our log4j2 file begins with WARN
         session.sparkContext.setLogLevel(config.spark.log_level)
     # What a batch raises is reported by the job itself; a stop at a batch boundary is such an exception too.
     logging.getLogger("py4j").setLevel(logging.CRITICAL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -25,6 +25,7 @@ class Query:
 
     lastProgress = None
     recentProgress: tuple[()] = ()
+    status: ClassVar[dict[str, str]] = {"message": "Initializing sources"}
 
     def __init__(self, failure: Exception | None, polls: int = 0) -> None:
         self._failure, self._polls = failure, polls
@@ -40,6 +41,14 @@ class Query:
 
 class Place:
     path = "checkpoint"
+
+    def committed(self) -> None:
+        return None
+
+    def planned_ids(self) -> list[int]:
+        return []
+
+    committed_ids = planned_ids
 
 
 def job(monkeypatch: pytest.MonkeyPatch, queries: list[Query], **env: str) -> tuple[BronzeJob, list[Query]]:
@@ -118,7 +127,7 @@ def test_every_without_a_number_takes_the_setting(monkeypatch: pytest.MonkeyPatc
     assert seen == [7.0, 3.0, None]
 
 
-@pytest.mark.parametrize(("level", "set_to"), [("ERROR", []), ("WARN", ["WARN"])])
+@pytest.mark.parametrize(("level", "set_to"), [("WARN", []), ("ERROR", ["ERROR"])])
 def test_sparks_own_log_level_is_set_when_it_is_another(
     monkeypatch: pytest.MonkeyPatch, level: str, set_to: list[str]
 ) -> None:
