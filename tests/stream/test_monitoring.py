@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -148,7 +149,6 @@ def the_metrics_add_up(lake: Lake) -> None:
     assert sales == len(lake.rows())
     by_reason = Counter(row["motif"].split(":")[0] for row in rejects)
     assert {key[1]: n for key, n in found.items() if key[0] == "ventes_bronze_rejected_rows_total"} == by_reason
-    print({key: value for key, value in found.items() if "duplicate" in key[0]})
     assert sales + len(rejects) + copies == len(lake.sent()) and copies > 0
     assert found[("ventes_stream_watermark_dropped_rows_total",)] == 0
     assert (
@@ -188,7 +188,15 @@ def no_name_and_no_secret_is_written(lake: Lake) -> None:
         if path.is_file() and (path.parent.name in ("logs", "run") or (path.parent == lake.base and path.suffix == ".log"))
     ]  # fmt: skip
     held = {path.name for path in written}
-    assert {"producer.jsonl", "bronze.jsonl", "kafka.jsonl", "bronze-2.jsonl", "spark-bronze.log", "kafka.log"} <= held
+    assert {
+        "producer.jsonl",
+        "bronze.jsonl",
+        "kafka.jsonl",
+        "bronze-2.jsonl",
+        "spark-bronze.log",
+        "kafka.log",
+        "spark-bronze-console.log",
+    } <= held
     for path in written:
         text = path.read_text(encoding="utf-8", errors="replace")
         assert SECRET not in text, path
@@ -200,4 +208,5 @@ def no_name_and_no_secret_is_written(lake: Lake) -> None:
     assert rejected and all(line["first"].startswith(f"{topic}[") and "]@" in line["first"] for line in rejected)
     assert all(isinstance(line["batch_id"], int) for line in rejected)
     terminal = next(child for child in lake._children if "reading" in child.said()).said()
-    assert "[spark" not in terminal and "WARN" not in terminal, terminal[-2000:]
+    assert "WARN" not in terminal and "ERROR" not in terminal, terminal[-2000:]
+    assert all(re.match(r"\d\d:\d\d:\d\d \[", line) for line in terminal.splitlines()), terminal[-2000:]

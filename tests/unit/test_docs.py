@@ -34,6 +34,7 @@ FOREIGN = {
     "--wait",
     "--check",
     "--add-modules",
+    "--profile",
     "--quiet",
 }
 # Written by a run, or by set-up; not in the repository.
