@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import logging.handlers
+import os
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from typing import Any
 from lakehouse.config import Config, Monitoring
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+_TAIL_BYTES = 262_144
 _FIRST = ("time", "level", "event", "job", "run_id", "batch_id")
 
 _monitoring = Monitoring()
@@ -84,6 +86,23 @@ def to_file(config: Config, name: str, watch: Callable[[str, str], None] | None 
         _file, _secrets = before
         with suppress(OSError):  # a full disk again
             made.close()
+
+
+def last_error(config: Config, name: str, run_id: str) -> str | None:
+    """The last error that a run wrote into its file, among the newest lines; None when there is none."""
+    try:
+        with (folder(config) / f"{name}.jsonl").open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        if '"error"' in line and run_id in line:
+            with suppress(ValueError):  # the first line of the tail may be cut
+                found = json.loads(line)
+                if found.get("level") == "error" and found.get("run_id") == run_id:
+                    return str(found["event"])
+    return None
 
 
 class Logger:

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from lakehouse import metrics, run_files
+from lakehouse import log, metrics, run_files
 from lakehouse.broker_settings import answers
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
@@ -72,7 +72,8 @@ def _not_running(config: Config, state: State, run: RunFile, since: datetime, *r
     if run.process == "kafka" and answers(config, TIMEOUT):
         reasons = (*reasons, f"yet a broker answers at {config.kafka.bootstrap_servers}")
     figures = _figures_without(config, run.name)
-    return ProcessState(run.name, state, None, since, reasons, run.last_error, figures)
+    error = run.last_error or log.last_error(config, run.name, run.run_id)
+    return ProcessState(run.name, state, None, since, reasons, error, figures)
 
 
 def _running(run: RunFile) -> ProcessState:

@@ -68,13 +68,21 @@ def well(found: list[ProcessState]) -> bool:
 
 def as_data(found: list[ProcessState]) -> dict[str, Any]:
     """For JSON; times in ISO 8601 with offset."""
-    rows = [{**asdict(one), "since": one.since.isoformat() if one.since else None} for one in found]
+    rows = [
+        {**asdict(one), "reasons": list(one.reasons), "since": one.since.isoformat() if one.since else None}
+        for one in found
+    ]
     return {"time": datetime.now(UTC).isoformat(), "processes": rows}
 
 
 def table(found: list[ProcessState], *, wide: bool = False) -> Table:
     """The same for people; ``wide`` with all figures. What a process says is shown as text, never as markup."""
-    made = Table(title=f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}", title_justify="left", box=box.SIMPLE_HEAD)
+    made = Table(
+        title=f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for name in ("process", "state", "since", "pid", "lag", "freshness"):
         made.add_column(name, no_wrap=True, justify="right" if name in ("pid", "lag", "freshness") else "left")
     if wide:

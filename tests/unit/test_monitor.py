@@ -233,10 +233,12 @@ def test_each_process_has_its_own_port(tmp_path: Path, name: str) -> None:
 
 CHILD = """
 import sys
-from lakehouse import config, monitor
+from lakehouse import config, log, monitor
 loaded = config.load(sys.argv[1])
 with monitor.serve(loaded, "silver") as watched:
     watched.started()
+    log.get("silver").error("the last words")
+    log.get("silver").info("and some more")
     print("up", flush=True)
     sys.stdin.readline()
 """
@@ -274,6 +276,7 @@ def test_a_killed_process_is_dead_even_before_it_is_buried(config: Config, child
     assert child.returncode is None
     found = state(config, "silver")
     assert (found.state, found.pid) == ("dead", None)
+    assert found.last_error == "the last words"
     assert found.reasons == (f"process {child.pid} is gone and did not say why: it was killed, or the machine was",)
 
 
@@ -350,7 +353,8 @@ def test_the_verb_prints_a_table_or_json_and_its_exit_code_says_whether_all_is_w
     assert ops.main(["status", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     (silver,) = [one for one in found["processes"] if one["name"] == "silver"]
-    assert silver["state"] == "dead" and silver["since"]
+    assert silver["state"] == "dead" and silver["since"] and silver["last_error"] == "the last words"
+    assert "is gone and did not say why" in silver["reasons"][0]
     assert ops.main(["status", "--watch", "0"]) == 2
 
 
