@@ -23,7 +23,8 @@ RULES, RULE_TESTS = PROJECT / "ops/prometheus/alerts.yml", PROJECT / "ops/promet
 DASHBOARD = PROJECT / "ops/grafana/ventes.json"
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(
-    PROMTOOL is None, reason="promtool is missing, so that no alert is fired: apt-get install -y prometheus"
+    PROMTOOL is None,
+    reason="promtool is missing, so that no alert is fired: apt-get install -y prometheus, or your own",
 )
 # The exposition's own names beside the registry's.
 NAMES = {one.name for one in metrics.ALL} | {
