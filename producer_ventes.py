@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lakehouse import cli, producer
+from lakehouse import cli, monitor, producer
 from lakehouse.config import PARSERS, Config, parse_float, parse_rate
 from lakehouse.sale import parse_moment
 
@@ -118,7 +118,9 @@ def parser() -> argparse.ArgumentParser:
 def body(args: argparse.Namespace, config: Config) -> int:
     ratios = {f"{name}_ratio": getattr(args, f"{name}_ratio") for name in ("duplicate", "late", "malformed")}
     chosen = producer.with_options(config, rate=args.rate, clients=args.clients, **ratios)
-    return producer.produce(chosen, producer.Order(args.count, args.seed, args.truth, args.start_time))
+    with monitor.serve(config, "producer") as watched:
+        order = producer.Order(args.count, args.seed, args.truth, args.start_time)
+        return producer.produce(chosen, order, monitor=watched)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

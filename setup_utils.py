@@ -68,28 +68,9 @@ def get_java(_args: argparse.Namespace, config: Config) -> int:
 
 def kafka(_args: argparse.Namespace, config: Config) -> int:
     """Run the embedded Kafka broker in the foreground, and create the topic when it is up. Ctrl-C stops it cleanly."""
-    from lakehouse.broker import Broker
-    from lakehouse.errors import SetupError
-    from lakehouse.kafka_clients import ensure_topic
-    from lakehouse.processes import interrupt_on_signals
+    from lakehouse import broker_watch
 
-    interrupt_on_signals()
-    try:
-        with Broker(config) as broker:
-            created = "was created" if ensure_topic(config) else "is there"
-            print(
-                f"Kafka answers at {config.kafka.bootstrap_servers}; the topic {config.kafka.topic} {created}",
-                flush=True,
-            )
-            while (code := broker.wait(3600)) is None:
-                pass
-            log = broker.logs / "kafka.log"
-            raise SetupError(
-                f"The broker ended by itself with code {code}. Why: {log}. Start it again with the same command."
-            )
-    except KeyboardInterrupt:
-        print("Kafka has stopped", flush=True)
-        return 0
+    return broker_watch.run(config)
 
 
 def topic(_args: argparse.Namespace, config: Config) -> int:

@@ -32,9 +32,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace, config: Config) -> int:
-    from lakehouse.streams import BronzeJob
+    from lakehouse import monitor
 
-    return BronzeJob(config, once=args.once, accept_data_loss=args.accept_data_loss).run()
+    with monitor.serve(config, "bronze") as watched:
+        from lakehouse.streams import BronzeJob  # pyspark takes a moment: health answers before
+
+        return BronzeJob(config, once=args.once, accept_data_loss=args.accept_data_loss, monitor=watched).run()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

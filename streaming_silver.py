@@ -48,16 +48,17 @@ def _seconds(text: str) -> float:
 
 
 def _run(args: argparse.Namespace, config: Config) -> int:
+    from lakehouse import monitor
     from lakehouse.errors import ConfigError
     from lakehouse.silver_job import SilverJob
 
     if args.verify and (args.full or args.every is not None):
         raise ConfigError("--verify only compares: run it without --full and --every.")
-    job = SilverJob(config)
     if not args.verify:
         every = config.analytics.silver_every.total_seconds() if args.every == 0 else args.every
-        return job.run(every=every, full=args.full)
-    differences = job.verify()
+        with monitor.serve(config, "silver") as watched:
+            return SilverJob(config, watched).run(every=every, full=args.full)
+    differences = SilverJob(config).verify()
     for cell in differences:
         print(f"{cell.table}  {cell.key}  {cell.column}: expected {cell.expected}, found {cell.found}")
     print(

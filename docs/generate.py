@@ -1,5 +1,6 @@
 #!/usr/bin/env python
-"""Writes the generated parts of README.md: the settings table and the scripts' options. ``--check`` only compares.
+"""Writes docs/METRICS.md and the generated parts of README.md: the settings table and the scripts' options. ``--check``
+only compares.
 
 A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end: NAME -->``.
 """
@@ -20,9 +21,10 @@ import producer_ventes  # noqa: E402  # the scripts lie one folder up
 import setup_utils  # noqa: E402
 import spark_streaming_delta  # noqa: E402
 import streaming_silver  # noqa: E402
-from lakehouse import config, explorer, ops  # noqa: E402
+from lakehouse import config, explorer, metrics, ops  # noqa: E402
 
 README = PROJECT / "README.md"
+METRICS = PROJECT / "docs" / "METRICS.md"
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
@@ -113,14 +115,51 @@ def generated(text: str) -> str:
     return text
 
 
+def metrics_page() -> str:
+    """docs/METRICS.md, from the registry in lakehouse/metrics.py."""
+    ports = {
+        row.key.removesuffix("_metrics_port"): row.default
+        for row in config.settings()
+        if row.key.endswith("_metrics_port")
+    }
+    parts = [
+        "# Metrics",
+        "<!-- written by docs/generate.py from lakehouse/metrics.py; do not edit -->",
+        "Each process serves its own on `http://127.0.0.1:PORT/metrics`: "
+        + ", ".join(f"{name} {port}" for name, port in ports.items())
+        + " (`[MONITORING]`; a port that is taken is replaced, and `python ops_utils.py status --json` says what answers). "
+        "Beside them stand prometheus_client's own `process_*` (CPU, memory, open files of the Python process; Spark's "
+        "Java is a child of its own). Times that end in `_timestamp_seconds` are seconds since 1970.\n\n"
+        f"{len(metrics.ALL)} metrics. Alerts over them: `ops/prometheus/alerts.yml`; panels: `ops/grafana/ventes.json`.",
+    ]
+    for group, title in metrics.GROUPS.items():
+        rows = [
+            (
+                f"`{one.name}`",
+                one.kind,
+                ", ".join(f"`{label}`" for label in one.labels),
+                one.help,
+                ", ".join(f"{bound:g}" for bound in one.bounds),
+            )
+            for one in metrics.ALL
+            if one.group == group
+        ]
+        buckets = any(row[4] for row in rows)
+        head = ("metric", "kind", "labels", "what it is", "buckets")
+        width = len(head) if buckets else len(head) - 1
+        parts.append(f"## {title}\n\n{_table(head[:width], [row[:width] for row in rows])}")
+    return "\n\n".join(parts) + "\n"
+
+
 def main() -> int:
-    text = README.read_text(encoding="utf-8")
-    wanted = generated(text)
+    wanted = {README: generated(README.read_text(encoding="utf-8")), METRICS: metrics_page()}
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv[1:]:
-        if wanted != text:
-            print("README.md is not up to date. Type: .venv/bin/python docs/generate.py")
-        return int(wanted != text)
-    README.write_text(wanted, encoding="utf-8")
+        for path in stale:
+            print(f"{path.name} is not up to date. Type: .venv/bin/python docs/generate.py")
+        return int(bool(stale))
+    for path in stale:
+        path.write_text(wanted[path], encoding="utf-8")
     return 0
 
 

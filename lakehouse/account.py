@@ -20,6 +20,8 @@ from typing import Any
 from lakehouse import log
 from lakehouse.errors import LakehouseError
 from lakehouse.generator import Message
+from lakehouse.meter import Distribution
+from lakehouse.metrics import ACK_BOUNDS
 
 _log = log.get("producer")
 
@@ -90,13 +92,18 @@ class Account:
     """
 
     def __init__(
-        self, buffer_bytes: int, truth: Truth | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        buffer_bytes: int,
+        truth: Truth | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        ack_seconds: Distribution | None = None,
     ) -> None:
+        """``ack_seconds`` takes the time from hand-over to acknowledgement of each message."""
         self._buffer = buffer_bytes
         self._truth = truth
         self._clock = clock
         self._changed = threading.Condition()
-        self._waiting: dict[int, tuple[str, int]] = {}
+        self._waiting: dict[int, tuple[str, int, float]] = {}
         self._bytes = 0
         self._heard = clock()
         self._stalled_since: float | None = None
@@ -107,11 +114,23 @@ class Account:
         self.acked = 0
         self.lost = 0
         self.first_lost: list[Lost] = []
+        self.last_ack: float | None = None  # seconds since 1970
+        self.ack_seconds = ack_seconds or Distribution(ACK_BOUNDS)
 
     @property
     def in_flight(self) -> int:
         """Messages handed over and not decided yet."""
         return len(self._waiting)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Memory that these take."""
+        return self._bytes
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long messages have waited without any acknowledgement; 0 when none waits."""
+        return self._clock() - self._heard if self._waiting else 0.0
 
     def has_room(self, message: Message, timeout: float) -> bool:
         """Wait up to ``timeout`` seconds for room in the buffer. One message always has room in an empty one."""
@@ -136,9 +155,10 @@ class Account:
                 self.check()
         size = _size(message)
         with self._changed:
+            now = self._clock()
             if not self._waiting:
-                self._heard = self._clock()
-            self._waiting[n] = (message.vente_id, size)
+                self._heard = now
+            self._waiting[n] = (message.vente_id, size, now)
             self._bytes += size
             self.sent += 1
             self.kinds[message.kind] += 1
@@ -146,10 +166,13 @@ class Account:
     def acknowledged(self, n: int, metadata: Any) -> None:
         """kafka-python's callback, with ``n`` bound."""
         with self._changed:
-            if self._settle(n) is None:
+            known = self._settle(n)
+            if known is None:
                 return
             self.acked += 1
             self._heard = self._clock()
+            self.last_ack = time.time()
+            self.ack_seconds.add(self._heard - known[1])
             place = {"partition": metadata.partition, "offset": metadata.offset}
             self._note("acquitte", n, **place, kafka_timestamp=metadata.timestamp)
 
@@ -157,9 +180,10 @@ class Account:
         """kafka-python's errback, with ``n`` bound: it will not try this message again."""
         text = str(error) or type(error).__name__
         with self._changed:
-            vente_id = self._settle(n)
-            if vente_id is None:
+            known = self._settle(n)
+            if known is None:
                 return
+            vente_id = known[0]
             self.lost += 1
             if len(self.first_lost) < LISTED:
                 self.first_lost.append(Lost(n, vente_id, text))
@@ -193,12 +217,16 @@ class Account:
         if self._truth and self._fault:
             raise LakehouseError(f"The truth file {self._truth.path} cannot be written: {self._fault.strerror}.")
 
-    def _settle(self, n: int) -> str | None:
-        """Take a message off the waiting ones; None when it was decided before. Called with the lock held."""
-        vente_id, size = self._waiting.pop(n, (None, 0))
-        self._bytes -= size
+    def _settle(self, n: int) -> tuple[str, float] | None:
+        """Take a message off the waiting ones: its id and when it was handed over; None when it was decided before.
+        Called with the lock held."""
+        waiting = self._waiting.pop(n, None)
         self._changed.notify_all()
-        return vente_id
+        if waiting is None:
+            return None
+        vente_id, size, begun = waiting
+        self._bytes -= size
+        return vente_id, begun
 
     def _note(self, etat: str, n: int, **fields: object) -> None:
         """Called with the lock held: a message that no longer waits has its line, and the file may be closed."""

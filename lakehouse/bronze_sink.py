@@ -7,6 +7,7 @@ duplicate; a batch that is repeated, whole or in part, changes nothing. Proof: d
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,15 +16,24 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import bronze, delta_io, log
+from lakehouse import bronze, delta_io, log, metrics, sale
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
 from lakehouse.errors import ClockWentBack, LakehouseError
 from lakehouse.marks import HORIZON as HORIZON
 from lakehouse.marks import TOPIC_SINCE
+from lakehouse.meter import Meter
 from lakehouse.tables import REJETS, VENTES, TableSpec
 
 _log = log.get("bronze")
+
+
+REASONS = (sale.VIDE, sale.JSON_INVALIDE, sale.MANQUANT, sale.TYPE, sale.VALEUR, sale.FUTUR)
+"""The reject codes without the field: the values of the metrics' label."""
+
+_AGES = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+"""Seconds from the broker's time of a sale to its batch's; the batch's own duration is added to each. A sale counts
+with the end of its step, so that the latency is never shown shorter than it was."""
 
 
 class StopAtBoundary(Exception):
@@ -44,7 +54,14 @@ class Totals:
 class BronzeSink:
     """The ``foreachBatch`` function, with what it needs to know between two batches."""
 
-    def __init__(self, spark: SparkSession, config: Config, checkpoint: Checkpoint, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        spark: SparkSession,
+        config: Config,
+        checkpoint: Checkpoint,
+        stop: threading.Event,
+        meter: Meter | None = None,
+    ) -> None:
         self._spark = spark
         self._config = config
         self._checkpoint = checkpoint
@@ -54,6 +71,10 @@ class BronzeSink:
         self._horizon = self._read_horizon()
         self.totals = Totals()
         self.failure: BaseException | None = None
+        self.newest: float | None = None  # the broker's time of the newest sale, seconds since 1970
+        self._meter = meter or Meter("bronze")
+        self.kept: dict[int, int] = {}  # batch → its rows after the stream's deduplication, until its report is seen
+        self._versions: dict[str, int] = {}
 
     # --- the exact door's horizon ------------------------------------------------------------------------------------
 
@@ -89,7 +110,7 @@ class BronzeSink:
         except BaseException as failure:
             self.failure = failure
             if not isinstance(failure, StopAtBoundary | LakehouseError):
-                _log.error("the batch failed; it will be repeated", batch=batch_id, exc_info=True)
+                _log.error("the batch failed; it will be repeated", batch_id=batch_id, exc_info=True)
             raise
 
     def _check_clock(self, batch_id: int) -> None:
@@ -113,24 +134,34 @@ class BronzeSink:
         batch = batch.withColumn("_exact", exact).persist(StorageLevel.MEMORY_AND_DISK)
         try:
             facts = self._facts(batch)
+            self.kept[batch_id] = facts.n
             small = facts.n <= self._config.performance.small_batch_rows
             # the log is the ledger: what was read, beside Delta's own count of the rows that the same commit wrote
             ledger = {**self._span(), "entered": facts.n, "rejected": facts.rejets}
             if facts.n > facts.rejets:
                 sales = bronze.accepted(self._unknown_sales(batch, facts))
-                self._append(sales, VENTES, batch_id, small, ledger)
+                self._count_sales(facts, self._append(sales, VENTES, batch_id, small, ledger))
             if facts.rejets:
                 bad = bronze.rejected(self._unknown_rejects(batch))
-                self._append(bad, REJETS, batch_id, small, ledger)
+                if self._append(bad, REJETS, batch_id, small, ledger) is not None:
+                    self._count_rejects(facts, batch_id)
         finally:
             batch.unpersist()
         self._count(facts)
 
     def _append(
         self, rows: DataFrame, spec: TableSpec, batch_id: int, small: bool, ledger: Mapping[str, object]
-    ) -> None:
+    ) -> int | None:
+        """Returns the rows that were written, as Delta counted them; None when it had this batch already."""
         rows = rows.coalesce(1) if small else rows
+        before = self._versions.get(spec.name)
+        if before is None:
+            before = delta_io.last_version(self._spark, spec, self._config)
+        began = time.monotonic()
         delta_io.append(rows, spec, self._config, app_id=self._app_id(spec), batch_id=batch_id, facts=ledger)
+        self._meter.observe(metrics.COMMIT_SECONDS, time.monotonic() - began, spec.name)
+        now = self._versions[spec.name] = delta_io.last_version(self._spark, spec, self._config)
+        return delta_io.rows_written(self._spark, spec, self._config, after=before, upto=now) if now > before else None
 
     def _span(self) -> dict[str, object]:
         """Which offsets the batch read, and its clock, which every row of it has as ``date_ingestion``."""
@@ -151,6 +182,8 @@ class BronzeSink:
     def _facts(batch: DataFrame) -> Row:
         """One row: what decides how the batch is written. This action also fills the batch's cache, once."""
         bad, exact = F.col("motif").isNotNull(), F.col("_exact")
+        stamp = F.when(~bad, F.col("kafka_timestamp"))
+        age = F.unix_micros("date_ingestion") - F.unix_micros(stamp)
         facts = batch.agg(
             F.count(F.lit(1)).alias("n"),
             F.count_if(bad).alias("rejets"),
@@ -161,6 +194,13 @@ class BronzeSink:
             F.min(F.when(exact, F.col("timestamp"))).alias("premier"),
             F.max(F.when(exact, F.col("timestamp"))).alias("dernier"),
             F.collect_set(F.when(exact, F.col("jour"))).alias("jours"),
+            F.max(stamp).alias("recent"),
+            F.max(F.when(~bad, F.col("date_ingestion"))).alias("horloge"),
+            F.sum(age).alias("ages"),
+            F.max(age).alias("doyen"),
+            F.array(*(F.count_if(age <= round(bound * 1e6)) for bound in _AGES)).alias("paliers"),
+            F.array(*(F.count_if(F.col("motif").startswith(code)) for code in REASONS)).alias("motifs"),
+            F.min(F.when(bad, F.struct("kafka_partition", "kafka_offset", "motif"))).alias("rejet"),
         ).first()
         assert facts is not None
         return facts
@@ -190,6 +230,39 @@ class BronzeSink:
             return batch
         known = delta_io.read(batch.sparkSession, REJETS, self._config)
         return bronze.unknown(batch, known, (*REJETS.keys, "kafka_timestamp"))
+
+    def _count_sales(self, facts: Row, written: int | None) -> None:
+        """After the commit: what it made visible, and how long that took from the broker's time on."""
+        self.newest = max(self.newest or 0.0, facts.recent.timestamp())
+        if written is None:
+            return  # a repeat of what was counted when it was written
+        meter, now = self._meter, time.time()
+        meter.add(metrics.SALES, written)
+        meter.add(metrics.LATE, facts.tardifs)
+        meter.add(metrics.DUPLICATES, facts.n - facts.rejets - written, "table")
+        meter.add(metrics.DRIFTED, facts.derives)
+        since = max(0.0, now - facts.horloge.timestamp())
+        spread, before, estimated = meter.spread(metrics.LATENCY), 0, 0.0
+        total = facts.n - facts.rejets
+        for bound, upto in zip((*_AGES, facts.doyen / 1e6), (*facts.paliers, total), strict=True):
+            spread.add(since + bound, upto - before)
+            estimated += (since + bound) * (upto - before)
+            before = upto
+        spread.sum += facts.ages / 1e6 + since * total - estimated  # the sum is exact, the steps are not
+
+    def _count_rejects(self, facts: Row, batch_id: int) -> None:
+        for code, count in zip(REASONS, facts.motifs, strict=True):
+            if count:
+                self._meter.add(metrics.REJECTED, count, code)
+        first = facts.rejet
+        _log.file_only(  # the terminal has their number in the progress lines
+            "warning",
+            "messages rejected",
+            batch_id=batch_id,
+            messages=facts.rejets,
+            first=log.place(self._config.kafka.topic, first["kafka_partition"], first["kafka_offset"]),
+            reason=first["motif"],
+        )
 
     def _count(self, facts: Row) -> None:
         totals = self.totals

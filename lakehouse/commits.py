@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from lakehouse.result import Column
 
@@ -58,6 +59,16 @@ def committed(path: str, version: int) -> datetime | None:
     except OSError:
         return None
     return None
+
+
+def added_newest_first(path: str) -> Iterator[list[str]]:
+    """The files that each commit of a local table's log added as new rows, from the newest commit on."""
+    for entry in sorted(Path(path, "_delta_log").glob("*.json"), reverse=True):
+        with entry.open(encoding="utf-8") as lines:
+            actions = [json.loads(line) for line in lines]
+        added = [unquote(action["add"]["path"]) for action in actions if action.get("add", {}).get("dataChange")]
+        if added:
+            yield added
 
 
 def moment(milliseconds: Any) -> datetime | None:

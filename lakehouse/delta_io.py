@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -84,6 +85,33 @@ def properties(spark: SparkSession, spec: TableSpec, config: Config) -> dict[str
 def version(spark: SparkSession, spec: TableSpec, config: Config) -> int:
     """The table's latest version."""
     return int(_snapshot(spark, spec, config).version())
+
+
+def last_version(spark: SparkSession, spec: TableSpec, config: Config) -> int:
+    """The newest version that this process knows: after a write of its own, that write's. Reads nothing."""
+    jvm: Any = spark._jvm
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, spec.path(config.delta.base_path))
+    return int(log.unsafeVolatileSnapshot().version())
+
+
+def rows_written(spark: SparkSession, spec: TableSpec, config: Config, *, after: int, upto: int) -> int:
+    """The rows that the appends of versions ``after`` + 1 to ``upto`` added, as Delta counted them while it wrote."""
+    jvm: Any = spark._jvm
+    total = 0
+    for version in range(after + 1, upto + 1):
+        place = f"{spec.path(config.delta.base_path)}/_delta_log/{version:020}.json"
+        path = jvm.org.apache.hadoop.fs.Path(place)
+        stream = path.getFileSystem(spark._jsc.hadoopConfiguration()).open(path)
+        try:
+            text = str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+        finally:
+            stream.close()
+        info: dict[str, Any] = next(
+            (json.loads(line)["commitInfo"] for line in text.splitlines() if '"commitInfo"' in line), {}
+        )
+        if info.get("operation") in ("WRITE", "STREAMING UPDATE"):  # not OPTIMIZE, which rewrites rows
+            total += int(info.get("operationMetrics", {}).get("numOutputRows", 0))
+    return total
 
 
 def read(spark: SparkSession, spec: TableSpec, config: Config, *, version: int | None = None) -> DataFrame:

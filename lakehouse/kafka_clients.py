@@ -45,16 +45,18 @@ def unavailable(config: Config, cause: object) -> BrokerUnavailable:
     )
 
 
-def _knock(config: Config) -> None:
-    """Raise ``BrokerUnavailable`` at once when no bootstrap server accepts a connection.
+def knock(config: Config, patience: float | None = None) -> None:
+    """Raise ``BrokerUnavailable`` at once when no bootstrap server accepts a connection, or not within ``patience``
+    seconds (``request_timeout``).
 
     kafka-python would try on for ``request_timeout`` and not say why each try failed.
     """
     causes = []
+    wait = config.kafka.request_timeout.total_seconds() if patience is None else patience
     for server in servers(config):
         host, _, port = server.rpartition(":")
         try:
-            with socket.create_connection((host.strip("[]"), int(port)), config.kafka.request_timeout.total_seconds()):
+            with socket.create_connection((host.strip("[]"), int(port)), wait):
                 return
         except OSError as error:
             causes.append(error.strerror or str(error))
@@ -67,7 +69,7 @@ def _connect(make: Callable[..., Any], config: Config, options: dict[str, Any]) 
         # One line for each try to reconnect says no more than our own; a failing callback is a defect and stays loud.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
         logging.getLogger("kafka.future").setLevel(logging.ERROR)
-    _knock(config)
+    knock(config)
     networks: list[KafkaNetClient] = []
 
     def network(**given: Any) -> KafkaNetClient:
@@ -130,6 +132,24 @@ def consumer(config: Config) -> Iterator[Any]:
         raise _translated(config, error) from None
     finally:
         made.close()
+
+
+def watching_consumer(config: Config) -> Any:
+    """A ``KafkaConsumer`` that only looks: no group, no commits, small fetches."""
+    return _connect(
+        KafkaConsumer,
+        config,
+        client_options(config)
+        | {
+            "group_id": None,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "max_partition_fetch_bytes": 16_384,
+            "fetch_max_wait_ms": 200,
+            "allow_auto_create_topics": False,
+            "metrics_enabled": False,
+        },
+    )
 
 
 def _mend(producer: Any) -> None:

@@ -63,6 +63,7 @@ def _say_what_next(supervisor: Supervisor, config: Config) -> None:
     for line in (
         f"running: {', '.join(child.name for child in supervisor.children)}",
         "see the figures, in a second terminal:  .venv/bin/python query_utils.py --batch",
+        "is every process well:  .venv/bin/python ops_utils.py status",
         f"data: {base}   logs: {base.rstrip('/')}/logs",
         "stop: Ctrl-C (in order, a few seconds). The next make run goes on from there",
     ):

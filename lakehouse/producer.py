@@ -19,13 +19,14 @@ from typing import Any
 
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from lakehouse import generator, kafka_clients, log
+from lakehouse import generator, kafka_clients, log, metrics
 from lakehouse.account import Account, Truth
 from lakehouse.catalogue import POOL_SEED
-from lakehouse.config import Config, Rate
+from lakehouse.config import Config, Rate, format_duration
 from lakehouse.errors import BrokerUnavailable, ConfigError, UndeliveredMessages
 from lakehouse.generator import KINDS, Message, Mix
 from lakehouse.kafka_options import servers
+from lakehouse.monitor import Monitor
 from lakehouse.pacing import Schedule, Stop, event_clock
 
 _log = log.get("producer")
@@ -96,7 +97,8 @@ def connect(config: Config, stop: Stop, *, give_up_after: timedelta | None) -> A
 class Run:
     """One run: sends messages until the count is reached or a stop, then settles the account."""
 
-    def __init__(self, config: Config, producer: Any, account: Account, stop: Stop) -> None:
+    def __init__(self, config: Config, producer: Any, account: Account, stop: Stop, monitor: Monitor) -> None:
+        self._monitor = monitor
         self._config = config
         self._producer = producer
         self._account = account
@@ -144,6 +146,7 @@ class Run:
         if now < self._next_tick:
             return
         self._next_tick = now + _TICK
+        self._monitor.beat()
         account = self._account
         account.watch()
         account.check()
@@ -164,6 +167,7 @@ class Run:
         begun, signals = time.monotonic(), self._stop.times
         limit = patience.total_seconds() + 2 * _TICK  # kafka-python itself gives up at delivery_timeout
         while self._account.in_flight and time.monotonic() - begun < limit:
+            self._monitor.beat()
             try:
                 self._producer.flush(timeout=_TICK)
             except KafkaError:  # KafkaTimeoutError: some still wait
@@ -192,20 +196,48 @@ def summary(account: Account, seconds: float, seed: int) -> str:
     )
 
 
-def produce(config: Config, order: Order, stop: Stop | None = None) -> int:
+def _show(config: Config, account: Account, monitor: Monitor) -> None:
+    """Tell the monitor where to look. The account counts anyway: sending costs nothing more."""
+    meter, limit = monitor.meter, config.monitoring.producer_stale_after
+
+    def refresh() -> None:
+        for kind in KINDS:
+            meter.set(metrics.SENT, account.kinds[kind], kind)
+        meter.set(metrics.ACKNOWLEDGED, account.acked)
+        meter.set(metrics.FAILED, account.lost)
+        meter.set(metrics.IN_FLIGHT, account.in_flight)
+        meter.set(metrics.BUFFERED, account.waiting_bytes)
+        meter.set(metrics.BUFFER_LIMIT, config.producer.buffer_memory)
+        meter.set(metrics.LAST_ACK, account.last_ack)
+
+    def not_ready() -> Iterator[str]:
+        if (silent := account.silent_seconds) > limit.total_seconds():
+            yield (
+                f"no acknowledgement for {silent:.0f} s while {account.in_flight} messages wait; "
+                f"[MONITORING] producer_stale_after is {format_duration(limit)}"
+            )
+
+    meter.before_scrape(refresh)
+    monitor.ready_when(not_ready)
+
+
+def produce(config: Config, order: Order, stop: Stop | None = None, monitor: Monitor | None = None) -> int:
     """Run to the end: 0 when every message was acknowledged, else ``UndeliveredMessages``. One line on stdout."""
-    stop = stop or Stop()
+    stop, monitor = stop or Stop(), monitor or Monitor(config, "producer")
     seed = int.from_bytes(os.urandom(8)) if order.seed is None else order.seed
     truth = Truth(order.truth, str(uuid.uuid4())) if order.truth else None
-    account = Account(config.producer.buffer_memory, truth)
+    account = Account(config.producer.buffer_memory, truth, ack_seconds=monitor.meter.spread(metrics.ACK_SECONDS))
+    _show(config, account, monitor)
     begun = time.monotonic()
     with stop.on_signals():
         try:
+            monitor.phase(f"Kafka has not answered at {', '.join(servers(config))}")
             bound = None if order.count is None else config.producer.delivery_timeout
             producer = connect(config, stop, give_up_after=bound)
             if producer is not None:
                 _log.info("sending", topic=config.kafka.topic, rate=str(Rate(config.producer.rate)), seed=seed)
-                run = Run(config, producer, account, stop)
+                run = Run(config, producer, account, stop, monitor)
+                monitor.started()
                 try:
                     run.send(stream(config, order, seed), order.count)
                 finally:

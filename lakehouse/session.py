@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from pyspark import cloudpickle
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
-from lakehouse import jars, java, runinfo, sale
+from lakehouse import jars, java, log, runinfo, sale
 from lakehouse.config import Config
+from lakehouse.errors import SetupError
 
 _LOG4J = Path(__file__).with_name("log4j2-spark.properties")
 
@@ -77,11 +80,40 @@ def under_submit(environment: Mapping[str, str] = os.environ) -> bool:
     return "PYSPARK_GATEWAY_PORT" in environment
 
 
-def build(config: Config, job: str) -> SparkSession:
-    """Start Spark for ``job``. Raises ``SetupError`` when there is no Java or a JAR is missing."""
+def log_file(config: Config, name: str) -> Path:
+    """Where Spark's own lines of the process ``name`` go."""
+    return log.folder(config) / f"spark-{name}.log"
+
+
+@contextmanager
+def _stderr_into(file: Path) -> Iterator[None]:
+    """A child that starts within it keeps writing there: what Java itself says (its warning of an incubator module) is
+    none of the terminal's business. Raises ``SetupError`` with its last lines when Java ends at once."""
+    sys.stderr.flush()
+    terminal, sink = os.dup(2), os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+    os.dup2(sink, 2)
+    os.close(sink)
+    try:
+        yield
+    except PySparkRuntimeError as error:
+        last = "\n".join(file.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
+        raise SetupError(f"Spark did not start: {error}. Java's last lines ({file}):\n{last}") from error
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
+def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
+    """Start Spark for ``job``, in the process that is known as ``name`` (the job's). Raises ``SetupError`` when there is no Java or a JAR is missing."""
     settings = shared_settings(config, job)
+    terminal: AbstractContextManager[None] = nullcontext()
     if not under_submit():
         os.environ.update(java.environment(config))
+        file = log_file(config, name or job)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        os.environ["LAKEHOUSE_SPARK_LOG"] = str(file)  # read by log4j2-spark.properties
+        terminal = _stderr_into(file.with_name(f"{file.stem}-console.log"))
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         settings |= own_settings(config)
         if config.development.jars == "lock":
@@ -89,8 +121,9 @@ def build(config: Config, job: str) -> SparkSession:
     builder = SparkSession.builder
     for key, value in (settings | extra_settings(config)).items():
         builder = builder.config(key, value)
-    session = builder.getOrCreate()
-    if config.spark.log_level != "ERROR" or under_submit():  # our log4j2 file begins with ERROR
+    with terminal:
+        session = builder.getOrCreate()
+    if config.spark.log_level != "WARN" or under_submit():  # our log4j2 file begins with WARN
         session.sparkContext.setLogLevel(config.spark.log_level)
     # What a batch raises is reported by the job itself; a stop at a batch boundary is such an exception too.
     logging.getLogger("py4j").setLevel(logging.CRITICAL)

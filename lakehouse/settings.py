@@ -61,7 +61,7 @@ class Spark:
     shuffle_partitions: int = setting(2, "spark.sql.shuffle.partitions; fixed for the life of a checkpoint", low=1)
     ui: bool = setting(False, "serve Spark's web interface")
     ui_port: int = setting(4040, "port of Spark's web interface", low=1, high=65535)
-    log_level: Literal["ERROR", "WARN", "INFO", "DEBUG"] = setting("ERROR", "level of Spark's own log lines")
+    log_level: Literal["ERROR", "WARN", "INFO", "DEBUG"] = setting("WARN", "level of Spark's own log file")
     conf: str = setting("", "more Spark settings, one key=value a line; they win over the project's")
 
 
@@ -133,6 +133,38 @@ class Monitoring:
     log_format: Literal["text", "json"] = setting("text", "text for people, json for machines")
     progress_interval: timedelta = setting(timedelta(seconds=10), "pause between two progress lines of a job", low=0)
     min_free_disk: int = setting(2, "free disk that check asks for", unit="GiB", low=0)
+    metrics: bool = setting(True, "each process serves /metrics, /livez, /readyz and /startupz on its port")
+    metrics_host: str = setting("127.0.0.1", "address that they listen on; whoever reaches it can read them")
+    producer_metrics_port: int = setting(
+        9101, "port of the producer's metrics and health; 0 takes a free one", low=0, high=65535
+    )
+    bronze_metrics_port: int = setting(9102, "port of the Bronze job's; 0 takes a free one", low=0, high=65535)
+    silver_metrics_port: int = setting(9103, "port of the Silver job's; 0 takes a free one", low=0, high=65535)
+    kafka_metrics_port: int = setting(
+        9104, "port of the embedded broker's keeper; 0 takes a free one", low=0, high=65535
+    )
+    dashboard_metrics_port: int = setting(
+        9105, "port of the dashboard's metrics, not of its pages; 0 takes a free one", low=0, high=65535
+    )
+    sample_interval: timedelta = setting(
+        timedelta(seconds=15), "pause between two looks at Kafka's offsets and the tables' logs", low=0.1
+    )
+    stuck_after: timedelta = setting(
+        timedelta(minutes=2), "/livez fails when a process's own loop has stood still for so long", low=1
+    )
+    bronze_stale_after: timedelta = setting(
+        timedelta(minutes=1), "/readyz of Bronze fails when no trigger has ended for so long", low=1
+    )
+    silver_stale_after: timedelta = setting(
+        timedelta(minutes=5), "/readyz of Silver fails when a pass is overdue by so much", low=1
+    )
+    producer_stale_after: timedelta = setting(
+        timedelta(seconds=15),
+        "/readyz of the producer fails when messages wait and none was acknowledged for so long",
+        low=1,
+    )
+    log_file_bytes: int = setting(10_485_760, "size at which a log file is rotated", unit="bytes", low=1000)
+    log_file_count: int = setting(5, "rotated log files that are kept for each process", low=1, high=1000)
 
 
 @dataclass(frozen=True)

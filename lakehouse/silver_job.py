@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import FrameType
 
-from deltalake import DeltaTable as TableFile
 from pyspark.sql import SparkSession
 
-from lakehouse import delta_io, log, session, silver
+from lakehouse import arrivals, delta_io, log, session, silver
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing
 from lakehouse.marks import INVALID
+from lakehouse.monitor import Monitor
 from lakehouse.silver import Aggregate, Thresholds
 from lakehouse.silver_sink import SOURCE_COLUMNS, SilverSink
+from lakehouse.silver_watch import SilverWatch
 from lakehouse.tables import GENERATIONS, VENTES, checkpoint
 
 _log = log.get("silver")
@@ -72,8 +73,10 @@ def source_options(config: Config, generation: Generation) -> dict[str, str]:
 class SilverJob:
     """Bronze → Silver. Holds Silver's writer lock while it runs, except for ``verify``, which only reads."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, monitor: Monitor | None = None) -> None:
         self._config = config
+        self._monitor = monitor or Monitor(config, JOB)
+        self._watched = SilverWatch(config, self._monitor)
         self._entries = entries(config)
         self._definition = silver.definition(self._entries)
         self._stop = threading.Event()
@@ -88,11 +91,14 @@ class SilverJob:
         if spark is None:
             self._handle_signals()
         with delta_io.writer_lock(self._config, JOB):
-            if not self._wait_for_bronze(every):
+            self._watched.show(every)
+            self._monitor.phase("it waits for the first sales in Bronze")
+            if not arrivals.wait_for_bronze(self._config, every, self._stop):
                 return 0
             if spark is not None:
                 return self._passes(spark, every, full=full)
-            spark = session.build(self._config, JOB)
+            self._monitor.phase("Spark is starting")
+            spark = session.build(self._config, JOB, name=self._monitor.name)
             self._handle_signals()  # pyspark installed a handler of its own
             try:
                 return self._passes(spark, every, full=full)
@@ -100,19 +106,20 @@ class SilverJob:
                 spark.stop()
 
     def _passes(self, spark: SparkSession, every: float | None, *, full: bool) -> int:
+        self._monitor.phase("the first pass, or a full build, has not ended")
         generation = self._generation(spark, full=full)
         while generation.done:
             started = time.monotonic()
             self._pass(spark, generation)
-            if every is None or self._stop.wait(max(0.0, every - (time.monotonic() - started))):
+            if every is None or self._pause(every - (time.monotonic() - started)):
                 break
         return 0
 
     def verify(self, limit: int = 20, *, spark: SparkSession | None = None) -> list[Difference]:
         """The cells (at most ``limit`` a table) in which Silver differs from a full recompute of the Bronze that it has
         taken in. Waits for a moment between two passes; writes nothing. A session that is given stays open."""
-        if not self._bronze_exists():
-            raise self._no_bronze()
+        if not arrivals.bronze_exists(self._config):
+            raise arrivals.no_bronze(self._config)
         if spark is not None:
             return self._verify(spark, limit)
         spark = session.build(self._config, JOB)
@@ -131,37 +138,10 @@ class SilverJob:
         _log.info("stopping at the end of the pass", signal=signal.Signals(number).name)
         self._stop.set()
 
-    def _bronze_exists(self) -> bool:
-        return TableFile.is_deltatable(VENTES.path(self._config.delta.base_path))
-
-    def _no_bronze(self) -> TableMissing:
-        return TableMissing(
-            f"There is no Bronze table under {self._config.delta.base_path} yet. Start the Bronze job first: "
-            f"python spark_streaming_delta.py"
-        )
-
-    def _wait_for_bronze(self, every: float | None) -> bool:
-        """False when the job was stopped while it waited. No JVM runs until there is something to read."""
-        said = False
-        while not self._bronze_exists():
-            if every is None:
-                raise self._no_bronze()
-            if not said:
-                _log.info("waiting for the first sales in Bronze")
-                said = True
-            if self._stop.wait(1):
-                return False
-        return every is None or self._wait_for_news(every)
-
-    def _wait_for_news(self, every: float) -> bool:
-        """Wait for Bronze's next commit, ``every`` seconds at most: the Bronze job, which people wait for, starts its
-        Spark first. False when the job was stopped."""
-        path = VENTES.path(self._config.delta.base_path)
-        seen, give_up = TableFile(path).version(), time.monotonic() + every
-        while TableFile(path).version() == seen and time.monotonic() < give_up:
-            if self._stop.wait(0.5):
-                return False
-        return not self._stop.is_set()
+    def _pause(self, seconds: float) -> bool:
+        """True when told to stop meanwhile."""
+        self._monitor.rest()
+        return self._stop.wait(max(0.0, seconds))
 
     # --- generations -------------------------------------------------------------------------------------------------
 
@@ -206,6 +186,7 @@ class SilverJob:
             )
             return generation
         self._record(spark, generation, "fin")
+        self._watched.built()
         _log.info("built", generation=generation.name, bronze_version=generation.bronze_version)
         return Generation(generation.name, generation.bronze_version, generation.definition, True)
 
@@ -218,10 +199,13 @@ class SilverJob:
         """Take in all that Bronze has committed since the last pass."""
         place = self._place(spark, generation)
         place.query_id()
-        if delta_io.version(spark, VENTES, self._config) <= self._consumed(place, generation):
+        newest, consumed = delta_io.version(spark, VENTES, self._config), self._consumed(place, generation)
+        if newest <= consumed:
             _log.debug("nothing new")
+            self._watched.passed(sales=0, seconds=0.0, behind=0)
             return
-        sink = SilverSink(self._config, self._entries, generation.name)
+        began, behind = time.monotonic(), newest - consumed
+        sink = SilverSink(self._config, self._entries, generation.name, self._watched.merged)
         query = (
             spark.readStream.format("delta")
             .options(**source_options(self._config, generation))
@@ -233,6 +217,7 @@ class SilverJob:
             .start()
         )
         while query.isActive:  # polled, so that a signal is heard; awaitTermination would raise past the sentence below
+            self._monitor.beat()
             time.sleep(0.1)
         failure = query.exception()
         if failure is not None:
@@ -240,6 +225,7 @@ class SilverJob:
                 f"The Silver pass failed: {str(failure).splitlines()[0][:300]}. Nothing is lost: the next pass repeats the "
                 f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
             ) from failure
+        self._watched.passed(sales=sink.rows, seconds=time.monotonic() - began, behind=behind)
         _log.info("pass done", sales=sink.rows)
 
     def _consumed(self, place: Checkpoint, generation: Generation) -> int:

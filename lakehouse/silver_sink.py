@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 
@@ -53,7 +53,15 @@ def _once(spark: SparkSession, app_id: str, batch_id: int) -> Iterator[None]:
 class SilverSink:
     """The ``foreachBatch`` function of one generation of the Silver tables."""
 
-    def __init__(self, config: Config, entries: Sequence[Aggregate], generation: str) -> None:
+    def __init__(
+        self,
+        config: Config,
+        entries: Sequence[Aggregate],
+        generation: str,
+        merged: Callable[[str, float], None] = lambda _table, _seconds: None,
+    ) -> None:
+        """``merged`` is told of each table and how many seconds its merge took."""
+        self._merged = merged
         self._config = config
         self._entries = entries
         self._generation = generation
@@ -78,13 +86,15 @@ class SilverSink:
             new = self._add_members(sales, days, batch_id).persist(StorageLevel.MEMORY_AND_DISK)
             try:
                 for entry in self._entries:
+                    began = time.monotonic()
                     self._merge(sales, entry, days, new, batch_id)
+                    self._merged(entry.table.name, time.monotonic() - began)
             finally:
                 new.unpersist()
         finally:
             sales.unpersist()
         self.rows += rows
-        _log.info("merged", batch=batch_id, sales=rows, days=len(days), seconds=round(time.monotonic() - started, 1))
+        _log.info("merged", batch_id=batch_id, sales=rows, days=len(days), seconds=round(time.monotonic() - started, 1))
 
     def _add_members(self, sales: DataFrame, days: Sequence[date], batch_id: int) -> DataFrame:
         """Append the members that the table does not know; return those that this batch brought, now or before a crash."""

@@ -12,17 +12,21 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from lakehouse import bronze, delta_io, gaps, kafka_clients, log, session
+from lakehouse import bronze, delta_io, gaps, kafka_clients, log, progress, session
 from lakehouse.bronze_sink import BronzeSink, StopAtBoundary
+from lakehouse.bronze_watch import BronzeWatch
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config
 from lakehouse.errors import BrokerUnavailable, LakehouseError
+from lakehouse.monitor import Monitor
 from lakehouse.tables import PERTES, REJETS, VENTES, checkpoint
 
 _log = log.get("bronze")
 
 JOB = "bronze"
 _POLL_SECONDS = 0.2
+_LOOK_SECONDS = 1.0
+"""Between two looks at Spark's progress reports."""
 
 
 def source_options(config: Config, *, fail_on_data_loss: bool) -> dict[str, str]:
@@ -74,8 +78,12 @@ def pause(config: Config, faults: int) -> float:
 class BronzeJob:
     """Kafka → ``ventes_stream`` and ``ventes_rejetees``, until told to stop or, with ``once``, until the topic is read."""
 
-    def __init__(self, config: Config, *, once: bool, accept_data_loss: bool = False) -> None:
+    def __init__(
+        self, config: Config, *, once: bool, accept_data_loss: bool = False, monitor: Monitor | None = None
+    ) -> None:
         self._config = config
+        self._monitor = monitor or Monitor(config, JOB)
+        self._watched = BronzeWatch(config, self._monitor)
         self._once = once
         self._accept = accept_data_loss
         self._stop = threading.Event()
@@ -86,12 +94,14 @@ class BronzeJob:
         A session that is given stays open, and signals are then its owner's: ``stop`` ends the job.
         """
         with delta_io.writer_lock(self._config, JOB):
+            self._monitor.phase("Kafka is asked for the topic")
             kafka_clients.ensure_topic(self._config)
             self._check_topic_clock()
+            self._monitor.phase("Spark is starting")
             if spark is not None:
                 self._run(spark)
                 return 0
-            spark = session.build(self._config, JOB)
+            spark = session.build(self._config, JOB, name=self._monitor.name)
             # after the session: pyspark installs a handler of its own
             signal.signal(signal.SIGTERM, self._ask_to_stop)
             signal.signal(signal.SIGINT, self._ask_to_stop)
@@ -121,11 +131,13 @@ class BronzeJob:
 
     def _run(self, spark: SparkSession) -> None:
         config = self._config
+        self._monitor.phase("the tables and the checkpoint are looked at")
         place = Checkpoint(spark, checkpoint(config.delta.base_path, JOB))
         place.query_id()  # refuses a damaged checkpoint before anything is written
         for spec in (VENTES, REJETS):
             delta_io.ensure(spark, spec, config)
-        sink = BronzeSink(spark, config, place, self._stop)
+        sink = BronzeSink(spark, config, place, self._stop, self._monitor.meter)
+        self._watched.show(sink)
         if place.is_new() and not all(delta_io.read(spark, spec, config).isEmpty() for spec in (VENTES, REJETS)):
             sink.open_exact_door()
         if place.drop_plan_behind_the_clock():
@@ -167,6 +179,7 @@ class BronzeJob:
         faults = 0
         while not self._stop.is_set():
             batches = sink.totals.batches
+            self._watched.query_starts(place)
             query = self._start(spark, sink, place.path, once=once, fail_on_data_loss=fail_on_data_loss)
             failure = self._watch(query, sink)
             if failure is None:
@@ -174,6 +187,7 @@ class BronzeJob:
             faults = 1 if sink.totals.batches > batches else faults + 1
             self._give_up_or_go_on(place, failure, faults)
             seconds = pause(self._config, faults)
+            self._watched.query_failed(_first_line(failure))
             _log.warning(
                 "the query failed; starting it again",
                 fault=_first_line(failure),
@@ -198,13 +212,19 @@ class BronzeJob:
         """Wait for the query's end; None when it ended as asked, otherwise what ended it."""
         interval = self._config.monitoring.progress_interval.total_seconds()
         due = time.monotonic() + interval
+        reports, look_due = progress.Reports(query), 0.0
         while query.isActive:
+            self._monitor.beat()
+            if time.monotonic() >= look_due:
+                look_due = time.monotonic() + _LOOK_SECONDS
+                self._watched.look(reports)
             if self._stop.wait(_POLL_SECONDS) and not query.status["isTriggerActive"]:
                 query.stop()  # idle between two batches; a batch that begins now ends itself in the sink
             if time.monotonic() >= due:
                 due = time.monotonic() + interval
                 _report(query, sink)
         failure = query.exception()
+        self._watched.look(reports, ended=True)
         _report(query, sink)
         if failure is None or isinstance(sink.failure, StopAtBoundary) or self._stop.is_set():
             return None
@@ -237,15 +257,13 @@ def _account(sink: BronzeSink) -> dict[str, int]:
 
 
 def _report(query: StreamingQuery, sink: BronzeSink) -> None:
-    """A progress line, and the alarm that must never ring."""
+    """A progress line."""
     last = query.lastProgress
     if last is None:
         return
-    dropped = sum(
-        operator["numRowsDroppedByWatermark"] for p in query.recentProgress for operator in p["stateOperators"]
-    )
-    if dropped:
-        _log.error("the watermark dropped rows: sales are missing from Bronze", rows=dropped)
     _log.info(
-        "progress", batch=last["batchId"], rows_per_second=round(last["processedRowsPerSecond"] or 0), **_account(sink)
+        "progress",
+        batch_id=last["batchId"],
+        rows_per_second=round(last["processedRowsPerSecond"] or 0),
+        **_account(sink),
     )

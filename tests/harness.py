@@ -14,7 +14,7 @@ from typing import Any
 from deltalake import DeltaTable
 
 from lakehouse import config as settings
-from lakehouse import kafka_clients, producer, truth
+from lakehouse import kafka_clients, metrics, producer, truth
 from lakehouse.config import Config, Rate
 from lakehouse.reckoning import Difference, Sent
 from lakehouse.tables import BRONZE, REJETS, SILVER, VENTES, TableSpec, checkpoint
@@ -32,6 +32,8 @@ def config_of(base: Path, servers: str, topic: str, **overrides: str) -> Config:
         "STREAMING__TRIGGER_INTERVAL": "0 seconds",
         "STREAMING__RESTART_DELAY": "200 ms",
         "MONITORING__PROGRESS_INTERVAL": "1 second",
+        "MONITORING__SAMPLE_INTERVAL": "500 ms",
+        **{f"MONITORING__{name.upper()}_METRICS_PORT": "0" for name in metrics.PROCESSES},
         **overrides,
     }
     return settings.load(env={f"{settings.ENV_PREFIX}{name}": text for name, text in texts.items()})

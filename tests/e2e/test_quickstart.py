@@ -186,6 +186,7 @@ ANSWERS = {
     VERIFY: "Silver equals the full recompute of Bronze, cell by cell.",
     "python query_utils.py row-counts": "ventes_stream",
     "python ops_utils.py reconcile": "Everything that was consumed is accounted for, and Silver equals Bronze.",
+    "python ops_utils.py status": "stopped",
 }
 
 

@@ -34,10 +34,11 @@ FOREIGN = {
     "--wait",
     "--check",
     "--add-modules",
+    "--profile",
     "--quiet",
 }
 # Written by a run, or by set-up; not in the repository.
-MADE = re.compile(r"^(data|\.cache|\.venv|bronze|silver)(/|$)")
+MADE = re.compile(r"^(data|\.cache|\.venv|bronze|silver|logs|run)(/|$)")
 # Files of a package, named in a page that says which version of it was read.
 READ = re.compile(r"^honcho/")
 
@@ -250,8 +251,10 @@ def fixed(text: str) -> str:
 
 @cache
 def printed_texts() -> tuple[str, ...]:
-    """Every text in the source, with ``<>`` for each value that is put into it. Texts that ``+`` joins count as one."""
-    found = []
+    """Every text in the source, with ``<>`` for each value that is put into it. Texts that ``+`` joins count as one.
+    The alerts' summaries are such texts too: Prometheus shows them."""
+    alerts = text_of(PROJECT / "ops" / "prometheus" / "alerts.yml")
+    found = [fixed(re.sub(r"{{.*?}}", "<>", summary)) for summary in re.findall(r'summary: "(.*)"', alerts)]
     for path in ((PROJECT / "lakehouse").rglob("*.py"), PROJECT.glob("*.py")):
         for file in path:
             for node in ast.walk(ast.parse(text_of(file))):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 import streaming_silver
-from lakehouse import config, session, silver_job, streams
+from lakehouse import config, metrics, progress, session, silver_job, streams
 from lakehouse.bronze_sink import StopAtBoundary, Totals
+from lakehouse.bronze_watch import BronzeWatch
+from lakehouse.checkpoints import Planned
 from lakehouse.errors import BrokerUnavailable, ClockWentBack, LakehouseError
+from lakehouse.monitor import Monitor
 from lakehouse.streams import BronzeJob
 
 
@@ -25,6 +28,7 @@ class Query:
 
     lastProgress = None
     recentProgress: tuple[()] = ()
+    status: ClassVar[dict[str, str]] = {"message": "Initializing sources"}
 
     def __init__(self, failure: Exception | None, polls: int = 0) -> None:
         self._failure, self._polls = failure, polls
@@ -40,6 +44,14 @@ class Query:
 
 class Place:
     path = "checkpoint"
+
+    def committed(self) -> None:
+        return None
+
+    def planned_ids(self) -> list[int]:
+        return []
+
+    committed_ids = planned_ids
 
 
 def job(monkeypatch: pytest.MonkeyPatch, queries: list[Query], **env: str) -> tuple[BronzeJob, list[Query]]:
@@ -76,6 +88,84 @@ def test_a_passing_fault_is_followed_by_a_restart(monkeypatch: pytest.MonkeyPatc
     made, started = job(monkeypatch, [Query(TimeoutError("broker")), Query(None)])
     keep_running(made, Sink())
     assert len(started) == 2
+    watched = made._monitor
+    assert watched.meter.value(metrics.RESTARTS) == 1 and watched.last_error == "broker"
+    watched.started()  # no trigger has ended since: what it waits for stays the reason
+    assert "the query failed and is being started again: broker" in watched.reasons("readyz")
+
+
+class Report(dict[str, Any]):
+    """One batch as Spark 4.2.0 reports it, with what is read of it."""
+
+    def __init__(self, batch: int, **fields: Any) -> None:
+        super().__init__(
+            {
+                "batchId": batch,
+                "timestamp": "2026-11-23T00:06:18.500Z",
+                "numInputRows": 10,
+                "inputRowsPerSecond": 5.0,
+                "processedRowsPerSecond": 20.0,
+                "durationMs": {"addBatch": 400, "latestOffset": 100, "triggerExecution": 500},
+                "eventTime": {"watermark": "2026-11-22T23:56:18.000Z"},
+                "stateOperators": [
+                    {"numRowsTotal": 7, "memoryUsedBytes": 4096, "numRowsDroppedByWatermark": fields.get("dropped", 0)}
+                ],
+                "sources": [{"endOffset": f'{{"t":{{"0":{10 * batch + 10},"1":3}}}}'}],
+            }
+        )
+
+
+def test_each_report_is_counted_once_and_none_is_missed() -> None:
+    config_ = config.load(env={})
+    watched = BronzeWatch(config_, Monitor(config_, "bronze"))
+    query = SimpleNamespace(lastProgress=None, recentProgress=[], status={"message": "Initializing sources"})
+    reports = progress.Reports(query)
+    watched._sink = SimpleNamespace(kept={0: 8, 2: 10})  # type: ignore[assignment]  # batch 1 ran before this start
+    meter = watched._meter
+
+    watched.look(reports)
+    assert meter.value(metrics.BATCHES) == 0 and meter.value(metrics.LAST_TRIGGER) is None
+    query.recentProgress = [Report(0), Report(1), Report(2)]
+    query.lastProgress = query.recentProgress[-1]
+    watched.look(reports)
+    watched.look(reports)
+
+    assert meter.value(metrics.BATCHES) == 3 and meter.value(metrics.BATCH_ID) == 2
+    assert meter.value(metrics.INPUT_ROWS) == 30 and meter.value(metrics.DUPLICATES, "memory") == 2
+    assert meter.values(metrics.PHASE_SECONDS) == {
+        ("addBatch",): pytest.approx(1.2),
+        ("latestOffset",): pytest.approx(0.3),
+    }
+    assert meter.value(metrics.WATERMARK_LAG) == 600.5
+    assert (meter.value(metrics.STATE_ROWS), meter.value(metrics.STATE_BYTES)) == (7, 4096)
+    assert watched._lag._next == {0: 30, 1: 3}
+    assert watched._monitor.answer("startupz")[0] == 200 and meter.value(metrics.LAST_TRIGGER)
+
+
+def test_an_idle_query_is_alive_and_a_dropped_row_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    config_ = config.load(env={})
+    watched = BronzeWatch(config_, Monitor(config_, "bronze"))
+    query = SimpleNamespace(lastProgress=None, recentProgress=[], status={"message": "Waiting for data to arrive"})
+    reports = progress.Reports(query)
+    watched.query_failed("away")
+    watched.look(reports)
+    assert watched._monitor.answer("startupz")[0] == 200 and watched._monitor.reasons("readyz") == []
+    query.lastProgress = Report(0, dropped=2)
+    watched.look(reports)
+    assert watched._meter.value(metrics.WATERMARK_DROPPED) == 2
+    assert "the watermark dropped rows: sales are missing from Bronze" in capsys.readouterr().err
+
+
+def test_a_batch_that_was_planned_and_not_committed_counts_as_replayed() -> None:
+    config_ = config.load(env={"VENTES_KAFKA__TOPIC": "t"})
+    watched = BronzeWatch(config_, Monitor(config_, "bronze"))
+    done = Planned(4, 1, ({"t": {"0": 50}},))
+    place = SimpleNamespace(committed=lambda: done, planned_ids=lambda: [4, 5], committed_ids=lambda: [4])
+    watched.query_starts(place)  # type: ignore[arg-type]
+    assert watched._meter.value(metrics.REPLAYED) == 1 and watched._lag._next == {0: 50}
+    place.planned_ids = lambda: [4]
+    watched.query_starts(place)  # type: ignore[arg-type]
+    assert watched._meter.value(metrics.REPLAYED) == 1
 
 
 def test_an_error_that_needs_a_person_is_never_retried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +208,7 @@ def test_every_without_a_number_takes_the_setting(monkeypatch: pytest.MonkeyPatc
     assert seen == [7.0, 3.0, None]
 
 
-@pytest.mark.parametrize(("level", "set_to"), [("ERROR", []), ("WARN", ["WARN"])])
+@pytest.mark.parametrize(("level", "set_to"), [("WARN", []), ("ERROR", ["ERROR"])])
 def test_sparks_own_log_level_is_set_when_it_is_another(
     monkeypatch: pytest.MonkeyPatch, level: str, set_to: list[str]
 ) -> None:

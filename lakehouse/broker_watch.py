@@ -1,0 +1,79 @@
+"""EDGE. The embedded broker in the foreground, with its metrics and health: what ``setup_utils.py kafka`` runs."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from lakehouse import metrics, monitor
+from lakehouse.broker import Broker
+from lakehouse.broker_settings import answers
+from lakehouse.config import Config
+from lakehouse.errors import SetupError
+from lakehouse.kafka_clients import ensure_topic
+from lakehouse.kafka_watch import Offsets
+from lakehouse.monitor import Monitor
+from lakehouse.processes import interrupt_on_signals
+
+_BEAT_SECONDS = 5.0
+
+
+def run(config: Config) -> int:
+    """Run the broker until a signal (0). Raises ``SetupError`` when it does not start or ends by itself."""
+    interrupt_on_signals()
+    stopped = contextlib.suppress(KeyboardInterrupt)  # Ctrl-C and SIGTERM are how it is told to end
+    with stopped, monitor.serve(config, "kafka") as watched, stopped:
+        _run(config, watched)
+    print("Kafka has stopped", flush=True)
+    return 0
+
+
+def _run(config: Config, watched: Monitor) -> None:
+    watched.phase("the broker has not answered yet")
+    with Broker(config) as broker:
+        created = "was created" if ensure_topic(config) else "is there"
+        show(config, watched, broker)
+        watched.started()
+        print(
+            f"Kafka answers at {config.kafka.bootstrap_servers}; the topic {config.kafka.topic} {created}", flush=True
+        )
+        while (code := broker.wait(_BEAT_SECONDS)) is None:
+            watched.beat()
+        log = broker.logs / "kafka.log"
+        raise SetupError(
+            f"The broker ended by itself with code {code}. Why: {log}. Start it again with the same command."
+        )
+
+
+def show(config: Config, watched: Monitor, broker: Broker) -> None:
+    """Tell the monitor where to look."""
+    meter, offsets = watched.meter, Offsets(config)
+
+    def not_ready() -> list[str]:
+        up = answers(config, 1.0)
+        meter.set(metrics.BROKER_UP, float(up))
+        return [] if up else [f"the broker does not answer at {config.kafka.bootstrap_servers}"]
+
+    def look() -> None:
+        meter.set(metrics.BROKER_MEMORY, psutil.Process(broker.pid).memory_info().rss)
+        meter.set(metrics.BROKER_DISK, _size(broker.home / "log"))
+        for partition, (begin, end) in offsets.bounds().items():
+            meter.set(metrics.EARLIEST, begin, str(partition))
+            meter.set(metrics.LATEST, end, str(partition))
+
+    watched.ready_when(not_ready)
+    watched.sample("kafka", look)
+
+
+def _size(folder: Path) -> int:
+    """Bytes that the folder's files hold on the disk: Kafka makes its index files larger than they are."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            status = path.stat()
+        except OSError:  # Kafka deleted it meanwhile
+            continue
+        total += getattr(status, "st_blocks", status.st_size // 512) * 512
+    return total

@@ -1,0 +1,271 @@
+"""EDGE. What a process shows of itself while it runs: metrics and health on a port, its run file, its log file.
+
+A process joins with one line::
+
+    with monitor.serve(config, "dashboard", ready=lambda: [] if pages_answer() else ["no page answers"]) as watched:
+        watched.started()
+        …
+
+``ready`` is asked at each look and returns the reasons why the process is not ready. ``watched.meter`` takes its
+values (declare them in ``lakehouse.metrics`` first). Health, in three questions:
+
+- ``/livez``: does the process's own loop turn? A fault outside (Kafka away) does not fail it: a restart would not help.
+- ``/startupz``: has it got through its start?
+- ``/readyz``: does it do its work now? Not while it starts, nor while anything that it needs fails.
+
+Each answers 200, or 503 with the reasons, as JSON. A monitor that is not served holds values and does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil  # type: ignore[import-untyped]
+
+from lakehouse import log, metrics, run_files, runinfo
+from lakehouse.config import PROJECT, Config, format_duration
+from lakehouse.errors import ConfigError, LakehouseError
+from lakehouse.meter import Meter
+from lakehouse.run_files import RunFile
+
+_log = log.get("monitor")
+
+Reasons = Callable[[], Iterable[str]]
+Question = Literal["livez", "readyz", "startupz"]
+
+
+class Monitor:
+    """One process's values and state. Safe to use from any thread."""
+
+    def __init__(self, config: Config, process: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.config = config
+        self.process = self.name = process
+        self.meter = Meter(process)
+        self.last_error: str | None = None
+        self.exit_code = 0
+        self._clock = clock
+        self._phase: str | None = "it is starting"
+        self._fault: str | None = None
+        self._checks: list[Reasons] = []
+        self._samples: list[tuple[str, Callable[[], None]]] = []
+        self._beat: float | None = None
+        self._ended = threading.Event()
+        self.meter.before_scrape(self._refresh)
+
+    # --- what the process says ---------------------------------------------------------------------------------------
+
+    def phase(self, text: str) -> None:
+        """What the start is busy with: the reason that /startupz gives until ``started``."""
+        self._phase = text
+
+    def started(self) -> None:
+        self._phase = None
+
+    def beat(self) -> None:
+        """The process's own loop turns. Without a first call, /livez asks for none."""
+        self._beat = self._clock()
+
+    def rest(self) -> None:
+        """The loop waits on purpose: /livez asks for no turn until the next ``beat``."""
+        self._beat = None
+
+    def fault(self, reason: str | None) -> None:
+        """Something that it needs fails, for this reason; None when that is over."""
+        self._fault = reason
+
+    def ready_when(self, check: Reasons) -> None:
+        """One more question for /readyz: the reasons why not, or none."""
+        self._checks.append(check)
+
+    def sample(self, what: str, look: Callable[[], None]) -> None:
+        """Call ``look`` every ``sample_interval``, once the process has started: for values that cost something."""
+        self._samples.append((what, look))
+
+    def note(self, level: str, event: str) -> None:
+        """A line of the log; the last error among them is shown by ``status``."""
+        if log.LEVELS[level] >= log.LEVELS["error"]:
+            self.last_error = event
+            self.meter.add(metrics.ERRORS)
+
+    # --- what it answers ---------------------------------------------------------------------------------------------
+
+    def reasons(self, question: Question) -> list[str]:
+        """Why the answer is no; empty when it is yes."""
+        if question == "livez":
+            limit = self.config.monitoring.stuck_after
+            still = 0.0 if self._beat is None else self._clock() - self._beat
+            if still <= limit.total_seconds():
+                return []
+            return [
+                f"its own loop has stood still for {still:.0f} s; [MONITORING] stuck_after is {format_duration(limit)}"
+            ]
+        if self._phase is not None:
+            return [self._phase]
+        if question == "startupz":
+            return []
+        checks = [reason for check in self._checks for reason in check()]
+        return [*([self._fault] if self._fault else []), *checks, *self.reasons("livez")]
+
+    def answer(self, question: Question) -> tuple[int, dict[str, Any]]:
+        """HTTP status and body."""
+        reasons = self.reasons(question)
+        status = "ok" if not reasons else "starting" if self._phase is not None and question != "livez" else "failing"
+        body = {
+            "status": status,
+            "reasons": reasons,
+            "process": self.process,
+            "name": self.name,
+            "pid": os.getpid(),
+            "run_id": runinfo.RUN_ID,
+            "base_path": str(self.config.delta.base_path),
+            "last_error": self.last_error,
+            "figures": self.meter.figures() if question == "readyz" else {},
+        }
+        return (503 if reasons else 200), body
+
+    def _refresh(self) -> None:
+        base = self.config.delta.base_path
+        if "://" not in base:
+            with suppress(OSError):
+                disk = shutil.disk_usage(base if Path(base).exists() else Path(base).parent)
+                self.meter.set(metrics.DISK_FREE, disk.free)
+                self.meter.set(metrics.DISK_SIZE, disk.total)
+
+    # --- its thread --------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """One round of samples. What fails is counted, and said once until it works again."""
+        for what, sample in self._samples:
+            try:
+                sample()
+            except Exception as failure:  # noqa: BLE001  # a figure that is not to be had must not end the process
+                self.meter.add(metrics.SAMPLE_FAILURES, 1, what)
+                _log.debug("figures are not to be had now", what=what, cause=str(failure).split("\n")[0][:300])
+
+    def _sampling(self) -> None:
+        pause = self.config.monitoring.sample_interval.total_seconds()
+        while self._phase is not None:
+            if self._ended.wait(0.2):
+                return
+        while True:
+            self.look()
+            if self._ended.wait(pause):
+                return
+
+    def end(self) -> None:
+        self._ended.set()
+
+
+@contextmanager
+def serve(config: Config, process: str, *, ready: Reasons | None = None) -> Iterator[Monitor]:
+    """A ``Monitor`` that is served while the block runs: port, run file, log file, samples.
+
+    ``process`` is one of ``metrics.PROCESSES``. A port that another program holds is replaced by a free one, with a
+    warning: figures are worth less than the sales. The run file says which; ``ops_utils.py status`` reads it there.
+    Whatever ends the block is noted in the run file and passes on.
+    """
+    with run_files.name_of_its_own(config, process) as name:
+        watched = Monitor(config, process)
+        watched.name = name
+        if ready is not None:
+            watched.ready_when(ready)
+        with log.to_file(config, name, watched.note):
+            server = _listen(watched)
+            run = _run_file(watched, server.server_address[1] if server else None)
+            _describe(watched, run)
+            run_files.write(config, run)
+            threading.Thread(target=watched._sampling, name="samples", daemon=True).start()
+            try:
+                yield watched
+            except BaseException as error:
+                watched.exit_code = _code(error)
+                if isinstance(error, Exception):
+                    cause = str(error) or type(error).__name__
+                    log.get(process).file_only("error", f"ended: {cause}")
+                    watched.last_error = cause
+                raise
+            finally:
+                watched.end()
+                if server is not None:
+                    server.shutdown()
+                    server.server_close()
+                ended = replace(
+                    run, ended=datetime.now(UTC), exit_code=watched.exit_code, last_error=watched.last_error
+                )
+                with suppress(OSError):  # a full disk must not hide what ended the block
+                    if name == process:
+                        run_files.write(config, ended)
+                    else:
+                        run_files.remove(config, name)  # its log tells the rest
+
+
+def _code(error: BaseException) -> int:
+    if isinstance(error, LakehouseError):
+        return error.exit_code
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    return 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def _listen(watched: Monitor) -> Any:
+    """The server, on the setting's port or a free one; None when nothing is to be served."""
+    monitoring = watched.config.monitoring
+    if not monitoring.metrics:
+        return None
+    from lakehouse.monitor_server import start
+
+    # a second process of a name never competes for the first one's port
+    port = getattr(monitoring, f"{watched.process}_metrics_port") if watched.name == watched.process else 0
+    try:
+        return start(watched, monitoring.metrics_host, port)
+    except OSError as error:
+        try:
+            server = start(watched, monitoring.metrics_host, 0)
+        except OSError:
+            raise ConfigError(
+                f"[MONITORING] metrics_host = {monitoring.metrics_host} is not accepted ({error.strerror}): expected an "
+                f"address of this machine, such as 127.0.0.1."
+            ) from None
+        _log.warning(
+            f"port {port} ([MONITORING] {watched.process}_metrics_port) is taken ({error.strerror}): metrics and health of "
+            f"{watched.name} are on port {server.server_address[1]} instead"
+        )
+        return server
+
+
+def version() -> str:
+    """The project's, as pyproject.toml has it."""
+    lines = (PROJECT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    return next(line.split('"')[1] for line in lines if line.startswith("version"))
+
+
+def _run_file(watched: Monitor, port: int | None) -> RunFile:
+    return RunFile(
+        name=watched.name,
+        process=watched.process,
+        pid=os.getpid(),
+        process_started=psutil.Process().create_time(),
+        host=socket.gethostname(),
+        address=watched.config.monitoring.metrics_host,
+        port=port,
+        run_id=runinfo.RUN_ID,
+        version=version(),
+        code=runinfo.code_version(),
+        started=datetime.now(UTC),
+    )
+
+
+def _describe(watched: Monitor, run: RunFile) -> None:
+    watched.meter.set(metrics.BUILD, 1, run.version, run.code, platform.python_version())
+    watched.meter.set(metrics.STARTED, run.started.timestamp())
