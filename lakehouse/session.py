@@ -60,8 +60,8 @@ def own_settings(config: Config) -> dict[str, str]:
         # a small heap that gives memory back: two Spark drivers and a broker share one laptop
         "spark.driver.extraJavaOptions": (
             f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} "
-            "-XX:+UseSerialGC -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40"
-        ),
+            f"-XX:+UseSerialGC -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 {spark.java_options}"
+        ).strip(),
     }
     if spark.master.startswith("local"):
         # nothing of a local run listens beyond this machine, nor minds when its network changes

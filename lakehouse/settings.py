@@ -58,6 +58,7 @@ class Spark:
     master: str = setting("local[*]", "Spark master; spark-submit --master wins over it")
     app_name: str = setting("ventes", "prefix of the application names")
     driver_memory: str = setting("1g", "Java heap of the driver (plain python only; spark-submit has --driver-memory)")
+    java_options: str = setting("", "more options of the driver's Java (plain python only), such as -Xss4m")
     shuffle_partitions: int = setting(2, "spark.sql.shuffle.partitions; fixed for the life of a checkpoint", low=1)
     ui: bool = setting(False, "serve Spark's web interface")
     ui_port: int = setting(4040, "port of Spark's web interface", low=1, high=65535)

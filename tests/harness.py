@@ -22,6 +22,11 @@ from tests.children import Child
 from tests.messages import encoded
 
 
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
+"""A test's JVM lives for seconds, and half of its time went into compiling for a long life. The code cache that Java
+gives this mode is too small for Spark."""
+
+
 def config_of(base: Path, servers: str, topic: str, **overrides: str) -> Config:
     """The project's settings for one test; ``overrides`` such as ``STREAMING__MAX_RESTARTS="0"``."""
     texts = {
@@ -29,6 +34,7 @@ def config_of(base: Path, servers: str, topic: str, **overrides: str) -> Config:
         "KAFKA__BOOTSTRAP_SERVERS": servers,
         "KAFKA__TOPIC": topic,
         "KAFKA__PARTITIONS": "2",
+        "SPARK__JAVA_OPTIONS": SHORT_LIVED,
         "STREAMING__TRIGGER_INTERVAL": "0 seconds",
         "STREAMING__RESTART_DELAY": "200 ms",
         "MONITORING__PROGRESS_INTERVAL": "1 second",

@@ -69,6 +69,7 @@ class Terminals:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "VENTES_KAFKA__BOOTSTRAP_SERVERS": f"localhost:{self.port}",
             "VENTES_DELTA__BASE_PATH": str(folder / "data"),
+            "VENTES_SPARK__JAVA_OPTIONS": SHORT_LIVED,
         }
 
     @property

@@ -56,6 +56,7 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "KAFKA.sasl_password": ("autre", kafka_options.client_options),
     "SPARK.master": ("local[1]", session.own_settings),
     "SPARK.driver_memory": ("2g", session.own_settings),
+    "SPARK.java_options": ("-Xss4m", session.own_settings),
     "SPARK.app_name": ("autre", lambda c: session.shared_settings(c, "bronze")),
     "SPARK.shuffle_partitions": ("8", lambda c: session.shared_settings(c, "bronze")),
     "SPARK.ui": ("true", lambda c: session.shared_settings(c, "bronze")),
