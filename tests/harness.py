@@ -21,7 +21,6 @@ from lakehouse.tables import BRONZE, REJETS, SILVER, VENTES, TableSpec, checkpoi
 from tests.children import Child
 from tests.messages import encoded
 
-
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
 """A test's JVM lives for seconds, and half of its time went into compiling for a long life. The code cache that Java
 gives this mode is too small for Spark."""

@@ -28,6 +28,7 @@ from lakehouse.broker_settings import answers, free_port
 from lakehouse.config import PROJECT, Config
 from lakehouse.kafka_clients import earliest_and_latest_offsets
 from lakehouse.tables import GENERATIONS, PAR_PAYS, REJETS, VENTES
+from tests.harness import SHORT_LIVED
 
 PATIENCE = 600  # seconds until an effect must show; no assertion rests on it
 SECOND = {"address": "localhost:19092", "folder": "data/essai"}  # the document's literals for the second pipeline
