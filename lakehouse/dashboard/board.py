@@ -1,0 +1,200 @@
+"""EDGE. Answers for all open pages: each question is asked once per table version, whoever and however many look at it.
+
+One thread asks the lake. A page waits for it up to a bound and then shows what there is, so the time in which a page
+is answered does not depend on the size of the lake. Two rules bound the cost: a question is asked anew only when one
+of its tables has a new version, and not before ``REST`` times its own processor time has passed; and after a repeated
+question the thread rests for as long as the question took, so that all updates together take half a core at most.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from lakehouse import queries
+from lakehouse.config import Config
+from lakehouse.dashboard import facts
+from lakehouse.errors import LakehouseError, TableMissing
+from lakehouse.lake import Lake, SnapshotGone
+from lakehouse.queries import Filters
+from lakehouse.result import Result, Source
+from lakehouse.tables import PUBLIC, VENTES
+
+KEPT = 500
+"""Answers in memory; a page has about ten questions."""
+REST = 10.0
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the tables' versions."""
+
+
+EVERYTHING = Filters()
+
+
+@dataclass(frozen=True)
+class Question:
+    """An entry of the registry, or one of ``facts.FACTS``, with the filters that it takes."""
+
+    name: str
+    filters: Filters = EVERYTHING
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``problem`` is the sentence in place of a result, ``missing`` says that the table is not there yet.
+
+    ``state`` is what the tables were; ``at`` and ``cost`` are seconds: when it was given, the processor's time for it.
+    """
+
+    serial: int
+    result: Result | None
+    problem: str
+    missing: bool
+    state: object
+    at: float
+    cost: float
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Every table at its version; ``broken`` has the sentences of those that cannot be opened."""
+
+    sources: dict[str, Source]
+    broken: dict[str, str]
+
+
+class Board:
+    """``start`` it once, ask ``answers`` from any thread, ``stop`` it."""
+
+    def __init__(self, config: Config, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.config = config
+        self._clock = clock
+        self._lake = Lake(config.delta.base_path)
+        self._tables = Tables({}, {})
+        self._looked = float("-inf")
+        self._looking = threading.Lock()
+        self._changed = threading.Condition()
+        self._answers: OrderedDict[Question, Answer] = OrderedDict()
+        self._due: dict[Question, None] = {}
+        self._serials = itertools.count(1)
+        self._ends = False
+        self._thread = threading.Thread(target=self._work, name="board", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._ends = True
+            self._changed.notify_all()
+        self._thread.join(10)
+
+    def tables(self) -> Tables:
+        """The tables as they were at the last look, at most ``LOOK_EVERY`` seconds ago."""
+        if self._clock() >= self._looked + LOOK_EVERY and self._looking.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._looking.release()
+        return self._tables
+
+    def _look(self) -> None:
+        lake = self._lake.advanced()
+        sources: dict[str, Source] = {}
+        broken: dict[str, str] = {}
+        for spec in PUBLIC:
+            try:
+                sources[spec.name] = lake.snapshot(spec.name).source
+            except TableMissing:
+                continue
+            except LakehouseError as error:
+                broken[spec.name] = str(error)
+        self._lake, self._tables, self._looked = lake, Tables(sources, broken), self._clock()
+
+    def answers(self, questions: Iterable[Question], *, first: float, later: float) -> dict[Question, Answer | None]:
+        """The newest answers; None for a question whose first answer takes longer than ``first`` seconds.
+
+        When every question has an answer already, newer ones are waited for ``later`` seconds at most.
+        """
+        wanted = list(dict.fromkeys(questions))
+        self.tables()
+        with self._changed:
+            now = self._clock()
+            due = [question for question in wanted if self._is_due(question, now)]
+            self._due.update(dict.fromkeys(due))
+            self._changed.notify_all()
+            patience = later if all(question in self._answers for question in wanted) else first
+            self._changed.wait_for(lambda: not any(question in self._due for question in due), patience)
+            for question in wanted:
+                if question in self._answers:
+                    self._answers.move_to_end(question)
+            return {question: self._answers.get(question) for question in wanted}
+
+    def _is_due(self, question: Question, now: float) -> bool:
+        answer = self._answers.get(question)
+        return answer is None or (now >= answer.at + REST * answer.cost and answer.state != self._state(question))
+
+    def _state(self, question: Question) -> object:
+        """What the answer depends on: when it changes, the question is asked again."""
+        if question.name in facts.FACTS:
+            fact = facts.FACTS[question.name]
+            if fact.every:
+                return int(self._clock() / fact.every)
+            names: tuple[str, ...] = tuple(spec.name for spec in PUBLIC)
+        else:
+            names = queries.entry(question.name).query(question.filters).tables
+        return tuple(self._tables.sources.get(name) or self._tables.broken.get(name) for name in names)
+
+    def _work(self) -> None:
+        rests_until = 0.0
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ends or bool(self._due))
+                if self._ends:
+                    return
+                new = next((question for question in self._due if question not in self._answers), None)
+                pause = rests_until - self._clock()
+                if new is None and pause > 0:
+                    self._changed.wait(pause)
+                    continue
+                question = new or min(self._due, key=lambda due: self._answers[due].at)
+            answer = self._answer(question)
+            if new is None:
+                rests_until = self._clock() + answer.cost
+            with self._changed:
+                self._answers[question] = answer
+                self._answers.move_to_end(question)
+                while len(self._answers) > KEPT:
+                    self._answers.popitem(last=False)
+                self._due.pop(question, None)
+                self._changed.notify_all()
+
+    def _answer(self, question: Question) -> Answer:
+        state, began = self._state(question), time.process_time()
+        result, problem, missing = None, "", False
+        try:
+            result = self._ask(question)
+        except TableMissing as error:
+            problem, missing = str(error), True
+        except LakehouseError as error:
+            problem = str(error)
+        except Exception as error:  # noqa: BLE001  # the thread serves every page: it must outlive any one question
+            problem = f"{type(error).__name__}: {error}"
+        cost = time.process_time() - began
+        return Answer(next(self._serials), result, problem, missing, state, self._clock(), cost)
+
+    def _ask(self, question: Question) -> Result:
+        if question.name in facts.FACTS:
+            return facts.FACTS[question.name].find(self.config, self._lake)
+        query = queries.entry(question.name).query(question.filters)
+        try:
+            return self._lake.read(query)
+        except SnapshotGone:
+            self._lake = self._lake.newest()
+            return self._lake.read(query)
+
+    def newest_sale_commit(self) -> Source | None:
+        return self._tables.sources.get(VENTES.name)
