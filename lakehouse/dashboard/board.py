@@ -94,9 +94,11 @@ class Board:
 
     def tables(self) -> Tables:
         """The tables as they were at the last look, at most ``LOOK_EVERY`` seconds ago."""
-        if self._clock() >= self._looked + LOOK_EVERY and self._looking.acquire(blocking=False):
+        never = self._looked == float("-inf")  # then there is nothing to go on with: wait for whoever looks
+        if self._clock() >= self._looked + LOOK_EVERY and self._looking.acquire(blocking=never):
             try:
-                self._look()
+                if not never or self._looked == float("-inf"):
+                    self._look()
             finally:
                 self._looking.release()
         return self._tables
