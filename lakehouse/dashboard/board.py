@@ -1,6 +1,6 @@
 """EDGE. Answers for all open pages: each question is asked once per table version, whoever and however many look at it.
 
-One thread asks the lake. A page waits for it up to a bound and then shows what there is, so the time in which a page
+One process asks the lake (``asker``), and one thread hands it the questions. A page waits for it up to a bound and then shows what there is, so the time in which a page
 is answered does not depend on the size of the lake. Two rules bound the cost: a question is asked anew only when one
 of its tables has a new version, and not before ``REST`` times its own processor time has passed; and after a repeated
 question the thread rests for as long as the question took, so that all updates together take half a core at most.
@@ -18,28 +18,17 @@ from dataclasses import dataclass
 from lakehouse import queries
 from lakehouse.config import Config
 from lakehouse.dashboard import facts
-from lakehouse.errors import LakehouseError, TableMissing
-from lakehouse.lake import Lake, SnapshotGone
-from lakehouse.queries import Filters
+from lakehouse.dashboard.asker import Question, Reply, state_of
+from lakehouse.lake import Lake
 from lakehouse.result import Result, Source
-from lakehouse.tables import PUBLIC, VENTES
+from lakehouse.tables import PUBLIC
 
 KEPT = 500
 """Answers in memory; a page has about ten questions."""
 REST = 10.0
 LOOK_EVERY = 1.0
 """Seconds between two looks at the tables' versions."""
-
-
-EVERYTHING = Filters()
-
-
-@dataclass(frozen=True)
-class Question:
-    """An entry of the registry, or one of ``facts.FACTS``, with the filters that it takes."""
-
-    name: str
-    filters: Filters = EVERYTHING
+ALL = tuple(spec.name for spec in PUBLIC)
 
 
 @dataclass(frozen=True)
@@ -69,8 +58,10 @@ class Tables:
 class Board:
     """``start`` it once, ask ``answers`` from any thread, ``stop`` it."""
 
-    def __init__(self, config: Config, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.config = config
+    def __init__(
+        self, config: Config, *, ask: Callable[[Question], Reply], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._ask = ask
         self._clock = clock
         self._lake = Lake(config.delta.base_path)
         self._tables = Tables({}, {})
@@ -105,16 +96,12 @@ class Board:
 
     def _look(self) -> None:
         lake = self._lake.advanced()
-        sources: dict[str, Source] = {}
-        broken: dict[str, str] = {}
-        for spec in PUBLIC:
-            try:
-                sources[spec.name] = lake.snapshot(spec.name).source
-            except TableMissing:
-                continue
-            except LakehouseError as error:
-                broken[spec.name] = str(error)
-        self._lake, self._tables, self._looked = lake, Tables(sources, broken), self._clock()
+        states = dict(zip(ALL, state_of(lake, ALL), strict=True))
+        self._tables = Tables(
+            {name: state for name, state in states.items() if isinstance(state, Source)},
+            {name: state for name, state in states.items() if isinstance(state, str)},
+        )
+        self._lake, self._looked = lake, self._clock()
 
     def answers(self, questions: Iterable[Question], *, first: float, later: float) -> dict[Question, Answer | None]:
         """The newest answers; None for a question whose first answer takes longer than ``first`` seconds.
@@ -145,7 +132,7 @@ class Board:
             fact = facts.FACTS[question.name]
             if fact.every:
                 return int(self._clock() / fact.every)
-            names: tuple[str, ...] = tuple(spec.name for spec in PUBLIC)
+            names = ALL
         else:
             names = queries.entry(question.name).query(question.filters).tables
         return tuple(self._tables.sources.get(name) or self._tables.broken.get(name) for name in names)
@@ -175,28 +162,8 @@ class Board:
                 self._changed.notify_all()
 
     def _answer(self, question: Question) -> Answer:
-        state, began = self._state(question), time.process_time()
-        result, problem, missing = None, "", False
-        try:
-            result = self._ask(question)
-        except TableMissing as error:
-            problem, missing = str(error), True
-        except LakehouseError as error:
-            problem = str(error)
-        except Exception as error:  # noqa: BLE001  # the thread serves every page: it must outlive any one question
-            problem = f"{type(error).__name__}: {error}"
-        cost = time.process_time() - began
-        return Answer(next(self._serials), result, problem, missing, state, self._clock(), cost)
-
-    def _ask(self, question: Question) -> Result:
-        if question.name in facts.FACTS:
-            return facts.FACTS[question.name].find(self.config, self._lake)
-        query = queries.entry(question.name).query(question.filters)
-        try:
-            return self._lake.read(query)
-        except SnapshotGone:
-            self._lake = self._lake.newest()
-            return self._lake.read(query)
-
-    def newest_sale_commit(self) -> Source | None:
-        return self._tables.sources.get(VENTES.name)
+        state = self._state(question)
+        reply = self._ask(question)
+        if question.name not in facts.FACTS and reply.state is not None:
+            state = reply.state  # what was read, which may be newer than the last look
+        return Answer(next(self._serials), reply.result, reply.problem, reply.missing, state, self._clock(), reply.cost)

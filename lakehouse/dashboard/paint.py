@@ -14,7 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lakehouse.config import Config
 from lakehouse.dashboard import draw, pages
-from lakehouse.dashboard.board import Answer, Question, Tables
+from lakehouse.dashboard.asker import Question
+from lakehouse.dashboard.board import Answer, Tables
 from lakehouse.dashboard.pages import Card
 from lakehouse.dashboard.view import PAGES, PERIODS, View
 from lakehouse.dashboard.words import say
@@ -115,7 +116,9 @@ class Painter:
             drawn.choose, drawn.csv = "client-none", ""
             return drawn
         if not card.fact and (left := pages.left_out(card.question, view)):
-            drawn.unfiltered = say("not-filtered", view.language, ", ".join(say(name, view.language) for name in left))
+            drawn.unfiltered = say(
+                "not-filtered", view.language, ", ".join(say(name, view.language).lower() for name in left)
+            )
         answer = answers.get(Question(*asked))
         if answer is None:
             drawn.pending = True

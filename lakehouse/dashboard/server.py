@@ -24,14 +24,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lakehouse import log
 from lakehouse.config import Config
 from lakehouse.dashboard import download, pages
-from lakehouse.dashboard.board import Board, Question
+from lakehouse.dashboard.asker import AskerProcess, Question
+from lakehouse.dashboard.board import Board
 from lakehouse.dashboard.paint import Page, Painter, is_old
 from lakehouse.dashboard.view import PAGES, View, read
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.tables import VENTES
 
 _log = log.get("dashboard")
-FIRST, LATER = 1.2, 0.2
+FIRST, LATER = 0.7, 0.2
 """Seconds that a page waits for answers: when it has none yet, and for newer ones. Then it shows what there is."""
 KEPT = 200
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -64,7 +65,8 @@ class Dashboard:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._board = Board(config)
+        self._asker = AskerProcess(config)
+        self._board = Board(config, ask=self._asker.ask)
         self._painter = Painter(config)
         self._pages: OrderedDict[tuple[object, ...], Page] = OrderedDict()
 
@@ -89,11 +91,16 @@ class Dashboard:
             lifespan=self._lifespan,
         )
 
+    def warm(self) -> None:
+        """Start the process that asks the lake, and open the tables: the first page need not wait for it."""
+        self._asker.ask(Question(*pages.COUNTRIES))
+
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         self._board.start()
         yield
         self._board.stop()
+        self._asker.stop()
 
     def _view(self, request: Request, page: str) -> View:
         today = datetime.now(self._config.analytics.timezone).date()
@@ -160,11 +167,13 @@ def serve(config: Config) -> int:
     """Serve until a signal; 0."""
     with listen(config) as bound:
         host, port = bound.getsockname()[:2]
+        board = Dashboard(config)
+        board.warm()
         print(f"The dashboard: {address(host, port)}   (Ctrl-C stops it)", flush=True)
         if config.monitoring.dashboard_host not in LOOPBACK:
             _log.warning("whoever reaches this address sees the figures: there is no password", host=host, port=port)
         settings = uvicorn.Config(
-            Dashboard(config).app(), log_level="warning", access_log=False, timeout_graceful_shutdown=2, server_header=False,
+            board.app(), log_level="warning", access_log=False, timeout_graceful_shutdown=2, server_header=False,
         )  # fmt: skip
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn ends in order, then raises the signal again
             uvicorn.Server(settings).run(sockets=[bound])

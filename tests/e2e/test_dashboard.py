@@ -24,6 +24,7 @@ from tests.dashboards import Served, dashboard
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SCRIPT = "<script>alert(1)</script>"
 PERIOD = "du=2026-11-10&au=2026-11-21"
+COMPLETE = "#live:not([data-pending])"
 DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
 pytestmark = pytest.mark.timeout(300)
 
@@ -77,7 +78,7 @@ class Tab:
     def open(self, address: str) -> Any:
         """Go there and wait until every card has its figures."""
         self.page.goto(address)
-        self.page.wait_for_function("!document.getElementById('live').dataset.pending")
+        self.page.locator(COMPLETE).wait_for()
         return self.page
 
 
@@ -129,12 +130,10 @@ def test_new_sales_appear_by_themselves_and_nothing_else_moves(browser: Any, bas
         page.evaluate("scrollTo(0, 300)")
         sale = {**lakes.sales(1)[0], "vente_id": "new", "montant": Decimal("1000000.01"), "produit_nom": "Souris"}
         lakes.write(own, "ventes_stream", [sale])
-        page.wait_for_function("old => document.querySelector('#key-figures .value').textContent !== old", arg=before)
+        page.locator("#key-figures .value", has_text=before).wait_for(state="detached")
         exact = Decimal(re.sub(r"[€,]", "", revenue.inner_text())) - Decimal(re.sub(r"[€,]", "", before))
         assert exact == Decimal("1000000.01")
-        page.wait_for_function(
-            "document.querySelector('#key-figures .source').textContent.includes('ventes_stream version 2,')"
-        )
+        page.locator("#key-figures .source", has_text="ventes_stream version 2,").wait_for()
         assert page.evaluate("window.mark === document.querySelector('#key-figures .value')"), (
             "the page was not loaded again"
         )
@@ -156,13 +155,13 @@ def test_a_filter_changes_the_figures_and_stays_on_every_page(tab: Tab, served: 
     page.get_by_label("Country", exact=True).select_option("Japon")
     page.get_by_label("Segment", exact=True).select_option("Entreprise")
     page.get_by_role("button", name="Show").click()
-    page.wait_for_function("!document.getElementById('live').dataset.pending")
+    page.locator(COMPLETE).wait_for()
     wanted = [row for row in lakes.sales() if row["pays"] == "Japon" and row["segment"] == "Entreprise"]
     revenue = sum(row["montant"] for row in wanted)
     assert page.locator("#key-figures .value").first.inner_text() == f"€{revenue:,}"
     assert countries.count() == 1 and "Japon" in countries.first.inner_text()
     page.get_by_role("link", name="Can I trust the figures?").click()
-    page.wait_for_function("!document.getElementById('live').dataset.pending")
+    page.locator(COMPLETE).wait_for()
     assert (
         page.get_by_label("Country", exact=True).input_value() == "Japon"
         and page.get_by_label("From", exact=True).input_value() == "2026-11-10"
@@ -206,7 +205,7 @@ def test_a_client_is_followed_from_the_list_with_the_keyboard_alone(tab: Tab, se
             break
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(rf"client={number}"))
-    page.wait_for_function("!document.getElementById('live').dataset.pending")
+    page.locator(COMPLETE).wait_for()
     bought = [row for row in lakes.sales() if row["client_id"] == int(number)]
     assert page.locator("#client-sales tbody tr").count() == min(12, len(bought))
 

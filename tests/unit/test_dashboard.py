@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import html
 import io
+import os
 import re
 import shutil
+import signal
 import socket
 import threading
 import time
@@ -16,6 +18,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import psutil
 import pytest
 
 import dashboard as script
@@ -23,7 +26,8 @@ from lakehouse import config as settings
 from lakehouse import explorer, queries
 from lakehouse.config import PROJECT, Config
 from lakehouse.dashboard import amounts, board, download, draw, facts, pages, words
-from lakehouse.dashboard.board import Board, Question
+from lakehouse.dashboard.asker import Asker, AskerProcess, Question, Reply
+from lakehouse.dashboard.board import Board
 from lakehouse.dashboard.paint import Painter
 from lakehouse.dashboard.places import key
 from lakehouse.dashboard.view import PAGES, View, read
@@ -195,15 +199,16 @@ class Counting(Board):
     """Notes each question that is really asked; ``gate`` holds them up."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config)
+        self._asker = Asker(config)
+        super().__init__(config, ask=self.noted)
         self.asked: list[Question] = []
         self.gate = threading.Event()
         self.gate.set()
 
-    def _ask(self, question: Question) -> Result:
+    def noted(self, question: Question) -> Reply:
         assert self.gate.wait(60)
         self.asked.append(question)
-        return super()._ask(question)
+        return self._asker.ask(question)
 
 
 @pytest.fixture
@@ -253,7 +258,7 @@ def test_a_page_does_not_wait_for_a_slow_answer(counting: Counting) -> None:
 def test_after_a_costly_answer_the_board_rests(own: str) -> None:
     """The rule itself, with its numbers: no wall time is judged."""
     now = [1000.0]
-    made = Board(config_of(own), clock=lambda: now[0])
+    made = Board(config_of(own), ask=Asker(config_of(own)).ask, clock=lambda: now[0])
     made.tables()
     question = TOTALS
     made._answers[question] = board.Answer(1, None, "", False, "another version", at=1000.0, cost=0.4)
@@ -295,13 +300,36 @@ def test_a_table_that_appears_or_breaks_or_is_made_anew_is_seen(counting: Counti
     assert "ventes_stream" in counting.tables().broken
 
 
+def test_the_process_that_reads_the_lake_is_replaced_when_it_was_killed(base: str) -> None:
+    made = AskerProcess(config_of(base))
+    first = made.ask(TOTALS)
+    assert first.result and first.cost > 0
+    assert made._pool is not None
+    (victim,) = made._pool._processes
+    os.kill(victim, signal.SIGKILL)
+    said = eventually(lambda: made.ask(TOTALS).problem, 60)
+    assert "was killed while it answered totals" in said
+    again = made.ask(TOTALS)
+    assert again.result and again.result.rows == first.result.rows
+    made.stop()
+
+
+def test_no_process_outlives_a_killed_dashboard(base: str, tmp_path: Path) -> None:
+    with serving(base, tmp_path / "log", stops=False) as found:
+        children = psutil.Process(found.child.process.pid).children(recursive=True)
+        assert children
+        found.child.process.kill()
+        gone, alive = psutil.wait_procs(children, timeout=60)
+        assert len(gone) == len(children) and not alive
+
+
 # --- what the pages say about the pipeline ------------------------------------------------------------------------------
 
 
 def page_text(base: str, page: str = "running", now: datetime | None = None, **given: str) -> str:
     """One page made directly, tags taken off."""
     config = config_of(base)
-    made = Board(config)
+    made = Board(config, ask=Asker(config).ask)
     made.start()
     try:
         view = read(page, {"lang": "en", **given}, today=TODAY)
