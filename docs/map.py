@@ -10,6 +10,7 @@ the tree. To write them anew::
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sys
@@ -21,8 +22,10 @@ from lakehouse.dashboard.places import key
 
 FOLDER = Path(__file__).resolve().parents[1] / "lakehouse" / "dashboard"
 SCALE = 180  # units of the drawing for one radian: the world is about 1000 wide
-WIDEST = 800
 ANTARCTICA = "010"
+
+
+Place = tuple[float, float]
 
 
 def projected(longitude: float, latitude: float) -> tuple[int, int]:
@@ -34,8 +37,8 @@ def projected(longitude: float, latitude: float) -> tuple[int, int]:
     return round(x * SCALE), round(-y * SCALE)
 
 
-def arcs(topology: dict[str, Any]) -> list[list[tuple[int, int]]]:
-    """TopoJSON's delta-encoded arcs as projected points."""
+def arcs(topology: dict[str, Any]) -> list[list[Place]]:
+    """TopoJSON's delta-encoded arcs as (longitude, latitude)."""
     (sx, sy), (tx, ty) = topology["transform"]["scale"], topology["transform"]["translate"]
     found = []
     for arc in topology["arcs"]:
@@ -43,28 +46,33 @@ def arcs(topology: dict[str, Any]) -> list[list[tuple[int, int]]]:
         points = []
         for dx, dy in arc:
             x, y = x + dx, y + dy
-            points.append(projected(x * sx + tx, y * sy + ty))
+            points.append((x * sx + tx, y * sy + ty))
         found.append(points)
     return found
 
 
-def rings(geometry: dict[str, Any], lines: list[list[tuple[int, int]]]) -> Iterator[list[tuple[int, int]]]:
+def rings(geometry: dict[str, Any], lines: list[list[Place]]) -> Iterator[list[Place]]:
     polygons = geometry["arcs"] if geometry["type"] == "MultiPolygon" else [geometry["arcs"]]
     for polygon in polygons:
         for ring in polygon:
-            points: list[tuple[int, int]] = []
+            points: list[Place] = []
             for index in ring:
                 line = lines[index] if index >= 0 else lines[~index][::-1]
                 points += line if not points else line[1:]
             yield points
 
 
-def path(geometry: dict[str, Any], lines: list[list[tuple[int, int]]]) -> str:
+def unbroken(ring: list[Place]) -> list[Place]:
+    """A ring over the date line, such as Russia's, goes on past 180° instead of jumping to the other edge."""
+    jumps = any(abs(a[0] - b[0]) > 180 for a, b in itertools.pairwise(ring))
+    return [(x + 360 if jumps and x < 0 else x, y) for x, y in ring]
+
+
+def path(geometry: dict[str, Any], lines: list[list[Place]]) -> str:
     """One ``d`` attribute, points relative to the one before, repeated points left out."""
     found = []
-    for ring in rings(geometry, lines):
-        if max(x for x, _ in ring) - min(x for x, _ in ring) > WIDEST:
-            continue  # an island on both sides of the date line, such as Fiji's: drawn, it would be a line across the map
+    for places in rings(geometry, lines):
+        ring = [projected(*place) for place in unbroken(places)]
         (x, y), *rest = ring
         steps = []
         for px, py in rest:
@@ -96,8 +104,7 @@ def main() -> int:
     (FOLDER / "countries.json").write_text(
         json.dumps(dict(sorted(codes.items())), ensure_ascii=False, indent=0) + "\n", encoding="utf-8"
     )
-    xs = [x for line in lines for x, _ in line]
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{min(xs)} -262 {max(xs) - min(xs)} 440">'
+    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="-486 -262 972 440">'
     note = "<!-- Natural Earth 1:110m, public domain; projected by docs/map.py -->"
     body = "\n".join(sorted(shapes))
     (FOLDER / "static" / "world.svg").write_text(

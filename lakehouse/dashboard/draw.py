@@ -19,6 +19,7 @@ from lakehouse.values import visible
 DAYS = 366
 """Days in the chart at most, the newest; the table under it has all that were asked for."""
 FULL = 1000
+LONG = frozenset({"explication", "raisons", "derniere_erreur", "mesures", "contenu"})
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Cell:
     state: str = ""
     steady: bool = False
     """Never broken over two lines: a time, a number."""
+    long: bool = False
+    """A sentence: it needs room, also on a phone."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def _cell(card: Card, value: Any, column: Column, most: Any, view: View, zone: t
     if column.name == "etat":
         state, text = str(value), say(f"state-{value}", view.language)
     raw, steady = column.name == "valeur", column.kind in ("date", "timestamp")
-    return Cell(text, is_number(column), column.name in card.wide, bar, link, raw, state, steady)
+    return Cell(text, is_number(column), column.name in card.wide, bar, link, raw, state, steady, column.name in LONG)
 
 
 def length(value: Any, most: Any) -> int:
@@ -167,10 +170,10 @@ def _amount(value: Any, language: Language) -> str:
 
 
 def ceiling(most: Decimal) -> int:
-    """The next 1, 2 or 5 times a power of ten: the top of a scale whose half is a whole number too."""
+    """The next 1, 2, 3, 4, 5, 6 or 8 times a power of ten: the top of a scale whose half is a whole number too."""
     top = 10
     while top < most:
-        for factor in (2, 5, 10):
+        for factor in (2, 3, 4, 5, 6, 8, 10):
             if top * factor >= most:
                 return top * factor
         top *= 10

@@ -167,7 +167,8 @@ def test_a_day_without_a_sale_is_an_empty_place_in_the_chart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("most", "top"), [("0", 10), ("10", 10), ("10.01", 20), ("49", 50), ("51", 100), ("1000000.01", 2000000)]
+    ("most", "top"),
+    [("0", 10), ("10", 10), ("10.01", 20), ("49", 50), ("51", 60), ("81", 100), ("1000000.01", 2000000)],
 )
 def test_a_scale_ends_at_the_next_round_number(most: str, top: int) -> None:
     assert draw.ceiling(Decimal(most)) == top
