@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 TEXTS: dict[str, tuple[str, str]] = {
@@ -245,9 +246,14 @@ FIGURES: dict[str, tuple[str, str]] = {
 }
 
 
+_FRENCH_SPACES = re.compile(r" (?=[?;:»])|(?<=«) ")
+"""French puts a space before these marks, at which no line may be broken."""
+
+
 def say(key: str, language: Literal["en", "fr"], *parts: object) -> str:
     """The text of that key; ``KeyError`` for an unknown one."""
-    return TEXTS[key][("en", "fr").index(language)].format(*parts)
+    text = TEXTS[key][("en", "fr").index(language)]
+    return (text if language == "en" else _FRENCH_SPACES.sub("\u00a0", text)).format(*parts)
 
 
 def titled(name: str, language: Literal["en", "fr"]) -> str:
