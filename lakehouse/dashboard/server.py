@@ -32,7 +32,7 @@ from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.tables import VENTES
 
 _log = log.get("dashboard")
-FIRST, LATER = 0.7, 0.2
+FIRST, LATER = 0.7, 0.1
 """Seconds that a page waits for answers: when it has none yet, and for newer ones. Then it shows what there is."""
 KEPT = 200
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
