@@ -23,11 +23,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _serve(_args: argparse.Namespace, config: Config) -> int:
+    from lakehouse import monitor
     from lakehouse.dashboard import server
     from lakehouse.processes import interrupt_on_signals
 
     interrupt_on_signals()
-    return server.serve(config)
+    with monitor.serve(config, "dashboard") as watched:
+        return server.serve(config, watched)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

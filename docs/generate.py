@@ -99,7 +99,8 @@ def options_table() -> str:
         for verb, one in verbs(parser).items():
             found.append((verb, " ".join((one.description or "").split())))
             found += [(f"{verb} {row[0]}", row[1]) for row in _options(one) if not row[0].startswith(shared)]
-        parts.append(f"`{script}`\n\n{_table(('option', 'what it does'), found)}")
+        table = _table(("option", "what it does"), found) if found else "No options of its own."
+        parts.append(f"`{script}`\n\n{table}")
     return "\n\n".join(parts)
 
 

@@ -69,6 +69,8 @@ def added_newest_first(path: str) -> Iterator[list[str]]:
         added = [unquote(action["add"]["path"]) for action in actions if action.get("add", {}).get("dataChange")]
         if added:
             yield added
+
+
 def is_newest(path: str, version: int, at: datetime | None) -> bool:
     """Whether a local table still stands at this version, committed at this time: false too when it was made anew."""
     following = Path(path, "_delta_log", f"{version + 1:020}.json")

@@ -47,7 +47,12 @@ def _reply(reply: object) -> Reply:
 @contextlib.contextmanager
 def dashboard(base: str, log: Path, *, stops: bool = True, **overrides: str) -> Iterator[Served]:
     """Runs until the block ends; then SIGTERM, after which it must end with exit code 0 (``stops``)."""
-    texts = {"DELTA__BASE_PATH": base, "MONITORING__DASHBOARD_PORT": "0", **overrides}
+    texts = {
+        "DELTA__BASE_PATH": base,
+        "MONITORING__DASHBOARD_PORT": "0",
+        "MONITORING__DASHBOARD_METRICS_PORT": "0",
+        **overrides,
+    }
     config = settings.load(env={f"{settings.ENV_PREFIX}{name}": text for name, text in texts.items()})
     child = Child(config, log, "dashboard.py")
     try:

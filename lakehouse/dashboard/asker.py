@@ -8,10 +8,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 
 from lakehouse import queries
@@ -59,6 +59,18 @@ def _state(lake: Lake, name: str) -> Source | str | None:
         return str(error)
 
 
+def answered(find: Callable[[], Result]) -> Reply:
+    """The result, or the sentence why there is none; never raises."""
+    try:
+        return Reply(find())
+    except TableMissing as error:
+        return Reply(None, str(error), missing=True)
+    except LakehouseError as error:
+        return Reply(None, str(error))
+    except Exception as error:  # noqa: BLE001  # who answers serves every page, and must outlive any one question
+        return Reply(None, f"{type(error).__name__}: {error}")
+
+
 class Asker:
     """Answers one question after the other, each from the newest versions, opening only tables that have changed."""
 
@@ -70,19 +82,11 @@ class Asker:
         """Never raises: the sentence stands in the reply."""
         began = time.process_time()
         self._lake = self._lake.advanced()
-        result, problem, missing = None, "", False
-        try:
-            result = self._read(question)
-        except TableMissing as error:
-            problem, missing = str(error), True
-        except LakehouseError as error:
-            problem = str(error)
-        except Exception as error:  # noqa: BLE001  # this process serves every page: it must outlive any one question
-            problem = f"{type(error).__name__}: {error}"
+        reply = answered(lambda: self._read(question))
         state = None
         if question.name not in facts.FACTS:
             state = state_of(self._lake, queries.entry(question.name).query(question.filters).tables)
-        return Reply(result, problem, missing, state, time.process_time() - began)
+        return replace(reply, state=state, cost=time.process_time() - began)
 
     def _read(self, question: Question) -> Result:
         if question.name in facts.FACTS:

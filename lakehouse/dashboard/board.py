@@ -1,9 +1,10 @@
 """EDGE. Answers for all open pages: each question is asked once per table version, whoever and however many look at it.
 
-One process asks the lake (``asker``), and one thread hands it the questions. A page waits for it up to a bound and then shows what there is, so the time in which a page
+One process asks the lake (``asker``), and one thread hands it the questions; a second thread looks after the processes,
+which may take seconds to answer. A page waits for it up to a bound and then shows what there is, so the time in which a page
 is answered does not depend on the size of the lake. Two rules bound the cost: a question is asked anew only when one
 of its tables has a new version, and not before ``REST`` times its own processor time has passed; and after a repeated
-question the thread rests for as long as the question took, so that all updates together take half a core at most.
+question the thread rests for as long as the question took, so that repeated questions together take half a core at most.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from lakehouse import queries
 from lakehouse.config import Config
 from lakehouse.dashboard import facts
-from lakehouse.dashboard.asker import Question, Reply, state_of
+from lakehouse.dashboard.asker import Question, Reply, answered, state_of
 from lakehouse.lake import Lake
 from lakehouse.result import Result, Source
 from lakehouse.tables import PUBLIC
@@ -61,7 +62,7 @@ class Board:
     def __init__(
         self, config: Config, *, ask: Callable[[Question], Reply], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._ask = ask
+        self._config, self._ask = config, ask
         self._clock = clock
         self._lake = Lake(config.delta.base_path)
         self._tables = Tables({}, {})
@@ -72,16 +73,21 @@ class Board:
         self._due: dict[Question, None] = {}
         self._serials = itertools.count(1)
         self._ends = False
-        self._thread = threading.Thread(target=self._work, name="board", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._work, args=(about_tables,), name="board", daemon=True)
+            for about_tables in (True, False)
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         with self._changed:
             self._ends = True
             self._changed.notify_all()
-        self._thread.join(10)
+        for thread in self._threads:
+            thread.join(10)
 
     def tables(self) -> Tables:
         """The tables as they were at the last look, at most ``LOOK_EVERY`` seconds ago."""
@@ -137,19 +143,23 @@ class Board:
             names = queries.entry(question.name).query(question.filters).tables
         return tuple(self._tables.sources.get(name) or self._tables.broken.get(name) for name in names)
 
-    def _work(self) -> None:
+    def _mine(self, about_tables: bool) -> list[Question]:
+        return [question for question in self._due if facts.about_tables(question.name) == about_tables]
+
+    def _work(self, about_tables: bool) -> None:
         rests_until = 0.0
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._ends or bool(self._due))
+                self._changed.wait_for(lambda: self._ends or bool(self._mine(about_tables)))
                 if self._ends:
                     return
-                new = next((question for question in self._due if question not in self._answers), None)
+                due = self._mine(about_tables)
+                new = next((question for question in due if question not in self._answers), None)
                 pause = rests_until - self._clock()
                 if new is None and pause > 0:
                     self._changed.wait(pause)
                     continue
-                question = new or min(self._due, key=lambda due: self._answers[due].at)
+                question = new or min(due, key=lambda one: self._answers[one].at)
             answer = self._answer(question)
             if new is None:
                 rests_until = self._clock() + answer.cost
@@ -161,9 +171,12 @@ class Board:
                 self._due.pop(question, None)
                 self._changed.notify_all()
 
+    def _look_up(self, question: Question) -> Reply:
+        return answered(lambda: facts.FACTS[question.name].find(self._config, self._lake))
+
     def _answer(self, question: Question) -> Answer:
         state = self._state(question)
-        reply = self._ask(question)
+        reply = self._ask(question) if facts.about_tables(question.name) else self._look_up(question)
         if question.name not in facts.FACTS and reply.state is not None:
             state = reply.state  # what was read, which may be newer than the last look
         return Answer(next(self._serials), reply.result, reply.problem, reply.missing, state, self._clock(), reply.cost)

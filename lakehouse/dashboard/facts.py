@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +15,29 @@ from lakehouse.config import Config
 from lakehouse.errors import TableMissing
 from lakehouse.lake import Lake
 from lakehouse.result import Column, Kind, Result
+from lakehouse.status import ProcessState
 from lakehouse.tables import PUBLIC
 from lakehouse.values import plain
 
 COMMITS_PER_TABLE, COMMITS = 5, 15
+LOOK = 1.0
+RECORD = ("finished", "differences", "found", "notes", "record", "versions", "silver_bronze_version", "operator")
+"""The fields of a reconciliation's record that are shown, in this order; the others are long."""
+
+
+class Looking:
+    """What the processes say, looked up once for all who ask within ``LOOK`` seconds: each look asks every process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._at = float("-inf")
+        self._states: list[ProcessState] = []
+
+    def states(self, config: Config) -> list[ProcessState]:
+        with self._lock:
+            if time.monotonic() > self._at + LOOK:
+                self._states, self._at = status.processes(config), time.monotonic()
+            return self._states
 
 
 @dataclass(frozen=True)
@@ -35,7 +56,7 @@ def processes(config: Config, _lake: Lake) -> Result:
     """One row per process, with the state that its own health data gives."""
     rows: list[tuple[Any, ...]] = [
         (one.name, one.state, one.pid, one.since, "; ".join(one.reasons) or None, one.last_error)
-        for one in status.processes(config)
+        for one in _looking.states(config)
     ]
     return Result(
         _columns(
@@ -49,7 +70,7 @@ def processes(config: Config, _lake: Lake) -> Result:
 def figures(config: Config, _lake: Lake) -> Result:
     """One row per process × figure of its health data: lag, seconds of a batch, freshness; never money."""
     rows: list[tuple[Any, ...]] = [
-        (one.name, name, float(value)) for one in status.processes(config) for name, value in one.figures.items()
+        (one.name, name, float(value)) for one in _looking.states(config) for name, value in one.figures.items()
     ]
     return Result(_columns(("processus", "text"), ("mesure", "text"), ("valeur_mesuree", "float")), rows)
 
@@ -102,12 +123,13 @@ def reconciliation(config: Config, _lake: Lake) -> Result:
     last: dict[str, Any] | None = None
     if importlib.util.find_spec(name) is not None:
         last = importlib.import_module(name).last(config.delta.base_path)
-    rows: list[tuple[Any, ...]] = [(field, _text(value)) for field, value in (last or {}).items()]
+    shown = {field: last[field] for field in RECORD if field in last} if last else {}
+    rows: list[tuple[Any, ...]] = [(field, _text(value) or None) for field, value in shown.items()]
     return Result(_columns(("champ", "text"), ("contenu", "text")), rows)
 
 
 def drift(config: Config, lake: Lake) -> Result:
-    """Those figures of the health data that count schema drift."""
+    """Those figures of the health data that count schema drift, since Bronze started."""
     found = figures(config, lake)
     return Result(found.columns, [row for row in found.rows if "drift" in row[1]])
 
@@ -119,6 +141,13 @@ def _text(value: Any) -> str:
         return ", ".join(map(_text, value))
     return str(plain(value))
 
+
+def about_tables(name: str) -> bool:
+    """Whether a question is about the tables: all are, but for the facts that are looked up again by the clock."""
+    return name not in FACTS or not FACTS[name].every
+
+
+_looking = Looking()
 
 FACTS: dict[str, Fact] = {
     "processes": Fact(processes, every=2),

@@ -87,6 +87,8 @@ CARDS: dict[str, tuple[Card, ...]] = {
         Card("late-sales", wide=("vente_id", "segment", "kafka_timestamp"), rows=ROWS, full=True, none="empty-good"),
         Card("late-by-country", bar="ventes_tardives", rows=30),
         Card("pertes-declarees", rows=ROWS, none="empty-good"),
+        Card("corrections", rows=ROWS, full=True, none="empty-good"),
+        Card("rejets-rejoues", rows=ROWS, full=True, none="empty-good"),
     ),
     "running": (
         Card("processes", "processes", wide=("pid",), fact=True, full=True),
@@ -97,9 +99,22 @@ CARDS: dict[str, tuple[Card, ...]] = {
     ),
 }  # fmt: skip
 LISTS = frozenset(
-    {"client-sales", "latest-rejects", "late-sales", "latest-sales", "pertes-declarees", "rfm", "top-clients"}
+    {
+        "corrections",
+        "rejets-rejoues",
+        "client-sales",
+        "latest-rejects",
+        "late-sales",
+        "latest-sales",
+        "pertes-declarees",
+        "rfm",
+        "top-clients",
+    }
 )
 """Questions of which a page asks one row more than it shows; of the others it asks every row."""
+
+RARE = frozenset({"corrections", "pertes-declarees", "rejets-rejoues"})
+"""Tables that appear with their first row: while they are not there, there is nothing to show."""
 
 
 def filters_of(name: str, view: View) -> Filters:

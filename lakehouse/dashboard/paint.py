@@ -124,7 +124,7 @@ class Painter:
             drawn.pending = True
         elif answer.result is None:
             drawn.problem, drawn.missing = answer.problem, answer.missing
-            if answer.missing and card.name == "pertes-declarees":
+            if answer.missing and card.name in pages.RARE:
                 drawn.problem, drawn.nothing = "", card.none
         else:
             drawn.sources = answer.result.sources

@@ -28,7 +28,8 @@ from lakehouse.dashboard.asker import AskerProcess, Question
 from lakehouse.dashboard.board import Board
 from lakehouse.dashboard.paint import Page, Painter, is_old
 from lakehouse.dashboard.view import PAGES, View, read
-from lakehouse.errors import ConfigError, LakehouseError
+from lakehouse.errors import ConfigError, LakehouseError, TableMissing
+from lakehouse.monitor import Monitor
 from lakehouse.tables import VENTES
 
 _log = log.get("dashboard")
@@ -80,7 +81,6 @@ class Dashboard:
                 Route("/", self._home),
                 *(Route(f"/{page}", self._page) for page in PAGES),
                 Route("/csv/{name}.csv", self._csv),
-                Route("/livez", lambda _: PlainTextResponse("ok\n")),
                 Mount("/static", StaticFiles(directory=Path(__file__).resolve().parent / "static")),
             ],
             middleware=[
@@ -137,6 +137,8 @@ class Dashboard:
             file, lines = await run_in_threadpool(download.rows, name, self._view(request, PAGES[0]), self._config)
         except KeyError:
             return PlainTextResponse(f"There is no table {name!r}.\n", 404)
+        except TableMissing as error:
+            return PlainTextResponse(f"{error}\n", 404)
         except LakehouseError as error:
             return PlainTextResponse(f"{error}\n", 503)
         headers = {"content-disposition": f'attachment; filename="{file}"', "cache-control": "no-store"}
@@ -163,12 +165,14 @@ def address(host: str, port: int) -> str:
     return f"http://{shown}:{port}/"
 
 
-def serve(config: Config) -> int:
+def serve(config: Config, watched: Monitor | None = None) -> int:
     """Serve until a signal; 0."""
     with listen(config) as bound:
         host, port = bound.getsockname()[:2]
         board = Dashboard(config)
         board.warm()
+        if watched is not None:
+            watched.started()
         print(f"The dashboard: {address(host, port)}   (Ctrl-C stops it)", flush=True)
         if config.monitoring.dashboard_host not in LOOPBACK:
             _log.warning("whoever reaches this address sees the figures: there is no password", host=host, port=port)

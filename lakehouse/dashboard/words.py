@@ -122,6 +122,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "pertes qu’une personne a déclarées comptent aussi. – : le topic a été recréé, ses offsets ne le disent plus.",
     ),
     "pertes-declarees": ("Losses that a person declared", "Pertes déclarées par une personne"),
+    "corrections": ("Corrections of days that had ended", "Corrections de jours déjà terminés"),
+    "rejets-rejoues": ("Rejected messages that were replayed", "Messages rejetés qui ont été rejoués"),
     "reconciliation": ("Last reconciliation", "Dernière réconciliation"),
     "reconciliation-never": (
         "Never run. Type: python ops_utils.py reconcile",
@@ -243,6 +245,21 @@ FIGURES: dict[str, tuple[str, str]] = {
     "lag_records": ("Kafka lag (messages)", "Retard sur Kafka (messages)"),
     "batch_seconds": ("Last batch (s)", "Dernier lot (s)"),
     "freshness_seconds": ("Freshness (s)", "Fraîcheur (s)"),
+    "lag_seconds": ("Kafka lag (s)", "Retard sur Kafka (s)"),
+    "rows_per_second": ("Rows a second", "Lignes par seconde"),
+    "batch_id": ("Batch no.", "N° du lot"),
+    "sales": ("Sales since the start", "Ventes depuis le démarrage"),
+    "rejected": ("Rejected since the start", "Rejetés depuis le démarrage"),
+    "drifted": ("Sales with unknown fields since the start", "Ventes aux champs inconnus depuis le démarrage"),
+    "duplicates": ("Duplicates since the start", "Doublons depuis le démarrage"),
+    "sent": ("Sent", "Envoyés"),
+    "acknowledged": ("Acknowledged", "Confirmés"),
+    "failed": ("Failed", "Échoués"),
+    "in_flight": ("On their way", "En route"),
+    "log_bytes": ("Log on disk (bytes)", "Journal sur disque (octets)"),
+    "age_seconds": ("Silver’s age (s)", "Âge de Silver (s)"),
+    "merged": ("Rows merged", "Lignes fusionnées"),
+    "behind_versions": ("Behind Bronze (versions)", "En retard sur Bronze (versions)"),
 }
 
 
