@@ -239,6 +239,8 @@ def test_many_readers_share_one_answer_until_the_table_has_a_new_version(countin
         ]
     assert counting.asked == [TOTALS]
     assert len({answer[TOTALS].serial for answer in found if answer[TOTALS]}) == 1
+    again = counting.answers([TOTALS], first=60, later=60)[TOTALS]
+    assert counting.asked == [TOTALS] and again is found[0][TOTALS], "nothing was written: nothing is asked again"
     before = found[0][TOTALS]
     assert before and before.result and before.result.sources[0].version == 1
     sale = {**lakes.sales(1)[0], "vente_id": "new", "montant": Decimal("0.01")}
