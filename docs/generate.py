@@ -17,7 +17,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))
 
-import producer_ventes  # noqa: E402  # the scripts lie one folder up
+import dashboard  # noqa: E402  # the scripts lie one folder up
+import producer_ventes  # noqa: E402
 import setup_utils  # noqa: E402
 import spark_streaming_delta  # noqa: E402
 import streaming_silver  # noqa: E402
@@ -34,6 +35,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
         "spark_streaming_delta.py": spark_streaming_delta._parser(),
         "streaming_silver.py": streaming_silver._parser(),
         "query_utils.py": explorer.make_parser(),
+        "dashboard.py": dashboard.parser(),
         "setup_utils.py": setup_utils.parser(),
         "ops_utils.py": ops.make_parser(),
     }
@@ -97,7 +99,8 @@ def options_table() -> str:
         for verb, one in verbs(parser).items():
             found.append((verb, " ".join((one.description or "").split())))
             found += [(f"{verb} {row[0]}", row[1]) for row in _options(one) if not row[0].startswith(shared)]
-        parts.append(f"`{script}`\n\n{_table(('option', 'what it does'), found)}")
+        table = _table(("option", "what it does"), found) if found else "No options of its own."
+        parts.append(f"`{script}`\n\n{table}")
     return "\n\n".join(parts)
 
 

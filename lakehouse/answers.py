@@ -16,7 +16,7 @@ from lakehouse.result import Result, Source
 from lakehouse.settings import Config
 
 T = TypeVar("T")
-FILTER_OPTIONS = {"dates": "--du/--au", "pays": "--pays", "segment": "--segment"}
+FILTER_OPTIONS = {"dates": "--du/--au", "pays": "--pays", "segment": "--segment", "client": "--client"}
 
 
 @dataclass(frozen=True)

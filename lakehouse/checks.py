@@ -51,6 +51,7 @@ def run(config: Config) -> list[CheckResult]:
         *folders(config),
         disk(config),
         *broker(config),
+        dashboard(config),
     ]
 
 
@@ -134,6 +135,17 @@ def disk(config: Config) -> CheckResult:
         f"{free:.1f} GiB free at {place}, {wanted} GiB wanted",
         "free some space, or set [DELTA] base_path to another disk, or [MONITORING] min_free_disk lower",
     )
+
+
+def dashboard(config: Config) -> CheckResult:
+    """Its port. A dashboard that runs already holds it, so a taken port is nothing missing."""
+    host, port = config.monitoring.dashboard_host, config.monitoring.dashboard_port
+    if not port or port_is_free(host, port):
+        return ok("Dashboard", f"port {port or 'of its choice'} is free on {host}")
+    return CheckResult(
+        "Dashboard", "info", f"port {port} is held: by a dashboard that runs, or by another program",
+        "VENTES_MONITORING__DASHBOARD_PORT=0 python dashboard.py",
+    )  # fmt: skip
 
 
 def broker(config: Config) -> list[CheckResult]:

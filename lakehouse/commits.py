@@ -71,6 +71,12 @@ def added_newest_first(path: str) -> Iterator[list[str]]:
             yield added
 
 
+def is_newest(path: str, version: int, at: datetime | None) -> bool:
+    """Whether a local table still stands at this version, committed at this time: false too when it was made anew."""
+    following = Path(path, "_delta_log", f"{version + 1:020}.json")
+    return at is not None and not following.exists() and committed(path, version) == at
+
+
 def moment(milliseconds: Any) -> datetime | None:
     """Milliseconds since 1970 → aware UTC time."""
     return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)

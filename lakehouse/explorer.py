@@ -48,6 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
     cut.add_argument("--au", type=_type(parse_day), metavar="DAY", help="last business day, included")
     cut.add_argument("--pays", action="append", default=[], help="country; repeat for several")
     cut.add_argument("--segment", action="append", default=[], help="Particulier or Entreprise; repeat for several")
+    cut.add_argument("--client", type=_type(parse_count), metavar="ID", help="client_id, for client-sales")
     cut.add_argument("--limit", type=_type(parse_count), metavar="N", help="rows at most; 0 for all")
     when = made.add_argument_group("time travel")
     when.add_argument("--version", action="append", default=[], metavar="N", help="version of the table, or TABLE=N")
@@ -75,7 +76,7 @@ def filters_of(args: argparse.Namespace) -> Filters:
     """The filters as typed; ``--limit 0`` is None, no limit; without ``--limit`` the entry's own default comes later."""
     if args.du and args.au and args.du > args.au:
         raise ConfigError(f"--du {args.du} lies after --au {args.au}: exchange them.")
-    return Filters(args.du, args.au, tuple(args.pays), tuple(args.segment), args.limit or None)
+    return Filters(args.du, args.au, tuple(args.pays), tuple(args.segment), args.limit or None, client=args.client)
 
 
 def check(args: argparse.Namespace) -> None:

@@ -47,11 +47,12 @@ def to_csv(result: Result, stream: IO[str], *, harmless: bool = False) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(result.names)
     for row in result.rows:
-        values = [_csv_value(value) for value in row]
+        values = [csv_value(value) for value in row]
         writer.writerow([visible(value) if harmless and isinstance(value, str) else value for value in values])
 
 
-def _csv_value(value: Any) -> Any:
+def csv_value(value: Any) -> Any:
+    """One value as csv has it."""
     value = plain(value)
     if isinstance(value, bool):
         return str(value).lower()

@@ -69,6 +69,18 @@ class Lake:
         """A fresh ``Lake`` with the same wishes, for a new question or after ``SnapshotGone``."""
         return Lake(self.base, version=self.version, versions=self.versions, at=self.at, storage_options=self._options)
 
+    def advanced(self) -> Lake:
+        """A fresh ``Lake`` at the newest versions that keeps what is open of the tables that nobody wrote to since."""
+        fresh = self.newest()
+        if "://" not in self.base:
+            kept = {
+                name: snapshot
+                for name, snapshot in self._open.items()
+                if commits.is_newest(SPECS[name].path(self.base), snapshot.source.version, snapshot.source.committed)
+            }
+            fresh._open.update(kept)
+        return fresh
+
     def snapshot(self, name: str) -> Snapshot:
         """The table at its pinned version. Raises ``TableMissing``, or ``LakehouseError`` for an unknown version."""
         if name not in self._open:

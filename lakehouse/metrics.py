@@ -209,6 +209,8 @@ FIGURES: dict[str, dict[str, tuple[Metric, Literal["sum", "max"]]]] = {
         "batch_id": (BATCH_ID, "max"),
         "sales": (SALES, "sum"),
         "rejected": (REJECTED, "sum"),
+        "duplicates": (DUPLICATES, "sum"),
+        "drifted": (DRIFTED, "sum"),
     },
     "silver": {"age_seconds": (SILVER_AGE, "max"), "merged": (MERGED, "sum"), "behind_versions": (BEHIND, "max")},
 }

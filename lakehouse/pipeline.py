@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -11,13 +12,14 @@ import psutil  # type: ignore[import-untyped]
 from lakehouse import config as settings
 from lakehouse import jars, java
 from lakehouse.broker import running_pid
-from lakehouse.broker_settings import answers, is_local
+from lakehouse.broker_settings import answers, free_port, is_local, port_is_free
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import ConfigError
 from lakehouse.processes import read_procfile
 from lakehouse.supervisor import FIRST, Supervisor
 
 PROCFILE = PROJECT / "Procfile"
+DASHBOARD = "dashboard"
 
 
 def run(config: Config, *, procfile: str | None = None, without: Collection[str] = ()) -> int:
@@ -33,6 +35,8 @@ def run(config: Config, *, procfile: str | None = None, without: Collection[str]
     left_out = set(without)
     if not is_local(config) or config.kafka.security_protocol != "PLAINTEXT":
         left_out.add(FIRST)
+    if DASHBOARD in commands and DASHBOARD not in left_out:
+        config = with_free_port(config)
     java.find(config)
     for which in jars.SETS:  # once, here: the children would wait for each other
         if which == FIRST and FIRST in left_out:
@@ -49,6 +53,15 @@ def run(config: Config, *, procfile: str | None = None, without: Collection[str]
     return supervisor.run(when_up=lambda: _say_what_next(supervisor, config))
 
 
+def with_free_port(config: Config) -> Config:
+    """The settings with a port for the dashboard that is free now: its own, or, beside another pipeline's, any."""
+    host, port = config.monitoring.dashboard_host, config.monitoring.dashboard_port
+    if port and port_is_free(host, port):
+        return config
+    monitoring = dataclasses.replace(config.monitoring, dashboard_port=free_port())
+    return dataclasses.replace(config, monitoring=monitoring)
+
+
 def _serves(config: Config, child: int) -> bool:
     """Whether this very child's broker answers: another program on the port, or an earlier run's broker, is not it."""
     pid = running_pid(config)
@@ -58,10 +71,19 @@ def _serves(config: Config, child: int) -> bool:
         return False
 
 
+def dashboard_address(config: Config) -> str:
+    """What to type into a browser on this machine; a name for every address means this machine too."""
+    host = config.monitoring.dashboard_host
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{config.monitoring.dashboard_port}/"
+
+
 def _say_what_next(supervisor: Supervisor, config: Config) -> None:
     base = config.delta.base_path
+    names = [child.name for child in supervisor.children]
     for line in (
-        f"running: {', '.join(child.name for child in supervisor.children)}",
+        f"running: {', '.join(names)}",
+        *([f"open in a browser:  {dashboard_address(config)}"] if DASHBOARD in names else []),
         "see the figures, in a second terminal:  .venv/bin/python query_utils.py --batch",
         "is every process well:  .venv/bin/python ops_utils.py status",
         f"data: {base}   logs: {base.rstrip('/')}/logs",

@@ -166,6 +166,10 @@ class Monitoring:
     )
     log_file_bytes: int = setting(10_485_760, "size at which a log file is rotated", unit="bytes", low=1000)
     log_file_count: int = setting(5, "rotated log files that are kept for each process", low=1, high=1000)
+    dashboard_host: str = setting(
+        "127.0.0.1", "address that the dashboard listens on; another one shows the figures to whoever reaches it"
+    )
+    dashboard_port: int = setting(8501, "port of the dashboard; 0 takes a free one and says which", low=0, high=65535)
 
 
 @dataclass(frozen=True)

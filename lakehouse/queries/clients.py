@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lakehouse.queries.model import Filters, Query, average, where
-from lakehouse.tables import AGGREGES, PROFIL
+from lakehouse.tables import AGGREGES, PROFIL, VENTES
 
 
 def _client_days(key: str, filters: Filters) -> Query:
@@ -77,4 +77,26 @@ FROM profils
 GROUP BY segment_rfm
 ORDER BY total_depense DESC, segment_rfm""",
         (PROFIL.name,),
+    )
+
+
+def rfm_matrix(filters: Filters) -> Query:
+    """One row per recence × frequence quintile that has clients: how many, and what they spent (EUR)."""
+    return Query(
+        f"""WITH {_quintiles(filters)}
+SELECT recence, frequence, COUNT(*) AS clients, SUM(total_depense) AS total_depense
+FROM profils
+GROUP BY recence, frequence
+ORDER BY recence DESC, frequence DESC""",
+        (PROFIL.name,),
+    )
+
+
+def client_sales(filters: Filters) -> Query:
+    """The sales of the client that the filter names (of all clients without it), newest event first."""
+    return Query(
+        f"""SELECT "timestamp", client_id, client_nom, produit_nom, quantite, montant, pays, segment, est_tardif, vente_id
+FROM {VENTES.name} {where(filters)}
+ORDER BY "timestamp" DESC, vente_id DESC""",
+        (VENTES.name,),
     )

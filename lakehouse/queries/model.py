@@ -10,7 +10,7 @@ from typing import Literal
 
 from lakehouse.tables import TableSpec
 
-FilterName = Literal["dates", "pays", "segment"]
+FilterName = Literal["dates", "pays", "segment", "client"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Filters:
     segment: tuple[str, ...] = ()
     limit: int | None = None
     offset: int = 0
+    client: int | None = None
 
     @property
     def used(self) -> frozenset[FilterName]:
@@ -33,6 +34,7 @@ class Filters:
             "dates": self.du is not None or self.au is not None,
             "pays": bool(self.pays),
             "segment": bool(self.segment),
+            "client": self.client is not None,
         }
         return frozenset(name for name, is_given in given.items() if is_given)
 
@@ -48,6 +50,7 @@ class Filters:
         parts += [f"to {self.au}"] if self.au else []
         parts += [f"pays {' or '.join(self.pays)}"] if self.pays else []
         parts += [f"segment {' or '.join(self.segment)}"] if self.segment else []
+        parts += [f"client {self.client}"] if self.client is not None else []
         return ", ".join(parts)
 
 
@@ -128,6 +131,8 @@ def where(filters: Filters, *conditions: str) -> str:
     for column, values in (("pays", filters.pays), ("segment", filters.segment)):
         if values:
             found.append(f"{column} IN ({', '.join(literal(value) for value in values)})")
+    if filters.client is not None:
+        found.append(f"client_id = {int(filters.client)}")
     return f"WHERE {' AND '.join(found)}" if found else ""
 
 

@@ -59,3 +59,25 @@ FROM {REJETS.name} {where(filters)}
 ORDER BY date_ingestion DESC, topic, kafka_partition, kafka_offset DESC""",
         (REJETS.name,),
     )
+
+
+def offsets_without_row(filters: Filters) -> Query:
+    """One row per Kafka partition: its messages that ended as a row, and those between them that did not.
+
+    Every message that was read is a sale, a reject or a duplicate, so ``sans_ligne`` counts the duplicates that were
+    left out, and losses that a person accepted (pertes_declarees). Null when an offset stands there twice: the topic
+    was created anew and counts from 0 again, so that its offsets no longer tell.
+    """
+    kept = "COUNT(*) - COUNT(DISTINCT kafka_offset)"
+    places = " UNION ALL ".join(
+        f"SELECT kafka_partition, kafka_offset FROM {spec.name} {where(filters)}" for spec in (VENTES, REJETS)
+    )
+    return Query(
+        f"""SELECT kafka_partition, MIN(kafka_offset) AS premier_offset, MAX(kafka_offset) AS dernier_offset,
+  COUNT(*) AS lignes,
+  CASE WHEN {kept} = 0 THEN MAX(kafka_offset) - MIN(kafka_offset) + 1 - COUNT(*) END AS sans_ligne
+FROM ({places})
+GROUP BY kafka_partition
+ORDER BY kafka_partition""",
+        (VENTES.name, REJETS.name),
+    )

@@ -64,13 +64,14 @@ class Terminals:
         self._running: dict[str, tuple[subprocess.Popen[bytes], Path]] = {}
         self._count = 0
         clean = {name: text for name, text in os.environ.items() if not name.startswith(settings.ENV_PREFIX)}
-        self.port, self.second_port = free_port(), free_port()
+        self.port, self.second_port, self.dashboard_port = free_port(), free_port(), free_port()
         self.environment = {
             **clean,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "VENTES_KAFKA__BOOTSTRAP_SERVERS": f"localhost:{self.port}",
             "VENTES_DELTA__BASE_PATH": str(folder / "data"),
             "VENTES_SPARK__JAVA_OPTIONS": SHORT_LIVED,
+            "VENTES_MONITORING__DASHBOARD_PORT": str(self.dashboard_port),
         }
 
     @property
@@ -169,6 +170,7 @@ PRODUCER = "python producer_ventes.py"
 BRONZE = "python spark_streaming_delta.py"
 SILVER = "python streaming_silver.py --every 60"
 WHOLE = "python setup_utils.py run"
+DASHBOARD = "python dashboard.py"
 MENU = "python query_utils.py"
 VERIFY = "python streaming_silver.py --verify"
 
@@ -178,6 +180,7 @@ EFFECTS: dict[str, Callable[[Terminals], object]] = {
     PRODUCER: lambda t: _sent(t.first),
     BRONZE: lambda t: truth.held(VENTES, t.first.delta.base_path),
     SILVER: lambda t: _built(t.first),
+    DASHBOARD: lambda t: f"http://127.0.0.1:{t.dashboard_port}/" in t._running[DASHBOARD][1].read_text(),
     WHOLE: lambda t: _built(t.second),
 }
 # What a command's output must hold.

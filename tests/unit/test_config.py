@@ -129,6 +129,8 @@ SHOWN_BY: dict[str, str] = {
     "MONITORING.log_file_bytes": "tests/unit/test_log.py::test_a_log_file_is_rotated_at_its_size_and_a_few_are_kept",
     "MONITORING.log_file_count": "tests/unit/test_log.py::test_a_log_file_is_rotated_at_its_size_and_a_few_are_kept",
     "MONITORING.min_free_disk": "tests/unit/test_checks.py::test_disk",
+    "MONITORING.dashboard_host": "tests/unit/test_dashboard.py::test_it_listens_where_the_settings_say",
+    "MONITORING.dashboard_port": "tests/unit/test_dashboard.py::test_it_listens_where_the_settings_say",
     "PERFORMANCE.small_batch_rows": "tests/spark/test_sink.py::test_a_small_batch_is_one_file_and_a_large_one_is_not",
     "PERFORMANCE.broadcast_rows": "tests/spark/test_sink.py::test_few_old_rows_are_broadcast_and_many_are_not",
     "DEVELOPMENT.java_home": "tests/unit/test_java.py::test_the_setting_wins_and_is_never_overridden",

@@ -17,7 +17,7 @@ COMMANDS = re.findall(r"^    python query_utils\.py(.*?)(?: +#.*)?$", DOC.read_t
 
 def questions() -> str:
     """The table of questions; print it with ``python -m tests.unit.test_explorer_docs``."""
-    options = {"dates": "`--du` `--au`", "pays": "`--pays`", "segment": "`--segment`"}
+    options = {"dates": "`--du` `--au`", "pays": "`--pays`", "segment": "`--segment`", "client": "`--client`"}
     return "".join(
         f"| `{entry.name}` | {entry.title} | {' '.join(text for name, text in options.items() if name in entry.filters)} "
         f"| {entry.help} |\n"

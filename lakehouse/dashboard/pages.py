@@ -1,0 +1,167 @@
+"""PURE. Which cards a page has, in order, and what each asks. Adding a card is adding a line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from lakehouse import queries
+from lakehouse.dashboard.view import View
+from lakehouse.queries import Filters
+
+Shape = Literal["kpis", "days", "hours", "map", "table", "matrix", "processes"]
+ROWS = 12
+"""Rows of a list on the page; its CSV has all."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """``ask`` is the question (default: the card's own name). ``columns`` are shown in that order (default: all), those in
+    ``wide`` not on a narrow screen. ``bar`` draws that column's amounts. ``note`` and ``none`` are texts: under the
+    table, and in place of an empty one."""
+
+    name: str
+    shape: Shape = "table"
+    ask: str = ""
+    columns: tuple[str, ...] = ()
+    wide: tuple[str, ...] = ()
+    bar: str = ""
+    rows: int | None = None
+    full: bool = False
+    note: str = ""
+    none: str = "empty"
+    fact: bool = False
+
+    @property
+    def question(self) -> str:
+        return self.ask or self.name
+
+
+_MEASURES = ("revenue_total", "part_pct", "total_transactions", "transaction_moyenne", "unique_customers")
+_LESS = ("transaction_moyenne", "unique_customers")
+
+CARDS: dict[str, tuple[Card, ...]] = {
+    "sales": (
+        Card("key-figures", "kpis", "totals", full=True),
+        Card("by-day", "days", full=True),
+        Card("map", "map", "revenue-by-country"),
+        Card("revenue-by-country", columns=("pays", *_MEASURES), wide=_LESS, bar="revenue_total", rows=30),
+        Card("by-hour", "hours"),
+        Card("revenue-by-segment", columns=("segment", *_MEASURES), wide=_LESS, bar="revenue_total", rows=30),
+        Card("revenue-by-category", columns=("categorie", *_MEASURES), wide=_LESS, bar="revenue_total", rows=30),
+        Card(
+            "revenue-by-product", columns=("produit_nom", *_MEASURES[:-1], "items_sold"),
+            wide=("transaction_moyenne", "items_sold"), bar="revenue_total", rows=30,
+        ),
+    ),
+    "clients": (
+        Card(
+            "top-clients",
+            columns=("client_id", "client_nom", "total_depense", "nb_achats", "panier_moyen", "nb_jours_actifs", "dernier_jour"),
+            wide=("panier_moyen", "nb_jours_actifs", "dernier_jour"), bar="total_depense", rows=10, full=True,
+        ),
+        Card("client-sales", wide=("client_id", "vente_id", "segment", "est_tardif"), rows=ROWS, full=True),
+        Card("rfm-matrix", "matrix"),
+        Card(
+            "rfm-segments", columns=("segment_rfm", "clients", "total_depense", "depense_par_client", "nb_achats"),
+            wide=("depense_par_client", "nb_achats"), bar="clients",
+        ),
+        Card(
+            "loyalty", columns=("est_client_fidele", "total_depense", "clients", "jours_client", "panier_moyen"),
+            wide=("jours_client", "panier_moyen"), bar="total_depense",
+        ),
+        Card(
+            "spending-segments", columns=("segment_depense", "total_depense", "clients", "jours_client", "panier_moyen"),
+            wide=("jours_client", "panier_moyen"), bar="total_depense",
+        ),
+        Card("rfm", wide=("pays", "segment", "dernier_achat", "nb_achats"), rows=ROWS, full=True),
+    ),
+    "trust": (
+        Card("rejects-by-reason", columns=("motif", "messages", "dernier"), bar="messages", none="empty-good"),
+        Card("offsets-without-row", note="offsets-note", wide=("premier_offset", "dernier_offset")),
+        Card("latest-rejects", wide=("topic", "kafka_partition", "kafka_offset"), rows=ROWS, full=True, none="empty-good"),
+        Card("reconciliation", fact=True, none="reconciliation-never"),
+        Card("drift", fact=True, none="drift-unknown"),
+        Card("late-sales", wide=("vente_id", "segment", "kafka_timestamp"), rows=ROWS, full=True, none="empty-good"),
+        Card("late-by-country", bar="ventes_tardives", rows=30),
+        Card("pertes-declarees", rows=ROWS, none="empty-good"),
+        Card("corrections", rows=ROWS, full=True, none="empty-good"),
+        Card("rejets-rejoues", rows=ROWS, full=True, none="empty-good"),
+    ),
+    "running": (
+        Card("processes", "processes", wide=("pid",), fact=True, full=True),
+        Card("figures", fact=True, full=True, none="figures-none"),
+        Card("tables", wide=("couche", "version"), fact=True, full=True),
+        Card("latest-sales", wide=("vente_id", "segment", "produit_nom"), rows=ROWS, full=True),
+        Card("commits", wide=("mesures", "moteur"), fact=True, full=True),
+    ),
+}  # fmt: skip
+LISTS = frozenset(
+    {
+        "corrections",
+        "rejets-rejoues",
+        "client-sales",
+        "latest-rejects",
+        "late-sales",
+        "latest-sales",
+        "pertes-declarees",
+        "rfm",
+        "top-clients",
+    }
+)
+"""Questions of which a page asks one row more than it shows; of the others it asks every row."""
+
+RARE = frozenset({"corrections", "pertes-declarees", "rejets-rejoues"})
+"""Tables that appear with their first row: while they are not there, there is nothing to show."""
+
+
+def filters_of(name: str, view: View) -> Filters:
+    """The view's filters, as far as the question takes them."""
+    takes, given = queries.entry(name).filters, view.filters
+    return Filters(
+        du=given.du if "dates" in takes else None,
+        au=given.au if "dates" in takes else None,
+        pays=given.pays if "pays" in takes else (),
+        segment=given.segment if "segment" in takes else (),
+        client=view.client if "client" in takes else None,
+    )
+
+
+def left_out(name: str, view: View) -> list[str]:
+    """The filters that the view has and the question does not take."""
+    return sorted(view.filters.used - queries.entry(name).filters)
+
+
+def question(card: Card, view: View) -> tuple[str, Filters] | None:
+    """What the card asks; None when it needs a choice first."""
+    if card.fact:
+        return card.question, Filters()
+    if card.question == "client-sales" and view.client is None:
+        return None
+    filters = filters_of(card.question, view)
+    if card.question in LISTS and card.rows:
+        filters = dataclasses.replace(filters, limit=card.rows + 1)
+    return card.question, filters
+
+
+COUNTRIES = ("revenue-by-country", Filters())
+"""For the list of countries in the filters."""
+DAYS = ("by-day", Filters())
+"""The first and the last day that the lake holds."""
+PROCESSES = ("processes", Filters())
+
+
+def questions(view: View) -> Iterator[tuple[str, Filters]]:
+    """All that the page asks, what it shows first first."""
+    yield PROCESSES
+    for card in CARDS[view.page]:
+        asked = question(card, view)
+        if asked is not None:
+            yield asked
+        if card.shape == "kpis" and (before := view.before):
+            yield card.question, before
+    yield COUNTRIES
+    if view.page == "sales":
+        yield DAYS

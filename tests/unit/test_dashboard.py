@@ -1,0 +1,579 @@
+"""The dashboard without a browser: addresses, amounts, drawings, one answer for many readers, and the server over HTTP."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import os
+import re
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import psutil
+import pytest
+
+import dashboard as script
+from lakehouse import config as settings
+from lakehouse import explorer, queries
+from lakehouse.config import PROJECT, Config
+from lakehouse.dashboard import amounts, board, download, draw, facts, pages, words
+from lakehouse.dashboard.asker import Asker, AskerProcess, Question, Reply
+from lakehouse.dashboard.board import Board
+from lakehouse.dashboard.paint import Painter
+from lakehouse.dashboard.places import key
+from lakehouse.dashboard.view import PAGES, View, read
+from lakehouse.lake import Lake
+from lakehouse.pipeline import dashboard_address, with_free_port
+from lakehouse.queries import Filters
+from lakehouse.result import Column, Result
+from lakehouse.status import ProcessState
+from tests import lakes
+from tests.children import eventually
+from tests.dashboards import Served
+from tests.dashboards import dashboard as serving
+
+TODAY = date(2026, 11, 22)
+SCRIPT = "<script>alert(1)</script>"
+FORMULA = "=HYPERLINK(1)"
+PERIOD = "du=2026-11-10&au=2026-11-21"
+
+
+def config_of(base: str, **env: str) -> Config:
+    return settings.load(
+        env={"VENTES_DELTA__BASE_PATH": base, **{f"VENTES_{name}": text for name, text in env.items()}}
+    )
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A lake whose client 2 is a script and client 3 a formula."""
+    made = str(tmp_path_factory.mktemp("lake"))
+    rows = lakes.sales()
+    for row in rows:
+        row["client_nom"] = {2: SCRIPT, 3: FORMULA}.get(row["client_id"], row["client_nom"])
+    lakes.build(made, rows)
+    return made
+
+
+@pytest.fixture(scope="module")
+def served(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(base, tmp_path_factory.mktemp("log") / "dashboard.log") as found:
+        yield found
+
+
+# --- addresses -------------------------------------------------------------------------------------------------------
+
+
+def test_an_address_is_a_view_and_a_view_is_an_address() -> None:
+    view = read(
+        "clients", {"pays": "Côte d'Ivoire", "client": "17", "periode": "30d"}, today=TODAY, accepted="fr-CH,en;q=0.5"
+    )
+    assert (view.language, view.du, view.au, view.client) == ("fr", date(2026, 10, 24), TODAY, 17)
+    again = view.address().partition("?")[2]
+    import urllib.parse
+
+    assert read("clients", dict(urllib.parse.parse_qsl(again)), today=TODAY) == view
+    assert view.address(page="sales", pays="").startswith("/sales?") and "pays" not in view.address(pays="")
+
+
+def test_the_period_before_has_as_many_days_and_ends_the_day_before() -> None:
+    view = read("sales", {"du": "2026-11-10", "au": "2026-11-12", "segment": "Entreprise"}, today=TODAY)
+    assert view.period == "dates"
+    assert view.before == Filters(date(2026, 11, 7), date(2026, 11, 9), segment=("Entreprise",))
+    assert read("sales", {"periode": "today"}, today=TODAY).before == Filters(date(2026, 11, 21), date(2026, 11, 21))
+    assert read("sales", {"periode": "all"}, today=TODAY).before is None
+    assert read("sales", {"au": "2026-11-12"}, today=TODAY).before is None
+    assert read("sales", {"du": "0001-01-02", "au": "0001-01-03"}, today=TODAY).before is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"du": "22/11/2026"}, {"du": "2026-11-22", "au": "2026-11-01"}, {"periode": "ever"}, {"client": "1 OR 1=1"}, {"pays": "x" * 201}],
+)  # fmt: skip
+def test_a_wrong_address_is_said_and_shows_the_default_period(given: dict[str, str]) -> None:
+    view = read("sales", given, today=TODAY)
+    assert view.mistake and (view.du, view.au, view.pays, view.client) == (date(2026, 11, 16), TODAY, "", None)
+
+
+# --- amounts and words -----------------------------------------------------------------------------------------------
+
+
+def test_money_keeps_every_digit_in_both_languages() -> None:
+    most = Decimal("99999999999999999999999999.99")  # no float holds it
+    assert amounts.euros(most, "en") == "€99,999,999,999,999,999,999,999,999.99"
+    assert amounts.euros(most, "fr").replace(amounts.NARROW, " ").replace(amounts.HARD, " ") == (
+        "99 999 999 999 999 999 999 999 999,99 €"
+    )
+    assert amounts.euros(Decimal("-0.10"), "en") == "−€0.10"
+    shown = [
+        amounts.shown(value, Column(name, kind), UTC, "fr")  # type: ignore[arg-type]
+        for value, name, kind in (
+            (1234567, "messages", "integer"), (1234567, "client_id", "integer"), (Decimal("12.5"), "part_pct", "decimal"),
+            (None, "montant", "decimal"), (True, "est_tardif", "boolean"), (b"\xff<b>", "valeur", "binary"), (2.0, "valeur_mesuree", "float"),
+        )
+    ]  # fmt: skip
+    assert [text.replace(amounts.NARROW, " ").replace(amounts.HARD, " ") for text in shown] == [
+        "1 234 567", "1234567", "12,5 %", "–", "oui", "\\xff<b>", "2",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "text"),
+    [(Decimal("110.00"), Decimal("100.00"), "+10.0%"), (1, 3, "−66.7%"), (2, 2, "±0.0%"), (Decimal("100.05"), Decimal(100), "+0.1%"),
+     (5, 0, ""), (5, None, ""), (0, 4, "−100.0%")],
+)  # fmt: skip
+def test_a_change_is_per_cent_half_up(now: object, before: object, text: str) -> None:
+    assert amounts.change(now, before, "en") == text
+
+
+def test_every_card_and_column_has_its_words() -> None:
+    for cards in pages.CARDS.values():
+        for card in cards:
+            for name in (card.name, card.none, *([card.note] if card.note else [])):
+                assert all(words.TEXTS[name]), name
+            if not card.fact:
+                assert queries.entry(card.question)
+    template = (PROJECT / "lakehouse/dashboard/templates/page.html").read_text() + (
+        PROJECT / "lakehouse/dashboard/templates/cards.html"
+    ).read_text()
+    assert set(re.findall(r"""say\(["']([a-z-]+)["'][,)]""", template)) <= set(words.TEXTS)
+    assert all(len(pair) == 2 and all(pair) for pair in (*words.TEXTS.values(), *words.COLUMNS.values()))
+
+
+# --- drawings --------------------------------------------------------------------------------------------------------
+
+
+def days_of(*rows: tuple[date, str]) -> Result:
+    columns = (Column("jour", "date"), Column("revenue_total", "decimal"), Column("total_transactions", "integer"))
+    return Result(columns, [(day, Decimal(revenue), 1) for day, revenue in rows])
+
+
+def test_a_day_without_a_sale_is_an_empty_place_in_the_chart() -> None:
+    view = View("sales", du=date(2026, 11, 1), au=date(2026, 11, 4), period="dates")
+    chart = draw.days(days_of((date(2026, 11, 4), "150.00"), (date(2026, 11, 2), "75.50")), view)
+    assert chart is not None
+    assert [bar.height for bar in chart.bars] == [0, 377, 0, 750]  # of a scale that ends at 200
+    assert chart.bars[1].hint == "2026-11-02: €75.50, 1 Sales" and chart.bars[0].hint.startswith("2026-11-01: €0.00")
+    assert chart.scale == ["€200", "€100", "€0"]
+
+
+@pytest.mark.parametrize(
+    ("most", "top"),
+    [("0", 10), ("10", 10), ("10.01", 20), ("49", 50), ("51", 60), ("81", 100), ("1000000.01", 2000000)],
+)
+def test_a_scale_ends_at_the_next_round_number(most: str, top: int) -> None:
+    assert draw.ceiling(Decimal(most)) == top
+
+
+def test_the_map_shades_by_share_and_names_what_it_cannot_place(base: str) -> None:
+    columns = (Column("pays", "text"), Column("revenue_total", "decimal"))
+    rows = [("France", Decimal(160)), ("états-unis", Decimal(50)), ("USA?", Decimal("7.10")), ("Japon", Decimal(1))]
+    codes = Painter(config_of(base))._codes
+    made = draw.world(Result(columns, rows), codes, "en")
+    assert made is not None
+    assert [(shape.code, shape.level) for shape in made.shapes] == [("FR", 5), ("US", 4), ("JP", 1)]
+    assert made.off == "Not on the map: USA? (€7.10)"
+    shapes = (PROJECT / "lakehouse/dashboard/static/world.svg").read_text()
+    assert all(f'id="{code}"' in shapes for code in codes.values())
+
+
+def test_every_country_of_the_catalogue_is_on_the_map(base: str) -> None:
+    from lakehouse.catalogue import _COUNTRIES
+
+    codes = Painter(config_of(base))._codes
+    assert {pays for _, pays, _ in _COUNTRIES if key(pays) not in codes} == set()
+
+
+# --- the board -------------------------------------------------------------------------------------------------------
+
+
+class Counting(Board):
+    """Notes each question that is really asked; ``gate`` holds them up."""
+
+    def __init__(self, config: Config) -> None:
+        self._asker = Asker(config)
+        super().__init__(config, ask=self.noted)
+        self.asked: list[Question] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def noted(self, question: Question) -> Reply:
+        assert self.gate.wait(60)
+        self.asked.append(question)
+        return self._asker.ask(question)
+
+
+@pytest.fixture
+def own(base: str, tmp_path: Path) -> str:
+    shutil.copytree(base, tmp_path / "own")
+    return str(tmp_path / "own")
+
+
+@pytest.fixture
+def counting(own: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
+    monkeypatch.setattr(board, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(board, "REST", 0.0)
+    made = Counting(config_of(own))
+    made.start()
+    yield made
+    made.gate.set()
+    made.stop()
+
+
+TOTALS = Question("totals", Filters())
+
+
+def test_many_readers_share_one_answer_until_the_table_has_a_new_version(counting: Counting, own: str) -> None:
+    with ThreadPoolExecutor(20) as readers:
+        found = [
+            one.result() for one in [readers.submit(counting.answers, [TOTALS], first=60, later=60) for _ in range(20)]
+        ]
+    assert counting.asked == [TOTALS]
+    assert len({answer[TOTALS].serial for answer in found if answer[TOTALS]}) == 1
+    again = counting.answers([TOTALS], first=60, later=60)[TOTALS]
+    assert counting.asked == [TOTALS] and again is found[0][TOTALS], "nothing was written: nothing is asked again"
+    before = found[0][TOTALS]
+    assert before and before.result and before.result.sources[0].version == 1
+    sale = {**lakes.sales(1)[0], "vente_id": "new", "montant": Decimal("0.01")}
+    lakes.write(own, "ventes_stream", [sale])
+    after = counting.answers([TOTALS], first=60, later=60)[TOTALS]
+    assert after and after.result and after.result.sources[0].version == 2
+    assert after.result.column("revenue_total")[0] == before.result.column("revenue_total")[0] + Decimal("0.01")
+    assert counting.asked == [TOTALS] * 2
+
+
+def test_a_page_does_not_wait_for_a_slow_answer(counting: Counting) -> None:
+    counting.gate.clear()
+    assert counting.answers([TOTALS], first=0.01, later=0.01) == {TOTALS: None}
+    counting.gate.set()
+    assert eventually(lambda: counting.answers([TOTALS], first=0.01, later=0.01)[TOTALS])
+
+
+def test_after_a_costly_answer_the_board_rests(own: str) -> None:
+    """The rule itself, with its numbers: no wall time is judged."""
+    now = [1000.0]
+    made = Board(config_of(own), ask=Asker(config_of(own)).ask, clock=lambda: now[0])
+    made.tables()
+    question = TOTALS
+    made._answers[question] = board.Answer(1, None, "", False, "another version", at=1000.0, cost=0.4)
+    now[0] = 1000.0 + 0.4 * board.REST - 0.01
+    assert not made._is_due(question, now[0])
+    now[0] += 0.02
+    assert made._is_due(question, now[0])
+
+
+def test_a_table_that_appears_or_breaks_or_is_made_anew_is_seen(counting: Counting, own: str) -> None:
+    missing = Question("pertes-declarees")
+    answer = counting.answers([missing], first=60, later=60)[missing]
+    assert answer and answer.missing and "accepts a loss" in answer.problem
+    loss = {
+        "topic": "t",
+        "kafka_partition": 0,
+        "premier_offset": 1,
+        "dernier_offset": 2,
+        "date_declaration": lakes.START,
+        "operateur": "x",
+    }
+    lakes.write(own, "pertes_declarees", [loss])
+    answer = counting.answers([missing], first=60, later=60)[missing]
+    assert answer and answer.result and len(answer.result.rows) == 1
+
+    assert (answer := counting.answers([TOTALS], first=60, later=60)[TOTALS]) and answer.result
+    shutil.rmtree(Path(own, "bronze", "ventes_stream"))
+    answer = counting.answers([TOTALS], first=60, later=60)[TOTALS]
+    assert answer and answer.missing
+    for row in (lakes.sales(3), lakes.sales(2)):  # version 1 again, as before, with other sales
+        lakes.write(own, "ventes_stream", row)
+    answer = counting.answers([TOTALS], first=60, later=60)[TOTALS]
+    assert answer and answer.result and answer.result.rows[0][0] == 5
+
+    log = Path(own, "bronze", "ventes_stream", "_delta_log", f"{1:020}.json")
+    log.write_text("{broken")
+    answer = counting.answers([TOTALS], first=60, later=60)[TOTALS]
+    assert answer and "cannot be opened" in answer.problem and not answer.missing
+    assert "ventes_stream" in counting.tables().broken
+
+
+def test_the_process_that_reads_the_lake_is_replaced_when_it_was_killed(base: str) -> None:
+    made = AskerProcess(config_of(base))
+    first = made.ask(TOTALS)
+    assert first.result and first.cost > 0
+    assert made._pool is not None
+    (victim,) = made._pool._processes
+    os.kill(victim, signal.SIGKILL)
+    said = eventually(lambda: made.ask(TOTALS).problem, 60)
+    assert "was killed while it answered totals" in said
+    again = made.ask(TOTALS)
+    assert again.result and again.result.rows == first.result.rows
+    made.stop()
+
+
+def test_no_process_outlives_a_killed_dashboard(base: str, tmp_path: Path) -> None:
+    with serving(base, tmp_path / "log", stops=False) as found:
+        children = psutil.Process(found.child.process.pid).children(recursive=True)
+        assert children
+        found.child.process.kill()
+        gone, alive = psutil.wait_procs(children, timeout=60)
+        assert len(gone) == len(children) and not alive
+
+
+# --- what the pages say about the pipeline ------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that are made here, not in the script, hear of no process unless a test says so."""
+    monkeypatch.setattr(facts.status, "processes", lambda _: [])
+    monkeypatch.setattr(facts, "LOOK", -1.0)
+
+
+def page_text(base: str, page: str = "running", now: datetime | None = None, **given: str) -> str:
+    """One page made directly, tags taken off."""
+    config = config_of(base)
+    made = Board(config, ask=Asker(config).ask)
+    made.start()
+    try:
+        view = read(page, {"lang": "en", **given}, today=TODAY)
+        answers = made.answers([Question(*asked) for asked in pages.questions(view)], first=60, later=60)
+        body = Painter(config).page(view, answers, made.tables(), now or datetime.now(UTC)).body.decode()
+    finally:
+        made.stop()
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+
+
+def test_each_process_has_the_state_that_its_health_data_says(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    since = datetime(2026, 11, 22, 8, tzinfo=UTC)
+    states = [
+        ProcessState("bronze", "running", 42, since, figures={"lag_records": 12.0, "batch_seconds": 1.25}),
+        ProcessState("silver", "dead", 43, since, ("no heartbeat for 90 s",), "DataLoss: gone"),
+    ]
+    monkeypatch.setattr(facts.status, "processes", lambda _: states)
+    text = page_text(base)
+    assert "Not everything is running. silver: dead. Start it again with: make run" in text
+    assert "silver dead 43 2026-11-22 08:00:00 no heartbeat for 90 s DataLoss: gone" in text
+    assert (
+        "bronze running 42" in text and "bronze Kafka lag (messages) 12" in text and "bronze Last batch (s) 1.2" in text
+    )
+
+
+def test_an_old_lake_an_empty_one_and_an_empty_period_say_what_to_do(base: str, tmp_path: Path) -> None:
+    assert "The newest sales are old" not in page_text(base)
+    old = page_text(base, now=datetime.now(UTC) + timedelta(minutes=5))
+    assert "Nothing was written to Bronze since" in old and "make run" in old
+    empty = page_text(str(tmp_path / "nothing"), "sales")
+    assert "No data yet. Nothing has been written to" in empty and "Start the pipeline: make run." in empty
+    period = page_text(base, "sales", du="2020-01-01", au="2020-01-02")
+    assert "No sale in this period. The lake holds sales from 2026-11-10 to 2026-11-21. Show all days" in period
+
+
+def test_the_last_reconciliation_is_shown_or_how_to_make_one(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts.importlib.util, "find_spec", lambda _: None)
+    assert "Never run. Type: python ops_utils.py reconcile" in page_text(base, "trust")
+    record = type(
+        "Module",
+        (),
+        {
+            "last": staticmethod(
+                lambda _: {
+                    "finished": "2026-11-22T08:00:00+00:00",
+                    "differences": 0,
+                    "versions": {"ventes_stream": 3},
+                    "per_day": ["a line a day"],
+                }
+            )
+        },
+    )
+    monkeypatch.setattr(facts.importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setattr(facts.importlib, "import_module", lambda _: record)
+    text = page_text(base, "trust")
+    assert (
+        "finished 2026-11-22T08:00:00+00:00 differences 0 versions ventes_stream: 3" in text
+        and "a line a day" not in text
+    )
+
+
+# --- over HTTP -------------------------------------------------------------------------------------------------------
+
+
+def cells(text: str, card: str) -> list[list[str]]:
+    """The table of a card, as texts."""
+    section = re.search(rf'<section class="card[^"]*" id="{card}".*?</section>', text, re.DOTALL)
+    assert section, card
+    rows = re.findall(r"<tr>(.*?)</tr>", section[0].partition("<tbody>")[2], re.DOTALL)
+    return [
+        [
+            html.unescape(re.sub(r"<[^>]*>", "", cell)).strip()
+            for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)
+        ]
+        for row in rows
+    ]
+
+
+def complete(served: Served, path: str) -> str:
+    """The page when every card has its answer."""
+    return str(eventually(lambda: (text := served.get(path).text) and "data-pending" not in text and text))
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_every_page_in_both_languages_is_complete_safe_and_local(served: Served, page: str, language: str) -> None:
+    reply = served.get(f"/{page}?{PERIOD}&lang={language}&client=2")
+    text = complete(served, f"/{page}?{PERIOD}&lang={language}&client=2")
+    assert reply.status == 200 and f'<html lang="{language}">' in text
+    assert words.say(page, language) in html.unescape(text)  # type: ignore[arg-type]
+    assert reply.headers["content-security-policy"].startswith("default-src 'self';")
+    assert not re.search(r"""(?:src|href|action)=["'](?:https?:)?//""", text), "another host"
+    assert not re.search(r"\son[a-z]+=|\sstyle=|<script>", text), "inline code, which the policy forbids"
+    assert "This part cannot be read" not in text and "ne peut pas être lue" not in text
+
+
+def test_a_hostile_name_is_text(served: Served) -> None:
+    text = complete(served, f"/clients?{PERIOD}")
+    assert SCRIPT not in text
+    assert any(row[1] == SCRIPT for row in cells(text, "top-clients"))
+    hostile = served.get("/clients?pays=%3Cscript%3Ealert(1)%3C/script%3E&client=%22%3E%3Cb%3E").text
+    assert SCRIPT not in hostile and "<b>" not in hostile and "is not accepted" in hostile
+
+
+@pytest.mark.parametrize(
+    "given", [PERIOD, f"{PERIOD}&pays=France", "periode=all", f"{PERIOD}&segment=Entreprise&pays=Japon"]
+)
+def test_the_figures_are_those_of_the_explorer_at_the_same_version(served: Served, base: str, given: str) -> None:
+    text = complete(served, f"/sales?{given}")
+    filters = read("sales", dict(pair.split("=") for pair in given.split("&")), today=TODAY).filters
+    lake = Lake(base)
+    for card in pages.CARDS["sales"]:
+        result = lake.read(queries.entry(card.question).query(filters))
+        if card.shape == "kpis":
+            (row,) = result.rows
+            values = dict(zip(result.names, row, strict=True))
+            shown = re.findall(r'<dd class="value">(.*?)</dd>', text)
+            wanted = [amounts.euros(values["revenue_total"], "en"), f"{values['total_transactions']:,}",
+                      amounts.euros(values["transaction_moyenne"], "en"), f"{values['unique_customers']:,}"]  # fmt: skip
+            assert shown == wanted
+        elif card.shape == "table":
+            columns = [result.columns[result.names.index(name)] for name in card.columns]
+            rows = [
+                [amounts.shown(value, column, UTC, "en") for value, column in zip(picked, columns, strict=True)]
+                for picked in zip(*(result.column(name) for name in card.columns), strict=True)
+            ]
+            assert cells(text, card.name) == rows, card.name
+        for source in result.sources:
+            assert f"{source.table} version {source.version}," in text
+
+
+def test_an_unchanged_page_is_304_and_a_changed_one_is_not(own: str, tmp_path: Path) -> None:
+    with serving(own, tmp_path / "log") as found:
+        path = f"/sales?{PERIOD}"
+        complete(found, path)
+        tag = found.get(path).headers["etag"]
+        assert (again := found.get(path, If_None_Match=tag)).status == 304 and again.text == ""
+        lakes.write(own, "ventes_stream", [{**lakes.sales(1)[0], "vente_id": "n"}])
+        changed = eventually(lambda: (reply := found.get(path, If_None_Match=tag)).status == 200 and reply)
+        assert "ventes_stream version 2," in eventually(lambda: (t := found.get(path).text) and "version 2," in t and t)
+        assert changed.headers["etag"] != tag
+
+
+def test_only_this_machines_names_are_answered(served: Served) -> None:
+    assert served.get("/sales", Host="evil.example").status == 400
+    assert served.get("/nothing").status == 404 and served.get("/csv/nothing.csv").status == 404
+    assert served.get("/static/../server.py").status == 404 and served.get("/static/%2e%2e/server.py").status == 404
+
+
+ASKED = sorted({card.question for cards in pages.CARDS.values() for card in cards if not card.fact} - pages.RARE)
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_download_is_the_explorers_csv_but_for_formulas(
+    served: Served, base: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reply = served.get(f"/csv/{name}.csv?{PERIOD}&segment=Particulier")
+    assert reply.status == 200 and reply.headers["content-type"] == "text/csv; charset=utf-8"
+    assert re.search(rf'filename="{name}_v\d+(_v\d+)?\.csv"', reply.headers["content-disposition"])
+    monkeypatch.setenv("VENTES_DELTA__BASE_PATH", base)
+    takes = queries.entry(name).filters
+    options = ["--du", "2026-11-10", "--au", "2026-11-21"] if "dates" in takes else []
+    options += ["--segment", "Particulier"] if "segment" in takes else []
+    assert explorer.main([name, *options, "--limit", "0", "--format", "csv"]) == 0
+    exact = capsys.readouterr().out
+    assert reply.text.replace(f"'{FORMULA}", FORMULA) == exact
+    if "client_nom" in exact:
+        assert f",{FORMULA}" not in reply.text
+
+
+def test_a_formula_gets_an_apostrophe_and_a_number_never_does() -> None:
+    assert [download.harmless(value) for value in ("=1+1", "+1", "-1", "@SUM(1)", "\t=1", "＝1", b"=1", ["x"], "a=1", "", "'x")] == [
+        "'=1+1", "'+1", "'-1", "'@SUM(1)", "'\t=1", "'＝1", "'=1", '["x"]', "a=1", "", "'x",
+    ]  # fmt: skip
+    assert [download.harmless(value) for value in (Decimal("-1.50"), -3, None, True, TODAY)] == [
+        "-1.50",
+        -3,
+        None,
+        "true",
+        "2026-11-22",
+    ]
+
+
+def test_facts_can_be_downloaded_too(served: Served) -> None:
+    rows = list(csv.DictReader(io.StringIO(served.get("/csv/tables.csv").text)))
+    assert {row["table"]: (row["lignes"], row["version"], row["fichiers"]) for row in rows}["ventes_rejetees"] == (
+        "4",
+        "0",
+        "1",
+    )
+    assert served.get("/csv/processes.csv").text.splitlines()[0].startswith("processus,etat,pid")
+
+
+# --- starting --------------------------------------------------------------------------------------------------------
+
+
+def test_it_listens_where_the_settings_say(base: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with serving(
+        base, tmp_path / "log", MONITORING__DASHBOARD_HOST="127.0.0.2", MONITORING__DASHBOARD_PORT=str(port)
+    ) as found:
+        assert found.address == f"http://127.0.0.2:{port}/" and found.get("/sales").status == 200
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+        assert "there is no password" in found.child.said()
+
+
+def test_a_port_that_is_taken_is_one_sentence_and_exit_code_2(
+    base: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("lakehouse.processes.interrupt_on_signals", lambda: None)  # pytest keeps its own
+    monkeypatch.setenv("VENTES_MONITORING__METRICS", "false")
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        monkeypatch.setenv("VENTES_DELTA__BASE_PATH", base)
+        monkeypatch.setenv("VENTES_MONITORING__DASHBOARD_PORT", str(port))
+        assert script.main([]) == 2
+        said = capsys.readouterr().err
+        assert f"The dashboard cannot listen on 127.0.0.1 port {port}" in said and "DASHBOARD_PORT=0" in said
+        # beside another pipeline, make run takes a free one and says which
+        config = config_of(base, MONITORING__DASHBOARD_PORT=str(port))
+        free = with_free_port(config).monitoring.dashboard_port
+        assert free not in (0, port)
+    assert with_free_port(config).monitoring.dashboard_port == port
+    assert dashboard_address(config_of(base, MONITORING__DASHBOARD_HOST="0.0.0.0")) == "http://127.0.0.1:8501/"
+
+
+def test_the_lake_keeps_open_what_nobody_wrote_to(own: str) -> None:
+    lake = Lake(own)
+    first = {name: lake.snapshot(name) for name in ("ventes_stream", "ventes_par_pays")}
+    time.sleep(0.002)  # a commit's time has milliseconds
+    lakes.write(own, "ventes_stream", [{**lakes.sales(1)[0], "vente_id": "n"}])
+    fresh = lake.advanced()
+    assert fresh.snapshot("ventes_par_pays") is first["ventes_par_pays"]
+    assert fresh.snapshot("ventes_stream").source.version == first["ventes_stream"].source.version + 1
+    assert lake.snapshot("ventes_stream") is first["ventes_stream"]
