@@ -79,7 +79,8 @@ def test_a_signal_ends_all_in_order_with_kafka_last_and_code_0(
     screen.when("bronze ready", interrupt(sign))
     commands = {name: patient(name) for name in ("bronze", "kafka")}
     before = signal.getsignal(sign)
-    assert supervise(commands, screen, tmp_path).run() == 0
+    served = supervise(commands, screen, tmp_path, ready=lambda _pid: "kafka ready" in screen.text)
+    assert served.run() == 0
     assert screen.at("kafka ready") < screen.at("bronze ready"), "kafka starts first, wherever it stands"
     assert screen.at(f"{sign.name}: stopping bronze, kafka") < screen.at("bronze stops") < screen.at("kafka stops")
     assert signal.getsignal(sign) is before
