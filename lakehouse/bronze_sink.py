@@ -20,8 +20,7 @@ from lakehouse import bronze, delta_io, log, metrics, sale
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
 from lakehouse.errors import ClockWentBack, LakehouseError
-from lakehouse.marks import HORIZON as HORIZON
-from lakehouse.marks import TOPIC_SINCE
+from lakehouse.marks import HORIZON, TOPIC_SINCE
 from lakehouse.meter import Meter
 from lakehouse.tables import REJETS, VENTES, TableSpec
 

@@ -16,7 +16,7 @@ from types import FrameType
 
 from pyspark.sql import SparkSession
 
-from lakehouse import arrivals, delta_io, log, session, silver
+from lakehouse import arrivals, delta_io, locks, log, session, silver
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing
@@ -90,7 +90,7 @@ class SilverJob:
         """
         if spark is None:
             self._handle_signals()
-        with delta_io.writer_lock(self._config, JOB):
+        with locks.writer_lock(self._config, JOB):
             self._watched.show(every)
             self._monitor.phase("it waits for the first sales in Bronze")
             if not arrivals.wait_for_bronze(self._config, every, self._stop):

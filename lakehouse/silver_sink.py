@@ -81,8 +81,8 @@ class SilverSink:
                 return
             days = [row["jour"] for row in counted]
             rows = sum(row["count"] for row in counted)
-            if min(days) < self._today():
-                self._record(restatements.added(sales), self._app_id(CORRECTIONS), batch_id)
+            if min(days) < (today := self._today()):
+                self._record(restatements.added(sales), today, self._app_id(CORRECTIONS), batch_id)
             new = self._add_members(sales, days, batch_id).persist(StorageLevel.MEMORY_AND_DISK)
             try:
                 for entry in self._entries:
@@ -126,9 +126,9 @@ class SilverSink:
     def _today(self) -> date:
         return datetime.now(self._config.analytics.timezone).date()
 
-    def _record(self, changes: DataFrame, app_id: str, batch_id: int) -> None:
+    def _record(self, changes: DataFrame, today: date, app_id: str, batch_id: int) -> None:
         """Put the corrections on record before the figures change: a crash in between repeats the batch, not this."""
-        rows = restatements.corrections(changes, self._today()).withColumns(
+        rows = restatements.corrections(changes, today).withColumns(
             {
                 "date_correction": F.current_timestamp(),
                 "generation": F.lit(self._generation),
@@ -149,7 +149,7 @@ class SilverSink:
         if delta_io.exists(spark, TENDANCES, self._config):
             before = restatements.taken_back(delta_io.read(spark, TENDANCES, self._config))
             changes = restatements.added(sales).unionAll(before)
-            self._record(changes, f"{self._app_id(CORRECTIONS)}-build", 0)
+            self._record(changes, self._today(), f"{self._app_id(CORRECTIONS)}-build", 0)
         members = distincts.members(sales, self._entries).withColumn("_lot", F.lit(-1).cast("bigint"))
         self._replace(members.select(*MEMBRES.names), MEMBRES)
         for entry in self._entries:

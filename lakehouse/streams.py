@@ -12,7 +12,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from lakehouse import bronze, delta_io, gaps, kafka_clients, log, progress, session
+from lakehouse import bronze, delta_io, gaps, kafka_clients, locks, log, progress, session
 from lakehouse.bronze_sink import BronzeSink, StopAtBoundary
 from lakehouse.bronze_watch import BronzeWatch
 from lakehouse.checkpoints import Checkpoint
@@ -93,7 +93,7 @@ class BronzeJob:
 
         A session that is given stays open, and signals are then its owner's: ``stop`` ends the job.
         """
-        with delta_io.writer_lock(self._config, JOB):
+        with locks.writer_lock(self._config, JOB):
             self._monitor.phase("Kafka is asked for the topic")
             kafka_clients.ensure_topic(self._config)
             self._check_topic_clock()

@@ -124,8 +124,8 @@ class Lake:
         return [self.version(spec) for spec in BRONZE]
 
     def silver_versions(self) -> list[int]:
-        folder = self.base / "silver"
-        return [DeltaTable(path).version() for path in sorted(folder.iterdir()) if path.name != "_generations"]
+        folders = [path for path in sorted((self.base / "silver").iterdir()) if path.name != "_generations"]
+        return [DeltaTable(path).version() for path in folders if DeltaTable.is_deltatable(str(path))]
 
     def state(self) -> tuple[list[list[dict[str, Any]]], list[int]]:
         """Every row and version of Bronze, and of Silver when it is there: what a repeat may not change."""

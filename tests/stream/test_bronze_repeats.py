@@ -11,8 +11,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import delta_io
-from lakehouse.bronze_sink import HORIZON
 from lakehouse.errors import LakehouseError
+from lakehouse.marks import HORIZON
 from lakehouse.sale import JSON_INVALIDE
 from lakehouse.tables import REJETS, VENTES, TableSpec
 from tests.harness import Lake, rejected

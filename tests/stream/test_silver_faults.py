@@ -8,7 +8,7 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from lakehouse import delta_io, reckoning
+from lakehouse import locks, reckoning
 from lakehouse.errors import LakehouseError, TableLocked, TableMissing
 from lakehouse.silver_job import SilverJob
 from lakehouse.silver_sink import SilverSink
@@ -126,7 +126,7 @@ def test_an_interrupted_build_is_finished_by_the_next_start_and_full_builds_anew
 
 def test_verify_names_the_cell_that_differs_and_one_writer_at_a_time(filled: Lake, spark: SparkSession) -> None:
     with (
-        delta_io.writer_lock(filled.config, "silver"),
+        locks.writer_lock(filled.config, "silver"),
         pytest.raises(TableLocked, match="Another process writes the silver tables") as refused,
     ):
         SilverJob(filled.config).run(spark=spark)

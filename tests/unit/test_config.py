@@ -24,6 +24,7 @@ from lakehouse import (
     jars,
     kafka_clients,
     kafka_options,
+    locks,
     log,
     session,
     silver_job,
@@ -287,7 +288,7 @@ def test_a_writer_waits_for_the_lock_as_long_as_it_is_told(tmp_path: Path) -> No
     held = FileLock(tmp_path / "locks" / "bronze.lock", thread_local=False)
     held.acquire()
     threading.Timer(0.05, held.release).start()
-    with delta_io.writer_lock(patient, "bronze"):
+    with locks.writer_lock(patient, "bronze"):
         pass  # it was waited for; without a timeout: tests/stream, two jobs on one table
 
 

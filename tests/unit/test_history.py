@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse import config, locks, ops, positions, runinfo
+from lakehouse import config, locks, positions, runinfo
 from lakehouse.audit import AuditLog
 from lakehouse.marks import TOPIC_SINCE
 from lakehouse.origins import read_origin
@@ -22,21 +22,9 @@ Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def base(tmp_path: Path) -> str:
-    return str(tmp_path / "lake")
-
-
-@pytest.fixture
-def run(base: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("VENTES_DELTA__BASE_PATH", base)
+def run(operate: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("VENTES_KAFKA__BOOTSTRAP_SERVERS", "localhost:1")
-
-    def call(*words: str) -> tuple[int, str]:
-        code = ops.main(list(words))
-        said = capsys.readouterr()
-        return code, said.out + said.err
-
-    return call
+    return operate
 
 
 # --- history ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import accounting, ops, reconciliation
+from lakehouse import accounting, reconciliation
 from lakehouse.accounting import Break, Hole
 from lakehouse.tables import AGGREGES, PAR_PAYS, PERTES, REJETS, REJOUES, TENDANCES, VENTES
 from tests import lakes, ledgers
@@ -22,19 +22,10 @@ Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def base(tmp_path: Path) -> str:
-    return str(tmp_path / "lake")
-
-
-@pytest.fixture
-def run(base: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("VENTES_DELTA__BASE_PATH", base)
-
+def run(operate: Run) -> Run:
     def call(*words: str, verb: str = "reconcile") -> tuple[int, str]:
         offline = ["--without-kafka"] if verb == "reconcile" and "--explain" not in words else []
-        code = ops.main([*verb.split(), *offline, *words])
-        said = capsys.readouterr()
-        return code, said.out + said.err
+        return operate(*verb.split(), *offline, *words)
 
     return call
 

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lakehouse import config, locks, ops, replay, tables
+from lakehouse import config, locks, replay, tables
 from lakehouse.audit import AuditLog
 from lakehouse.marks import HORIZON
 from lakehouse.tables import REJETS, REJOUES, VENTES
@@ -21,24 +22,12 @@ from tests.kills import killed_at
 from tests.messages import encoded, sale
 
 Run = Callable[..., tuple[int, str]]
-ARRIVED = datetime.now(UTC).replace(microsecond=0)
+ARRIVED = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=6)  # recent, however long ago the tests began
 
 
 @pytest.fixture
-def base(tmp_path: Path) -> str:
-    return str(tmp_path / "lake")
-
-
-@pytest.fixture
-def run(base: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("VENTES_DELTA__BASE_PATH", base)
-
-    def call(*words: str) -> tuple[int, str]:
-        code = ops.main(["rejects", *words])
-        said = capsys.readouterr()
-        return code, said.out + said.err
-
-    return call
+def run(operate: Run) -> Run:
+    return partial(operate, "rejects")
 
 
 def message(number: int, **fields: Any) -> bytes:
