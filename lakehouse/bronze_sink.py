@@ -16,13 +16,13 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import bronze, delta_io, log, metrics, sale
+from lakehouse import bronze, delta_io, erased, log, metrics, sale
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
 from lakehouse.errors import ClockWentBack, LakehouseError
-from lakehouse.marks import HORIZON, SALT, TOPIC_SINCE
+from lakehouse.marks import HORIZON, TOPIC_SINCE
 from lakehouse.meter import Meter
-from lakehouse.tables import EFFACES, REJETS, VENTES, TableSpec
+from lakehouse.tables import REJETS, VENTES, TableSpec
 
 _log = log.get("bronze")
 
@@ -222,29 +222,16 @@ class BronzeSink:
         if facts.exacts <= self._config.performance.broadcast_rows:
             # few old rows: Bronze is scanned past them, instead of being shuffled
             known = known.join(F.broadcast(to_compare.select("vente_id").distinct()), "vente_id", "left_semi")
-        new = self._not_erased(bronze.unknown(to_compare, known, VENTES.keys))
+        new = erased.without_erased_sales(bronze.unknown(to_compare, known, VENTES.keys), self._config)
         return new if facts.exacts == facts.n - facts.rejets else fresh.unionByName(new)
-
-    def _not_erased(self, rows: DataFrame) -> DataFrame:
-        """``rows`` without the copies of sales that were erased for a person's sake."""
-        if not delta_io.exists(rows.sparkSession, EFFACES, self._config):
-            return rows
-        salt = delta_io.properties(rows.sparkSession, EFFACES, self._config)[SALT]
-        hashed = rows.withColumn("empreinte", F.sha2(F.concat(F.lit(salt), F.col("vente_id")), 256))
-        erased = delta_io.read(rows.sparkSession, EFFACES, self._config).where(F.col("empreinte").isNotNull())
-        return bronze.unknown(hashed, F.broadcast(erased), ("empreinte",)).drop("empreinte")
 
     def _unknown_rejects(self, batch: DataFrame) -> DataFrame:
         """A rebuilt checkpoint reads old bad messages again: those that stand in the reject table are not repeated.
         The broker's time is part of the key because a topic that was created anew counts its offsets from 0 again."""
         if self._horizon is None:
             return batch
-        places = (*REJETS.keys, "kafka_timestamp")
-        known = delta_io.read(batch.sparkSession, REJETS, self._config).select(*places)
-        if delta_io.exists(batch.sparkSession, EFFACES, self._config):
-            erased = delta_io.read(batch.sparkSession, EFFACES, self._config)
-            known = known.unionAll(erased.where(F.col("table_effacee") == REJETS.name).select(*places))
-        return bronze.unknown(batch, known, places)
+        known = erased.known_rejects(batch.sparkSession, self._config)
+        return bronze.unknown(batch, known, (*REJETS.keys, "kafka_timestamp"))
 
     def _count_sales(self, facts: Row, written: int | None) -> None:
         """After the commit: what it made visible, and how long that took from the broker's time on."""

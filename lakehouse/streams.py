@@ -220,7 +220,9 @@ class BronzeJob:
                 self._watched.look(reports)
             if erasing.waiting(self._config):
                 with sink.writing:
-                    erasing.serve(self._config)
+                    served = erasing.serve(self._config)
+                for one in served:
+                    _log.info("erasure", id=one.id, state=one.state, error=one.error, **one.rows)
             if self._stop.wait(_POLL_SECONDS) and not query.status["isTriggerActive"]:
                 query.stop()  # idle between two batches; a batch that begins now ends itself in the sink
             if time.monotonic() >= due:
