@@ -23,6 +23,7 @@ EXAMPLES = {
     ),
     "topic": ("python setup_utils.py topic", "VENTES_KAFKA__TOPIC=essai python setup_utils.py topic"),
     "run": ("python setup_utils.py run", "python setup_utils.py run --without kafka   (a Kafka of your own)"),
+    "package": ("python setup_utils.py package",),
 }
 
 
@@ -95,7 +96,18 @@ def run(args: argparse.Namespace, config: Config) -> int:
     return pipeline.run(config, procfile=args.procfile, without=args.without)
 
 
-BODIES = {"check": check, "jars": get_jars, "java": get_java, "kafka": kafka, "topic": topic, "run": run}
+def package(_args: argparse.Namespace, _config: Config) -> int:
+    """Build what a Spark cluster needs into dist: the wheel, and the Python packages of executors and of drivers."""
+    from lakehouse import packaging
+
+    for path in packaging.build():
+        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+BODIES = {
+    "check": check, "jars": get_jars, "java": get_java, "kafka": kafka, "topic": topic, "run": run, "package": package,
+}  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:
