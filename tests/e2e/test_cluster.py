@@ -19,7 +19,7 @@ from tests.children import eventually
 from tests.clusters import BIN, Cluster, executors, kill_one_at_work
 from tests.harness import SHORT_LIVED, Lake
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture
@@ -49,14 +49,14 @@ def submit(lake: Lake, *words: str) -> subprocess.CompletedProcess[str]:
     env = {**clean, **settings.as_environment(lake.config), "PYSPARK_DRIVER_PYTHON": sys.executable}
     listed = ",".join(map(str, jars.resolve(lake.config, "spark")))
     command = [str(BIN / "spark-submit"), "--master", lake.config.spark.master, "--jars", listed, *words]
-    return subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=900, check=False)
 
 
 def test_a_worker_dies_in_the_middle_of_a_batch_and_the_books_balance(
     clustered: tuple[Lake, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, archive = clustered
-    plain.produce(1600, 31)
+    plain.produce(1200, 31)
     with Cluster(plain.config, tmp_path / "cluster") as cluster:
         lake = on(cluster, plain, archive)
         ui = lake.config.spark.ui_port
