@@ -5,7 +5,7 @@ PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-fast lint bench clean
+.PHONY: help setup run demo test test-fast lint bench package clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -44,6 +44,9 @@ lint: $(INSTALLED) ## Format, rules and types
 bench: setup ## Throughput and latency beside a textbook job
 	@$(PY) -m benchmarks.run
 
+package: $(INSTALLED) ## Build what a Spark cluster needs, into dist/
+	@$(PY) setup_utils.py package
+
 clean: ## Remove caches; never data/, .venv or the JARs
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log dist
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

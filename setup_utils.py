@@ -24,6 +24,7 @@ EXAMPLES = {
     ),
     "topic": ("python setup_utils.py topic", "VENTES_KAFKA__TOPIC=essai python setup_utils.py topic"),
     "run": ("python setup_utils.py run", "python setup_utils.py run --without kafka   (a Kafka of your own)"),
+    "package": ("python setup_utils.py package",),
 }
 
 
@@ -112,6 +113,15 @@ def run(args: argparse.Namespace, config: Config) -> int:
     return pipeline.run(config, procfile=args.procfile, without=args.without)
 
 
+def package(_args: argparse.Namespace, _config: Config) -> int:
+    """Build what a Spark cluster needs into dist: the wheel, and the Python packages of executors and of drivers."""
+    from lakehouse import packaging
+
+    for path in packaging.build():
+        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
 BODIES = {
     "check": check,
     "jars": get_jars,
@@ -120,6 +130,7 @@ BODIES = {
     "kafka": kafka,
     "topic": topic,
     "run": run,
+    "package": package,
 }
 
 

@@ -55,7 +55,9 @@ class Kafka:
 
 @dataclass(frozen=True)
 class Spark:
-    master: str = setting("local[*]", "Spark master; spark-submit --master wins over it")
+    master: str = setting(
+        "local[*]", "local[*], spark://host:port, k8s://https://host:port or yarn; spark-submit --master wins over it"
+    )
     app_name: str = setting("ventes", "prefix of the application names")
     driver_memory: str = setting("1g", "Java heap of the driver (plain python only; spark-submit has --driver-memory)")
     java_options: str = setting("", "more options of the driver's Java (plain python only), such as -Xss4m")

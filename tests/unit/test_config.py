@@ -205,6 +205,13 @@ def test_a_relative_path_counts_from_the_settings_file(tmp_path: Path) -> None:
         ("KAFKA.bootstrap_servers", "localhost", "expected host:port"),
         ("KAFKA.topic", "ventes stream", "letters, digits"),
         ("SPARK.driver_memory", "beaucoup", "expected a size such as 512m or 1g"),
+        (
+            "SPARK.master",
+            "spark://atlas",
+            "expected local[*], local[N], spark://host:7077, k8s://https://host:443 or yarn",
+        ),
+        ("SPARK.master", "yarn-cluster", "expected local[*]"),
+        ("SPARK.master", "local[0]", "expected local[*]"),
         ("SPARK.conf", "master=local", "expected spark.some.key=value, one a line"),
         ("STREAMING.watermark_delay", "10", "expected a number and a unit, such as '10 minutes'"),
         ("STREAMING.watermark_delay", "0 seconds", "expected a value of 1 seconds or more"),
@@ -332,3 +339,12 @@ def test_sections_are_frozen_and_money_is_decimal() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         loaded.kafka.topic = "autre"  # type: ignore[misc]
     assert loaded.analytics.seuil_premium == Decimal(500)
+
+
+@pytest.mark.parametrize(
+    "master",
+    ["local", "local[*]", "local[4]", "local[4,2]", "spark://a:7077", "spark://a:7077,b:7077", "spark://[::1]:7077",
+     "k8s://https://10.0.0.1:443", "k8s://kubernetes.default.svc", "yarn"],
+)  # fmt: skip
+def test_every_kind_of_master_is_accepted(master: str) -> None:
+    assert config.load(env={"VENTES_SPARK__MASTER": master}).spark.master == master
