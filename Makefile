@@ -19,9 +19,10 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-setup: $(INSTALLED) ## Make .venv, install the packages, get Java and the JARs
+setup: $(INSTALLED) ## Make .venv, install the packages, get Java and the JARs, archive Spark's classes
 	@$(PY) setup_utils.py java
 	@$(PY) setup_utils.py jars
+	@$(PY) setup_utils.py archive
 
 run: setup ## Set up, then run the whole pipeline; Ctrl-C stops it cleanly
 	@exec $(PY) setup_utils.py run

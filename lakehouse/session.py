@@ -13,7 +13,7 @@ from pyspark import cloudpickle
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
-from lakehouse import jars, java, log, runinfo, sale
+from lakehouse import class_archive, jars, java, log, runinfo, sale
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
 
@@ -69,6 +69,19 @@ def own_settings(config: Config) -> dict[str, str]:
     return settings
 
 
+def jar_settings(config: Config) -> dict[str, str]:
+    """The pinned JARs: sent to the executors of a cluster; on the class path of a local driver, where nothing has to
+    be copied and Java's class archive holds."""
+    files = [str(path) for path in jars.resolve(config, "spark")]
+    if not config.spark.master.startswith("local"):
+        return {"spark.jars": ",".join(files)}
+    return {
+        "spark.driver.extraClassPath": os.pathsep.join(files),
+        # added by Spark to extraJavaOptions, of which a user may have own ones
+        "spark.driver.defaultJavaOptions": class_archive.options(config),
+    }
+
+
 def extra_settings(config: Config) -> dict[str, str]:
     """``[SPARK] conf``, which wins over all of ours."""
     lines = filter(None, map(str.strip, config.spark.conf.splitlines()))
@@ -117,7 +130,7 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         settings |= own_settings(config)
         if config.development.jars == "lock":
-            settings["spark.jars"] = ",".join(str(path) for path in jars.resolve(config, "spark"))
+            settings |= jar_settings(config)
     builder = SparkSession.builder
     for key, value in (settings | extra_settings(config)).items():
         builder = builder.config(key, value)
