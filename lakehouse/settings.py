@@ -99,6 +99,10 @@ class Streaming:
     restart_delay: timedelta = setting(
         timedelta(seconds=2), "first pause before such a restart; doubles up to 30 s", low=0
     )
+    champs_inconnus: Literal["ignorer", "garder"] = setting(
+        "ignorer",
+        "fields that the contract does not know: leave out, or keep as JSON in Bronze's column champs_inconnus",
+    )
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,7 @@ SHOWN_BY: dict[str, str] = {
     "KAFKA.sasl_password_file": "tests/unit/test_config.py::test_a_secret_comes_from_a_private_file",
     "DELTA.lock_timeout": "tests/unit/test_config.py::test_a_writer_waits_for_the_lock_as_long_as_it_is_told",
     "STREAMING.max_restarts": "tests/unit/test_streams.py::test_the_job_gives_up_after_max_restarts_in_a_row",
+    "STREAMING.champs_inconnus": "tests/spark/test_sink.py::test_unknown_fields_are_kept_from_the_switch_on_over_the_same_checkpoint",
     "PRODUCER.rate": "tests/unit/test_producer.py::test_settings_hold_where_no_option_is_given",
     "PRODUCER.clients": "tests/unit/test_producer.py::test_settings_hold_where_no_option_is_given",
     "PRODUCER.duplicate_ratio": "tests/unit/test_producer.py::test_settings_hold_where_no_option_is_given",
