@@ -63,8 +63,8 @@ def python(version: tuple[int, ...]) -> CheckResult:
 
 
 def packages(requirements: Path, version_of: Callable[[str], str] = importlib.metadata.version) -> CheckResult:
-    """Every ``name==version`` line against what is installed here."""
-    pins = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", requirements.read_text(encoding="utf-8"), re.MULTILINE)
+    """Every ``name==version`` line against what is installed here; one with a condition is some other platform's."""
+    pins = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)$", requirements.read_text(encoding="utf-8"), re.MULTILINE)
     wrong = []
     for name, wanted in pins:
         try:

@@ -55,11 +55,8 @@ def test_any_broker_may_be_killed_and_partitions_added_and_nothing_is_lost_or_do
     kafka_clients.ensure_topic(lake.config)
     topic = kafka_clients.describe_topic(lake.config)
     assert (topic.replication_factor, topic.settings["min.insync.replicas"]) == (3, "2")
-    producer = lake.start("producer_ventes.py", "--rate", "100", "--seed", "9", "--truth", str(lake.truth_file))
+    producer = lake.start("producer_ventes.py", "--rate", "50", "--seed", "9", "--truth", str(lake.truth_file))
 
-    import time
-    t0=time.time()
-    def mark(s): print(f"{time.time()-t0:.1f} {s}", flush=True)
     def arrived(more: int) -> None:
         """So many sales more are in Bronze: the producer sends, a leader acknowledges, Bronze drains."""
         wanted = stored(lake) + more
@@ -71,10 +68,10 @@ def test_any_broker_may_be_killed_and_partitions_added_and_nothing_is_lost_or_do
             killed = member.pid
             member.kill()
             assert not psutil.pid_exists(killed)
-            mark("killed"); arrived(200); mark("arrived 200")
+            arrived(40)
             assert member.wait(0) is not None, "it was away all the while"
-            member.start(); mark("started")
-            eventually(lambda: in_step(lake), what="three copies in step"); mark("in step")
+            member.launch()
+            eventually(lambda: in_step(lake), what="three copies in step")
 
         kafka_clients.add_partitions(lake.config, 4)
         (late,) = lake.sales(sale(), partition=3)
@@ -83,17 +80,16 @@ def test_any_broker_may_be_killed_and_partitions_added_and_nothing_is_lost_or_do
             kafka_clients.add_partitions(lake.config, 3)
         assert not kafka_clients.add_partitions(lake.config, 4)
 
-        mark("parts")
         for member in brokers.members[:2]:
             member.kill()
-        eventually(lambda: "no acknowledgement for" in producer.said(), what="the producer says that it waits")
+        before = len(producer.said())
+        eventually(lambda: "no acknowledgement for" in producer.said()[before:], what="the producer says that it waits")
         for member in brokers.members[:2]:
             member.launch()
-        eventually(lambda: "acknowledgements are back after" in producer.said(), what="the producer goes on")
-        mark("back"); arrived(50); mark("50")
+        eventually(lambda: "acknowledgements are back after" in producer.said()[before:], what="the producer goes on")
+        arrived(40)
         producer.process.terminate()
         assert producer.wait() == 0, producer.said()
         eventually(lambda: stored(lake) == len(lake.sent()), what="Bronze holds what was sent")
-    mark("end")
     assert late.vente_id in {row["vente_id"] for row in lake.rows()}
     assert lake.differences() == []
