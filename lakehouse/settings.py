@@ -92,6 +92,9 @@ class Delta:
     auto_compact: bool = setting(True, "merge small files inside the writer after a commit")
     auto_compact_min_files: int = setting(60, "small files in one partition that start a compaction", low=2)
     snapshot_partitions: int = setting(1, "tasks that rebuild a table's state", low=1)
+    backup_path: FilePath = setting(
+        FilePath("backups"), "where ops_utils.py backup keeps its backups, outside of base_path; a path or a URI"
+    )
     lock_timeout: timedelta = setting(timedelta(0), "how long a job waits for another writer's lock", low=0)
 
 

@@ -102,6 +102,7 @@ SHOWN_BY: dict[str, str] = {
     "KAFKA.create_topic": "tests/stream/test_topic.py::test_a_missing_topic_is_an_error_when_it_may_not_be_created",
     "KAFKA.heap": "tests/unit/test_broker.py::test_every_kafka_setting_reaches_the_broker",
     "KAFKA.sasl_password_file": "tests/unit/test_config.py::test_a_secret_comes_from_a_private_file",
+    "DELTA.backup_path": "tests/unit/test_backup.py::test_a_backup_comes_back_as_it_was_and_nothing_is_copied_twice",
     "DELTA.lock_timeout": "tests/unit/test_config.py::test_a_writer_waits_for_the_lock_as_long_as_it_is_told",
     "STREAMING.max_restarts": "tests/unit/test_streams.py::test_the_job_gives_up_after_max_restarts_in_a_row",
     "STREAMING.champs_inconnus": "tests/spark/test_sink.py::test_unknown_fields_are_kept_from_the_switch_on_over_the_same_checkpoint",
