@@ -26,13 +26,11 @@ from lakehouse.tables import EFFACES, REJETS, VENTES, TableSpec
 
 _log = log.get("bronze")
 
-
 REASONS = (sale.VIDE, sale.JSON_INVALIDE, sale.MANQUANT, sale.TYPE, sale.VALEUR, sale.FUTUR)
 """The reject codes without the field: the values of the metrics' label."""
 
 _AGES = (0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0)
-"""Seconds from the broker's time of a sale to its batch's; the batch's own duration is added to each. A sale counts
-with the end of its step, so that the latency is never shown shorter than it was."""
+"""Seconds from the broker's time of a sale to its batch's, whose duration is added; a sale counts as old as its step's end."""
 
 
 class StopAtBoundary(Exception):

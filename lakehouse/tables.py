@@ -116,8 +116,7 @@ EFFACES = TableSpec(
     ),
     keys=("table_effacee", "topic", "kafka_partition", "kafka_offset", "kafka_timestamp"),
 )
-"""``empreinte`` is the salted hash of an erased sale's vente_id (null for a bad message), by which a copy that comes later
-is known; nothing in it names the person. The salt is the table property ``marks.SALT``."""
+"""``empreinte``: the salted hash (``marks.SALT``) of an erased sale's vente_id, by which a later copy of it is known."""
 
 _LATEST = "STRUCT<timestamp: TIMESTAMP, vente_id: STRING, {}>"
 
