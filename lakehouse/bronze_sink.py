@@ -26,13 +26,11 @@ from lakehouse.tables import REJETS, VENTES, TableSpec
 
 _log = log.get("bronze")
 
-
 REASONS = (sale.VIDE, sale.JSON_INVALIDE, sale.MANQUANT, sale.TYPE, sale.VALEUR, sale.FUTUR)
 """The reject codes without the field: the values of the metrics' label."""
 
 _AGES = (0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0)
-"""Seconds from the broker's time of a sale to its batch's; the batch's own duration is added to each. A sale counts
-with the end of its step, so that the latency is never shown shorter than it was."""
+"""Seconds from the broker's time of a sale to its batch's, whose duration is added; a sale counts as old as its step's end."""
 
 
 class StopAtBoundary(Exception):
@@ -68,6 +66,7 @@ class BronzeSink:
         self._query_id: str | None = None
         self._plans: tuple[Planned | None, Planned | None] = (None, None)  # of this batch, and of the one before
         self._horizon = self._read_horizon()
+        self._keeps_unknown = config.streaming.champs_inconnus == "garder"
         self.totals = Totals()
         self.failure: BaseException | None = None
         self.newest: float | None = None  # the broker's time of the newest sale, seconds since 1970
@@ -141,7 +140,7 @@ class BronzeSink:
             # the log is the ledger: what was read, beside Delta's own count of the rows that the same commit wrote
             ledger = {**self._span(), "entered": facts.n, "rejected": facts.rejets}
             if facts.n > facts.rejets:
-                sales = bronze.accepted(self._unknown_sales(batch, facts))
+                sales = bronze.accepted(self._unknown_sales(batch, facts), keep_unknown=self._keeps_unknown)
                 self._count_sales(facts, self._append(sales, VENTES, batch_id, small, ledger))
             if facts.rejets:
                 bad = bronze.rejected(self._unknown_rejects(batch))
@@ -275,7 +274,7 @@ class BronzeSink:
         totals.drifted += facts.derives
         if facts.derives:
             _log.warning(
-                "schema drift: sales with unknown fields, taken in without them",
+                f"schema drift: sales with unknown fields, taken in {'with' if self._keeps_unknown else 'without'} them",
                 sales=facts.derives,
                 fields=facts.inconnus,
             )

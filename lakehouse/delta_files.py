@@ -5,7 +5,7 @@ Each commit carries its origin as ``userMetadata``, as the jobs' own commits do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +23,11 @@ _SIMPLE = {
 
 def schema(spec: TableSpec) -> pa.Schema:
     """The columns as Arrow has them. Raises ``KeyError`` for a type that no operator writes."""
-    return pa.schema([(name, _SIMPLE[kind]) for name, kind in spec.columns])
+    return _arrow(spec.columns)
+
+
+def _arrow(columns: Iterable[tuple[str, str]]) -> pa.Schema:
+    return pa.schema([(name, _SIMPLE[kind]) for name, kind in columns])
 
 
 def _properties(what: str, facts: Mapping[str, Any]) -> CommitProperties:
@@ -35,11 +39,14 @@ _HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=
 
 
 def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *, what: str, **facts: Any) -> None:
-    """One commit; creates the table when it is missing."""
+    """One commit; creates the table when it is missing, and adds the optional columns that a row has."""
+    used = {name for row in rows for name in row}
+    columns = (*spec.columns, *(column for column in spec.optional if column[0] in used))
     write_deltalake(
         spec.path(config.delta.base_path),
-        pa.Table.from_pylist(list(rows), schema(spec)),
+        pa.Table.from_pylist(list(rows), _arrow(columns)),
         mode="append",
+        schema_mode="merge" if spec.optional else None,
         partition_by=list(spec.partition_by) or None,
         commit_properties=_properties(what, facts),
         post_commithook_properties=_HOOKS,

@@ -11,6 +11,8 @@ from lakehouse.tablespec import TableSpec as TableSpec
 MONEY = "DECIMAL(18,2)"
 MONEY_SUM = "DECIMAL(28,2)"  # Spark's own type for a sum of DECIMAL(18,2)
 
+CHAMPS_INCONNUS = "champs_inconnus"
+"""What a sale has beyond the contract: one JSON object, each value as the sender wrote it; null when it has nothing."""
 
 VENTES = TableSpec(
     name="ventes_stream",
@@ -38,6 +40,7 @@ VENTES = TableSpec(
     keys=("vente_id",),
     partition_by=("jour",),
     stats=("timestamp", "date_ingestion", "kafka_partition", "kafka_offset"),
+    optional=((CHAMPS_INCONNUS, "STRING"),),
 )
 
 REJETS = TableSpec(
@@ -113,8 +116,7 @@ EFFACES = TableSpec(
     ),
     keys=("table_effacee", "topic", "kafka_partition", "kafka_offset", "kafka_timestamp"),
 )
-"""``empreinte`` is the salted hash of an erased sale's vente_id (null for a bad message), by which a copy that comes later
-is known; nothing in it names the person. The salt is the table property ``marks.SALT``."""
+"""``empreinte``: the salted hash (``marks.SALT``) of an erased sale's vente_id, by which a later copy of it is known."""
 
 _LATEST = "STRUCT<timestamp: TIMESTAMP, vente_id: STRING, {}>"
 
