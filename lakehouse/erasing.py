@@ -184,10 +184,8 @@ class _Erasing:
         return self._result()
 
     def _note(self, chosen: dict[str, list[tuple[Coordinates, datetime, str | None]]]) -> None:
-        known = {
-            (table, p, o, t)
-            for table, p, o, t in self._rows(EFFACES, ("table_effacee", "kafka_partition", "kafka_offset", "kafka_timestamp"))
-        }  # fmt: skip
+        places = ("table_effacee", "kafka_partition", "kafka_offset", "kafka_timestamp")
+        known = set(self._rows(EFFACES, places, f"effacement = '{self._request.id}'"))  # of a serving that was killed
         salt, now = self._salt(), datetime.now(UTC)
         rows = [
             {

@@ -60,8 +60,9 @@ def _erased(lake: Lake, spec: TableSpec) -> dict[datetime, int]:
         return {}
     same = " AND ".join(f"r.{name} = e.{name}" for name in ("kafka_partition", "kafka_offset", "date_ingestion"))
     sql = (
-        f"SELECT e.date_ingestion, COUNT(*) FROM {EFFACES.name} e LEFT JOIN {spec.name} r ON {same} "
-        f"WHERE e.table_effacee = '{spec.name}' AND r.kafka_offset IS NULL GROUP BY 1"
+        f"SELECT date_ingestion, COUNT(*) FROM (SELECT DISTINCT e.date_ingestion, e.kafka_partition, e.kafka_offset "
+        f"FROM {EFFACES.name} e LEFT JOIN {spec.name} r ON {same} "
+        f"WHERE e.table_effacee = '{spec.name}' AND r.kafka_offset IS NULL) GROUP BY 1"
     )
     return dict(lake.read(Query(sql, (EFFACES.name, spec.name))).rows)
 

@@ -17,11 +17,23 @@ from deltalake.exceptions import DeltaError
 
 from lakehouse import delta_files, positions, rereading
 from lakehouse.config import Config
-from lakehouse.errors import ConfigError, LakehouseError
+from lakehouse.errors import ConfigError, LakehouseError, TableMissing
 from lakehouse.lake import SPECS, Lake
 from lakehouse.locks import writer_lock
 from lakehouse.marks import INVALID, TOPIC_SINCE
-from lakehouse.tables import BRONZE, CORRECTIONS, GENERATIONS, PERTES, REJOUES, SILVER, VENTES, TableSpec, checkpoint
+from lakehouse.queries.model import Query
+from lakehouse.tables import (
+    BRONZE,
+    CORRECTIONS,
+    EFFACES,
+    GENERATIONS,
+    PERTES,
+    REJOUES,
+    SILVER,
+    VENTES,
+    TableSpec,
+    checkpoint,
+)
 
 WHAT = "restore-table"
 
@@ -89,10 +101,19 @@ def plan(config: Config, spec: TableSpec, version: int) -> Plan:
         else:
             kept = " OR ".join(f"(kafka_partition = {p} AND kafka_offset >= {first})" for p, (first, _) in held.items())
             ((gone,),) = rows(f"SELECT COUNT(*) {left} AND NOT ({kept or 'false'})")
-    return Plan(spec, now, version, leaving, returning, gone, _downstream(spec, gone))
+    return Plan(spec, now, version, leaving, returning, gone, _downstream(spec, gone, _erased(lake, spec)))
 
 
-def _downstream(spec: TableSpec, gone: int | None) -> tuple[str, ...]:
+def _erased(lake: Lake, spec: TableSpec) -> int:
+    """Rows that were taken out of the table for a person's sake."""
+    try:
+        sql = f"SELECT COUNT(*) FROM {EFFACES.name} WHERE table_effacee = '{spec.name}'"
+        return int(lake.read_one(Query(sql, (EFFACES.name,))))
+    except TableMissing:
+        return 0
+
+
+def _downstream(spec: TableSpec, gone: int | None, erased: int) -> tuple[str, ...]:
     if spec in SILVER:
         return ("Silver's next pass builds all six tables anew from Bronze: the restored figures stand until then.",)
     again = (
@@ -103,6 +124,11 @@ def _downstream(spec: TableSpec, gone: int | None) -> tuple[str, ...]:
         None: "Kafka does not answer: whether it still holds what leaves the table cannot be said.",
         0: "Kafka still holds all that leaves the table.",
     }.get(gone, f"{gone} rows that leave the table lie before what Kafka still holds: they do not come back.")
+    if erased:
+        lost += (
+            f" {erased} rows of it were erased for a person's sake: those of them that come back with the version are to be "
+            f"erased again."
+        )
     if spec is VENTES:
         return (
             again,

@@ -102,7 +102,7 @@ REJOUES = TableSpec(
 EFFACES = TableSpec(
     name="_effacements",
     layer="bronze",
-    grain="one row per row that was erased for a person's sake (table_effacee, topic, kafka_partition, kafka_offset, kafka_timestamp)",
+    grain="one row per erasure and row that it took out, for a person's sake: its place in Kafka, and no name",
     columns=(
         ("effacement", "STRING"),
         ("table_effacee", "STRING"),
@@ -114,7 +114,7 @@ EFFACES = TableSpec(
         ("empreinte", "STRING"),
         ("date_effacement", "TIMESTAMP"),
     ),
-    keys=("table_effacee", "topic", "kafka_partition", "kafka_offset", "kafka_timestamp"),
+    keys=("effacement", "table_effacee", "topic", "kafka_partition", "kafka_offset", "kafka_timestamp"),
 )
 """``empreinte``: the salted hash (``marks.SALT``) of an erased sale's vente_id, by which a later copy of it is known."""
 

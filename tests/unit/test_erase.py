@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,10 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse import config, delta_files, erasing, locks
+from lakehouse import config, delta_files, erasing, locks, positions, run_files
 from lakehouse.audit import AuditLog
 from lakehouse.erasure import concerns, fingerprint
 from lakehouse.marks import SALT
@@ -285,3 +287,42 @@ def test_an_erasure_asks_first(base: str, operate: Operate, monkeypatch: pytest.
     code, text = operate("erase", "--client-id", str(CLIENT))
     assert code == 2 and "out of the lake for ever. Nothing was changed." in text
     assert [row for row in held(base, VENTES) if row["client_id"] == CLIENT]
+
+
+def test_the_command_waits_for_a_running_silver_job(
+    base: str, operate: Operate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me, here = psutil.Process(), socket.gethostname()
+    run_files.folder(config.load()).mkdir(exist_ok=True)
+    run_files.write(
+        config.load(),
+        run_files.RunFile("silver", "silver", me.pid, me.create_time(), here, "", None, "r", "v", "c", ledgers.CLOCK),
+    )
+    looked, real = threading.Event(), positions.silver
+
+    def look(settings: config.Config) -> positions.SilverPosition | None:
+        found = real(settings)
+        looked.set()
+        return found
+
+    def job() -> None:
+        looked.wait(60)
+        build_silver(base)
+
+    monkeypatch.setattr(positions, "silver", look)
+    thread = threading.Thread(target=job)
+    thread.start()
+    code, text = operate(*ERASE)
+    thread.join(60)
+    assert code == 0 and "The Silver job runs: its next pass builds the tables anew." in text
+
+
+def test_rows_that_a_rollback_brings_back_are_announced_and_erased_again(base: str, operate: Operate) -> None:
+    version = DeltaTable(VENTES.path(base)).version()
+    expected = erasing.found(config.load(), CLIENT)
+    operate(*ERASE)
+    code, text = operate("restore-table", "ventes_stream", "--version", str(version), "--yes")
+    assert code == 0 and f"{expected['ventes_stream']} rows of it were erased for a person's sake" in text
+    _, text = operate(*ERASE, "--json")
+    assert answer(text)["rows"] == {"ventes_stream": expected["ventes_stream"]}
+    assert not [row for row in held(base, VENTES) if row["client_id"] == CLIENT]
