@@ -86,6 +86,11 @@ def version(spark: SparkSession, spec: TableSpec, config: Config) -> int:
     return int(_snapshot(spark, spec, config).version())
 
 
+def table_id(spark: SparkSession, spec: TableSpec, config: Config) -> str:
+    """The table's own id: one that was removed and made anew has another."""
+    return str(_snapshot(spark, spec, config).metadata().id())
+
+
 def last_version(spark: SparkSession, spec: TableSpec, config: Config) -> int:
     """The newest version that this process knows: after a write of its own, that write's. Reads nothing."""
     jvm: Any = spark._jvm

@@ -16,7 +16,7 @@ from types import FrameType
 
 from pyspark.sql import SparkSession
 
-from lakehouse import arrivals, delta_io, locks, log, session, silver
+from lakehouse import arrivals, delta_io, locks, log, session, silver, soundness
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing
@@ -198,7 +198,7 @@ class SilverJob:
     def _pass(self, spark: SparkSession, generation: Generation) -> None:
         """Take in all that Bronze has committed since the last pass."""
         place = self._place(spark, generation)
-        place.query_id()
+        place.check(table_id=delta_io.table_id(spark, VENTES, self._config))
         newest, consumed = delta_io.version(spark, VENTES, self._config), self._consumed(place, generation)
         if newest <= consumed:
             _log.debug("nothing new")
@@ -221,6 +221,8 @@ class SilverJob:
             time.sleep(0.1)
         failure = query.exception()
         if failure is not None:
+            if said := soundness.SPARK_SAYS.search(str(failure)):
+                raise soundness.refusal(place.path, JOB, f"Spark says {said[1] or said[2]}") from failure
             raise LakehouseError(
                 f"The Silver pass failed: {str(failure).splitlines()[0][:300]}. Nothing is lost: the next pass repeats the "
                 f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
