@@ -1,10 +1,11 @@
 """PURE. The accounting identity over Kafka's offsets: ranges, holes, and one line a partition and day.
 
-    consumed = Bronze + rejected + duplicates + declared gaps + markers + unread
+    consumed = Bronze + rejected + duplicates + declared gaps + markers + unread + removed
 
 An offset that was consumed and stands in no table is a *hole*. It is legitimate when it is a copy of a sale that Bronze
 holds, when Kafka keeps no message there (the marker of a transaction, or what compaction took away), or when an operator
-declared it lost; otherwise it is a difference. ``unread``: Kafka no longer holds it, so that nobody can look.
+declared it lost; otherwise it is a difference. ``unread``: Kafka no longer holds it, so that nobody can look. ``removed``: retention took
+its row away, and said so.
 """
 
 from __future__ import annotations
@@ -63,11 +64,13 @@ class Line:
     declared: int = 0
     markers: int = 0
     unread: int = 0
+    removed: int = 0
 
     @property
     def difference(self) -> int:
         """Consumed and nowhere, if above 0; in the tables too often, if below."""
         accounted = self.bronze + self.rejected + self.duplicates + self.declared + self.markers + self.unread
+        accounted += self.removed
         return self.consumed - accounted
 
 

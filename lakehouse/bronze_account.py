@@ -16,7 +16,7 @@ from lakehouse.marks import TOPIC_SINCE
 from lakehouse.positions import BronzePosition
 from lakehouse.queries.model import Query
 from lakehouse.replay import STANDING_NOTES, VENTE
-from lakehouse.tables import PERTES, REJETS, REJOUES, VENTES, TableSpec
+from lakehouse.tables import PERTES, REJETS, REJOUES, RETRAITS, VENTES, TableSpec
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -71,6 +71,8 @@ class BronzeAccount:
         account.book.holes(found, "consumed")
         for hole in doubled:  # a row too many is no message too many
             account.book.add(hole.partition, hole.day, "consumed", -1)
+        removed, found = split(found, self._removed())
+        account.book.holes(removed, "removed")
         declared, found = split(found, self._declared())
         account.book.holes(declared, "declared")
         fresh = self._without_signed(found)
@@ -157,6 +159,16 @@ class BronzeAccount:
         for partition, first, last, when in self._lake.read(Query(sql, (PERTES.name,))).rows:
             if when >= self._since:
                 found.setdefault(partition, []).append((first, last + 1))
+        return found
+
+    def _removed(self) -> dict[int, list[tuple[int, int]]]:
+        """Offsets whose rows retention took out of Bronze or of the rejects."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        if self._has(RETRAITS):
+            sql = f"SELECT kafka_partition, premier_offset, dernier_offset, date_ingestion FROM {RETRAITS.name}"
+            for partition, first, last, clock in self._lake.read(Query(sql, (RETRAITS.name,))).rows:
+                if clock >= self._since:
+                    found.setdefault(partition, []).append((first, last + 1))
         return found
 
     # --- holes -------------------------------------------------------------------------------------------------------

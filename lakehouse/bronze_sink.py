@@ -16,7 +16,7 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import bronze, delta_io, log, metrics, sale
+from lakehouse import bronze, delta_io, keeping, log, metrics, sale
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
 from lakehouse.errors import ClockWentBack, LakehouseError
@@ -74,6 +74,7 @@ class BronzeSink:
         self._meter = meter or Meter("bronze")
         self.kept: dict[int, int] = {}  # batch → its rows after the stream's deduplication, until its report is seen
         self._versions: dict[str, int] = {}
+        self._schedule = keeping.Schedule(config, "bronze")
 
     # --- the exact door's horizon ------------------------------------------------------------------------------------
 
@@ -106,6 +107,7 @@ class BronzeSink:
                 raise StopAtBoundary
             self._check_clock(batch_id)
             self._write(batch, batch_id)
+            self._schedule.between_batches()
         except BaseException as failure:
             self.failure = failure
             if not isinstance(failure, StopAtBoundary | LakehouseError):

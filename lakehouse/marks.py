@@ -12,3 +12,13 @@ created anew counts its offsets from 0 again: only from that time on are a row's
 
 INVALID = "invalide"
 """``etat`` of a Silver generation that an operator ended: the next pass builds a new one."""
+
+KEPT_FROM = "ventes.conserveDepuis"
+"""Table property of a Silver table with a ``jour``: retention has taken the days before this one away; they are neither
+written again nor compared."""
+
+RETENTION = "retention"
+"""``what`` of the commits by which retention takes rows away."""
+
+REMOVERS = frozenset({RETENTION})
+"""``what`` of the commits that may take rows out of Bronze while Silver goes on: its figures keep them."""

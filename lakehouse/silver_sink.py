@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 
 from lakehouse import delta_io, distincts, log, restatements, runinfo, silver
 from lakehouse.config import Config
+from lakehouse.marks import KEPT_FROM
 from lakehouse.silver import Aggregate
 from lakehouse.tables import CORRECTIONS, MEMBRES, TENDANCES, TableSpec
 
@@ -107,7 +108,7 @@ class SilverSink:
         return delta_io.read(spark, MEMBRES, config).where(pruned).where(F.col("_lot") == batch_id)
 
     def _merge(self, sales: DataFrame, entry: Aggregate, days: Sequence[date], new: DataFrame, batch_id: int) -> None:
-        partials = silver.partial(sales, entry)
+        partials = silver.partial(self._kept(sales, entry.table), entry)
         for measure in entry.member_measures:
             partials = distincts.with_new(partials, entry, measure, new)
         spark = sales.sparkSession
@@ -120,6 +121,13 @@ class SilverSink:
                 .whenNotMatchedInsert(values=dict(silver.insert_values(entry)))
                 .execute()
             )
+
+    def _kept(self, sales: DataFrame, table: TableSpec) -> DataFrame:
+        """Without the days that retention took out of ``table``: one late sale would look like the whole day."""
+        if "jour" not in table.keys or not delta_io.exists(sales.sparkSession, table, self._config):
+            return sales
+        since = delta_io.properties(sales.sparkSession, table, self._config).get(KEPT_FROM)
+        return sales.where(F.col("jour") >= F.lit(since).cast("date")) if since else sales
 
     # --- days that had ended -----------------------------------------------------------------------------------------
 
@@ -156,7 +164,7 @@ class SilverSink:
             if stop is not None and stop.is_set():
                 return False
             _log.info("building", table=entry.table.name)
-            self._replace(silver.complete(silver.partial(sales, entry), entry), entry.table)
+            self._replace(silver.complete(silver.partial(self._kept(sales, entry.table), entry), entry), entry.table)
         return True
 
     def _replace(self, rows: DataFrame, table: TableSpec) -> None:

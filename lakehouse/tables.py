@@ -96,6 +96,43 @@ REJOUES = TableSpec(
     keys=("topic", "kafka_partition", "kafka_offset"),
 )
 
+_REMOVAL = (
+    ("retrait", "STRING"),
+    ("table_source", "STRING"),
+    ("jour_limite", "DATE"),
+    ("date_limite", "TIMESTAMP"),
+    ("version_avant", "BIGINT"),
+)
+
+RETRAITS = TableSpec(
+    name="retraits",
+    layer="bronze",
+    grain="one row per range of Kafka offsets of one batch whose rows retention took away",
+    columns=(
+        *_REMOVAL,
+        ("kafka_partition", "INT"),
+        ("premier_offset", "BIGINT"),
+        ("dernier_offset", "BIGINT"),
+        ("date_ingestion", "TIMESTAMP"),
+    ),
+    keys=("retrait", "kafka_partition", "premier_offset"),
+)
+
+SOMMES = TableSpec(
+    name="retraits_sommes",
+    layer="bronze",
+    grain="one row per removal × dimension (pays, segment) × cle: the sales that retention took away",
+    columns=(
+        *_REMOVAL,
+        ("dimension", "STRING"),
+        ("cle", "STRING"),
+        ("ventes", "BIGINT"),
+        ("montant", MONEY_SUM),
+        ("articles", "BIGINT"),
+    ),
+    keys=("retrait", "dimension", "cle"),
+)
+
 _LATEST = "STRUCT<timestamp: TIMESTAMP, vente_id: STRING, {}>"
 
 AGGREGES = TableSpec(
