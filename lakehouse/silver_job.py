@@ -22,10 +22,10 @@ from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing
 from lakehouse.lake import Lake
-from lakehouse.marks import INVALID, REMOVERS
+from lakehouse.marks import INVALID
 from lakehouse.monitor import Monitor
 from lakehouse.silver import Aggregate, Thresholds
-from lakehouse.silver_sink import SOURCE_COLUMNS, SilverSink
+from lakehouse.silver_sink import SOURCE_COLUMNS, SilverSink, refuse_removals
 from lakehouse.silver_watch import SilverWatch
 from lakehouse.tables import GENERATIONS, VENTES, checkpoint
 
@@ -210,7 +210,7 @@ class SilverJob:
             _log.debug("nothing new")
             self._watched.passed(sales=0, seconds=0.0, behind=0)
             return
-        self._refuse_removals(spark, consumed, newest)
+        refuse_removals(spark, self._config, after=consumed, upto=newest)
         began, behind = time.monotonic(), newest - consumed
         sink = SilverSink(self._config, self._entries, generation.name, self._watched.merged)
         query = (
@@ -236,14 +236,6 @@ class SilverJob:
             ) from failure
         self._watched.passed(sales=sink.rows, seconds=time.monotonic() - began, behind=behind)
         _log.info("pass done", sales=sink.rows)
-
-    def _refuse_removals(self, spark: SparkSession, consumed: int, newest: int) -> None:
-        for version, operation, what in delta_io.removals(spark, VENTES, self._config, after=consumed, upto=newest):
-            if what not in REMOVERS:
-                raise LakehouseError(
-                    f"Version {version} of {VENTES.name} took sales away ({operation} by {what or 'an unknown writer'}), which no "
-                    f"increment can follow. To build Silver anew from what stands there: python streaming_silver.py --full"
-                )
 
     def _consumed(self, place: Checkpoint, generation: Generation) -> int:
         """The Bronze version that Silver holds all of; raises when a pass ended inside a version."""

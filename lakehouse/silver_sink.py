@@ -20,9 +20,10 @@ from pyspark.sql import functions as F
 
 from lakehouse import delta_io, distincts, log, restatements, runinfo, silver
 from lakehouse.config import Config
-from lakehouse.marks import KEPT_FROM
+from lakehouse.errors import LakehouseError
+from lakehouse.marks import KEPT_FROM, REMOVERS
 from lakehouse.silver import Aggregate
-from lakehouse.tables import CORRECTIONS, MEMBRES, TENDANCES, TableSpec
+from lakehouse.tables import CORRECTIONS, MEMBRES, TENDANCES, VENTES, TableSpec
 
 _log = log.get("silver")
 
@@ -49,6 +50,17 @@ def _once(spark: SparkSession, app_id: str, batch_id: int) -> Iterator[None]:
         spark.conf.unset(_APP_ID)
         spark.conf.unset(_VERSION)
         spark.conf.set(_ORIGIN, origin or "")
+
+
+def refuse_removals(spark: SparkSession, config: Config, *, after: int, upto: int) -> None:
+    """Raises ``LakehouseError`` when Bronze's versions ``after`` + 1 to ``upto`` lost rows otherwise than by an operator's
+    command, whose removals Silver's figures are meant to keep."""
+    for version, operation, what in delta_io.removals(spark, VENTES, config, after=after, upto=upto):
+        if what not in REMOVERS:
+            raise LakehouseError(
+                f"Version {version} of {VENTES.name} took sales away ({operation} by {what or 'an unknown writer'}), which no "
+                f"increment can follow. To build Silver anew from what stands there: python streaming_silver.py --full"
+            )
 
 
 class SilverSink:

@@ -66,72 +66,50 @@ PERTES = TableSpec(
     layer="bronze",
     grain="one row per gap in a Kafka partition that an operator accepted as lost",
     columns=(
-        ("topic", "STRING"),
-        ("kafka_partition", "INT"),
-        ("premier_offset", "BIGINT"),
-        ("dernier_offset", "BIGINT"),
-        ("date_declaration", "TIMESTAMP"),
-        ("operateur", "STRING"),
+        ("topic", "STRING"), ("kafka_partition", "INT"), ("premier_offset", "BIGINT"), ("dernier_offset", "BIGINT"),
+        ("date_declaration", "TIMESTAMP"), ("operateur", "STRING"),
     ),
     keys=("topic", "kafka_partition", "premier_offset"),
-)
+)  # fmt: skip
 
 REJOUES = TableSpec(
     name="rejets_rejoues",
     layer="bronze",
     grain="one row per bad message that an operator replayed (topic, kafka_partition, kafka_offset)",
     columns=(
-        ("topic", "STRING"),
-        ("kafka_partition", "INT"),
-        ("kafka_offset", "BIGINT"),
-        ("kafka_timestamp", "TIMESTAMP"),
-        ("resultat", "STRING"),
-        ("vente_id", "STRING"),
-        ("corrige", "BOOLEAN"),
-        ("correction", "STRING"),
-        ("date_rejeu", "TIMESTAMP"),
-        ("operateur", "STRING"),
-        ("run", "STRING"),
+        ("topic", "STRING"), ("kafka_partition", "INT"), ("kafka_offset", "BIGINT"), ("kafka_timestamp", "TIMESTAMP"),
+        ("resultat", "STRING"), ("vente_id", "STRING"), ("corrige", "BOOLEAN"), ("correction", "STRING"),
+        ("date_rejeu", "TIMESTAMP"), ("operateur", "STRING"), ("run", "STRING"),
     ),
     keys=("topic", "kafka_partition", "kafka_offset"),
-)
+)  # fmt: skip
 
 _REMOVAL = (
-    ("retrait", "STRING"),
-    ("table_source", "STRING"),
-    ("jour_limite", "DATE"),
-    ("date_limite", "TIMESTAMP"),
+    ("retrait", "STRING"), ("table_source", "STRING"), ("jour_limite", "DATE"), ("date_limite", "TIMESTAMP"),
     ("version_avant", "BIGINT"),
-)
+)  # fmt: skip
 
 RETRAITS = TableSpec(
     name="retraits",
     layer="bronze",
     grain="one row per range of Kafka offsets of one batch whose rows retention took away",
     columns=(
-        *_REMOVAL,
-        ("kafka_partition", "INT"),
-        ("premier_offset", "BIGINT"),
-        ("dernier_offset", "BIGINT"),
+        *_REMOVAL, ("kafka_partition", "INT"), ("premier_offset", "BIGINT"), ("dernier_offset", "BIGINT"),
         ("date_ingestion", "TIMESTAMP"),
     ),
     keys=("retrait", "kafka_partition", "premier_offset"),
-)
+)  # fmt: skip
 
 SOMMES = TableSpec(
     name="retraits_sommes",
     layer="bronze",
     grain="one row per removal × dimension (pays, segment) × cle: the sales that retention took away",
     columns=(
-        *_REMOVAL,
-        ("dimension", "STRING"),
-        ("cle", "STRING"),
-        ("ventes", "BIGINT"),
-        ("montant", MONEY_SUM),
+        *_REMOVAL, ("dimension", "STRING"), ("cle", "STRING"), ("ventes", "BIGINT"), ("montant", MONEY_SUM),
         ("articles", "BIGINT"),
     ),
     keys=("retrait", "dimension", "cle"),
-)
+)  # fmt: skip
 
 _LATEST = "STRUCT<timestamp: TIMESTAMP, vente_id: STRING, {}>"
 
@@ -259,33 +237,24 @@ GENERATIONS = TableSpec(
     layer="silver",
     grain="one row per step of a full Silver build: etat is debut, then fin; invalide when an operator ended its life",
     columns=(
-        ("generation", "STRING"),
-        ("etat", "STRING"),
-        ("bronze_version", "BIGINT"),
-        ("definition", "STRING"),
+        ("generation", "STRING"), ("etat", "STRING"), ("bronze_version", "BIGINT"), ("definition", "STRING"),
         ("date_etat", "TIMESTAMP"),
     ),
     keys=("generation", "etat"),
-)
+)  # fmt: skip
 
 CORRECTIONS = TableSpec(
     name="corrections",
     layer="silver",
     grain="one row per refresh × jour × pays × segment whose figures it changed after that day had ended",
     columns=(
-        ("date_correction", "TIMESTAMP"),
-        ("jour", "DATE"),
-        ("pays", "STRING"),
-        ("segment", "STRING"),
-        ("transactions", "BIGINT"),
-        ("montant", MONEY_SUM),
-        ("articles", "BIGINT"),
-        ("generation", "STRING"),
+        ("date_correction", "TIMESTAMP"), ("jour", "DATE"), ("pays", "STRING"), ("segment", "STRING"),
+        ("transactions", "BIGINT"), ("montant", MONEY_SUM), ("articles", "BIGINT"), ("generation", "STRING"),
         ("lot", "BIGINT"),
     ),
     keys=("generation", "lot", "jour", "pays", "segment"),
     stats=("date_correction", "jour"),
-)
+)  # fmt: skip
 
 MEMBRES = TableSpec(
     name="_membres",

@@ -32,8 +32,8 @@ def add(subparsers: Subparsers) -> None:
 
 
 def maintain(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
-    """Merge the small files of days that have ended, remove what [DELTA] retention_days_*, deleted_file_retention,
-    log_retention and max_versions no longer keep, after saying what that is. A running job does its own tables between
+    """Merge the small files of days that have ended, and remove the rows, files and log entries that the settings no longer
+    keep, after saying what that is. A running job does its own tables between
     two batches; this command does those of stopped jobs, and says which."""
     jobs = (args.job,) if args.job else JOBS
     if work.dry_run:
