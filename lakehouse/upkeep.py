@@ -147,6 +147,7 @@ def tend(config: Config, found: Survey, *, advance: Callable[[int], None] = lamb
             commit_properties=delta_files.properties(WHAT, {"files": len(found.dead)}),
             post_commithook_properties=delta_files.HOOKS,
         )  # fmt: skip
+    _forget_removed_files(config, found)
     advance(1)
     entries, _ = reach.old_entries(
         config, path, found.version, reach.reader(config, spec, found.version)[0], datetime.now(UTC)
@@ -155,6 +156,19 @@ def tend(config: Config, found: Survey, *, advance: Callable[[int], None] = lamb
         file.unlink(missing_ok=True)
     advance(1)
     return {"merged": merged, "dead": len(found.dead), "log": len(entries)}
+
+
+_REMEMBERED = "delta.deletedFileRetentionDuration"
+
+
+def _forget_removed_files(config: Config, found: Survey) -> None:
+    """Each checkpoint of the log lists every file that left the table within this time, and Spark reads the list with each
+    batch: no longer than the files stay on disk. A job's start sets it back to the setting."""
+    kept = timedelta(hours=found.hours)
+    wanted = f"interval {kept.total_seconds():.0f} seconds"
+    table = DeltaTable(found.spec.path(config.delta.base_path))
+    if kept < config.delta.deleted_file_retention and table.metadata().configuration.get(_REMEMBERED) != wanted:
+        delta_files.set_properties(found.spec, config, {_REMEMBERED: wanted}, what=WHAT)
 
 
 def steps(found: Survey) -> int:

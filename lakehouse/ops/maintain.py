@@ -109,6 +109,11 @@ def _said(found: Round) -> list[Shown]:
             said.append(f"They stay for now: {one.waits}.")
     if found.checkpoints:
         said.append(f"Checkpoints that no query goes on from: {', '.join(path.name for path in found.checkpoints)}")
+    said += [
+        f"{one.spec.name}: history, and reconcile's comparison with what each batch wrote, then begin at version {one.log_before}."
+        for one in found.tables
+        if one.log_entries
+    ]
     if any(one.lost for one in found.tables):
         said.append(
             "A reader that is asked for one of the versions above (--version, --at, restore-table) will be told that its files "

@@ -53,7 +53,7 @@ def test_a_broken_checkpoint_is_refused_rebuilt_and_lets_nothing_in_twice(
     rows = len(lake.rows())
 
     (lake.checkpoint() / "metadata").unlink()
-    with pytest.raises(CheckpointInvalid, match="no metadata file.*Type: python ops_utils.py rebuild bronze"):
+    with pytest.raises(CheckpointInvalid, match=r"no metadata file.*Type: python ops_utils.py rebuild bronze"):
         lake.bronze(spark)
     killed_at(str(lake.base), "lakehouse.restoring:move_aside", ["rebuild", "bronze", "--yes"], when="before")
     with pytest.raises(CheckpointInvalid):
@@ -69,7 +69,7 @@ def test_a_broken_checkpoint_is_refused_rebuilt_and_lets_nothing_in_twice(
 
     cut_state(lake.checkpoint())  # the files alone do not show it: Spark does
     lake.sales(sale())
-    with pytest.raises(CheckpointInvalid, match="Spark says CANNOT_LOAD_STATE_STORE.*rebuild bronze"):
+    with pytest.raises(CheckpointInvalid, match=r"Spark says CANNOT_LOAD_STATE_STORE.*rebuild bronze"):
         lake.bronze(spark)
     assert run("rebuild", "bronze", "--yes")[1]["fault"] is None, "it does not see that, and leaves it"
     assert run("rebuild", "bronze", "--yes", "--anyway")[1]["done"]
@@ -80,7 +80,7 @@ def test_a_broken_checkpoint_is_refused_rebuilt_and_lets_nothing_in_twice(
     (lake.checkpoint("silver") / "commits" / "0").write_bytes(b"")
     lake.sales(sale())
     lake.bronze(spark)
-    with pytest.raises(CheckpointInvalid, match="commits/0 is cut off or damaged.*rebuild silver"):
+    with pytest.raises(CheckpointInvalid, match=r"commits/0 is cut off or damaged.*rebuild silver"):
         lake.silver(spark)
     assert run("rebuild", "silver", "--yes")[0] == 0
     lake.silver(spark)
@@ -128,7 +128,7 @@ def test_the_jobs_maintain_their_tables_and_silver_keeps_what_retention_takes_ou
 
     # a removal that is no operator's command stops Silver before it passes over it
     DeltaTable(VENTES.path(str(lake.base))).delete("jour < '2000-01-01' OR jour > '2000-01-01'")
-    with pytest.raises(LakehouseError, match="took sales away .DELETE by an unknown writer"):
+    with pytest.raises(LakehouseError, match=r"took sales away .DELETE by an unknown writer"):
         lake.silver(spark)
     lake.silver(spark, full=True)
     assert lake.verify(spark) == []
