@@ -6,6 +6,9 @@ merges the open day and writes a checkpoint of the log, as Spark's auto-compacti
 own round runs (``lakehouse.keeping``). The clock is the
 simulation's: a small library that is compiled here and preloaded moves ``clock_gettime``, for Rust and Python alike, so
 that an hour of batches takes as long as its work and ages are those of a real day. Needs ``cc``, and Linux.
+
+``--checkpoint 400`` instead runs the real Bronze job, with a broker and a producer, until so many batches are committed,
+and prints the files of its streaming checkpoint at every 50: Spark keeps the last 100 batches.
 """
 
 from __future__ import annotations
@@ -142,10 +145,44 @@ def _line(hour: int, before: tuple[int, int], path: str, table: Any, seconds: fl
     )
 
 
+def checkpoint_files(batches: int, base: Path) -> None:
+    """A line for every 50 batches: the files of the Bronze job's streaming checkpoint."""
+    from lakehouse.broker import Broker
+    from lakehouse.broker_settings import free_port
+    from lakehouse.config import Rate
+    from tests.harness import Lake, config_of
+
+    address = f"localhost:{free_port()}"
+    config = config_of(base / "lake", address, "upkeep")
+    with Broker(config_of(base / "broker", address, "unused")):
+        lake = Lake(config)
+        lake.start("producer_ventes.py", rate=Rate(20))
+        job = lake.start("spark_streaming_delta.py")
+        seen = 0
+        while seen < batches and job.alive:
+            time.sleep(0.5)
+            done = lake.committed()
+            if done and done[-1] >= seen + 50:
+                seen = done[-1] - done[-1] % 50
+                folder = lake.checkpoint()
+                counts = ", ".join(
+                    f"{name} {sum(one.is_file() for one in (folder / name).rglob('*'))}"
+                    for name in ("offsets", "commits", "state", "sources")
+                )
+                print(f"batch {done[-1]}: {counts}", flush=True)
+        lake.end()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Simulate one-second batches with the job's own maintenance.")
     parser.add_argument("--hours", type=int, default=24)
-    hours = parser.parse_args().hours
+    parser.add_argument("--checkpoint", type=int, metavar="N", help="run the real Bronze job for N batches instead")
+    args = parser.parse_args()
+    hours = args.hours
+    if args.checkpoint:
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint_files(args.checkpoint, Path(folder))
+        return 0
     if "SIMULATED_CLOCK" in os.environ:
         simulate(hours, os.environ["VENTES_DELTA__BASE_PATH"])
         return 0
