@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
-from lakehouse import ledger, rereading
+from lakehouse import erasure, ledger, reasons, rereading
 from lakehouse.accounting import Book, Break, Hole, Ranges, digest, holes, split
 from lakehouse.config import Config
 from lakehouse.errors import TableMissing
 from lakehouse.lake import Lake
-from lakehouse.marks import TOPIC_SINCE
+from lakehouse.marks import SALT, TOPIC_SINCE
 from lakehouse.positions import BronzePosition
 from lakehouse.queries.model import Query
 from lakehouse.replay import STANDING_NOTES, VENTE
-from lakehouse.tables import PERTES, REJETS, REJOUES, RETRAITS, VENTES, TableSpec
+from lakehouse.tables import EFFACES, REJETS, REJOUES, VENTES, TableSpec
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -71,10 +71,12 @@ class BronzeAccount:
         account.book.holes(found, "consumed")
         for hole in doubled:  # a row too many is no message too many
             account.book.add(hole.partition, hole.day, "consumed", -1)
-        removed, found = split(found, self._removed())
+        removed, found = split(found, reasons.removed(self._lake, self._position.topic, self._since))
         account.book.holes(removed, "removed")
-        declared, found = split(found, self._declared())
+        declared, found = split(found, reasons.declared(self._lake, self._position.topic, self._since))
         account.book.holes(declared, "declared")
+        erased, found = split(found, reasons.erased(self._lake, self._position.topic, self._since))
+        account.book.holes(erased, "erased")
         fresh = self._without_signed(found)
         self._read_again(fresh, ask_kafka, progress)
         with progress("sales that stand twice, rows that were written") as advance:
@@ -151,25 +153,14 @@ class BronzeAccount:
                 f"{n} sales of Bronze lie outside of what this checkpoint has committed (an earlier one's, or a batch in hand)"
             )
 
-    def _declared(self) -> dict[int, list[tuple[int, int]]]:
-        if not self._has(PERTES):
-            return {}
-        sql = f"SELECT kafka_partition, premier_offset, dernier_offset, date_declaration FROM {PERTES.name} WHERE topic = '{self._position.topic}'"
-        found: dict[int, list[tuple[int, int]]] = {}
-        for partition, first, last, when in self._lake.read(Query(sql, (PERTES.name,))).rows:
-            if when >= self._since:
-                found.setdefault(partition, []).append((first, last + 1))
-        return found
-
-    def _removed(self) -> dict[int, list[tuple[int, int]]]:
-        """Offsets whose rows retention took out of Bronze or of the rejects."""
-        found: dict[int, list[tuple[int, int]]] = {}
-        if self._has(RETRAITS):
-            sql = f"SELECT kafka_partition, premier_offset, dernier_offset, date_ingestion FROM {RETRAITS.name}"
-            for partition, first, last, clock in self._lake.read(Query(sql, (RETRAITS.name,))).rows:
-                if clock >= self._since:
-                    found.setdefault(partition, []).append((first, last + 1))
-        return found
+    def _copies_of_erased(self, wanted: set[str]) -> set[str]:
+        """Those of the sales (vente_id) that were erased."""
+        if not wanted or not self._has(EFFACES):
+            return set()
+        salt = self._lake.snapshot(EFFACES.name).handle.metadata().configuration.get(SALT, "")
+        sql = f"SELECT empreinte FROM {EFFACES.name} WHERE empreinte IS NOT NULL"
+        known = {row[0] for row in self._lake.read(Query(sql, (EFFACES.name,))).rows}
+        return {vente_id for vente_id in wanted if erasure.fingerprint(salt, vente_id) in known}
 
     # --- holes -------------------------------------------------------------------------------------------------------
 
@@ -233,7 +224,9 @@ class BronzeAccount:
 
     def _explain(self, within: list[Hole], messages: list[tuple[int, int, date, str | None, str]]) -> None:
         account = self._account
-        known = ledger.standing(self._lake, {vente_id for _, _, _, vente_id, _ in messages if vente_id})
+        wanted = {vente_id for _, _, _, vente_id, _ in messages if vente_id}
+        known = ledger.standing(self._lake, wanted)
+        erased = self._copies_of_erased(wanted - known)
         empty: dict[tuple[int, date], int] = {}
         for hole in within:
             empty[hole.partition, hole.day] = empty.get((hole.partition, hole.day), 0) + hole.size
@@ -242,6 +235,9 @@ class BronzeAccount:
             if vente_id in known:
                 account.book.add(partition, day, "duplicates", 1)
                 self._prove("read again in Kafka: a copy of a sale that Bronze holds", 1)
+            elif vente_id in erased:
+                account.book.add(partition, day, "duplicates", 1)
+                self._prove("read again in Kafka: a copy of a sale that was erased", 1)
             else:
                 what = (
                     f"the sale {vente_id} is not in Bronze"

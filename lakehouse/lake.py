@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 SPECS = {spec.name: spec for spec in tables.PUBLIC}
 _READABLE = {
     **SPECS,
-    **{spec.name: spec for spec in (tables.GENERATIONS, tables.RETRAITS, tables.SOMMES, tables.MEMBRES)},
+    **{
+        spec.name: spec for spec in (tables.GENERATIONS, tables.EFFACES, tables.RETRAITS, tables.SOMMES, tables.MEMBRES)
+    },
 }
 WRITERS = {"bronze": "spark_streaming_delta.py --once", "silver": "streaming_silver.py"}
 

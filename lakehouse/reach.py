@@ -12,7 +12,7 @@ from pathlib import Path
 from lakehouse import commits, positions
 from lakehouse.config import Config
 from lakehouse.errors import CheckpointInvalid
-from lakehouse.marks import REMOVERS
+from lakehouse.marks import RETENTION
 from lakehouse.origins import read_origin
 from lakehouse.tables import VENTES, TableSpec
 
@@ -56,7 +56,7 @@ def _brings_rows(entry: Path) -> bool:
     except OSError:
         return True
     origin = next((read_origin(action["commitInfo"]).what for action in actions if "commitInfo" in action), None)
-    return origin not in REMOVERS and any(action["add"]["dataChange"] for action in actions if "add" in action)
+    return origin != RETENTION and any(action["add"]["dataChange"] for action in actions if "add" in action)
 
 
 # --- how far back ----------------------------------------------------------------------------------------------------

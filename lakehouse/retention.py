@@ -104,18 +104,18 @@ def apply(config: Config, found: Due) -> int:
     """Take the rows out; how many left. 0 when there are none, or when they have to wait."""
     if found.waits or not found.rows:
         return 0
-    spec, path = found.spec, found.spec.path(config.delta.base_path)
+    spec = found.spec
     if found.removal is None:
         if spec is not MEMBRES:
             mark(config, spec, found.day)
-        _delete(path, f"jour < '{found.day}'", {"rows": found.rows, "day": str(found.day)})
+        _delete(config, spec, f"jour < '{found.day}'", rows=found.rows, day=str(found.day))
         return found.rows
     forget_unfinished(config, spec)
     name = uuid.uuid4().hex[:12]
     _record(config, found.removal, name)
     facts = {"rows": found.rows, "day": str(found.day), "retrait": name}
     amount = {"amount": str(found.amount)} if found.amount is not None else {}
-    _delete(path, found.removal.where(), facts | amount)
+    _delete(config, spec, found.removal.where(), **facts, **amount)
     return found.rows
 
 
@@ -132,12 +132,8 @@ def kept_from(config: Config, spec: TableSpec) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-def _delete(path: str, where: str, facts: dict[str, Any]) -> None:
-    DeltaTable(path).delete(
-        where,
-        commit_properties=delta_files.properties(RETENTION, facts),
-        post_commithook_properties=delta_files.HOOKS,
-    )
+def _delete(config: Config, spec: TableSpec, where: str, **facts: Any) -> None:
+    delta_files.delete(spec, config, where, what=RETENTION, **facts)
 
 
 # --- the record ------------------------------------------------------------------------------------------------------
@@ -201,9 +197,8 @@ def forget_unfinished(config: Config, spec: TableSpec) -> None:
     for one in removals(config, spec):
         if stands(lake, one):
             for record in (SOMMES, RETRAITS):
-                path = record.path(config.delta.base_path)
-                if DeltaTable.is_deltatable(path):
-                    _delete(path, f"retrait = '{one.name}'", {"retrait": one.name})
+                if DeltaTable.is_deltatable(record.path(config.delta.base_path)):
+                    _delete(config, record, f"retrait = '{one.name}'", retrait=one.name)
 
 
 def gone(config: Config, lake: Lake, generation_from: int) -> list[Removal]:

@@ -17,15 +17,15 @@ from types import FrameType
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import arrivals, delta_io, keeping, locks, log, session, silver, silver_account, soundness
+from lakehouse import arrivals, delta_io, erasing, keeping, locks, log, session, silver, silver_account, soundness
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing
 from lakehouse.lake import Lake
-from lakehouse.marks import INVALID
+from lakehouse.marks import ERASE, INVALID, RETENTION
 from lakehouse.monitor import Monitor
 from lakehouse.silver import Aggregate, Thresholds
-from lakehouse.silver_sink import SOURCE_COLUMNS, SilverSink, refuse_removals
+from lakehouse.silver_sink import SOURCE_COLUMNS, SilverSink, removers, source_options
 from lakehouse.silver_watch import SilverWatch
 from lakehouse.tables import GENERATIONS, VENTES, checkpoint
 
@@ -62,16 +62,6 @@ def entries(config: Config) -> tuple[Aggregate, ...]:
     return silver.aggregates(
         Thresholds(limits.seuil_premium, limits.seuil_standard, limits.achats_fidele, limits.timezone.key)
     )
-
-
-def source_options(config: Config, generation: Generation) -> dict[str, str]:
-    """Options of the Delta source: Bronze from the version on that the generation was not built from. Commits that take
-    rows away are passed over: Silver's figures keep them (``marks.REMOVERS``; ``_pass`` refuses all others)."""
-    return {
-        "skipChangeCommits": "true",
-        "startingVersion": str(generation.bronze_version + 1),
-        "maxFilesPerTrigger": str(config.performance.max_files_per_trigger),
-    }
 
 
 class SilverJob:
@@ -115,7 +105,9 @@ class SilverJob:
         generation = self._generation(spark, full=full)
         while generation.done:
             started = time.monotonic()
-            self._pass(spark, generation)
+            if not self._pass(spark, generation):
+                generation = self._generation(spark, full=True)
+                continue
             self._schedule.between_batches()
             if every is None or self._pause(every - (time.monotonic() - started)):
                 break
@@ -201,21 +193,24 @@ class SilverJob:
     def _place(self, spark: SparkSession, generation: Generation) -> Checkpoint:
         return Checkpoint(spark, checkpoint(self._config.delta.base_path, f"{JOB}-{generation.name}"))
 
-    def _pass(self, spark: SparkSession, generation: Generation) -> None:
-        """Take in all that Bronze has committed since the last pass."""
+    def _pass(self, spark: SparkSession, generation: Generation) -> bool:
+        """Take in all that Bronze has committed since the last pass. False when rows were erased from Bronze meanwhile, for
+        a person's sake: no increment takes such a commit in, and the tables are to be built anew."""
         place = self._place(spark, generation)
         place.check(table_id=delta_io.table_id(spark, VENTES, self._config))
         newest, consumed = delta_io.version(spark, VENTES, self._config), self._consumed(place, generation)
         if newest <= consumed:
             _log.debug("nothing new")
             self._watched.passed(sales=0, seconds=0.0, behind=0)
-            return
-        refuse_removals(spark, self._config, after=consumed, upto=newest)
+            return True
+        kinds = removers(spark, self._config, after=consumed, upto=newest)
+        if ERASE in kinds:
+            return self._erased(generation)
         began, behind = time.monotonic(), newest - consumed
         sink = SilverSink(self._config, self._entries, generation.name, self._watched.merged)
         query = (
             spark.readStream.format("delta")
-            .options(**source_options(self._config, generation))
+            .options(**source_options(self._config, generation.bronze_version, removed=RETENTION in kinds))
             .load(VENTES.path(self._config.delta.base_path))
             .writeStream.queryName(JOB)
             .option("checkpointLocation", place.path)
@@ -230,12 +225,22 @@ class SilverJob:
         if failure is not None:
             if said := soundness.SPARK_SAYS.search(str(failure)):
                 raise soundness.refusal(place.path, JOB, f"Spark says {said[1] or said[2]}") from failure
+            if erasing.last_version(self._config, consumed) is not None:
+                return self._erased(generation)
+            now = delta_io.version(spark, VENTES, self._config)
+            if now > newest and RETENTION in removers(spark, self._config, after=newest, upto=now):
+                return self._pass(spark, generation)  # it came after the look above
             raise LakehouseError(
                 f"The Silver pass failed: {str(failure).splitlines()[0][:300]}. Nothing is lost: the next pass repeats the "
                 f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
             ) from failure
         self._watched.passed(sales=sink.rows, seconds=time.monotonic() - began, behind=behind)
         _log.info("pass done", sales=sink.rows)
+        return True
+
+    def _erased(self, generation: Generation) -> bool:
+        _log.info("sales were erased from Bronze: building the tables anew", after=generation.name)
+        return False
 
     def _consumed(self, place: Checkpoint, generation: Generation) -> int:
         """The Bronze version that Silver holds all of; raises when a pass ended inside a version."""

@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 from lakehouse import delta_io, distincts, log, restatements, runinfo, silver
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
-from lakehouse.marks import KEPT_FROM, REMOVERS
+from lakehouse.marks import ERASE, KEPT_FROM, RETENTION
 from lakehouse.silver import Aggregate
 from lakehouse.tables import CORRECTIONS, MEMBRES, TENDANCES, VENTES, TableSpec
 
@@ -52,15 +52,28 @@ def _once(spark: SparkSession, app_id: str, batch_id: int) -> Iterator[None]:
         spark.conf.set(_ORIGIN, origin or "")
 
 
-def refuse_removals(spark: SparkSession, config: Config, *, after: int, upto: int) -> None:
-    """Raises ``LakehouseError`` when Bronze's versions ``after`` + 1 to ``upto`` lost rows otherwise than by an operator's
-    command, whose removals Silver's figures are meant to keep."""
+def source_options(config: Config, built_from: int, *, removed: bool = False) -> dict[str, str]:
+    """Options of the Delta source: Bronze from the version on that the generation was not built from. ``removed``:
+    retention took rows away meanwhile, which is passed over: Silver's figures keep them."""
+    return {
+        "skipChangeCommits": str(removed).lower(),
+        "startingVersion": str(built_from + 1),
+        "maxFilesPerTrigger": str(config.performance.max_files_per_trigger),
+    }
+
+
+def removers(spark: SparkSession, config: Config, *, after: int, upto: int) -> frozenset[str]:
+    """Which of the operator's commands (``RETENTION``, ``ERASE``) took rows out of Bronze in its versions ``after`` + 1 to
+    ``upto``. Raises ``LakehouseError`` when something else did."""
+    found = set()
     for version, operation, what in delta_io.removals(spark, VENTES, config, after=after, upto=upto):
-        if what not in REMOVERS:
+        if what not in (RETENTION, ERASE):
             raise LakehouseError(
                 f"Version {version} of {VENTES.name} took sales away ({operation} by {what or 'an unknown writer'}), which no "
                 f"increment can follow. To build Silver anew from what stands there: python streaming_silver.py --full"
             )
+        found.add(what)
+    return frozenset(found)
 
 
 class SilverSink:

@@ -11,6 +11,8 @@ from lakehouse.tablespec import TableSpec as TableSpec
 MONEY = "DECIMAL(18,2)"
 MONEY_SUM = "DECIMAL(28,2)"  # Spark's own type for a sum of DECIMAL(18,2)
 
+CHAMPS_INCONNUS = "champs_inconnus"
+"""What a sale has beyond the contract: one JSON object, each value as the sender wrote it; null when it has nothing."""
 
 VENTES = TableSpec(
     name="ventes_stream",
@@ -38,6 +40,7 @@ VENTES = TableSpec(
     keys=("vente_id",),
     partition_by=("jour",),
     stats=("timestamp", "date_ingestion", "kafka_partition", "kafka_offset"),
+    optional=((CHAMPS_INCONNUS, "STRING"),),
 )
 
 REJETS = TableSpec(
@@ -45,21 +48,14 @@ REJETS = TableSpec(
     layer="bronze",
     grain="one row per bad message (topic, kafka_partition, kafka_offset)",
     columns=(
-        ("motif", "STRING"),
-        ("explication", "STRING"),
-        ("valeur", "BINARY"),
-        ("cle", "BINARY"),
-        ("topic", "STRING"),
-        ("kafka_partition", "INT"),
-        ("kafka_offset", "BIGINT"),
-        ("kafka_timestamp", "TIMESTAMP"),
-        ("date_ingestion", "TIMESTAMP"),
-        ("jour", "DATE"),
+        ("motif", "STRING"), ("explication", "STRING"), ("valeur", "BINARY"), ("cle", "BINARY"), ("topic", "STRING"),
+        ("kafka_partition", "INT"), ("kafka_offset", "BIGINT"), ("kafka_timestamp", "TIMESTAMP"),
+        ("date_ingestion", "TIMESTAMP"), ("jour", "DATE"),
     ),
     keys=("topic", "kafka_partition", "kafka_offset"),
     partition_by=("jour",),
     stats=("motif", "kafka_partition", "kafka_offset", "date_ingestion"),
-)
+)  # fmt: skip
 
 PERTES = TableSpec(
     name="pertes_declarees",
@@ -110,6 +106,19 @@ SOMMES = TableSpec(
     ),
     keys=("retrait", "dimension", "cle"),
 )  # fmt: skip
+
+EFFACES = TableSpec(
+    name="_effacements",
+    layer="bronze",
+    grain="one row per row that was erased for a person's sake (table_effacee, topic, kafka_partition, kafka_offset, kafka_timestamp)",
+    columns=(
+        ("effacement", "STRING"), ("table_effacee", "STRING"), ("topic", "STRING"), ("kafka_partition", "INT"),
+        ("kafka_offset", "BIGINT"), ("kafka_timestamp", "TIMESTAMP"), ("date_ingestion", "TIMESTAMP"),
+        ("empreinte", "STRING"), ("date_effacement", "TIMESTAMP"),
+    ),
+    keys=("table_effacee", "topic", "kafka_partition", "kafka_offset", "kafka_timestamp"),
+)  # fmt: skip
+"""``empreinte``: the salted hash (``marks.SALT``) of an erased sale's vente_id, by which a later copy of it is known."""
 
 _LATEST = "STRUCT<timestamp: TIMESTAMP, vente_id: STRING, {}>"
 
@@ -261,16 +270,12 @@ MEMBRES = TableSpec(
     layer="silver",
     grain="one row per mesure × jour × cle × membre: what the large exact distinct counts have seen",
     columns=(
-        ("mesure", "STRING"),
-        ("jour", "DATE"),
-        ("cle", "STRING"),
-        ("membre", "STRING"),
-        ("_lot", "BIGINT"),
+        ("mesure", "STRING"), ("jour", "DATE"), ("cle", "STRING"), ("membre", "STRING"), ("_lot", "BIGINT"),
     ),
     keys=("mesure", "jour", "cle", "membre"),
     partition_by=("mesure", "jour"),
     stats=("cle", "_lot"),
-)
+)  # fmt: skip
 """``_lot`` is the batch that saw the member first, so that a batch that is repeated after a crash finds its own new
 members again. ``jour`` is null for a measure that no day bounds."""
 

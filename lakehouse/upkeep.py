@@ -144,7 +144,7 @@ def tend(config: Config, found: Survey, *, advance: Callable[[int], None] = lamb
     if found.dead:
         DeltaTable(path).vacuum(
             retention_hours=found.hours, dry_run=False, enforce_retention_duration=False, full=True,
-            commit_properties=delta_files.properties(WHAT, {"files": len(found.dead)}),
+            commit_properties=delta_files.stamped(WHAT, {"files": len(found.dead)}),
             post_commithook_properties=delta_files.HOOKS,
         )  # fmt: skip
     _forget_removed_files(config, found)
@@ -181,7 +181,7 @@ def _compact(path: str, one: Small) -> int:
         partition_filters=[(name, "=", value or "") for name, value in one.values] or None,
         target_size=_TARGET_BYTES,
         max_concurrent_tasks=1,
-        commit_properties=delta_files.properties(WHAT, {}),
+        commit_properties=delta_files.stamped(WHAT, {}),
         post_commithook_properties=delta_files.HOOKS,
     )
     return int(made["numFilesRemoved"]) - int(made["numFilesAdded"])
