@@ -10,13 +10,13 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import bronze, delta_io, erased, log, metrics, sale
+from lakehouse import bronze, delta_io, erased, keeping, log, metrics, sale
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
 from lakehouse.errors import ClockWentBack, LakehouseError
@@ -73,6 +73,7 @@ class BronzeSink:
         self._meter = meter or Meter("bronze")
         self.kept: dict[int, int] = {}  # batch → its rows after the stream's deduplication, until its report is seen
         self._versions: dict[str, int] = {}
+        self._schedule = keeping.Schedule(config, "bronze")
         self.writing = threading.Lock()
         """Held while a batch is written: what else writes these tables in this process waits for it, and it for that."""
 
@@ -108,6 +109,7 @@ class BronzeSink:
             self._check_clock(batch_id)
             with self.writing:
                 self._write(batch, batch_id)
+                self._schedule.between_batches()
         except BaseException as failure:
             self.failure = failure
             if not isinstance(failure, StopAtBoundary | LakehouseError):
@@ -213,7 +215,7 @@ class BronzeSink:
             return batch
         known = (
             delta_io.read(batch.sparkSession, VENTES, self._config)
-            .where(_days(facts.jours))
+            .where(bronze.on_days(facts.jours))
             .where(F.col("timestamp").between(F.lit(facts.premier), F.lit(facts.dernier)))
             .select("vente_id")
         )
@@ -278,10 +280,3 @@ class BronzeSink:
                 sales=facts.derives,
                 fields=facts.inconnus,
             )
-
-
-def _days(days: list[date]) -> Column:
-    """A condition that prunes partitions: the days by name, or their span when there are very many."""
-    if len(days) <= 1000:
-        return F.col("jour").isin(days)
-    return F.col("jour").between(F.lit(min(days)), F.lit(max(days)))

@@ -161,24 +161,33 @@ def restore(config: Config, found: Plan) -> list[str]:
 
 def _invalidate_silver(config: Config) -> bool:
     """False when there is no Silver, or when it is to be built anew already."""
-    position = positions.silver(config)
-    if position is None:
+    last = positions.generation(config)
+    if last is None:
         return False
     row = {
-        "generation": position.generation, "etat": INVALID, "bronze_version": position.bronze_version, "definition": "",
+        "generation": last["generation"], "etat": INVALID, "bronze_version": last["bronze_version"], "definition": "",
         "date_etat": datetime.now(UTC),
     }  # fmt: skip
     delta_files.append([row], GENERATIONS, config, what=WHAT)
     return True
 
 
+def invalidate_silver(config: Config) -> bool:
+    """End Silver's generation, so that its next pass builds anew; the caller holds Silver's lock."""
+    return _invalidate_silver(config)
+
+
 def _move_checkpoint(config: Config) -> str | None:
-    place = checkpoint(config.delta.base_path, "bronze")
+    return move_aside(checkpoint(config.delta.base_path, "bronze"), "before-restore")
+
+
+def move_aside(place: str, why: str) -> str | None:
+    """Rename a checkpoint's folder, and say to what; None when there is none. Raises ``LakehouseError`` for a URI."""
     if "://" in place:
-        raise LakehouseError(f"Move Bronze's checkpoint away by hand first, since it lies in an object store: {place}")
+        raise LakehouseError(f"Move the checkpoint away by hand first, since it lies in an object store: {place}")
     path = Path(place)
     if not path.exists():
         return None
-    aside = path.with_name(f"bronze.before-restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    aside = path.with_name(f"{path.name}.{why}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     path.rename(aside)
     return str(aside)
