@@ -112,7 +112,7 @@ class Backups:
                 advance(1)
         now = datetime.now(UTC)
         manifest = Manifest(
-            f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}", now.isoformat(timespec="seconds"),
+            f"{now:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}", now.isoformat(timespec="seconds"),
             runinfo.origin("backup create"), found.tables, found.bronze, found.silver, tuple(entries),
         )  # fmt: skip
         if not dry_run:
