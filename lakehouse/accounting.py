@@ -1,10 +1,11 @@
 """PURE. The accounting identity over Kafka's offsets: ranges, holes, and one line a partition and day.
 
-    consumed = Bronze + rejected + duplicates + declared gaps + erased + markers + unread
+    consumed = Bronze + rejected + duplicates + declared gaps + erased + markers + unread + removed
 
 An offset that was consumed and stands in no table is a *hole*. It is legitimate when it is a copy of a sale that Bronze
 holds, when Kafka keeps no message there (the marker of a transaction, or what compaction took away), when an operator
-declared it lost, or when it was erased for a person's sake; otherwise it is a difference. ``unread``: Kafka no longer holds it, so that nobody can look.
+declared it lost, when it was erased for a person's sake, or when retention took its row away (``removed``); otherwise it
+is a difference. ``unread``: Kafka no longer holds it, so that nobody can look.
 """
 
 from __future__ import annotations
@@ -64,11 +65,12 @@ class Line:
     erased: int = 0
     markers: int = 0
     unread: int = 0
+    removed: int = 0
 
     @property
     def difference(self) -> int:
         """Consumed and nowhere, if above 0; in the tables too often, if below."""
-        accounted = self.bronze + self.rejected + self.duplicates + self.declared + self.erased
+        accounted = self.bronze + self.rejected + self.duplicates + self.declared + self.erased + self.removed
         return self.consumed - accounted - self.markers - self.unread
 
 

@@ -5,7 +5,7 @@ The input is Spark's Kafka source: ``key value topic partition offset timestamp`
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -151,3 +151,10 @@ def rejected(rows: DataFrame) -> DataFrame:
 def unknown(rows: DataFrame, known: DataFrame, keys: Sequence[str]) -> DataFrame:
     """The rows whose ``keys`` are not in ``known``."""
     return rows.join(known.select(*keys), on=list(keys), how="left_anti").select(*rows.columns)
+
+
+def on_days(days: Sequence[date]) -> Column:
+    """A condition that prunes partitions: the days by name, or their span when there are very many."""
+    if len(days) <= 1000:
+        return F.col("jour").isin(list(days))
+    return F.col("jour").between(F.lit(min(days)), F.lit(max(days)))

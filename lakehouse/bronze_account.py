@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
-from lakehouse import erasure, ledger, rereading
+from lakehouse import erasure, ledger, reasons, rereading
 from lakehouse.accounting import Book, Break, Hole, Ranges, digest, holes, split
 from lakehouse.config import Config
 from lakehouse.errors import TableMissing
@@ -16,7 +16,7 @@ from lakehouse.marks import SALT, TOPIC_SINCE
 from lakehouse.positions import BronzePosition
 from lakehouse.queries.model import Query
 from lakehouse.replay import STANDING_NOTES, VENTE
-from lakehouse.tables import EFFACES, PERTES, REJETS, REJOUES, VENTES, TableSpec
+from lakehouse.tables import EFFACES, REJETS, REJOUES, VENTES, TableSpec
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -71,9 +71,11 @@ class BronzeAccount:
         account.book.holes(found, "consumed")
         for hole in doubled:  # a row too many is no message too many
             account.book.add(hole.partition, hole.day, "consumed", -1)
-        declared, found = split(found, self._declared())
+        removed, found = split(found, reasons.removed(self._lake, self._position.topic, self._since))
+        account.book.holes(removed, "removed")
+        declared, found = split(found, reasons.declared(self._lake, self._position.topic, self._since))
         account.book.holes(declared, "declared")
-        erased, found = split(found, self._erased())
+        erased, found = split(found, reasons.erased(self._lake, self._position.topic, self._since))
         account.book.holes(erased, "erased")
         fresh = self._without_signed(found)
         self._read_again(fresh, ask_kafka, progress)
@@ -150,27 +152,6 @@ class BronzeAccount:
             self._account.notes.append(
                 f"{n} sales of Bronze lie outside of what this checkpoint has committed (an earlier one's, or a batch in hand)"
             )
-
-    def _declared(self) -> dict[int, list[tuple[int, int]]]:
-        if not self._has(PERTES):
-            return {}
-        sql = f"SELECT kafka_partition, premier_offset, dernier_offset, date_declaration FROM {PERTES.name} WHERE topic = '{self._position.topic}'"
-        found: dict[int, list[tuple[int, int]]] = {}
-        for partition, first, last, when in self._lake.read(Query(sql, (PERTES.name,))).rows:
-            if when >= self._since:
-                found.setdefault(partition, []).append((first, last + 1))
-        return found
-
-    def _erased(self) -> dict[int, list[tuple[int, int]]]:
-        """Offsets of rows that were erased for a person's sake."""
-        if not self._has(EFFACES):
-            return {}
-        sql = f"SELECT DISTINCT kafka_partition, kafka_offset, date_ingestion FROM {EFFACES.name} WHERE topic = '{self._position.topic}'"
-        found: dict[int, list[tuple[int, int]]] = {}
-        for partition, offset, when in self._lake.read(Query(sql, (EFFACES.name,))).rows:
-            if when >= self._since:
-                found.setdefault(partition, []).append((offset, offset + 1))
-        return found
 
     def _copies_of_erased(self, wanted: set[str]) -> set[str]:
         """Those of the sales (vente_id) that were erased."""

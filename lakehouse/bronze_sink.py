@@ -10,19 +10,19 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import bronze, delta_io, log, metrics, sale
+from lakehouse import bronze, delta_io, erased, keeping, log, metrics, sale
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
 from lakehouse.errors import ClockWentBack, LakehouseError
-from lakehouse.marks import HORIZON, SALT, TOPIC_SINCE
+from lakehouse.marks import HORIZON, TOPIC_SINCE
 from lakehouse.meter import Meter
-from lakehouse.tables import EFFACES, REJETS, VENTES, TableSpec
+from lakehouse.tables import REJETS, VENTES, TableSpec
 
 _log = log.get("bronze")
 
@@ -73,6 +73,7 @@ class BronzeSink:
         self._meter = meter or Meter("bronze")
         self.kept: dict[int, int] = {}  # batch → its rows after the stream's deduplication, until its report is seen
         self._versions: dict[str, int] = {}
+        self._schedule = keeping.Schedule(config, "bronze")
         self.writing = threading.Lock()
         """Held while a batch is written: what else writes these tables in this process waits for it, and it for that."""
 
@@ -108,6 +109,7 @@ class BronzeSink:
             self._check_clock(batch_id)
             with self.writing:
                 self._write(batch, batch_id)
+                self._schedule.between_batches()
         except BaseException as failure:
             self.failure = failure
             if not isinstance(failure, StopAtBoundary | LakehouseError):
@@ -213,7 +215,7 @@ class BronzeSink:
             return batch
         known = (
             delta_io.read(batch.sparkSession, VENTES, self._config)
-            .where(_days(facts.jours))
+            .where(bronze.on_days(facts.jours))
             .where(F.col("timestamp").between(F.lit(facts.premier), F.lit(facts.dernier)))
             .select("vente_id")
         )
@@ -221,29 +223,16 @@ class BronzeSink:
         if facts.exacts <= self._config.performance.broadcast_rows:
             # few old rows: Bronze is scanned past them, instead of being shuffled
             known = known.join(F.broadcast(to_compare.select("vente_id").distinct()), "vente_id", "left_semi")
-        new = self._not_erased(bronze.unknown(to_compare, known, VENTES.keys))
+        new = erased.without_erased_sales(bronze.unknown(to_compare, known, VENTES.keys), self._config)
         return new if facts.exacts == facts.n - facts.rejets else fresh.unionByName(new)
-
-    def _not_erased(self, rows: DataFrame) -> DataFrame:
-        """``rows`` without the copies of sales that were erased for a person's sake."""
-        if not delta_io.exists(rows.sparkSession, EFFACES, self._config):
-            return rows
-        salt = delta_io.properties(rows.sparkSession, EFFACES, self._config)[SALT]
-        hashed = rows.withColumn("empreinte", F.sha2(F.concat(F.lit(salt), F.col("vente_id")), 256))
-        erased = delta_io.read(rows.sparkSession, EFFACES, self._config).where(F.col("empreinte").isNotNull())
-        return bronze.unknown(hashed, F.broadcast(erased), ("empreinte",)).drop("empreinte")
 
     def _unknown_rejects(self, batch: DataFrame) -> DataFrame:
         """A rebuilt checkpoint reads old bad messages again: those that stand in the reject table are not repeated.
         The broker's time is part of the key because a topic that was created anew counts its offsets from 0 again."""
         if self._horizon is None:
             return batch
-        places = (*REJETS.keys, "kafka_timestamp")
-        known = delta_io.read(batch.sparkSession, REJETS, self._config).select(*places)
-        if delta_io.exists(batch.sparkSession, EFFACES, self._config):
-            erased = delta_io.read(batch.sparkSession, EFFACES, self._config)
-            known = known.unionAll(erased.where(F.col("table_effacee") == REJETS.name).select(*places))
-        return bronze.unknown(batch, known, places)
+        known = erased.known_rejects(batch.sparkSession, self._config)
+        return bronze.unknown(batch, known, (*REJETS.keys, "kafka_timestamp"))
 
     def _count_sales(self, facts: Row, written: int | None) -> None:
         """After the commit: what it made visible, and how long that took from the broker's time on."""
@@ -291,10 +280,3 @@ class BronzeSink:
                 sales=facts.derives,
                 fields=facts.inconnus,
             )
-
-
-def _days(days: list[date]) -> Column:
-    """A condition that prunes partitions: the days by name, or their span when there are very many."""
-    if len(days) <= 1000:
-        return F.col("jour").isin(days)
-    return F.col("jour").between(F.lit(min(days)), F.lit(max(days)))

@@ -12,6 +12,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from lakehouse import soundness
 from lakehouse.errors import CheckpointInvalid
 
 
@@ -32,6 +33,7 @@ class Checkpoint:
         assert spark._jvm is not None
         self._jvm: Any = spark._jvm
         self.path = path
+        self._job = path.rstrip("/").rsplit("/", 1)[-1].split("-")[0]  # silver's folder ends with its generation
         root = self._jvm.org.apache.hadoop.fs.Path(path)
         self._fs = root.getFileSystem(spark._jsc.hadoopConfiguration())
 
@@ -62,23 +64,32 @@ class Checkpoint:
         """True before the first batch was planned."""
         return not self.planned_ids()
 
+    def ids(self, name: str) -> list[int]:
+        return self._ids(name)
+
+    def text(self, name: str) -> str | None:
+        return self._text(name).lstrip("\0") if self._fs.exists(self._at(name)) else None
+
+    def check(self, *, topic: str | None = None, table_id: str | None = None) -> None:
+        """Raises ``CheckpointInvalid`` for one that the job cannot go on from: see ``soundness.fault``."""
+        found = soundness.fault(self, self._job, topic=topic, table_id=table_id)
+        if found:
+            raise self._refusal(found)
+
+    def _refusal(self, fault: str) -> CheckpointInvalid:
+        return soundness.refusal(self.path, self._job, fault)
+
     def query_id(self) -> str | None:
         """The query's id, None for a checkpoint that was never used. It is part of what makes a repeat harmless."""
-        if not self._fs.exists(self._at("metadata")):
+        text = self.text("metadata")
+        if text is None:
             if self.planned_ids():
-                raise CheckpointInvalid(
-                    f"The checkpoint {self.path} has batches but no metadata file: its query id is lost, and with it the "
-                    f"knowledge of what was written already. Move the folder away to start a new one; Bronze then reads "
-                    f"the topic again and lets no sale in twice: mv {self.path} {self.path}.lost"
-                )
+                raise self._refusal("it has batches but no metadata file")
             return None
         try:
-            return str(json.loads(self._text("metadata"))["id"])
+            return str(json.loads(text)["id"])
         except (ValueError, KeyError, TypeError):
-            raise CheckpointInvalid(
-                f"The metadata file of the checkpoint {self.path} is damaged. Move the folder away to start a new one: "
-                f"mv {self.path} {self.path}.lost"
-            ) from None
+            raise self._refusal("its metadata file is damaged") from None
 
     def planned(self, batch_id: int) -> Planned | None:
         """The offset log's entry for one batch; None when it is not there (old ones are purged)."""
@@ -90,10 +101,7 @@ class Checkpoint:
             ends = tuple(None if line == "-" else json.loads(line) for line in lines[2:])
             return Planned(batch_id, clock, ends)
         except (ValueError, KeyError, IndexError, TypeError):
-            raise CheckpointInvalid(
-                f"The offset log {self.path}/offsets/{batch_id} is damaged. Move the folder away to start a new "
-                f"checkpoint: mv {self.path} {self.path}.lost"
-            ) from None
+            raise self._refusal(f"its file offsets/{batch_id} is cut off or damaged") from None
 
     def committed(self) -> Planned | None:
         """The last committed batch; None before the first."""

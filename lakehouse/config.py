@@ -152,6 +152,13 @@ def _check_together(config: Config) -> None:
             f"[STREAMING] future_tolerance ({format_duration(streaming.future_tolerance)}) may not exceed watermark_delay "
             f"({format_duration(streaming.watermark_delay)}): a future sale's duplicate could then outlive the memory of it."
         )
+    for key in ("retention_days_bronze", "retention_days_rejects"):
+        kept = timedelta(days=getattr(config.delta, key))
+        if kept and kept < kafka.retention:
+            raise ConfigError(
+                f"[DELTA] {key} ({format_duration(kept)}) may not be shorter than [KAFKA] retention "
+                f"({format_duration(kafka.retention)}): a topic that is read again would bring back what was removed."
+            )
     if analytics.seuil_standard > analytics.seuil_premium:
         raise ConfigError(
             f"[ANALYTICS] seuil_standard ({analytics.seuil_standard}) may not exceed seuil_premium ({analytics.seuil_premium})."

@@ -18,6 +18,7 @@ from lakehouse.tables import TableSpec
 _SIMPLE = {
     "STRING": pa.string(), "BIGINT": pa.int64(), "INT": pa.int32(), "DATE": pa.date32(), "BOOLEAN": pa.bool_(),
     "BINARY": pa.binary(), "TIMESTAMP": pa.timestamp("us", "UTC"), "DECIMAL(18,2)": pa.decimal128(18, 2),
+    "DECIMAL(28,2)": pa.decimal128(28, 2),
 }  # fmt: skip
 
 
@@ -30,12 +31,13 @@ def _arrow(columns: Iterable[tuple[str, str]]) -> pa.Schema:
     return pa.schema([(name, _SIMPLE[kind]) for name, kind in columns])
 
 
-def _properties(what: str, facts: Mapping[str, Any]) -> CommitProperties:
+def stamped(what: str, facts: Mapping[str, Any]) -> CommitProperties:
+    """The origin that a commit carries."""
     return CommitProperties(custom_metadata={"userMetadata": runinfo.commit_metadata(what, **facts)})
 
 
 # checkpoints and clean-up of the log stay with the table's own job
-_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
 def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *, what: str, **facts: Any) -> None:
@@ -48,8 +50,8 @@ def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *
         mode="append",
         schema_mode="merge" if spec.optional else None,
         partition_by=list(spec.partition_by) or None,
-        commit_properties=_properties(what, facts),
-        post_commithook_properties=_HOOKS,
+        commit_properties=stamped(what, facts),
+        post_commithook_properties=HOOKS,
     )
 
 
@@ -60,7 +62,7 @@ def create(spec: TableSpec, config: Config, properties: Mapping[str, str], *, wh
         schema(spec),
         partition_by=list(spec.partition_by) or None,
         configuration=dict(properties),
-        commit_properties=_properties(what, {}),
+        commit_properties=stamped(what, {}),
         raise_if_key_not_exists=False,
     )
 
@@ -68,7 +70,7 @@ def create(spec: TableSpec, config: Config, properties: Mapping[str, str], *, wh
 def delete(spec: TableSpec, config: Config, predicate: str, *, what: str, **facts: Any) -> None:
     """One commit that takes out the rows for which ``predicate`` (SQL) is true; none when there is no such row."""
     DeltaTable(spec.path(config.delta.base_path)).delete(
-        predicate, commit_properties=_properties(what, facts), post_commithook_properties=_HOOKS
+        predicate, commit_properties=stamped(what, facts), post_commithook_properties=HOOKS
     )
 
 
@@ -77,13 +79,13 @@ def set_properties(spec: TableSpec, config: Config, wanted: Mapping[str, str], *
     DeltaTable(spec.path(config.delta.base_path)).alter.set_table_properties(
         dict(wanted),
         raise_if_not_exists=False,
-        commit_properties=_properties(what, {}),
-        post_commithook_properties=_HOOKS,
+        commit_properties=stamped(what, {}),
+        post_commithook_properties=HOOKS,
     )
 
 
 def restore(spec: TableSpec, config: Config, version: int, *, what: str, **facts: Any) -> dict[str, Any]:
     """One commit that makes the table what it was at ``version``; the files that came and went."""
     return DeltaTable(spec.path(config.delta.base_path)).restore(
-        version, commit_properties=_properties(what, {"version": version, **facts}), post_commithook_properties=_HOOKS
+        version, commit_properties=stamped(what, {"version": version, **facts}), post_commithook_properties=HOOKS
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from pyspark.sql.types import StructType
 
 from lakehouse import log, runinfo
 from lakehouse.config import Config
+from lakehouse.origins import read_origin
 from lakehouse.tables import CHAMPS_INCONNUS, TableSpec
 
 _log = log.get("delta")
@@ -102,6 +103,11 @@ def version(spark: SparkSession, spec: TableSpec, config: Config) -> int:
     return int(_snapshot(spark, spec, config).version())
 
 
+def table_id(spark: SparkSession, spec: TableSpec, config: Config) -> str:
+    """The table's own id: one that was removed and made anew has another."""
+    return str(_snapshot(spark, spec, config).metadata().id())
+
+
 def last_version(spark: SparkSession, spec: TableSpec, config: Config) -> int:
     """The newest version that this process knows: after a write of its own, that write's. Reads nothing."""
     jvm: Any = spark._jvm
@@ -111,22 +117,43 @@ def last_version(spark: SparkSession, spec: TableSpec, config: Config) -> int:
 
 def rows_written(spark: SparkSession, spec: TableSpec, config: Config, *, after: int, upto: int) -> int:
     """The rows that the appends of versions ``after`` + 1 to ``upto`` added, as Delta counted them while it wrote."""
-    jvm: Any = spark._jvm
     total = 0
     for version in range(after + 1, upto + 1):
-        place = f"{spec.path(config.delta.base_path)}/_delta_log/{version:020}.json"
-        path = jvm.org.apache.hadoop.fs.Path(place)
-        stream = path.getFileSystem(spark._jsc.hadoopConfiguration()).open(path)
-        try:
-            text = str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
-        finally:
-            stream.close()
-        info: dict[str, Any] = next(
-            (json.loads(line)["commitInfo"] for line in text.splitlines() if '"commitInfo"' in line), {}
-        )
+        info = _info(_entry(spark, spec, config, version))
         if info.get("operation") in ("WRITE", "STREAMING UPDATE"):  # not OPTIMIZE, which rewrites rows
             total += int(info.get("operationMetrics", {}).get("numOutputRows", 0))
     return total
+
+
+def removals(
+    spark: SparkSession, spec: TableSpec, config: Config, *, after: int, upto: int
+) -> Iterator[tuple[int, str, str | None]]:
+    """(version, operation, what its origin says) of the commits of versions ``after`` + 1 to ``upto`` that took rows away."""
+    for version in range(after + 1, upto + 1):
+        text = _entry(spark, spec, config, version)
+        if '"remove"' in text and any(
+            json.loads(line)["remove"].get("dataChange", True)
+            for line in text.splitlines()
+            if line.startswith('{"remove"')
+        ):
+            info = _info(text)
+            yield version, str(info.get("operation")), read_origin(info).what
+
+
+def _entry(spark: SparkSession, spec: TableSpec, config: Config, version: int) -> str:
+    """The text of one commit."""
+    jvm: Any = spark._jvm
+    path = jvm.org.apache.hadoop.fs.Path(f"{spec.path(config.delta.base_path)}/_delta_log/{version:020}.json")
+    stream = path.getFileSystem(spark._jsc.hadoopConfiguration()).open(path)
+    try:
+        return str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+    finally:
+        stream.close()
+
+
+def _info(text: str) -> dict[str, Any]:
+    """The commit's own line."""
+    return next((json.loads(line)["commitInfo"] for line in text.splitlines() if '"commitInfo"' in line), {})
 
 
 def read(spark: SparkSession, spec: TableSpec, config: Config, *, version: int | None = None) -> DataFrame:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lakehouse import arrow, commits, delta_files, locks, log
+from lakehouse import arrow, commits, delta_files, locks
 from lakehouse.config import Config
 from lakehouse.erasure import concerns, fingerprint
 from lakehouse.errors import TableMissing
@@ -28,8 +28,6 @@ from lakehouse.marks import ERASE, SALT
 from lakehouse.origins import read_origin
 from lakehouse.queries.model import Query
 from lakehouse.tables import EFFACES, REJETS, REJOUES, VENTES, TableSpec
-
-_log = log.get("bronze")
 
 _CHUNK = 500
 """Places named in one DELETE."""
@@ -105,18 +103,18 @@ def waiting(config: Config) -> bool:
     return any(request.state == "asked" for request in _requests(config))
 
 
-def serve(config: Config) -> None:
-    """Serve every request. For the holder of Bronze's lock, while no batch is written."""
+def serve(config: Config) -> list[Request]:
+    """Serve every request, and say what became of each. For the holder of Bronze's lock, while no batch is written."""
+    done = []
     for request in _requests(config):
         if request.state == "asked":
             try:
                 served = _Erasing(config, request).run()
             except Exception as error:  # noqa: BLE001  # the stream goes on; who asked is told
-                _log.error("an erasure failed", erasure=request.id, exc_info=True)
                 served = replace(request, state="failed", error=" ".join(str(error).split())[:300])
-            else:
-                _log.info("erased", erasure=request.id, **served.rows)
             _write(config, served)
+            done.append(served)
+    return done
 
 
 def found(config: Config, client_id: int) -> dict[str, int]:
@@ -179,17 +177,15 @@ class _Erasing:
         chosen = self.choose()
         if any(chosen.values()):
             self._note(chosen)
-        for spec in (REJOUES, REJETS):
+        for spec in (REJETS, REJOUES):
             self._delete_at(spec, [place for place, _, _ in chosen[spec.name]])
         if chosen[VENTES.name]:
             self._delete(VENTES, f"client_id = {self._request.client_id}")
         return self._result()
 
     def _note(self, chosen: dict[str, list[tuple[Coordinates, datetime, str | None]]]) -> None:
-        known = {
-            (table, p, o, t)
-            for table, p, o, t in self._rows(EFFACES, ("table_effacee", "kafka_partition", "kafka_offset", "kafka_timestamp"))
-        }  # fmt: skip
+        places = ("table_effacee", "kafka_partition", "kafka_offset", "kafka_timestamp")
+        known = set(self._rows(EFFACES, places, f"effacement = '{self._request.id}'"))  # of a serving that was killed
         salt, now = self._salt(), datetime.now(UTC)
         rows = [
             {

@@ -51,22 +51,20 @@ def find(committed: Planned | None, held: Mapping[int, tuple[int, int]], config:
 
 def topic_changed(config: Config, read: str, now: str) -> DataLoss:
     """The sentence for a topic that has another id than the one that was read."""
-    place = f"{config.delta.base_path}/checkpoints/bronze"
     return DataLoss(
         f"The topic was deleted and created anew: {config.kafka.topic} has the id {now}, that which was read had {read}. "
-        f"Nothing was written. To read the new topic from its start (Bronze lets no sale in twice), move the checkpoint "
-        f"away and start again: mv {place} {place}.old"
+        f"Nothing was written. To read the new topic from its start (Bronze lets no sale in twice), type: "
+        f"python ops_utils.py rebuild bronze"
     )
 
 
-def as_error(found: Sequence[Gap], config: Config) -> DataLoss:
+def as_error(found: Sequence[Gap]) -> DataLoss:
     """The sentence that stops the job, with the command that goes on."""
     listing = "; ".join(map(str, found))
     if any(gap.recreated for gap in found):
-        place = f"{config.delta.base_path}/checkpoints/bronze"
         return DataLoss(
             f"The topic was deleted and created anew, or lost its end: {listing}. Nothing was written. To read the new topic "
-            f"from its start (Bronze lets no sale in twice), move the checkpoint away and start again: mv {place} {place}.old"
+            f"from its start (Bronze lets no sale in twice), type: python ops_utils.py rebuild bronze"
         )
     return DataLoss(
         f"Kafka no longer holds messages that were not read yet: {listing}. Nothing was written. If they cannot be sent "
@@ -79,7 +77,7 @@ def declare(spark: SparkSession, found: Sequence[Gap], config: Config) -> None:
     """Record the gaps in ``pertes_declarees``; those that stand there already are not repeated. Raises ``DataLoss`` for
     a topic that counts its offsets anew: reading on would skip its first messages."""
     if any(gap.recreated for gap in found):
-        raise as_error(found, config)
+        raise as_error(found)
     now, who = datetime.now(UTC), getpass.getuser()
     rows = [(gap.topic, gap.partition, gap.first, gap.last, now, who) for gap in found]
     path = PERTES.path(config.delta.base_path)

@@ -18,3 +18,10 @@ ERASE = "erase"
 
 INVALID = "invalide"
 """``etat`` of a Silver generation that an operator ended: the next pass builds a new one."""
+
+KEPT_FROM = "ventes.conserveDepuis"
+"""Table property of a Silver table with a ``jour``: retention has taken the days before this one away; they are neither
+written again nor compared."""
+
+RETENTION = "retention"
+"""``what`` of the commits by which retention takes rows away."""

@@ -45,7 +45,7 @@ class SilverPosition:
     """Changes whenever the job has moved on: equal before and after means that nothing happened in between."""
 
 
-class _Folder:
+class Folder:
     """A checkpoint's folder, wherever it lies."""
 
     def __init__(self, path: str) -> None:
@@ -83,7 +83,7 @@ class _Folder:
 
 def bronze(config: Config) -> BronzePosition | None:
     """None before the first batch was committed. Raises ``CheckpointInvalid``."""
-    folder = _Folder(checkpoint(config.delta.base_path, "bronze"))
+    folder = Folder(checkpoint(config.delta.base_path, "bronze"))
     committed = folder.ids("commits")
     if not committed:
         return None
@@ -99,21 +99,32 @@ def _numbers(offsets: Mapping[str, int]) -> dict[int, int]:
     return {int(partition): offset for partition, offset in sorted(offsets.items(), key=lambda item: int(item[0]))}
 
 
-def silver(config: Config) -> SilverPosition | None:
-    """None before the first build began, and while a new one is due."""
+def generation(config: Config) -> dict[str, Any] | None:
+    """The last step of Silver's present generation, as its row; None before the first build, and when a new one is due."""
+    found = _generations(config)
+    return found[0] if found else None
+
+
+def _generations(config: Config) -> tuple[dict[str, Any], int] | None:
+    """The last row, and the table's version."""
     lake = Lake(config.delta.base_path)
     try:
         found = lake.read(Query(f"SELECT * FROM {GENERATIONS.name} ORDER BY date_etat", (GENERATIONS.name,)))
     except TableMissing:
         return None
     rows = [dict(zip(found.names, row, strict=True)) for row in found.rows]
-    if not rows or rows[-1]["etat"] == INVALID:
+    return None if not rows or rows[-1]["etat"] == INVALID else (rows[-1], found.sources[0].version)
+
+
+def silver(config: Config) -> SilverPosition | None:
+    """None before the first build began, and while a new one is due."""
+    if (found := _generations(config)) is None:
         return None
-    last = rows[-1]
-    folder = _Folder(checkpoint(config.delta.base_path, f"silver-{last['generation']}"))
+    last, seen = found
+    folder = Folder(checkpoint(config.delta.base_path, f"silver-{last['generation']}"))
     planned, committed = folder.ids("offsets")[-1:], folder.ids("commits")[-1:]
     version = last["bronze_version"]
     if committed:
         version = int(folder.json(f"offsets/{committed[0]}", 2)["reservoirVersion"]) - 1
     settled = last["etat"] == "fin" and planned == committed
-    return SilverPosition(last["generation"], version, settled, (found.sources[0].version, *planned, None, *committed))
+    return SilverPosition(last["generation"], version, settled, (seen, *planned, None, *committed))

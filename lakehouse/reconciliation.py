@@ -22,7 +22,8 @@ from lakehouse.bronze_account import Account, BronzeAccount
 from lakehouse.config import Config
 from lakehouse.errors import TableMissing
 from lakehouse.lake import Lake, SnapshotGone
-from lakehouse.silver_account import FIGURES, TableAccount
+from lakehouse.retention import BY_DAY
+from lakehouse.silver_account import FIGURES, Kept, TableAccount
 from lakehouse.tables import BRONZE, SILVER
 from lakehouse.values import plain
 
@@ -145,7 +146,9 @@ class Reconciliation:
                 return [], None
             with self._progress("Silver tables", len(SILVER)) as advance:
                 zone = self._config.analytics.timezone.key
-                return silver_account.compare(found[1], FIGURES, zone, advance), found[0].bronze_version
+                kept = silver_account.kept(self._config, found[1])
+                account.notes.extend(note for note in _notes(kept) if note not in account.notes)
+                return silver_account.compare(found[1], FIGURES, zone, advance, kept), found[0].bronze_version
 
         tables, version = self._fresh(read)
         for table in tables:
@@ -167,6 +170,19 @@ class Reconciliation:
             os.fsync(stream.fileno())
         part.replace(folder / name)
         return {"record": name, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _notes(kept: Kept) -> list[str]:
+    notes = [f"{table} is compared from {day} on: retention" for table, day in kept.since.items() if table in _DAYS]
+    if kept.removed:
+        notes.append(
+            "the totals by country and by segment hold sales that retention took out of Bronze: its record of them was added. "
+            "Clients whose first sale is older than what Bronze holds were not compared"
+        )
+    return notes
+
+
+_DAYS = frozenset(spec.name for spec in BY_DAY)
 
 
 def _line(line: Line) -> dict[str, Any]:

@@ -17,11 +17,23 @@ from deltalake.exceptions import DeltaError
 
 from lakehouse import delta_files, positions, rereading
 from lakehouse.config import Config
-from lakehouse.errors import ConfigError, LakehouseError
+from lakehouse.errors import ConfigError, LakehouseError, TableMissing
 from lakehouse.lake import SPECS, Lake
 from lakehouse.locks import writer_lock
 from lakehouse.marks import INVALID, TOPIC_SINCE
-from lakehouse.tables import BRONZE, CORRECTIONS, GENERATIONS, PERTES, REJOUES, SILVER, VENTES, TableSpec, checkpoint
+from lakehouse.queries.model import Query
+from lakehouse.tables import (
+    BRONZE,
+    CORRECTIONS,
+    EFFACES,
+    GENERATIONS,
+    PERTES,
+    REJOUES,
+    SILVER,
+    VENTES,
+    TableSpec,
+    checkpoint,
+)
 
 WHAT = "restore-table"
 
@@ -89,10 +101,19 @@ def plan(config: Config, spec: TableSpec, version: int) -> Plan:
         else:
             kept = " OR ".join(f"(kafka_partition = {p} AND kafka_offset >= {first})" for p, (first, _) in held.items())
             ((gone,),) = rows(f"SELECT COUNT(*) {left} AND NOT ({kept or 'false'})")
-    return Plan(spec, now, version, leaving, returning, gone, _downstream(spec, gone))
+    return Plan(spec, now, version, leaving, returning, gone, _downstream(spec, gone, _erased(lake, spec)))
 
 
-def _downstream(spec: TableSpec, gone: int | None) -> tuple[str, ...]:
+def _erased(lake: Lake, spec: TableSpec) -> int:
+    """Rows that were taken out of the table for a person's sake."""
+    try:
+        sql = f"SELECT COUNT(*) FROM {EFFACES.name} WHERE table_effacee = '{spec.name}'"
+        return int(lake.read_one(Query(sql, (EFFACES.name,))))
+    except TableMissing:
+        return 0
+
+
+def _downstream(spec: TableSpec, gone: int | None, erased: int) -> tuple[str, ...]:
     if spec in SILVER:
         return ("Silver's next pass builds all six tables anew from Bronze: the restored figures stand until then.",)
     again = (
@@ -103,6 +124,11 @@ def _downstream(spec: TableSpec, gone: int | None) -> tuple[str, ...]:
         None: "Kafka does not answer: whether it still holds what leaves the table cannot be said.",
         0: "Kafka still holds all that leaves the table.",
     }.get(gone, f"{gone} rows that leave the table lie before what Kafka still holds: they do not come back.")
+    if erased:
+        lost += (
+            f" {erased} rows of it were erased for a person's sake: those of them that come back with the version are to be "
+            f"erased again."
+        )
     if spec is VENTES:
         return (
             again,
@@ -135,24 +161,33 @@ def restore(config: Config, found: Plan) -> list[str]:
 
 def _invalidate_silver(config: Config) -> bool:
     """False when there is no Silver, or when it is to be built anew already."""
-    position = positions.silver(config)
-    if position is None:
+    last = positions.generation(config)
+    if last is None:
         return False
     row = {
-        "generation": position.generation, "etat": INVALID, "bronze_version": position.bronze_version, "definition": "",
+        "generation": last["generation"], "etat": INVALID, "bronze_version": last["bronze_version"], "definition": "",
         "date_etat": datetime.now(UTC),
     }  # fmt: skip
     delta_files.append([row], GENERATIONS, config, what=WHAT)
     return True
 
 
+def invalidate_silver(config: Config) -> bool:
+    """End Silver's generation, so that its next pass builds anew; the caller holds Silver's lock."""
+    return _invalidate_silver(config)
+
+
 def _move_checkpoint(config: Config) -> str | None:
-    place = checkpoint(config.delta.base_path, "bronze")
+    return move_aside(checkpoint(config.delta.base_path, "bronze"), "before-restore")
+
+
+def move_aside(place: str, why: str) -> str | None:
+    """Rename a checkpoint's folder, and say to what; None when there is none. Raises ``LakehouseError`` for a URI."""
     if "://" in place:
-        raise LakehouseError(f"Move Bronze's checkpoint away by hand first, since it lies in an object store: {place}")
+        raise LakehouseError(f"Move the checkpoint away by hand first, since it lies in an object store: {place}")
     path = Path(place)
     if not path.exists():
         return None
-    aside = path.with_name(f"bronze.before-restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    aside = path.with_name(f"{path.name}.{why}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     path.rename(aside)
     return str(aside)

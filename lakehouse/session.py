@@ -31,6 +31,8 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         "spark.databricks.delta.commitInfo.userMetadata": runinfo.commit_metadata(f"{job} job"),
         "spark.sql.warehouse.dir": f"{delta.base_path}/spark-warehouse",
         "spark.sql.session.timeZone": "UTC",
+        # the default, INT96, is read as nanoseconds elsewhere, where a time before 1678 becomes one of another century
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.sql.shuffle.partitions": str(spark.shuffle_partitions),
         "spark.ui.enabled": str(spark.ui).lower(),
         "spark.ui.port": str(spark.ui_port),

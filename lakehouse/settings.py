@@ -89,6 +89,21 @@ class Delta:
     deleted_file_retention: timedelta = setting(
         timedelta(days=7), "how long files that left a table stay on disk, for time travel", low=1
     )
+    max_versions: int = setting(
+        20_000, "versions of a table that stay readable at most, however young the others are; 0: no limit", low=0
+    )
+    maintenance_interval: timedelta = setting(
+        timedelta(hours=1), "how often a running job maintains its own tables between two batches; 0 ms: never", low=0
+    )
+    retention_days_bronze: int = setting(
+        0, "days after which sales leave ventes_stream, by event and by arrival; 0: never", unit="days", low=0
+    )
+    retention_days_rejects: int = setting(
+        0, "days after which bad messages leave ventes_rejetees; 0: never", unit="days", low=0
+    )
+    retention_days_silver: int = setting(
+        0, "days after which rows of Silver tables with a jour leave them; 0: never", unit="days", low=0
+    )
     auto_compact: bool = setting(True, "merge small files inside the writer after a commit")
     auto_compact_min_files: int = setting(60, "small files in one partition that start a compaction", low=2)
     snapshot_partitions: int = setting(1, "tasks that rebuild a table's state", low=1)

@@ -7,19 +7,32 @@ compares every column besides, with Spark.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from deltalake import DeltaTable
 
-from lakehouse import positions
+from lakehouse import positions, retention
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import Lake
 from lakehouse.queries.model import Query
-from lakehouse.tables import AGGREGES, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT, PROFIL, SILVER, TENDANCES, VENTES, TableSpec
+from lakehouse.tables import (
+    AGGREGES,
+    PAR_PAYS,
+    PAR_PRODUIT,
+    PAR_SEGMENT,
+    PROFIL,
+    SILVER,
+    SOMMES,
+    TENDANCES,
+    VENTES,
+    TableSpec,
+)
 
 LISTED = 20
 """Differing keys of one table that are named."""
@@ -96,18 +109,60 @@ def settled(config: Config, wait: Callable[[], None]) -> tuple[positions.SilverP
     )
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What retention has changed in the comparison. ``since``: the first day that both sides hold whole, by table;
+    ``removed``: the sales that Silver's figures hold and that Bronze no longer has."""
+
+    since: Mapping[str, date] = field(default_factory=dict)
+    removed: tuple[retention.Removal, ...] = ()
+
+
+def kept(config: Config, lake: Lake) -> Kept:
+    """For Silver's present generation, at the versions of ``lake``."""
+    last = positions.generation(config)
+    removed = tuple(retention.gone(config, lake, last["bronze_version"])) if last else ()
+    since = {}
+    for spec in SILVER:
+        marks = [one.day for one in removed]
+        if spec in retention.BY_DAY and (day := retention.kept_from(config, spec)):
+            marks.append(day)
+        if marks:
+            since[spec.name] = max(marks)
+    return Kept(since, removed)
+
+
 def compare(
-    lake: Lake, figures: Iterable[Figures], timezone: str, advance: Callable[[int], None]
+    lake: Lake, figures: Iterable[Figures], timezone: str, advance: Callable[[int], None], limits: Kept | None = None
 ) -> list[TableAccount]:
-    """Every key of every table beside the sum over Bronze. Raises ``SnapshotGone``."""
+    """Every key of every table beside the sum over Bronze and over what retention took out of it. Raises
+    ``SnapshotGone``."""
     found = []
     for one in figures:
-        found.append(_one(lake, one, timezone))
+        found.append(_one(lake, one, timezone, limits or Kept()))
         advance(1)
     return found
 
 
-def _one(lake: Lake, one: Figures, timezone: str) -> TableAccount:
+def _limits(one: Figures, timezone: str, limits: Kept) -> tuple[str, str, str]:
+    """SQL: which rows of Bronze and which of Silver are compared, and the keys and sums that retention took out of Bronze.
+    A client whose first sale is older than what Bronze holds is left out: whose sales left is not on record."""
+    name, since = one.table.name, limits.since.get(one.table.name)
+    if since is None:
+        return "true", "true", ""
+    if "jour" in one.table.keys:
+        return f"jour >= DATE '{since}'", f"jour >= DATE '{since}'", ""
+    if one.table is PROFIL:
+        at = datetime.combine(since, datetime.min.time(), ZoneInfo(timezone)).astimezone(UTC).isoformat()
+        old = f"premier_achat < arrow_cast('{at}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+        return f"client_id NOT IN (SELECT client_id FROM {name} WHERE {old})", f"NOT ({old})", ""
+    (key,) = one.table.keys
+    left = f"dimension = '{key}' AND retrait IN ({retention.ids(limits.removed)})"
+    return "true", "true", f"UNION ALL SELECT cle, ventes, montant, articles FROM {SOMMES.name} WHERE {left}"
+
+
+def _one(lake: Lake, one: Figures, timezone: str, limits: Kept) -> TableAccount:
+    of_bronze, of_silver, left = _limits(one, timezone, limits)
     keys = one.table.keys
     grouped = ", ".join(f"{key_sql(key, timezone)} AS {key}" for key in keys)
     numbers = ", ".join(str(number + 1) for number in range(len(keys)))
@@ -118,11 +173,12 @@ def _one(lake: Lake, one: Figures, timezone: str) -> TableAccount:
     joined = f"""
         SELECT {", ".join(f"COALESCE(b.{key}, s.{key}) AS {key}" for key in keys)},
                b.n AS bn, s.n AS sn, b.eur AS be, s.eur AS se, b.items AS bi, s.items AS si, ({differs}) AS differs
-        FROM (SELECT {grouped}, COUNT(*) AS n, SUM(montant) AS eur, {bronze_items} AS items
-              FROM {VENTES.name} GROUP BY {numbers}) b
+        FROM (SELECT {", ".join(keys)}, SUM(n) AS n, SUM(eur) AS eur, SUM(items) AS items FROM (
+                SELECT {grouped}, COUNT(*) AS n, SUM(montant) AS eur, {bronze_items} AS items
+                FROM {VENTES.name} WHERE {of_bronze} GROUP BY {numbers} {left}) GROUP BY {numbers}) b
         FULL JOIN (SELECT {", ".join(keys)}, {one.sales} AS n, {one.amount} AS eur, {items} AS items
-                   FROM {one.table.name}) s ON {both}"""
-    tables = (VENTES.name, one.table.name)
+                   FROM {one.table.name} WHERE {of_silver}) s ON {both}"""
+    tables = (VENTES.name, one.table.name, *((SOMMES.name,) if left else ()))
     totals = f"""
         SELECT COUNT(*), COALESCE(SUM(bn), 0), COALESCE(SUM(sn), 0), SUM(be), SUM(se),
                SUM(CASE WHEN differs THEN 1 ELSE 0 END) FROM ({joined})"""

@@ -15,15 +15,17 @@ from datetime import UTC, datetime
 from types import FrameType
 
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
-from lakehouse import arrivals, delta_io, erasing, locks, log, session, silver
+from lakehouse import arrivals, delta_io, erasing, keeping, locks, log, session, silver, silver_account, soundness
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing
-from lakehouse.marks import INVALID
+from lakehouse.lake import Lake
+from lakehouse.marks import ERASE, INVALID, RETENTION
 from lakehouse.monitor import Monitor
 from lakehouse.silver import Aggregate, Thresholds
-from lakehouse.silver_sink import SOURCE_COLUMNS, SilverSink
+from lakehouse.silver_sink import SOURCE_COLUMNS, SilverSink, removers, source_options
 from lakehouse.silver_watch import SilverWatch
 from lakehouse.tables import GENERATIONS, VENTES, checkpoint
 
@@ -62,14 +64,6 @@ def entries(config: Config) -> tuple[Aggregate, ...]:
     )
 
 
-def source_options(config: Config, generation: Generation) -> dict[str, str]:
-    """Options of the Delta source: Bronze from the version on that the generation was not built from."""
-    return {
-        "startingVersion": str(generation.bronze_version + 1),
-        "maxFilesPerTrigger": str(config.performance.max_files_per_trigger),
-    }
-
-
 class SilverJob:
     """Bronze → Silver. Holds Silver's writer lock while it runs, except for ``verify``, which only reads."""
 
@@ -80,6 +74,7 @@ class SilverJob:
         self._entries = entries(config)
         self._definition = silver.definition(self._entries)
         self._stop = threading.Event()
+        self._schedule = keeping.Schedule(config, JOB)
 
     # --- what the script calls ---------------------------------------------------------------------------------------
 
@@ -113,6 +108,7 @@ class SilverJob:
             if not self._pass(spark, generation):
                 generation = self._generation(spark, full=True)
                 continue
+            self._schedule.between_batches()
             if every is None or self._pause(every - (time.monotonic() - started)):
                 break
         return 0
@@ -201,17 +197,20 @@ class SilverJob:
         """Take in all that Bronze has committed since the last pass. False when rows were erased from Bronze meanwhile, for
         a person's sake: no increment takes such a commit in, and the tables are to be built anew."""
         place = self._place(spark, generation)
-        place.query_id()
+        place.check(table_id=delta_io.table_id(spark, VENTES, self._config))
         newest, consumed = delta_io.version(spark, VENTES, self._config), self._consumed(place, generation)
         if newest <= consumed:
             _log.debug("nothing new")
             self._watched.passed(sales=0, seconds=0.0, behind=0)
             return True
+        kinds = removers(spark, self._config, after=consumed, upto=newest)
+        if ERASE in kinds:
+            return self._erased(generation)
         began, behind = time.monotonic(), newest - consumed
         sink = SilverSink(self._config, self._entries, generation.name, self._watched.merged)
         query = (
             spark.readStream.format("delta")
-            .options(**source_options(self._config, generation))
+            .options(**source_options(self._config, generation.bronze_version, removed=RETENTION in kinds))
             .load(VENTES.path(self._config.delta.base_path))
             .writeStream.queryName(JOB)
             .option("checkpointLocation", place.path)
@@ -224,9 +223,13 @@ class SilverJob:
             time.sleep(0.1)
         failure = query.exception()
         if failure is not None:
+            if said := soundness.SPARK_SAYS.search(str(failure)):
+                raise soundness.refusal(place.path, JOB, f"Spark says {said[1] or said[2]}") from failure
             if erasing.last_version(self._config, consumed) is not None:
-                _log.info("sales were erased from Bronze: building the tables anew", after=generation.name)
-                return False
+                return self._erased(generation)
+            now = delta_io.version(spark, VENTES, self._config)
+            if now > newest and RETENTION in removers(spark, self._config, after=newest, upto=now):
+                return self._pass(spark, generation)  # it came after the look above
             raise LakehouseError(
                 f"The Silver pass failed: {str(failure).splitlines()[0][:300]}. Nothing is lost: the next pass repeats the "
                 f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
@@ -234,6 +237,10 @@ class SilverJob:
         self._watched.passed(sales=sink.rows, seconds=time.monotonic() - began, behind=behind)
         _log.info("pass done", sales=sink.rows)
         return True
+
+    def _erased(self, generation: Generation) -> bool:
+        _log.info("sales were erased from Bronze: building the tables anew", after=generation.name)
+        return False
 
     def _consumed(self, place: Checkpoint, generation: Generation) -> int:
         """The Bronze version that Silver holds all of; raises when a pass ended inside a version."""
@@ -253,9 +260,20 @@ class SilverJob:
         sales = delta_io.read(spark, VENTES, self._config, version=consumed).select(*SOURCE_COLUMNS)
         _log.info("comparing with the recompute", bronze_version=consumed)
         found: list[Difference] = []
+        kept = silver_account.kept(self._config, Lake(self._config.delta.base_path, versions={VENTES.name: consumed}))
         for entry in self._entries:
+            since = kept.since.get(entry.table.name)
+            if since and "jour" not in entry.table.keys:
+                _log.warning(
+                    "not compared: its figures hold sales that retention took out of Bronze; ops_utils.py reconcile adds these",
+                    table=entry.table.name, before=str(since),
+                )  # fmt: skip
+                continue
             expected = silver.complete(silver.partial(sales, entry), entry)
             actual = delta_io.read(spark, entry.table, self._config, version=versions[entry.table.name])
+            if since:
+                _log.info("compared from a day on: retention", table=entry.table.name, since=str(since))
+                expected, actual = expected.where(F.col("jour") >= since), actual.where(F.col("jour") >= since)
             cells = silver.differences(expected, actual, entry).orderBy("cle", "colonne").limit(limit).collect()
             found += [Difference(entry.table.name, *cell) for cell in cells]
             _log.info(

@@ -20,8 +20,10 @@ from pyspark.sql import functions as F
 
 from lakehouse import delta_io, distincts, log, restatements, runinfo, silver
 from lakehouse.config import Config
+from lakehouse.errors import LakehouseError
+from lakehouse.marks import ERASE, KEPT_FROM, RETENTION
 from lakehouse.silver import Aggregate
-from lakehouse.tables import CORRECTIONS, MEMBRES, TENDANCES, TableSpec
+from lakehouse.tables import CORRECTIONS, MEMBRES, TENDANCES, VENTES, TableSpec
 
 _log = log.get("silver")
 
@@ -48,6 +50,30 @@ def _once(spark: SparkSession, app_id: str, batch_id: int) -> Iterator[None]:
         spark.conf.unset(_APP_ID)
         spark.conf.unset(_VERSION)
         spark.conf.set(_ORIGIN, origin or "")
+
+
+def source_options(config: Config, built_from: int, *, removed: bool = False) -> dict[str, str]:
+    """Options of the Delta source: Bronze from the version on that the generation was not built from. ``removed``:
+    retention took rows away meanwhile, which is passed over: Silver's figures keep them."""
+    return {
+        "skipChangeCommits": str(removed).lower(),
+        "startingVersion": str(built_from + 1),
+        "maxFilesPerTrigger": str(config.performance.max_files_per_trigger),
+    }
+
+
+def removers(spark: SparkSession, config: Config, *, after: int, upto: int) -> frozenset[str]:
+    """Which of the operator's commands (``RETENTION``, ``ERASE``) took rows out of Bronze in its versions ``after`` + 1 to
+    ``upto``. Raises ``LakehouseError`` when something else did."""
+    found = set()
+    for version, operation, what in delta_io.removals(spark, VENTES, config, after=after, upto=upto):
+        if what not in (RETENTION, ERASE):
+            raise LakehouseError(
+                f"Version {version} of {VENTES.name} took sales away ({operation} by {what or 'an unknown writer'}), which no "
+                f"increment can follow. To build Silver anew from what stands there: python streaming_silver.py --full"
+            )
+        found.add(what)
+    return frozenset(found)
 
 
 class SilverSink:
@@ -107,7 +133,7 @@ class SilverSink:
         return delta_io.read(spark, MEMBRES, config).where(pruned).where(F.col("_lot") == batch_id)
 
     def _merge(self, sales: DataFrame, entry: Aggregate, days: Sequence[date], new: DataFrame, batch_id: int) -> None:
-        partials = silver.partial(sales, entry)
+        partials = silver.partial(self._kept(sales, entry.table), entry)
         for measure in entry.member_measures:
             partials = distincts.with_new(partials, entry, measure, new)
         spark = sales.sparkSession
@@ -120,6 +146,13 @@ class SilverSink:
                 .whenNotMatchedInsert(values=dict(silver.insert_values(entry)))
                 .execute()
             )
+
+    def _kept(self, sales: DataFrame, table: TableSpec) -> DataFrame:
+        """Without the days that retention took out of ``table``: one late sale would look like the whole day."""
+        if "jour" not in table.keys or not delta_io.exists(sales.sparkSession, table, self._config):
+            return sales
+        since = delta_io.properties(sales.sparkSession, table, self._config).get(KEPT_FROM)
+        return sales.where(F.col("jour") >= F.lit(since).cast("date")) if since else sales
 
     # --- days that had ended -----------------------------------------------------------------------------------------
 
@@ -156,7 +189,7 @@ class SilverSink:
             if stop is not None and stop.is_set():
                 return False
             _log.info("building", table=entry.table.name)
-            self._replace(silver.complete(silver.partial(sales, entry), entry), entry.table)
+            self._replace(silver.complete(silver.partial(self._kept(sales, entry.table), entry), entry), entry.table)
         return True
 
     def _replace(self, rows: DataFrame, table: TableSpec) -> None:

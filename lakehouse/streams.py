@@ -12,7 +12,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from lakehouse import bronze, delta_io, erasing, gaps, kafka_clients, locks, log, progress, session
+from lakehouse import bronze, delta_io, erasing, gaps, kafka_clients, locks, log, progress, session, soundness
 from lakehouse.bronze_sink import BronzeSink, StopAtBoundary
 from lakehouse.bronze_watch import BronzeWatch
 from lakehouse.checkpoints import Checkpoint
@@ -133,7 +133,7 @@ class BronzeJob:
         config = self._config
         self._monitor.phase("the tables and the checkpoint are looked at")
         place = Checkpoint(spark, checkpoint(config.delta.base_path, JOB))
-        place.query_id()  # refuses a damaged checkpoint before anything is written
+        place.check(topic=config.kafka.topic)  # refuses a damaged checkpoint before anything is written
         for spec in (VENTES, REJETS):
             delta_io.ensure(spark, spec, config)
         sink = BronzeSink(spark, config, place, self._stop, self._monitor.meter)
@@ -167,7 +167,7 @@ class BronzeJob:
         if not found:
             return False
         if not self._accept:
-            raise gaps.as_error(found, self._config)
+            raise gaps.as_error(found)
         delta_io.ensure(spark, PERTES, self._config)
         gaps.declare(spark, found, self._config)
         _log.warning("declared as lost", gaps=[str(gap) for gap in found])
@@ -220,7 +220,9 @@ class BronzeJob:
                 self._watched.look(reports)
             if erasing.waiting(self._config):
                 with sink.writing:
-                    erasing.serve(self._config)
+                    served = erasing.serve(self._config)
+                for one in served:
+                    _log.info("erasure", id=one.id, state=one.state, error=one.error, **one.rows)
             if self._stop.wait(_POLL_SECONDS) and not query.status["isTriggerActive"]:
                 query.stop()  # idle between two batches; a batch that begins now ends itself in the sink
             if time.monotonic() >= due:
@@ -236,12 +238,14 @@ class BronzeJob:
     def _give_up_or_go_on(self, place: Checkpoint, failure: BaseException, faults: int) -> None:
         if isinstance(failure, LakehouseError):
             raise failure
+        if said := soundness.SPARK_SAYS.search(str(failure)):
+            raise soundness.refusal(place.path, JOB, f"Spark says {said[1] or said[2]}") from failure
         try:
             found = self._find_gaps(place)
         except BrokerUnavailable:
             found = []  # it may come back; that is what the restart is for
         if found:
-            raise gaps.as_error(found, self._config) from failure
+            raise gaps.as_error(found) from failure
         if faults > self._config.streaming.max_restarts:
             raise LakehouseError(
                 f"The Bronze query failed {faults} times in a row; the last fault: {_first_line(failure)}. Nothing is lost: "

@@ -48,74 +48,76 @@ REJETS = TableSpec(
     layer="bronze",
     grain="one row per bad message (topic, kafka_partition, kafka_offset)",
     columns=(
-        ("motif", "STRING"),
-        ("explication", "STRING"),
-        ("valeur", "BINARY"),
-        ("cle", "BINARY"),
-        ("topic", "STRING"),
-        ("kafka_partition", "INT"),
-        ("kafka_offset", "BIGINT"),
-        ("kafka_timestamp", "TIMESTAMP"),
-        ("date_ingestion", "TIMESTAMP"),
-        ("jour", "DATE"),
+        ("motif", "STRING"), ("explication", "STRING"), ("valeur", "BINARY"), ("cle", "BINARY"), ("topic", "STRING"),
+        ("kafka_partition", "INT"), ("kafka_offset", "BIGINT"), ("kafka_timestamp", "TIMESTAMP"),
+        ("date_ingestion", "TIMESTAMP"), ("jour", "DATE"),
     ),
     keys=("topic", "kafka_partition", "kafka_offset"),
     partition_by=("jour",),
     stats=("motif", "kafka_partition", "kafka_offset", "date_ingestion"),
-)
+)  # fmt: skip
 
 PERTES = TableSpec(
     name="pertes_declarees",
     layer="bronze",
     grain="one row per gap in a Kafka partition that an operator accepted as lost",
     columns=(
-        ("topic", "STRING"),
-        ("kafka_partition", "INT"),
-        ("premier_offset", "BIGINT"),
-        ("dernier_offset", "BIGINT"),
-        ("date_declaration", "TIMESTAMP"),
-        ("operateur", "STRING"),
+        ("topic", "STRING"), ("kafka_partition", "INT"), ("premier_offset", "BIGINT"), ("dernier_offset", "BIGINT"),
+        ("date_declaration", "TIMESTAMP"), ("operateur", "STRING"),
     ),
     keys=("topic", "kafka_partition", "premier_offset"),
-)
+)  # fmt: skip
 
 REJOUES = TableSpec(
     name="rejets_rejoues",
     layer="bronze",
     grain="one row per bad message that an operator replayed (topic, kafka_partition, kafka_offset)",
     columns=(
-        ("topic", "STRING"),
-        ("kafka_partition", "INT"),
-        ("kafka_offset", "BIGINT"),
-        ("kafka_timestamp", "TIMESTAMP"),
-        ("resultat", "STRING"),
-        ("vente_id", "STRING"),
-        ("corrige", "BOOLEAN"),
-        ("correction", "STRING"),
-        ("date_rejeu", "TIMESTAMP"),
-        ("operateur", "STRING"),
-        ("run", "STRING"),
+        ("topic", "STRING"), ("kafka_partition", "INT"), ("kafka_offset", "BIGINT"), ("kafka_timestamp", "TIMESTAMP"),
+        ("resultat", "STRING"), ("vente_id", "STRING"), ("corrige", "BOOLEAN"), ("correction", "STRING"),
+        ("date_rejeu", "TIMESTAMP"), ("operateur", "STRING"), ("run", "STRING"),
     ),
     keys=("topic", "kafka_partition", "kafka_offset"),
-)
+)  # fmt: skip
+
+_REMOVAL = (
+    ("retrait", "STRING"), ("table_source", "STRING"), ("jour_limite", "DATE"), ("date_limite", "TIMESTAMP"),
+    ("version_avant", "BIGINT"),
+)  # fmt: skip
+
+RETRAITS = TableSpec(
+    name="retraits",
+    layer="bronze",
+    grain="one row per range of Kafka offsets of one batch whose rows retention took away",
+    columns=(
+        *_REMOVAL, ("kafka_partition", "INT"), ("premier_offset", "BIGINT"), ("dernier_offset", "BIGINT"),
+        ("date_ingestion", "TIMESTAMP"),
+    ),
+    keys=("retrait", "kafka_partition", "premier_offset"),
+)  # fmt: skip
+
+SOMMES = TableSpec(
+    name="retraits_sommes",
+    layer="bronze",
+    grain="one row per removal × dimension (pays, segment) × cle: the sales that retention took away",
+    columns=(
+        *_REMOVAL, ("dimension", "STRING"), ("cle", "STRING"), ("ventes", "BIGINT"), ("montant", MONEY_SUM),
+        ("articles", "BIGINT"),
+    ),
+    keys=("retrait", "dimension", "cle"),
+)  # fmt: skip
 
 EFFACES = TableSpec(
     name="_effacements",
     layer="bronze",
-    grain="one row per row that was erased for a person's sake (table_effacee, topic, kafka_partition, kafka_offset, kafka_timestamp)",
+    grain="one row per erasure and row that it took out, for a person's sake: its place in Kafka, and no name",
     columns=(
-        ("effacement", "STRING"),
-        ("table_effacee", "STRING"),
-        ("topic", "STRING"),
-        ("kafka_partition", "INT"),
-        ("kafka_offset", "BIGINT"),
-        ("kafka_timestamp", "TIMESTAMP"),
-        ("date_ingestion", "TIMESTAMP"),
-        ("empreinte", "STRING"),
-        ("date_effacement", "TIMESTAMP"),
+        ("effacement", "STRING"), ("table_effacee", "STRING"), ("topic", "STRING"), ("kafka_partition", "INT"),
+        ("kafka_offset", "BIGINT"), ("kafka_timestamp", "TIMESTAMP"), ("date_ingestion", "TIMESTAMP"),
+        ("empreinte", "STRING"), ("date_effacement", "TIMESTAMP"),
     ),
-    keys=("table_effacee", "topic", "kafka_partition", "kafka_offset", "kafka_timestamp"),
-)
+    keys=("effacement", "table_effacee", "topic", "kafka_partition", "kafka_offset", "kafka_timestamp"),
+)  # fmt: skip
 """``empreinte``: the salted hash (``marks.SALT``) of an erased sale's vente_id, by which a later copy of it is known."""
 
 _LATEST = "STRUCT<timestamp: TIMESTAMP, vente_id: STRING, {}>"
@@ -244,49 +246,36 @@ GENERATIONS = TableSpec(
     layer="silver",
     grain="one row per step of a full Silver build: etat is debut, then fin; invalide when an operator ended its life",
     columns=(
-        ("generation", "STRING"),
-        ("etat", "STRING"),
-        ("bronze_version", "BIGINT"),
-        ("definition", "STRING"),
+        ("generation", "STRING"), ("etat", "STRING"), ("bronze_version", "BIGINT"), ("definition", "STRING"),
         ("date_etat", "TIMESTAMP"),
     ),
     keys=("generation", "etat"),
-)
+)  # fmt: skip
 
 CORRECTIONS = TableSpec(
     name="corrections",
     layer="silver",
     grain="one row per refresh × jour × pays × segment whose figures it changed after that day had ended",
     columns=(
-        ("date_correction", "TIMESTAMP"),
-        ("jour", "DATE"),
-        ("pays", "STRING"),
-        ("segment", "STRING"),
-        ("transactions", "BIGINT"),
-        ("montant", MONEY_SUM),
-        ("articles", "BIGINT"),
-        ("generation", "STRING"),
+        ("date_correction", "TIMESTAMP"), ("jour", "DATE"), ("pays", "STRING"), ("segment", "STRING"),
+        ("transactions", "BIGINT"), ("montant", MONEY_SUM), ("articles", "BIGINT"), ("generation", "STRING"),
         ("lot", "BIGINT"),
     ),
     keys=("generation", "lot", "jour", "pays", "segment"),
     stats=("date_correction", "jour"),
-)
+)  # fmt: skip
 
 MEMBRES = TableSpec(
     name="_membres",
     layer="silver",
     grain="one row per mesure × jour × cle × membre: what the large exact distinct counts have seen",
     columns=(
-        ("mesure", "STRING"),
-        ("jour", "DATE"),
-        ("cle", "STRING"),
-        ("membre", "STRING"),
-        ("_lot", "BIGINT"),
+        ("mesure", "STRING"), ("jour", "DATE"), ("cle", "STRING"), ("membre", "STRING"), ("_lot", "BIGINT"),
     ),
     keys=("mesure", "jour", "cle", "membre"),
     partition_by=("mesure", "jour"),
     stats=("cle", "_lot"),
-)
+)  # fmt: skip
 """``_lot`` is the batch that saw the member first, so that a batch that is repeated after a crash finds its own new
 members again. ``jour`` is null for a measure that no day bounds."""
 

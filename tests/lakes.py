@@ -190,7 +190,11 @@ def arrow_table(spec: TableSpec, rows: Sequence[Row]) -> pa.Table:
 
 def write(base: str, name: str, rows: Sequence[Row], mode: str = "append") -> None:
     """One commit on one table."""
-    spec = next(spec for spec in tables.PUBLIC if spec.name == name)
+    write_spec(base, next(spec for spec in tables.PUBLIC if spec.name == name), rows, mode)
+
+
+def write_spec(base: str, spec: TableSpec, rows: Sequence[Row], mode: str = "append") -> None:
+    """One commit on one table, also one that people are not shown."""
     write_deltalake(spec.path(base), arrow_table(spec, rows), mode=mode, partition_by=list(spec.partition_by) or None)
 
 

@@ -9,7 +9,18 @@ from importlib import import_module
 from lakehouse import cli
 from lakehouse.ops import frame
 
-VERBS = ("status", "reconcile", "rejects", "history", "restore", "backup", "erase", "audit_verbs")
+VERBS = (
+    "status",
+    "reconcile",
+    "rejects",
+    "history",
+    "restore",
+    "maintain",
+    "backup",
+    "erase",
+    "rebuild",
+    "audit_verbs",
+)
 """Modules of this package, in the order of the help."""
 
 EXAMPLES = (

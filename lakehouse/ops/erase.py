@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lakehouse import audit, cli, erasing, export, positions, remains, runinfo, silver_account
+from lakehouse import audit, cli, erasing, export, positions, remains, run_files, runinfo, silver_account
 from lakehouse.config import Config, format_duration, parse_duration
 from lakehouse.errors import LakehouseError, TableLocked
 from lakehouse.locks import writer_lock
@@ -120,15 +120,8 @@ def _wait_for_silver(config: Config, wait: timedelta, work: Work) -> bool:
         position = positions.silver(config)
         return position is not None and position.settled and position.bronze_version >= erased
 
-    def idle() -> bool:
-        alone = dataclasses.replace(config, delta=dataclasses.replace(config.delta, lock_timeout=timedelta(0)))
-        try:
-            with writer_lock(alone, "silver"):
-                return True
-        except TableLocked:
-            return False
-
-    if not built() and not idle():
+    job = run_files.read(config).get("silver")
+    if not built() and job and job.alive:
         work.say("The Silver job runs: its next pass builds the tables anew.")
         _until(built, wait)
     return not built()

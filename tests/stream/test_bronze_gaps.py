@@ -12,7 +12,7 @@ import pytest
 from kafka import KafkaAdminClient, TopicPartition
 from pyspark.sql import SparkSession
 
-from lakehouse import kafka_clients
+from lakehouse import kafka_clients, rebuilding
 from lakehouse.errors import ClockWentBack, DataLoss
 from lakehouse.sale import JSON_INVALIDE
 from lakehouse.tables import PERTES
@@ -123,12 +123,14 @@ def test_a_topic_that_was_created_anew_stops_the_job(lake: Lake, spark: SparkSes
     with pytest.raises(DataLoss, match="The topic was deleted and created anew") as stopped:
         lake.bronze(spark)
     assert stopped.value.exit_code == 3
-    assert f"mv {lake.checkpoint()} {lake.checkpoint()}.old" in str(stopped.value)
+    assert str(stopped.value).endswith("type: python ops_utils.py rebuild bronze")
     with pytest.raises(DataLoss, match="The topic was deleted and created anew"):
         lake.bronze(spark, accept_data_loss=True)
     assert lake.state() == before
 
-    lake.checkpoint().rename(f"{lake.checkpoint()}.old")  # what the message says
+    found = rebuilding.plan(lake.config, "bronze")
+    assert found.fault == "the topic was created anew since it was read"
+    rebuilding.rebuild(lake.config, found)  # what the message says
     lake.broken((b"in the new topic", JSON_INVALIDE), partition=0)
     lake.bronze(spark)
     assert lake.differences() == []

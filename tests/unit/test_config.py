@@ -28,6 +28,7 @@ from lakehouse import (
     log,
     session,
     silver_job,
+    silver_sink,
     streams,
 )
 from lakehouse.config import Config
@@ -91,7 +92,7 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "PERFORMANCE.fetch_max_wait": ("9 ms", lambda c: streams.source_options(c, fail_on_data_loss=True)),
     "PERFORMANCE.max_files_per_trigger": (
         "3",
-        lambda c: silver_job.source_options(c, silver_job.Generation("g", 0, "", True)),
+        lambda c: silver_sink.source_options(c, 0),
     ),
     "DEVELOPMENT.cache_dir": ("/autre", lambda c: jars.folder(c, "spark")),
 }
@@ -102,6 +103,11 @@ SHOWN_BY: dict[str, str] = {
     "KAFKA.create_topic": "tests/stream/test_topic.py::test_a_missing_topic_is_an_error_when_it_may_not_be_created",
     "KAFKA.heap": "tests/unit/test_broker.py::test_every_kafka_setting_reaches_the_broker",
     "KAFKA.sasl_password_file": "tests/unit/test_config.py::test_a_secret_comes_from_a_private_file",
+    "DELTA.max_versions": "tests/unit/test_maintain.py::test_the_log_keeps_as_many_versions_as_the_settings_say_and_each_can_be_opened",
+    "DELTA.maintenance_interval": "tests/unit/test_maintain.py::test_a_job_does_its_round_when_one_is_due_and_goes_on_when_it_fails",
+    "DELTA.retention_days_bronze": "tests/unit/test_maintain.py::test_what_retention_takes_out_of_bronze_is_on_record_and_everything_still_adds_up",
+    "DELTA.retention_days_rejects": "tests/unit/test_maintain.py::test_rejects_and_silver_have_ages_of_their_own",
+    "DELTA.retention_days_silver": "tests/unit/test_maintain.py::test_rejects_and_silver_have_ages_of_their_own",
     "DELTA.backup_path": "tests/unit/test_backup.py::test_a_backup_comes_back_as_it_was_and_nothing_is_copied_twice",
     "DELTA.lock_timeout": "tests/unit/test_config.py::test_a_writer_waits_for_the_lock_as_long_as_it_is_told",
     "STREAMING.max_restarts": "tests/unit/test_streams.py::test_the_job_gives_up_after_max_restarts_in_a_row",

@@ -1,0 +1,91 @@
+"""EDGE. Upkeep of all tables of one job: what is due, and a round that does it. The job runs it between two batches on a
+schedule; ``ops_utils.py maintain`` runs it when the job is stopped. No JVM.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from deltalake.exceptions import DeltaError
+
+from lakehouse import log, retention, upkeep
+from lakehouse.config import Config
+from lakehouse.errors import LakehouseError
+
+_log = log.get("maintain")
+
+Progress = Callable[..., AbstractContextManager[Callable[[int], None]]]
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round would do to a job's tables."""
+
+    job: str
+    tables: tuple[upkeep.Survey, ...]
+    due: tuple[retention.Due, ...]
+    checkpoints: tuple[Path, ...]
+
+
+def plan(config: Config, job: str, *, now: datetime | None = None) -> Round:
+    """Look; nothing is changed. Tables that are not there are left out."""
+    specs = [spec for spec in upkeep.TABLES[job] if upkeep.exists(config, spec)]
+    due = [found for spec in specs if (found := retention.due(config, spec, now=now))]
+    return Round(
+        job, tuple(upkeep.survey(config, spec, now=now) for spec in specs), tuple(due),
+        tuple(upkeep.old_checkpoints(config, job)),
+    )  # fmt: skip
+
+
+def run(config: Config, job: str, *, progress: Progress | None = None, now: datetime | None = None) -> dict[str, Any]:
+    """One round; the caller is the only writer of the job's tables. Counts by table.
+
+    Retention first: what it takes away need not be compacted, and the files that it leaves are found by the next rounds.
+    """
+    found = plan(config, job, now=now)
+    removed = {one.spec.name: retention.apply(config, one) for one in found.due}
+    done: dict[str, Any] = {"tables": {}, "removed": removed}
+    for spec in [one.spec for one in found.tables]:
+        one = upkeep.survey(config, spec, now=now)
+        shown = progress(spec.name, upkeep.steps(one)) if progress else nullcontext(lambda _steps: None)
+        with shown as advance:
+            done["tables"][spec.name] = upkeep.tend(config, one, advance=advance)
+    done["checkpoints"] = upkeep.drop(list(found.checkpoints))
+    return done
+
+
+class Schedule:
+    """A running job's own rounds, ``[DELTA] maintenance_interval`` apart. Local tables only: those of an object store are
+    left to ``auto_compact`` and to Delta's own clean-up of its log."""
+
+    def __init__(self, config: Config, job: str) -> None:
+        self._config, self._job = config, job
+        self._every = config.delta.maintenance_interval.total_seconds()
+        self._last = time.monotonic()
+
+    def between_batches(self) -> bool:
+        """A round, when one is due. Its failure is no reason to stop the job: it is logged, and tried again next time."""
+        if not self._every or "://" in self._config.delta.base_path or time.monotonic() - self._last < self._every:
+            return False
+        began = time.monotonic()
+        try:
+            done = run(self._config, self._job)
+        except (LakehouseError, DeltaError, OSError) as error:
+            _log.warning("maintenance failed; the job goes on", job=self._job, fault=" ".join(str(error).split())[:300])
+        else:
+            totals = dict(_totals(done))
+            _log.info("maintained", job=self._job, seconds=round(time.monotonic() - began, 1), **totals)
+        self._last = time.monotonic()
+        return True
+
+
+def _totals(done: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    for name in ("merged", "dead", "log"):
+        yield name, sum(table[name] for table in done["tables"].values())
+    yield "removed", sum(done["removed"].values())
