@@ -8,6 +8,7 @@ many leave it as come in, at ``ids``. The batches after that show whether memory
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -89,8 +90,11 @@ def _figures(report: Any) -> dict[str, Any]:
 
 def _jvm_mb() -> float:
     """Resident memory of this process's Java."""
-    children = psutil.Process().children(recursive=True)
-    return max((child.memory_info().rss for child in children), default=0) / 1e6
+    largest = 0
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a Python worker that has just ended
+            largest = max(largest, child.memory_info().rss)
+    return largest / 1e6
 
 
 if __name__ == "__main__":
