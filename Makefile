@@ -5,18 +5,19 @@ PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-fast lint bench scaling package clean
+.PHONY: help setup run demo test test-fast lint lock sbom audit bench scaling package clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
 		printf '%-18s %s\n' "$$name" "$$text"; done
 
-$(INSTALLED): requirements.txt requirements-dev.txt
+$(INSTALLED): requirements-build.lock requirements-dev.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, with its venv module." \
 		"Debian: apt-get install -y python3 python3-venv. macOS: brew install python." \
 		"Or name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv .venv
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r requirements-dev.lock
 	@touch $@
 
 setup: $(INSTALLED) ## Make .venv, install the packages, get Java and the JARs, archive Spark's classes
@@ -40,6 +41,15 @@ lint: $(INSTALLED) ## Format, rules and types
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
+
+lock: $(INSTALLED) ## requirements*.txt → requirements*.lock, with the hash of every file
+	@$(PY) -m lakehouse.supply lock
+
+sbom: $(INSTALLED) ## The bill of materials (CycloneDX): artifacts/sbom.cdx.json
+	@$(PY) -m lakehouse.supply sbom artifacts/sbom.cdx.json
+
+audit: $(INSTALLED) ## Known weaknesses of the locked packages (pip-audit; needs the network)
+	@$(PY) -m lakehouse.supply audit
 
 bench: setup ## Throughput and latency beside a textbook job
 	@$(PY) -m benchmarks.run

@@ -165,6 +165,12 @@ def _check_together(config: Config) -> None:
     for server in kafka.bootstrap_servers.split(","):
         if not re.fullmatch(r"\s*\[?[A-Za-z0-9._:-]+\]?:\d{1,5}\s*", server):
             raise ConfigError(f"[KAFKA] bootstrap_servers: {server!r} is not accepted: expected host:port.")
+    named = len(kafka.bootstrap_servers.split(","))
+    if kafka.brokers > 1 and 1 < named < kafka.brokers:
+        raise ConfigError(
+            f"[KAFKA] brokers = {kafka.brokers} is not accepted with {named} bootstrap_servers: name all "
+            f"{kafka.brokers}, or the first alone."
+        )
     for section, key, text in (("SPARK", "driver_memory", config.spark.driver_memory), ("KAFKA", "heap", kafka.heap)):
         if not re.fullmatch(r"[1-9]\d*[kmgKMG]", text):
             raise ConfigError(f"[{section}] {key} = {text!r} is not accepted: expected a size such as 512m or 1g.")

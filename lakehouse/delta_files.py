@@ -53,6 +53,25 @@ def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *
     )
 
 
+def create(spec: TableSpec, config: Config, properties: Mapping[str, str], *, what: str) -> None:
+    """One commit that makes an empty table with these properties."""
+    DeltaTable.create(
+        spec.path(config.delta.base_path),
+        schema(spec),
+        partition_by=list(spec.partition_by) or None,
+        configuration=dict(properties),
+        commit_properties=_properties(what, {}),
+        raise_if_key_not_exists=False,
+    )
+
+
+def delete(spec: TableSpec, config: Config, predicate: str, *, what: str, **facts: Any) -> None:
+    """One commit that takes out the rows for which ``predicate`` (SQL) is true; none when there is no such row."""
+    DeltaTable(spec.path(config.delta.base_path)).delete(
+        predicate, commit_properties=_properties(what, facts), post_commithook_properties=_HOOKS
+    )
+
+
 def set_properties(spec: TableSpec, config: Config, wanted: Mapping[str, str], *, what: str) -> None:
     """One commit that sets table properties."""
     DeltaTable(spec.path(config.delta.base_path)).alter.set_table_properties(
