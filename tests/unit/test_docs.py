@@ -41,6 +41,7 @@ FOREIGN = {
     "--conf",
     "--deploy-mode",
     "--from-env-file",
+    "--py-files",
 }
 # Written by a run, or by set-up; not in the repository.
 MADE = re.compile(r"^(data|\.cache|\.venv|artifacts|bronze|silver|logs|run)(/|$)")
