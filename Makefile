@@ -5,7 +5,7 @@ PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-fast lint lock sbom audit bench package clean
+.PHONY: help setup run demo test test-fast lint lock sbom audit bench scaling package clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -53,6 +53,10 @@ audit: $(INSTALLED) ## Known weaknesses of the locked packages (pip-audit; needs
 
 bench: setup ## Throughput and latency beside a textbook job
 	@$(PY) -m benchmarks.run
+
+scaling: setup ## Partitions, workers, state and Silver, measured into docs/scaling.json on a quiet machine
+	@$(PY) -m benchmarks.scaling --write
+	@$(PY) docs/generate.py
 
 package: $(INSTALLED) ## Build what a Spark cluster needs, into dist/
 	@$(PY) setup_utils.py package

@@ -17,6 +17,10 @@ from lakehouse import class_archive, cluster, jars, java, log, runinfo, sale
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
 
+_STATE_STORES = {
+    name: f"org.apache.spark.sql.execution.streaming.state.{provider}StateStoreProvider"
+    for name, provider in (("memory", "HDFSBacked"), ("rocksdb", "RocksDB"))
+}
 _LOG4J = Path(__file__).with_name("log4j2-spark.properties")
 
 
@@ -48,6 +52,9 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         # a bad message may be as large as the topic allows: bound what is sent to a Python worker at once
         "spark.sql.execution.arrow.maxBytesPerBatch": "16m",
         "spark.sql.streaming.stopTimeout": "60s",
+        "spark.sql.streaming.stateStore.providerClass": _STATE_STORES[config.streaming.state_store],
+        # each batch saves what changed, not the whole of it
+        "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
         # a lone micro-batch would be followed by an empty one that only evicts state: the next one does that too
         "spark.sql.streaming.noDataMicroBatches.enabled": "false",
     }

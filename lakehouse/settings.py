@@ -122,6 +122,11 @@ class Streaming:
     trigger_interval: timedelta = setting(timedelta(seconds=1), "pause between the starts of two micro-batches", low=0)
     max_offsets_per_trigger: int = setting(500_000, "messages in one micro-batch, at most", low=1)
     starting_offsets: Literal["earliest", "latest"] = setting("earliest", "where a new checkpoint starts to read")
+    state_store: Literal["memory", "rocksdb"] = setting(
+        "memory",
+        "where the executors keep the identities of recent sales: their Java heap, or RocksDB on their disk; fixed for the "
+        "life of a checkpoint",
+    )
     max_restarts: int = setting(
         20, "restarts of the query in a row after passing faults, before the job gives up", low=0
     )
