@@ -21,7 +21,7 @@ from types import TracebackType
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
-from lakehouse import jars, java, log
+from lakehouse import jars, java, log, places
 from lakehouse.broker_settings import (
     LOCAL,
     address,
@@ -44,7 +44,7 @@ STOP_TIMEOUT = 30.0
 
 def running_pid(config: Config) -> int | None:
     """Process id of the live broker of this base path, or None. Never a stranger that got an old broker's id."""
-    home = Path(config.delta.base_path) / "kafka"
+    home = places.state(config) / "kafka"
     try:
         pid = int((home / "broker.pid").read_text(encoding="ascii"))
         command = psutil.Process(pid).cmdline()
@@ -60,11 +60,6 @@ class Broker:
     """
 
     def __init__(self, config: Config) -> None:
-        if "://" in config.delta.base_path:
-            raise SetupError(
-                f"The embedded broker keeps its data on a local disk, but [DELTA] base_path = {config.delta.base_path} is a "
-                "URI. Run a Kafka of your own and name it in [KAFKA] bootstrap_servers, or take a local base_path."
-            )
         if not is_local(config):
             raise SetupError(
                 f"The embedded broker serves this machine only, but [KAFKA] bootstrap_servers starts with "
@@ -76,8 +71,8 @@ class Broker:
                 f"{config.kafka.security_protocol}. Run a Kafka of your own for that, or set PLAINTEXT."
             )
         self._config = config
-        self.home = Path(config.delta.base_path) / "kafka"
-        self.logs = Path(config.delta.base_path) / "logs"
+        self.home = places.state(config) / "kafka"
+        self.logs = places.state(config) / "logs"
         self._keeper = FileLock(self.home / "broker.lock")
         self._process: subprocess.Popen[bytes] | None = None
         self._log = log.get("kafka")

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
 
-from lakehouse import runinfo
+from lakehouse import runinfo, store
 from lakehouse.config import Config
 from lakehouse.tables import TableSpec
 
@@ -30,6 +30,10 @@ def _arrow(columns: Iterable[tuple[str, str]]) -> pa.Schema:
     return pa.schema([(name, _SIMPLE[kind]) for name, kind in columns])
 
 
+def _open(spec: TableSpec, config: Config) -> DeltaTable:
+    return DeltaTable(spec.path(config.delta.base_path), storage_options=store.options(config))
+
+
 def _properties(what: str, facts: Mapping[str, Any]) -> CommitProperties:
     return CommitProperties(custom_metadata={"userMetadata": runinfo.commit_metadata(what, **facts)})
 
@@ -46,6 +50,7 @@ def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *
         spec.path(config.delta.base_path),
         pa.Table.from_pylist(list(rows), _arrow(columns)),
         mode="append",
+        storage_options=store.options(config),
         schema_mode="merge" if spec.optional else None,
         partition_by=list(spec.partition_by) or None,
         commit_properties=_properties(what, facts),
@@ -55,7 +60,7 @@ def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *
 
 def set_properties(spec: TableSpec, config: Config, wanted: Mapping[str, str], *, what: str) -> None:
     """One commit that sets table properties."""
-    DeltaTable(spec.path(config.delta.base_path)).alter.set_table_properties(
+    _open(spec, config).alter.set_table_properties(
         dict(wanted),
         raise_if_not_exists=False,
         commit_properties=_properties(what, {}),
@@ -65,6 +70,6 @@ def set_properties(spec: TableSpec, config: Config, wanted: Mapping[str, str], *
 
 def restore(spec: TableSpec, config: Config, version: int, *, what: str, **facts: Any) -> dict[str, Any]:
     """One commit that makes the table what it was at ``version``; the files that came and went."""
-    return DeltaTable(spec.path(config.delta.base_path)).restore(
+    return _open(spec, config).restore(
         version, commit_properties=_properties(what, {"version": version, **facts}), post_commithook_properties=_HOOKS
     )

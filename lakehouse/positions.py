@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from lakehouse import store
 from lakehouse.config import Config
 from lakehouse.errors import CheckpointInvalid, TableMissing
 from lakehouse.lake import Lake
@@ -48,14 +49,11 @@ class SilverPosition:
 class _Folder:
     """A checkpoint's folder, wherever it lies."""
 
-    def __init__(self, path: str) -> None:
-        from pyarrow import fs
-
+    def __init__(self, config: Config, path: str) -> None:
         self.path = path
-        place = path.replace("s3a://", "s3://", 1)
         self._fs: FileSystem
         self._root: str
-        self._fs, self._root = fs.FileSystem.from_uri(place) if "://" in place else (fs.LocalFileSystem(), place)
+        self._fs, self._root = store.filesystem(config, path)
 
     def ids(self, name: str) -> list[int]:
         from pyarrow import fs
@@ -83,7 +81,7 @@ class _Folder:
 
 def bronze(config: Config) -> BronzePosition | None:
     """None before the first batch was committed. Raises ``CheckpointInvalid``."""
-    folder = _Folder(checkpoint(config.delta.base_path, "bronze"))
+    folder = _Folder(config, checkpoint(config.delta.base_path, "bronze"))
     committed = folder.ids("commits")
     if not committed:
         return None
@@ -101,7 +99,7 @@ def _numbers(offsets: Mapping[str, int]) -> dict[int, int]:
 
 def silver(config: Config) -> SilverPosition | None:
     """None before the first build began, and while a new one is due."""
-    lake = Lake(config.delta.base_path)
+    lake = Lake.of(config)
     try:
         found = lake.read(Query(f"SELECT * FROM {GENERATIONS.name} ORDER BY date_etat", (GENERATIONS.name,)))
     except TableMissing:
@@ -110,7 +108,7 @@ def silver(config: Config) -> SilverPosition | None:
     if not rows or rows[-1]["etat"] == INVALID:
         return None
     last = rows[-1]
-    folder = _Folder(checkpoint(config.delta.base_path, f"silver-{last['generation']}"))
+    folder = _Folder(config, checkpoint(config.delta.base_path, f"silver-{last['generation']}"))
     planned, committed = folder.ids("offsets")[-1:], folder.ids("commits")[-1:]
     version = last["bronze_version"]
     if committed:

@@ -13,9 +13,9 @@ from pyspark import cloudpickle
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
-from lakehouse import class_archive, jars, java, log, runinfo, sale
+from lakehouse import class_archive, jars, java, log, log_store, runinfo, sale, store
 from lakehouse.config import Config
-from lakehouse.errors import SetupError
+from lakehouse.errors import ConfigError, SetupError
 
 _LOG4J = Path(__file__).with_name("log4j2-spark.properties")
 
@@ -48,6 +48,7 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         "spark.sql.streaming.stopTimeout": "60s",
         # a lone micro-batch would be followed by an empty one that only evicts state: the next one does that too
         "spark.sql.streaming.noDataMicroBatches.enabled": "false",
+        **store.spark_settings(config),
     }
 
 
@@ -69,10 +70,17 @@ def own_settings(config: Config) -> dict[str, str]:
     return settings
 
 
+def jar_files(config: Config) -> list[Path]:
+    """Every JAR that a job needs on top of Spark's own, fetched or made when it is missing."""
+    if not store.is_s3(config):
+        return jars.resolve(config, "spark")
+    return [*jars.resolve(config, "spark"), *jars.resolve(config, "s3"), log_store.jar(config)]
+
+
 def jar_settings(config: Config) -> dict[str, str]:
     """The pinned JARs: sent to the executors of a cluster; on the class path of a local driver, where nothing has to
     be copied and Java's class archive holds."""
-    files = [str(path) for path in jars.resolve(config, "spark")]
+    files = [str(path) for path in jar_files(config)]
     if not config.spark.master.startswith("local"):
         return {"spark.jars": ",".join(files)}
     return {
@@ -86,6 +94,17 @@ def extra_settings(config: Config) -> dict[str, str]:
     """``[SPARK] conf``, which wins over all of ours."""
     lines = filter(None, map(str.strip, config.spark.conf.splitlines()))
     return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+
+
+def check_log_store(settings: Mapping[str, str], config: Config) -> None:
+    """Raises ``ConfigError`` for a log store on S3 with which two writers can be told the same version."""
+    names = ("spark.delta.logStore.s3a.impl", "spark.delta.logStore.class")
+    chosen = next((settings[name] for name in names if name in settings), None)
+    if store.is_s3(config) and chosen not in (store.LOG_STORE, store.DYNAMO_LOG_STORE):
+        raise ConfigError(
+            f"[SPARK] conf: the log store {chosen} is not accepted for {config.delta.base_path}: two writers could lose a "
+            f"commit. Expected {store.LOG_STORE} (the default) or {store.DYNAMO_LOG_STORE}."
+        )
 
 
 def under_submit(environment: Mapping[str, str] = os.environ) -> bool:
@@ -122,7 +141,7 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
     settings = shared_settings(config, job)
     terminal: AbstractContextManager[None] = nullcontext()
     if not under_submit():
-        os.environ.update(java.environment(config))
+        os.environ.update(java.environment(config) | store.java_environment(config))
         file = log_file(config, name or job)
         file.parent.mkdir(parents=True, exist_ok=True)
         os.environ["LAKEHOUSE_SPARK_LOG"] = str(file)  # read by log4j2-spark.properties
@@ -131,8 +150,10 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
         settings |= own_settings(config)
         if config.development.jars == "lock":
             settings |= jar_settings(config)
+    settings |= extra_settings(config)
+    check_log_store(settings, config)
     builder = SparkSession.builder
-    for key, value in (settings | extra_settings(config)).items():
+    for key, value in settings.items():
         builder = builder.config(key, value)
     with terminal:
         session = builder.getOrCreate()

@@ -14,7 +14,7 @@ from typing import Any
 
 from deltalake import DeltaTable
 
-from lakehouse import positions
+from lakehouse import positions, store
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import Lake
@@ -83,7 +83,7 @@ def settled(config: Config, wait: Callable[[], None]) -> tuple[positions.SilverP
         return None
     while time.monotonic() < give_up:
         if before is not None and before.settled:
-            lake = Lake(config.delta.base_path, versions={VENTES.name: before.bronze_version})
+            lake = Lake.of(config, versions={VENTES.name: before.bronze_version})
             for spec in SILVER:
                 lake.snapshot(spec.name)
             if positions.silver(config) == before:
@@ -150,4 +150,4 @@ def _named(row: tuple[Any, ...], keys: tuple[str, ...]) -> str:
 
 def exists(config: Config) -> bool:
     """Whether every Silver table is there."""
-    return all(DeltaTable.is_deltatable(spec.path(config.delta.base_path)) for spec in SILVER)
+    return all(DeltaTable.is_deltatable(spec.path(config.delta.base_path), store.options(config)) for spec in SILVER)
