@@ -17,7 +17,7 @@ from lakehouse.broker_settings import free_port
 from lakehouse.settings import PROJECT
 
 BUCKET = "lac"
-GET_IT = "GOBIN=$PWD/.cache/bin go install github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+GET_IT = "make versitygw"
 
 
 def executable() -> str | None:

@@ -30,6 +30,7 @@ FOREIGN = {
     "--jars",
     "--packages",
     "--master",
+    "--deploy-mode",
     "--driver-memory",
     "--wait",
     "--check",

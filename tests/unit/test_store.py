@@ -185,3 +185,26 @@ def test_a_wrong_secret_is_an_error_of_the_store(remote: Config) -> None:
     wrong = settings.load(env={**settings.as_environment(remote), "VENTES_S3__SECRET_KEY": "faux"})
     with pytest.raises(LakehouseError, match="does not answer as it should"), store.claim(wrong, "bronze"):
         pass
+
+
+def test_deltalake_still_refuses_delta_type_widening(tmp_path: Path) -> None:
+    """The reason why a contract's type is not widened in place (docs/ARCHITECTURE.md): the explorer could not read on."""
+    import pyarrow as pa
+    from deltalake import DeltaTable, QueryBuilder, write_deltalake
+
+    write_deltalake(str(tmp_path), pa.table({"quantite": pa.array([1], pa.int32())}))
+    features = ["typeWidening", "appendOnly", "invariants"]
+    protocol = {
+        "minReaderVersion": 3,
+        "minWriterVersion": 7,
+        "readerFeatures": features[:1],
+        "writerFeatures": features,
+    }
+    log = tmp_path / "_delta_log"
+    first = [json.loads(line) for line in (log / f"{0:020}.json").read_text(encoding="utf-8").splitlines()]
+    wider = json.loads(json.dumps(next(one for one in first if "metaData" in one)).replace("integer", "long"))
+    lines = [json.dumps(one) for one in ({"protocol": protocol}, wider)]
+    (log / f"{1:020}.json").write_text("\n".join(lines), encoding="utf-8")
+    reading = QueryBuilder().register("ventes", DeltaTable(str(tmp_path)))
+    with pytest.raises(Exception, match="TypeWidening"):  # DataFusion's error is another DeltaError than the public one
+        reading.execute("SELECT * FROM ventes").read_all()
