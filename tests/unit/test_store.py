@@ -205,6 +205,5 @@ def test_deltalake_still_refuses_delta_type_widening(tmp_path: Path) -> None:
     wider = json.loads(json.dumps(next(one for one in first if "metaData" in one)).replace("integer", "long"))
     lines = [json.dumps(one) for one in ({"protocol": protocol}, wider)]
     (log / f"{1:020}.json").write_text("\n".join(lines), encoding="utf-8")
-    reading = QueryBuilder().register("ventes", DeltaTable(str(tmp_path)))
     with pytest.raises(Exception, match="TypeWidening"):  # DataFusion's error is another DeltaError than the public one
-        reading.execute("SELECT * FROM ventes").read_all()
+        QueryBuilder().register("ventes", DeltaTable(str(tmp_path))).execute("SELECT * FROM ventes").read_all()
