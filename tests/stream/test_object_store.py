@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from lakehouse import java, ops, places, reckoning, session, store
 from lakehouse.config import Config
 from lakehouse.lake import Lake as Explorer
 from lakehouse.queries.model import Query
-from lakehouse.tables import PAR_PAYS, VENTES
+from lakehouse.tables import PAR_PAYS, REJETS, VENTES
 from tests import s3
 from tests.children import Child
 from tests.harness import Lake, config_of
@@ -47,21 +46,20 @@ def test_a_lake_on_s3_from_kafka_to_the_explorer(
     here.produce(60, 1)
     here.sales(sale(pays="Japon"))
 
-    def run(script: str, *options: str) -> None:
-        child = Child(remote, tmp_path / "output.log", script, *options)
-        try:
-            assert child.process.wait(300) == 0, child.said()
-        finally:
-            child.end()
+    jobs = Child(remote, tmp_path / "output.log", "-m tests.both_jobs")
+    try:
+        assert jobs.process.wait(300) == 0, jobs.said()
+    finally:
+        jobs.end()
 
     def rows(table: str) -> list[dict[str, Any]]:
         found = Explorer.of(remote).read(Query(f"SELECT * FROM {table}", (table,)))
         return [dict(zip(found.names, row, strict=True)) for row in found.rows]
 
-    run("spark_streaming_delta.py", "--once")
-    run("streaming_silver.py")
-    accepted = {sent.vente_id for sent in here.sent() if sent.vente_id}
-    assert Counter(row["vente_id"] for row in rows(VENTES.name)) == Counter(accepted)
+    delay, zone = remote.streaming.watermark_delay, remote.analytics.timezone
+    held = (rows(VENTES.name), rows(REJETS.name))
+    assert reckoning.compare(here.sent(), *held, lost=[], watermark_delay=delay, timezone=zone) == []
+    assert len(held[0]) > 40 and len(held[1]) > 2
     assert reckoning.compare_countries(reckoning.by_country(here.sent()), rows(PAR_PAYS.name)) == []
 
     for name, text in settings.as_environment(remote).items():
