@@ -5,18 +5,19 @@ PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: versitygw help setup run demo test test-fast lint bench clean
+.PHONY: versitygw help setup run demo test test-fast lint lock sbom audit bench package clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
 		printf '%-18s %s\n' "$$name" "$$text"; done
 
-$(INSTALLED): requirements.txt requirements-dev.txt
+$(INSTALLED): requirements-build.lock requirements-dev.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, with its venv module." \
 		"Debian: apt-get install -y python3 python3-venv. macOS: brew install python." \
 		"Or name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv .venv
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r requirements-dev.lock
 	@touch $@
 
 setup: $(INSTALLED) ## Make .venv, install the packages, get Java and the JARs, archive Spark's classes
@@ -47,9 +48,21 @@ versitygw: .cache/bin/versitygw ## The S3 server of the tests, built with Go (1 
 	@command -v go >/dev/null || { echo "Go is needed: apt-get install -y golang-go, or https://go.dev" >&2; exit 1; }
 	@GOBIN=$(CURDIR)/.cache/bin go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
+lock: $(INSTALLED) ## requirements*.txt → requirements*.lock, with the hash of every file
+	@$(PY) -m lakehouse.supply lock
+
+sbom: $(INSTALLED) ## The bill of materials (CycloneDX): artifacts/sbom.cdx.json
+	@$(PY) -m lakehouse.supply sbom artifacts/sbom.cdx.json
+
+audit: $(INSTALLED) ## Known weaknesses of the locked packages (pip-audit; needs the network)
+	@$(PY) -m lakehouse.supply audit
+
 bench: setup ## Throughput and latency beside a textbook job
 	@$(PY) -m benchmarks.run
 
+package: $(INSTALLED) ## Build what a Spark cluster needs, into dist/
+	@$(PY) setup_utils.py package
+
 clean: ## Remove caches; never data/, .venv or the JARs
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log dist
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -20,10 +20,16 @@ EXAMPLES = {
     "archive": ("python setup_utils.py archive",),
     "kafka": (
         "python setup_utils.py kafka",
+        "python setup_utils.py kafka --brokers 3",
         "VENTES_KAFKA__BOOTSTRAP_SERVERS=localhost:19092 VENTES_DELTA__BASE_PATH=/tmp/other python setup_utils.py kafka",
     ),
-    "topic": ("python setup_utils.py topic", "VENTES_KAFKA__TOPIC=essai python setup_utils.py topic"),
+    "topic": (
+        "python setup_utils.py topic",
+        "python setup_utils.py topic --partitions 8",
+        "VENTES_KAFKA__TOPIC=essai python setup_utils.py topic",
+    ),
     "run": ("python setup_utils.py run", "python setup_utils.py run --without kafka   (a Kafka of your own)"),
+    "package": ("python setup_utils.py package",),
 }
 
 
@@ -83,22 +89,31 @@ def archive(_args: argparse.Namespace, config: Config) -> int:
     return 0
 
 
-def kafka(_args: argparse.Namespace, config: Config) -> int:
-    """Run the embedded Kafka broker in the foreground, and create the topic when it is up. Ctrl-C stops it cleanly."""
-    from lakehouse import broker_watch
+def kafka(args: argparse.Namespace, config: Config) -> int:
+    """Run the embedded Kafka in the foreground, and create the topic when it is up. Ctrl-C stops it cleanly."""
+    from dataclasses import replace
 
+    from lakehouse import broker_watch, kafka_options
+
+    if args.brokers:
+        config = replace(config, kafka=replace(config.kafka, brokers=args.brokers))
+        print(
+            f"for the other scripts: export VENTES_KAFKA__BOOTSTRAP_SERVERS={','.join(kafka_options.servers(config))}"
+        )
     return broker_watch.run(config)
 
 
-def topic(_args: argparse.Namespace, config: Config) -> int:
-    """Create the topic when it is missing, and describe it. Never deletes or changes one."""
-    from lakehouse.kafka_clients import describe_topic, earliest_and_latest_offsets, ensure_topic
+def topic(args: argparse.Namespace, config: Config) -> int:
+    """Create the topic when it is missing, and describe it; add partitions when told to. Never deletes or changes it."""
+    from lakehouse.kafka_clients import add_partitions, describe_topic, earliest_and_latest_offsets, ensure_topic
 
     created = ensure_topic(config)
+    if args.partitions and add_partitions(config, args.partitions):
+        print(f"partitions were added: {args.partitions} now")
     found = describe_topic(config)
     print(f"{found.name}: {'created' if created else 'exists'} at {config.kafka.bootstrap_servers}")
-    print(f"  {found.partitions} partitions, {found.replication_factor} copies")
-    for key in ("message.timestamp.type", "retention.ms", "max.message.bytes"):
+    print(f"  {found.partitions} partitions, {found.replication_factor} copies, {found.in_sync} of them in step")
+    for key in ("message.timestamp.type", "min.insync.replicas", "retention.ms", "max.message.bytes"):
         print(f"  {key} = {found.settings.get(key, '?')}")
     for partition, (earliest, latest) in sorted(earliest_and_latest_offsets(config).items()):
         print(f"  partition {partition}: offsets {earliest} to {latest} ({latest - earliest} messages)")
@@ -112,6 +127,15 @@ def run(args: argparse.Namespace, config: Config) -> int:
     return pipeline.run(config, procfile=args.procfile, without=args.without)
 
 
+def package(_args: argparse.Namespace, _config: Config) -> int:
+    """Build what a Spark cluster needs into dist: the wheel, and the Python packages of executors and of drivers."""
+    from lakehouse import packaging
+
+    for path in packaging.build():
+        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
 BODIES = {
     "check": check,
     "jars": get_jars,
@@ -120,6 +144,7 @@ BODIES = {
     "kafka": kafka,
     "topic": topic,
     "run": run,
+    "package": package,
 }
 
 
@@ -145,6 +170,12 @@ def parser() -> argparse.ArgumentParser:
         if verb == "jars":
             one.add_argument(
                 "--list", action="store_true", help="print Spark's JARs, comma-separated, for spark-submit"
+            )
+        if verb == "kafka":
+            one.add_argument("--brokers", metavar="N", type=int, choices=range(1, 10), help="so many ([KAFKA] brokers)")
+        if verb == "topic":
+            one.add_argument(
+                "--partitions", metavar="N", type=int, help="bring the topic to so many partitions; never to fewer"
             )
         if verb == "run":
             one.add_argument("--procfile", metavar="FILE", help="what to run (default: Procfile beside the scripts)")

@@ -1,6 +1,7 @@
-"""EDGE. The embedded broker: real Apache Kafka in KRaft mode, one node, as a child process that listens here only.
+"""EDGE. One embedded broker: real Apache Kafka in KRaft mode, as a child process that listens here only. Several of them
+make a cluster: ``lakehouse.brokers``.
 
-Everything lies under ``base_path``/kafka and ``base_path``/logs. The data survives SIGKILL of the broker: what was
+Everything lies under ``kafka`` and ``logs`` of ``places.state``. The data survives SIGKILL of the broker: what was
 acknowledged is in the operating system's page cache, and the next start recovers the log.
 
 A broker never outlives its keeper for long. On Linux the kernel sends it SIGTERM when the Python process that started
@@ -23,17 +24,18 @@ from filelock import FileLock, Timeout
 
 from lakehouse import jars, java, log, places
 from lakehouse.broker_settings import (
-    LOCAL,
+    Node,
     address,
     answers,
-    controller_port,
     is_local,
     log4j_properties,
+    nodes,
     port_is_free,
     server_properties,
 )
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
+from lakehouse.kafka_options import LOCAL
 from lakehouse.processes import die_with_parent
 
 START_TIMEOUT = 90.0
@@ -42,9 +44,10 @@ STOP_TIMEOUT = 30.0
 """Seconds a broker may take to close its logs after SIGTERM, before SIGKILL."""
 
 
-def running_pid(config: Config) -> int | None:
-    """Process id of the live broker of this base path, or None. Never a stranger that got an old broker's id."""
-    home = places.state(config) / "kafka"
+def running_pid(config: Config, node: Node | None = None) -> int | None:
+    """Process id of the live broker ``node`` (the first) of this base path, or None. Never a stranger that got an old
+    broker's id."""
+    home = (node or nodes(config)[0]).home
     try:
         pid = int((home / "broker.pid").read_text(encoding="ascii"))
         command = psutil.Process(pid).cmdline()
@@ -59,7 +62,8 @@ class Broker:
     Start it from the main thread: on Linux the broker dies with the thread that started it.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, node: Node | None = None) -> None:
+        """``node`` is one of ``broker_settings.nodes``: the first, unless given."""
         if not is_local(config):
             raise SetupError(
                 f"The embedded broker serves this machine only, but [KAFKA] bootstrap_servers starts with "
@@ -71,8 +75,10 @@ class Broker:
                 f"{config.kafka.security_protocol}. Run a Kafka of your own for that, or set PLAINTEXT."
             )
         self._config = config
-        self.home = places.state(config) / "kafka"
+        self.node = node or nodes(config)[0]
+        self.home = self.node.home
         self.logs = places.state(config) / "logs"
+        self._name = "kafka" if config.kafka.brokers == 1 else f"kafka-{self.node.number}"
         self._keeper = FileLock(self.home / "broker.lock")
         self._process: subprocess.Popen[bytes] | None = None
         self._log = log.get("kafka")
@@ -91,6 +97,11 @@ class Broker:
 
     def start(self) -> None:
         """Start and return when the broker answers. Raises ``SetupError`` with the reason and what to type."""
+        self.launch()
+        self.await_answer()
+
+    def launch(self) -> None:
+        """Start it, and do not wait: a cluster answers when most of its brokers have started."""
         if self._process is not None and self._process.poll() is None:
             return
         classpath = jars.resolve(self._config, "kafka")
@@ -107,7 +118,7 @@ class Broker:
                 "-cp", os.pathsep.join(map(str, classpath)),
             ]  # fmt: skip
             self._format_storage(base, properties)
-            self._launch([*base, "kafka.Kafka", str(properties)])
+            self._spawn([*base, "kafka.Kafka", str(properties)])
         except BaseException:  # Ctrl-C while it starts leaves nothing behind either
             self.stop()
             raise
@@ -116,7 +127,7 @@ class Broker:
         """SIGTERM, and SIGKILL when the broker has not closed its logs within ``STOP_TIMEOUT``. May be repeated."""
         process = self._process
         if process is not None and process.poll() is None:
-            process.terminate()
+            self.terminate()
             try:
                 process.wait(STOP_TIMEOUT)
             except subprocess.TimeoutExpired:
@@ -127,6 +138,11 @@ class Broker:
             (self.home / "broker.pid").unlink(missing_ok=True)
         self._process = None
         self._keeper.release(force=True)  # start after kill has taken it twice
+
+    def terminate(self) -> None:
+        """Ask it to stop, and do not wait."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
 
     def kill(self) -> None:
         """SIGKILL the broker, as a crash would. ``start`` then recovers."""
@@ -160,7 +176,7 @@ class Broker:
 
     def _end_orphan(self) -> None:
         """End a broker whose keeper was killed. We hold the folder's lock, so nobody else uses it."""
-        pid = running_pid(self._config)
+        pid = running_pid(self._config, self.node)
         if pid is None:
             return
         self._log.warning("ending the broker that an earlier run left behind", pid=pid)
@@ -176,9 +192,9 @@ class Broker:
             pass
 
     def _check_ports(self) -> None:
-        host, port = address(self._config)
-        for number, key in ((port, "bootstrap_servers"), (controller_port(self._config), "controller_port")):
-            if not port_is_free(host, number):
+        node = self.node
+        for number, key in ((node.port, "bootstrap_servers"), (node.controller_port, "controller_port")):
+            if not port_is_free(node.host, number):
                 raise SetupError(
                     f"Port {number} ([KAFKA] {key}) is taken by another program. Stop that program, or take other ports: "
                     "VENTES_KAFKA__BOOTSTRAP_SERVERS=localhost:19092 python setup_utils.py kafka (and the same variable "
@@ -187,8 +203,8 @@ class Broker:
 
     def _write_settings(self) -> Path:
         properties = self.home / "server.properties"
-        properties.write_text(server_properties(self._config, self.home), encoding="utf-8")
-        log4j = log4j_properties(self.logs / "kafka.log")
+        properties.write_text(server_properties(self._config, self.node), encoding="utf-8")
+        log4j = log4j_properties(self.logs / f"{self._name}.log")
         (self.home / "log4j2.properties").write_text(log4j, encoding="utf-8")
         return properties
 
@@ -196,34 +212,56 @@ class Broker:
         """Once a folder. The cluster's id is stored first, so that a format cut short is repeated with the same id."""
         if (self.home / "log" / "meta.properties").is_file():
             return
-        name = self.home / "cluster.id"
+        name = places.state(self._config) / "kafka" / "cluster.id"  # one for all of its brokers
         if not name.is_file() or not name.read_text(encoding="ascii").strip():
             name.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("="), encoding="ascii")
         cluster = name.read_text(encoding="ascii").strip()
-        command = [*base, "kafka.tools.StorageTool", "format", "--ignore-formatted", f"--cluster-id={cluster}"]
+        # a second of life: compiling for a long one costs it another two
+        command = [
+            base[0],
+            "-XX:TieredStopAtLevel=1",
+            *base[1:],
+            "kafka.tools.StorageTool",
+            "format",
+            "--ignore-formatted",
+            f"--cluster-id={cluster}",
+        ]
         done = subprocess.run(
             [*command, f"--config={properties}"], capture_output=True, text=True, errors="replace", check=False
         )
         if done.returncode != 0:
             raise SetupError(f"The broker's folder {self.home} could not be formatted: {done.stderr or done.stdout}")
 
-    def _launch(self, command: list[str]) -> None:
-        console = self.logs / "kafka-console.log"  # what the JVM itself says; the broker's own lines go to kafka.log
-        with console.open("wb") as sink:
+    def _spawn(self, command: list[str]) -> None:
+        with self._console.open("wb") as sink:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=self.home, start_new_session=True,
                 preexec_fn=die_with_parent,
             )  # fmt: skip
         (self.home / "broker.pid").write_text(str(self._process.pid), encoding="ascii")
+
+    @property
+    def _console(self) -> Path:
+        """What the JVM itself says; the broker's own lines go to the log beside it."""
+        return self.logs / f"{self._name}-console.log"
+
+    def await_answer(self, brokers: int = 1) -> None:
+        """Return when it answers and sees so many brokers. Raises ``SetupError``, and stops it, when it does not."""
         deadline = time.monotonic() + START_TIMEOUT
-        while not answers(self._config):
-            code = self.wait(0.1)
-            if code is not None or time.monotonic() > deadline:
-                state = f"ended with code {code}" if code is not None else f"did not answer within {START_TIMEOUT:g} s"
-                raise SetupError(
-                    f"The broker {state}. Its last lines:\n{_tail(console)}{_tail(self.logs / 'kafka.log')}"
-                    f"The whole log: {self.logs / 'kafka.log'}"
-                )
+        try:
+            while not answers(self._config, node=self.node, brokers=brokers):
+                code = self.wait(0.1)
+                if code is not None or time.monotonic() > deadline:
+                    state = (
+                        f"ended with code {code}" if code is not None else f"did not answer within {START_TIMEOUT:g} s"
+                    )
+                    own = self.logs / f"{self._name}.log"
+                    raise SetupError(
+                        f"The broker {state}. Its last lines:\n{_tail(self._console)}{_tail(own)}The whole log: {own}"
+                    )
+        except BaseException:  # Ctrl-C while it starts leaves nothing behind either
+            self.stop()
+            raise
 
 
 def _tail(path: Path, lines: int = 8) -> str:

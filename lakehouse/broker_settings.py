@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
+from lakehouse import places
 from lakehouse.config import Config
-
-LOCAL = ("localhost", "127.0.0.1", "::1")
+from lakehouse.kafka_options import LOCAL, host_and_port, servers
 
 _LOG4J = """\
 rootLogger.level = INFO
@@ -30,8 +31,7 @@ appender.file.strategy.max = 3
 
 def address(config: Config) -> tuple[str, int]:
     """Host and port of the first bootstrap server."""
-    host, _, port = config.kafka.bootstrap_servers.split(",")[0].strip().rpartition(":")
-    return host.strip("[]"), int(port)
+    return host_and_port(servers(config)[0])
 
 
 def is_local(config: Config) -> bool:
@@ -39,18 +39,42 @@ def is_local(config: Config) -> bool:
     return address(config)[0] in LOCAL
 
 
-def controller_port(config: Config) -> int:
-    """Port of the embedded broker's controller."""
-    return config.kafka.controller_port or address(config)[1] + 1
+@dataclass(frozen=True)
+class Node:
+    """One embedded broker, which is a controller as well."""
+
+    number: int
+    host: str
+    port: int
+    controller_port: int
+    home: Path
+
+    @property
+    def shown(self) -> str:
+        """The host as it stands in an address."""
+        return f"[{self.host}]" if ":" in self.host else self.host
 
 
-def free_port() -> int:
-    """A port that is free now on localhost, as is the next one (the controller's). For tests and demo."""
+def nodes(config: Config) -> list[Node]:
+    """The embedded brokers. A single one lies in ``kafka`` of ``places.state`` itself, several in numbered folders below."""
+    kafka, home = config.kafka, places.state(config) / "kafka"
+    at = [host_and_port(server) for server in servers(config)[: kafka.brokers]]
+    first = kafka.controller_port or max(port for _, port in at) + 1
+    return [
+        Node(number, host, port, first + number - 1, home if kafka.brokers == 1 else home / str(number))
+        for number, (host, port) in enumerate(at, start=1)
+    ]
+
+
+def free_port(brokers: int = 1) -> int:
+    """A port that is free now on localhost, as are the next ones, which so many brokers and their controllers take.
+    For tests and demo."""
     while True:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
-        if port < 65535 and port_is_free("127.0.0.1", port + 1):
+        last = port + 2 * brokers
+        if last <= 65536 and all(port_is_free("127.0.0.1", number) for number in range(port + 1, last)):
             return port
 
 
@@ -67,15 +91,19 @@ def port_is_free(host: str, port: int) -> bool:
     return True
 
 
-def answers(config: Config, timeout: float = 2.0) -> bool:
-    """Whether a PLAINTEXT broker at the first bootstrap server answers and sees itself in its cluster, within seconds.
+def answers(config: Config, timeout: float = 2.0, *, node: Node | None = None, brokers: int = 1) -> bool:
+    """Whether a PLAINTEXT broker (``node``, or the one at the first bootstrap server) answers within seconds and sees
+    so many ``brokers`` in its cluster, itself among them.
 
     One Metadata request (version 1, no topic) by hand: a client object would keep threads and retry in the background,
     and this is asked several times a second while a broker starts.
     """
     body = struct.pack(">hhih4si", 3, 1, 1, 4, b"make", 0)
     try:
-        with socket.create_connection(address(config), timeout) as link, link.makefile("rb") as stream:
+        with (
+            socket.create_connection((node.host, node.port) if node else address(config), timeout) as link,
+            link.makefile("rb") as stream,
+        ):
             link.settimeout(timeout)
             link.sendall(struct.pack(">i", len(body)) + body)
             header = stream.read(12)
@@ -83,8 +111,8 @@ def answers(config: Config, timeout: float = 2.0) -> bool:
         return False
     if len(header) < 12:
         return False
-    _, correlation, brokers = struct.unpack(">iii", header)
-    return bool(correlation == 1 and 0 < brokers < 10_000)
+    _, correlation, seen = struct.unpack(">iii", header)
+    return bool(correlation == 1 and brokers <= seen < 10_000)
 
 
 def log4j_properties(file: Path) -> str:
@@ -92,33 +120,37 @@ def log4j_properties(file: Path) -> str:
     return _LOG4J.format(file=file.as_posix())
 
 
-def server_properties(config: Config, home: Path) -> str:
-    """The broker's settings. ``localhost`` stays as given, so that clients and listener agree on IPv4 or IPv6."""
-    kafka = config.kafka
-    host, port = address(config)
-    shown = f"[{host}]" if ":" in host else host
-    controller = f"{shown}:{controller_port(config)}"
+def server_properties(config: Config, node: Node) -> str:
+    """The broker's settings. ``localhost`` stays as given, so that clients and listener agree on IPv4 or IPv6.
+
+    Three brokers or more keep three copies of everything, two of which must have a message before it is acknowledged:
+    any one of them may be away, and none of what was acknowledged is lost with it.
+    """
+    kafka, members = config.kafka, nodes(config)
+    copies, in_sync = min(3, len(members)), 2 if len(members) > 2 else 1
     settings = {
         "process.roles": "broker,controller",
-        "node.id": 1,
-        "controller.quorum.voters": f"1@{controller}",
+        "node.id": node.number,
+        "controller.quorum.voters": ",".join(f"{one.number}@{one.shown}:{one.controller_port}" for one in members),
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://{shown}:{port},CONTROLLER://{controller}",
-        "advertised.listeners": f"PLAINTEXT://{shown}:{port}",
-        "log.dirs": (home / "log").as_posix(),
+        "listeners": f"PLAINTEXT://{node.shown}:{node.port},CONTROLLER://{node.shown}:{node.controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{node.shown}:{node.port}",
+        "log.dirs": (node.home / "log").as_posix(),
         "auto.create.topics.enable": "false",  # a mistyped topic is an error, not a new topic
         "num.partitions": kafka.partitions,
         "log.retention.ms": round(kafka.retention.total_seconds() * 1000),
         "log.message.timestamp.type": "LogAppendTime",  # lateness is judged by the broker's clock
         "message.max.bytes": kafka.max_message_bytes,
         "replica.fetch.max.bytes": kafka.max_message_bytes,
-        "offsets.topic.replication.factor": 1,
+        "default.replication.factor": copies,
+        "min.insync.replicas": in_sync,
+        "offsets.topic.replication.factor": copies,
         "offsets.topic.num.partitions": 1,  # each of the 50 by default costs files and start-up time
-        "transaction.state.log.replication.factor": 1,
-        "transaction.state.log.min.isr": 1,
+        "transaction.state.log.replication.factor": copies,
+        "transaction.state.log.min.isr": in_sync,
         "transaction.state.log.num.partitions": 1,
-        "share.coordinator.state.topic.replication.factor": 1,
-        "share.coordinator.state.topic.min.isr": 1,
+        "share.coordinator.state.topic.replication.factor": copies,
+        "share.coordinator.state.topic.min.isr": in_sync,
         "group.initial.rebalance.delay.ms": 0,
         # A killed broker comes back only when its old session has run out: 12 s until it answers by default, 7 s so.
         "broker.session.timeout.ms": 4000,

@@ -8,11 +8,12 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from lakehouse import metrics, monitor
-from lakehouse.broker import Broker
 from lakehouse.broker_settings import answers
+from lakehouse.brokers import Brokers
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
 from lakehouse.kafka_clients import ensure_topic
+from lakehouse.kafka_options import servers
 from lakehouse.kafka_watch import Offsets
 from lakehouse.monitor import Monitor
 from lakehouse.processes import interrupt_on_signals
@@ -32,33 +33,36 @@ def run(config: Config) -> int:
 
 def _run(config: Config, watched: Monitor) -> None:
     watched.phase("the broker has not answered yet")
-    with Broker(config) as broker:
+    with Brokers(config) as brokers:
         created = "was created" if ensure_topic(config) else "is there"
-        show(config, watched, broker)
+        show(config, watched, brokers)
         watched.started()
-        print(
-            f"Kafka answers at {config.kafka.bootstrap_servers}; the topic {config.kafka.topic} {created}", flush=True
-        )
-        while (code := broker.wait(_BEAT_SECONDS)) is None:
+        print(f"Kafka answers at {','.join(servers(config))}; the topic {config.kafka.topic} {created}", flush=True)
+        while (code := brokers.wait(_BEAT_SECONDS)) is None:
             watched.beat()
-        log = broker.logs / "kafka.log"
+        log = brokers.members[0].logs / "kafka.log"
         raise SetupError(
             f"The broker ended by itself with code {code}. Why: {log}. Start it again with the same command."
         )
 
 
-def show(config: Config, watched: Monitor, broker: Broker) -> None:
+def show(config: Config, watched: Monitor, brokers: Brokers) -> None:
     """Tell the monitor where to look."""
     meter, offsets = watched.meter, Offsets(config)
 
     def not_ready() -> list[str]:
-        up = answers(config, 1.0)
-        meter.set(metrics.BROKER_UP, float(up))
-        return [] if up else [f"the broker does not answer at {config.kafka.bootstrap_servers}"]
+        away = [
+            server
+            for server, member in zip(servers(config), brokers.members, strict=False)
+            if not answers(config, 1.0, node=member.node)
+        ]
+        meter.set(metrics.BROKER_UP, float(not away))
+        return [f"the broker does not answer at {server}" for server in away]
 
     def look() -> None:
-        meter.set(metrics.BROKER_MEMORY, psutil.Process(broker.pid).memory_info().rss)
-        meter.set(metrics.BROKER_DISK, _size(broker.home / "log"))
+        members = brokers.members
+        meter.set(metrics.BROKER_MEMORY, sum(psutil.Process(one.pid).memory_info().rss for one in members))
+        meter.set(metrics.BROKER_DISK, sum(_size(one.home / "log") for one in members))
         for partition, (begin, end) in offsets.bounds().items():
             meter.set(metrics.EARLIEST, begin, str(partition))
             meter.set(metrics.LATEST, end, str(partition))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from lakehouse import jars, java, places
-from lakehouse.broker_settings import address, answers, controller_port, is_local, port_is_free
+from lakehouse.broker_settings import answers, is_local, nodes, port_is_free
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import BrokerUnavailable, LakehouseError, SetupError
 
@@ -62,11 +62,15 @@ def python(version: tuple[int, ...]) -> CheckResult:
     return missing("Python", f"{text} is older than 3.11", "install Python 3.11 or newer, then: make setup")
 
 
+def pins(requirements: Path) -> list[tuple[str, str]]:
+    """Every ``name==version`` line, in the file's order; one with a condition is some other platform's."""
+    return re.findall(r"^([A-Za-z0-9._-]+)==(\S+)$", requirements.read_text(encoding="utf-8"), re.MULTILINE)
+
+
 def packages(requirements: Path, version_of: Callable[[str], str] = importlib.metadata.version) -> CheckResult:
     """Every ``name==version`` line against what is installed here."""
-    pins = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", requirements.read_text(encoding="utf-8"), re.MULTILINE)
     wrong = []
-    for name, wanted in pins:
+    for name, wanted in pins(requirements):
         try:
             found = version_of(name)
         except importlib.metadata.PackageNotFoundError:
@@ -75,7 +79,7 @@ def packages(requirements: Path, version_of: Callable[[str], str] = importlib.me
         if found != wanted:
             wrong.append(f"{name} is {found}, not {wanted}")
     if not wrong:
-        return ok("Packages", f"{len(pins)} as pinned in {requirements.name}")
+        return ok("Packages", f"{len(pins(requirements))} as pinned in {requirements.name}")
     return missing("Packages", "; ".join(wrong), f"{sys.executable} -m pip install -r {requirements.name}")
 
 
@@ -154,10 +158,10 @@ def broker(config: Config) -> list[CheckResult]:
         return [_answering_broker(config)]
     if answers(config):
         return [ok("Ports", f"a Kafka broker holds {config.kafka.bootstrap_servers}"), _answering_broker(config)]
-    host, port = address(config)
-    taken = [str(number) for number in (port, controller_port(config)) if not port_is_free(host, number)]
+    wanted = [(node.host, port) for node in nodes(config) for port in (node.port, node.controller_port)]
+    host, taken = wanted[0][0], [str(port) for place, port in wanted if not port_is_free(place, port)]
     if not taken:
-        return [ok("Ports", f"{port} and {controller_port(config)} are free on {host}"), start]
+        return [ok("Ports", f"{' and '.join(str(port) for _, port in wanted)} are free on {host}"), start]
     fix = "stop the program that holds it, or: export VENTES_KAFKA__BOOTSTRAP_SERVERS=localhost:19092"
     return [missing("Ports", f"{', '.join(taken)} on {host}: taken by a program that is no Kafka broker", fix), start]
 

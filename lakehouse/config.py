@@ -47,6 +47,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+_HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}"
+_MASTERS = rf"local(?:\[(?:\*|[1-9]\d*)(?:,\s*[1-9]\d*)?\])?|spark://{_HOST}(?:,{_HOST})*|k8s://(?:https?://)?\S+|yarn"
+
+
 def _parse(row: SettingRow, text: str, origin: str) -> Any:
     where = f"[{row.section}] {row.key} = {'***' if row.annotation is Secret else repr(text)} ({origin})"
     try:
@@ -163,9 +167,20 @@ def _check_together(config: Config) -> None:
     for server in kafka.bootstrap_servers.split(","):
         if not re.fullmatch(r"\s*\[?[A-Za-z0-9._:-]+\]?:\d{1,5}\s*", server):
             raise ConfigError(f"[KAFKA] bootstrap_servers: {server!r} is not accepted: expected host:port.")
+    named = len(kafka.bootstrap_servers.split(","))
+    if kafka.brokers > 1 and 1 < named < kafka.brokers:
+        raise ConfigError(
+            f"[KAFKA] brokers = {kafka.brokers} is not accepted with {named} bootstrap_servers: name all "
+            f"{kafka.brokers}, or the first alone."
+        )
     for section, key, text in (("SPARK", "driver_memory", config.spark.driver_memory), ("KAFKA", "heap", kafka.heap)):
         if not re.fullmatch(r"[1-9]\d*[kmgKMG]", text):
             raise ConfigError(f"[{section}] {key} = {text!r} is not accepted: expected a size such as 512m or 1g.")
+    if not re.fullmatch(_MASTERS, config.spark.master):
+        raise ConfigError(
+            f"[SPARK] master = {config.spark.master!r} is not accepted: expected local[*], local[N], "
+            f"spark://host:7077, k8s://https://host:443 or yarn."
+        )
     for line in filter(None, map(str.strip, config.spark.conf.splitlines())):
         if not re.fullmatch(r"spark\.[^=\s]+\s*=.*", line):
             raise ConfigError(f"[SPARK] conf: {line!r} is not accepted: expected spark.some.key=value, one a line.")

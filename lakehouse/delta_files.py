@@ -58,6 +58,24 @@ def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *
     )
 
 
+def create(spec: TableSpec, config: Config, properties: Mapping[str, str], *, what: str) -> None:
+    """One commit that makes an empty table with these properties."""
+    DeltaTable.create(
+        spec.path(config.delta.base_path),
+        schema(spec),
+        partition_by=list(spec.partition_by) or None,
+        storage_options=store.options(config),
+        configuration=dict(properties),
+        commit_properties=_properties(what, {}),
+        raise_if_key_not_exists=False,
+    )
+
+
+def delete(spec: TableSpec, config: Config, predicate: str, *, what: str, **facts: Any) -> None:
+    """One commit that takes out the rows for which ``predicate`` (SQL) is true; none when there is no such row."""
+    _open(spec, config).delete(predicate, commit_properties=_properties(what, facts), post_commithook_properties=_HOOKS)
+
+
 def set_properties(spec: TableSpec, config: Config, wanted: Mapping[str, str], *, what: str) -> None:
     """One commit that sets table properties."""
     _open(spec, config).alter.set_table_properties(

@@ -37,7 +37,8 @@ SHOWN = 20
 def settings_of(config: Config, folder: Path, port: int) -> Config:
     """The user's settings, but for the folder, the broker and whatever would keep the demo from its 500 messages."""
     kafka = dataclasses.replace(
-        config.kafka, bootstrap_servers=f"localhost:{port}", controller_port=0, create_topic=True, replication_factor=1,
+        config.kafka, bootstrap_servers=f"localhost:{port}", controller_port=0, create_topic=True, replication_factor=0,
+        brokers=1,
         security_protocol="PLAINTEXT",
     )  # fmt: skip
     streaming = dataclasses.replace(config.streaming, starting_offsets="earliest")

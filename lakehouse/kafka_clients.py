@@ -21,7 +21,7 @@ from kafka.net.compat import KafkaNetClient
 
 from lakehouse.config import Config
 from lakehouse.errors import BrokerUnavailable, LakehouseError
-from lakehouse.kafka_options import client_options, milliseconds, producer_options, servers
+from lakehouse.kafka_options import client_options, host_and_port, milliseconds, producer_options, servers
 from lakehouse.kafka_options import spark_options as spark_options  # Spark's jobs ask here as well
 
 START_COMMAND = "python setup_utils.py kafka"
@@ -30,11 +30,13 @@ TOPIC_COMMAND = "python setup_utils.py topic"
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as the broker holds it. ``settings`` are those that differ from Kafka's own defaults."""
+    """A topic as the broker holds it. ``settings`` are those in force, wherever they were set; ``in_sync`` is the number of
+    copies of the partition that has the fewest in step with its leader."""
 
     name: str
     partitions: int
     replication_factor: int
+    in_sync: int
     settings: dict[str, str]
 
 
@@ -54,9 +56,8 @@ def knock(config: Config, patience: float | None = None) -> None:
     causes = []
     wait = config.kafka.request_timeout.total_seconds() if patience is None else patience
     for server in servers(config):
-        host, _, port = server.rpartition(":")
         try:
-            with socket.create_connection((host.strip("[]"), int(port)), wait):
+            with socket.create_connection(host_and_port(server), wait):
                 return
         except OSError as error:
             causes.append(error.strerror or str(error))
@@ -183,7 +184,7 @@ def topic_settings(config: Config) -> dict[str, Any]:
     kafka = config.kafka
     return {
         "num_partitions": kafka.partitions,
-        "replication_factor": kafka.replication_factor,
+        "replication_factor": kafka.replication_factor or -1,  # Kafka's word for: as the brokers are set
         "configs": {
             "retention.ms": str(milliseconds(kafka.retention)),
             "max.message.bytes": str(kafka.max_message_bytes),
@@ -221,6 +222,29 @@ def ensure_topic(config: Config) -> bool:
         return created
 
 
+def add_partitions(config: Config, total: int) -> bool:
+    """Bring the topic to ``total`` partitions; False when it has them. Kafka takes none away: fewer are refused.
+
+    Jobs that run go on with them: the producer and Bronze see a new partition within a minute, and Bronze reads it from
+    its first message. The messages of a client may lie in two partitions from then on.
+    """
+    name = config.kafka.topic
+    with _admin(config) as admin:
+        found = _described(admin, name)
+        if found is None:
+            raise _missing(config)
+        held = len(found["partitions"])
+        if total < held:
+            raise LakehouseError(
+                f"--partitions {total} is not accepted: {name} has {held} partitions, and Kafka takes none away. Expected "
+                f"{held} or more."
+            )
+        if total == held:
+            return False
+        admin.create_partitions({name: total})
+        return True
+
+
 def describe_topic(config: Config) -> Topic:
     """The topic as it is. Raises ``LakehouseError`` when it does not exist."""
     name = config.kafka.topic
@@ -228,10 +252,11 @@ def describe_topic(config: Config) -> Topic:
         found = _described(admin, name)
         if found is None:
             raise _missing(config)
-        answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+        answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)], config_filter="all")
     held = {key: str(row["value"]) for key, row in answer["topic"][name].items()}
     partitions = found["partitions"]
-    return Topic(name, len(partitions), len(partitions[0]["replica_nodes"]), held)
+    in_sync = min(len(row["isr_nodes"]) for row in partitions)
+    return Topic(name, len(partitions), len(partitions[0]["replica_nodes"]), in_sync, held)
 
 
 def topic_id(config: Config) -> str:

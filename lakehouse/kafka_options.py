@@ -10,6 +10,8 @@ from lakehouse.errors import ConfigError
 
 # Without a bound kafka-python waits up to 30 s before it tries a broker again that has long returned.
 _RECONNECT_MAX_MS = 1000
+# Partitions that were added are seen after this: kafka-python's own 5 minutes are long for one who waits.
+_METADATA_MAX_AGE_MS = 60_000
 # How long one try of send() blocks for the topic's metadata before the producer looks up and tries again.
 _MAX_BLOCK_MS = 1000
 _SPARK_LOGIN = {
@@ -24,9 +26,24 @@ def milliseconds(value: timedelta) -> int:
     return round(value.total_seconds() * 1000)
 
 
+LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+def host_and_port(server: str) -> tuple[str, int]:
+    """``[::1]:9092`` → (``::1``, 9092)."""
+    host, _, port = server.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def servers(config: Config) -> list[str]:
-    """The bootstrap servers, each ``host:port``."""
-    return [server.strip() for server in config.kafka.bootstrap_servers.split(",")]
+    """The bootstrap servers, each ``host:port``. One local server and several ``brokers``: the ports after it as well,
+    so that a client finds its way in whichever of them is away."""
+    named = [server.strip() for server in config.kafka.bootstrap_servers.split(",")]
+    host, port = host_and_port(named[0])
+    if len(named) == 1 and host in LOCAL:
+        shown = named[0].rpartition(":")[0]
+        return [f"{shown}:{port + number}" for number in range(config.kafka.brokers)]
+    return named
 
 
 def client_options(config: Config) -> dict[str, Any]:
@@ -37,6 +54,7 @@ def client_options(config: Config) -> dict[str, Any]:
         "request_timeout_ms": milliseconds(kafka.request_timeout),
         "bootstrap_timeout_ms": milliseconds(kafka.request_timeout),
         "reconnect_backoff_max_ms": _RECONNECT_MAX_MS,
+        "metadata_max_age_ms": _METADATA_MAX_AGE_MS,
         "security_protocol": kafka.security_protocol,
     }
     if kafka.security_protocol.startswith("SASL"):

@@ -33,11 +33,22 @@ class Kafka:
     topic: str = setting("ventes_stream", "topic that carries the sales")
     create_topic: bool = setting(True, "create the topic when it is missing; without it, a missing topic is an error")
     partitions: int = setting(4, "partitions of a topic that is created here", low=1, high=10_000)
-    replication_factor: int = setting(1, "copies of each partition of a topic that is created here", low=1, high=100)
+    replication_factor: int = setting(
+        0,
+        "copies of each partition of a topic that is created here; 0: what the brokers do by themselves (embedded: 1, or 3 with 3 brokers)",
+        low=0,
+        high=100,
+    )
     retention: timedelta = setting(timedelta(days=7), "how long a topic created here keeps messages", low=1)
     max_message_bytes: int = setting(1_048_588, "largest message the topic accepts", unit="bytes", low=1024)
+    brokers: int = setting(
+        1,
+        "embedded brokers that kafka starts; with one server named above, the others take the ports after its own",
+        low=1,
+        high=9,
+    )
     controller_port: int = setting(
-        0, "embedded broker: port of its controller; 0 takes the broker's port + 1", high=65535, low=0
+        0, "embedded broker: port of its (first) controller; 0 takes the one after the last broker's", high=65535, low=0
     )
     heap: str = setting("512m", "embedded broker: Java heap (-Xmx)")
     request_timeout: timedelta = setting(timedelta(seconds=10), "how long a client waits for a broker's answer", low=1)
@@ -55,7 +66,9 @@ class Kafka:
 
 @dataclass(frozen=True)
 class Spark:
-    master: str = setting("local[*]", "Spark master; spark-submit --master wins over it")
+    master: str = setting(
+        "local[*]", "local[*], spark://host:port, k8s://https://host:port or yarn; spark-submit --master wins over it"
+    )
     app_name: str = setting("ventes", "prefix of the application names")
     driver_memory: str = setting("1g", "Java heap of the driver (plain python only; spark-submit has --driver-memory)")
     java_options: str = setting("", "more options of the driver's Java (plain python only), such as -Xss4m")
@@ -83,6 +96,9 @@ class Delta:
     auto_compact: bool = setting(True, "merge small files inside the writer after a commit")
     auto_compact_min_files: int = setting(60, "small files in one partition that start a compaction", low=2)
     snapshot_partitions: int = setting(1, "tasks that rebuild a table's state", low=1)
+    backup_path: FilePath = setting(
+        FilePath("backups"), "where ops_utils.py backup keeps its backups, outside of base_path; a path or a URI"
+    )
     lock_timeout: timedelta = setting(timedelta(0), "how long a job waits for another writer's lock", low=0)
 
 

@@ -99,6 +99,25 @@ REJOUES = TableSpec(
     keys=("topic", "kafka_partition", "kafka_offset"),
 )
 
+EFFACES = TableSpec(
+    name="_effacements",
+    layer="bronze",
+    grain="one row per row that was erased for a person's sake (table_effacee, topic, kafka_partition, kafka_offset, kafka_timestamp)",
+    columns=(
+        ("effacement", "STRING"),
+        ("table_effacee", "STRING"),
+        ("topic", "STRING"),
+        ("kafka_partition", "INT"),
+        ("kafka_offset", "BIGINT"),
+        ("kafka_timestamp", "TIMESTAMP"),
+        ("date_ingestion", "TIMESTAMP"),
+        ("empreinte", "STRING"),
+        ("date_effacement", "TIMESTAMP"),
+    ),
+    keys=("table_effacee", "topic", "kafka_partition", "kafka_offset", "kafka_timestamp"),
+)
+"""``empreinte``: the salted hash (``marks.SALT``) of an erased sale's vente_id, by which a later copy of it is known."""
+
 _LATEST = "STRUCT<timestamp: TIMESTAMP, vente_id: STRING, {}>"
 
 AGGREGES = TableSpec(

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import broker, broker_settings
+from lakehouse import broker, broker_settings, kafka_clients, kafka_options
 from lakehouse import config as settings
+from lakehouse.brokers import Brokers
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
 
@@ -37,7 +38,8 @@ def test_every_kafka_setting_reaches_the_broker(tmp_path: Path) -> None:
         tmp_path, bootstrap_servers="127.0.0.1:19092,127.0.0.1:1", controller_port="19999", partitions="7",
         retention="2 hours", max_message_bytes="2000000",
     )  # fmt: skip
-    lines = broker_settings.server_properties(config, tmp_path).splitlines()
+    (node,) = broker_settings.nodes(config)
+    lines = broker_settings.server_properties(config, node).splitlines()
     for line in (
         "listeners=PLAINTEXT://127.0.0.1:19092,CONTROLLER://127.0.0.1:19999",
         "advertised.listeners=PLAINTEXT://127.0.0.1:19092",
@@ -52,14 +54,53 @@ def test_every_kafka_setting_reaches_the_broker(tmp_path: Path) -> None:
 
 
 def test_the_controller_takes_the_next_port_by_default(tmp_path: Path) -> None:
-    assert broker_settings.controller_port(configured(tmp_path, bootstrap_servers="localhost:20000")) == 20001
+    (node,) = broker_settings.nodes(configured(tmp_path, bootstrap_servers="localhost:20000"))
+    assert (node.port, node.controller_port, node.home) == (20000, 20001, tmp_path / "data" / "kafka")
+
+
+def test_three_brokers_take_the_ports_after_the_first_or_those_that_are_named(tmp_path: Path) -> None:
+    config = configured(tmp_path, bootstrap_servers="localhost:20000", brokers="3")
+    assert kafka_options.servers(config) == ["localhost:20000", "localhost:20001", "localhost:20002"]
+    nodes = broker_settings.nodes(config)
+    assert [(node.port, node.controller_port) for node in nodes] == [(20000, 20003), (20001, 20004), (20002, 20005)]
+    assert nodes[2].home == tmp_path / "data" / "kafka" / "3"
+    named = configured(tmp_path, bootstrap_servers="localhost:1,localhost:9,localhost:5", brokers="3")
+    assert [(node.port, node.controller_port) for node in broker_settings.nodes(named)] == [(1, 10), (9, 11), (5, 12)]
+
+
+def test_three_brokers_keep_three_copies_and_ask_for_two(tmp_path: Path) -> None:
+    config = configured(tmp_path, bootstrap_servers="localhost:20000", brokers="3")
+    lines = broker_settings.server_properties(config, broker_settings.nodes(config)[1]).splitlines()
+    for line in (
+        "node.id=2",
+        "controller.quorum.voters=1@localhost:20003,2@localhost:20004,3@localhost:20005",
+        "listeners=PLAINTEXT://localhost:20001,CONTROLLER://localhost:20004",
+        "default.replication.factor=3",
+        "min.insync.replicas=2",
+        "offsets.topic.replication.factor=3",
+        "transaction.state.log.min.isr=2",
+    ):
+        assert line in lines
+    assert kafka_clients.topic_settings(config)["replication_factor"] == -1, "as the brokers are set"
+
+
+@pytest.mark.usefixtures("no_tools")
+@pytest.mark.parametrize(("held", "brokers"), [(("log",), "3"), (("1", "2", "3"), "1"), (("1", "2", "3"), "5")])
+def test_a_cluster_keeps_its_number_of_brokers(tmp_path: Path, held: tuple[str, ...], brokers: str) -> None:
+    config = configured(tmp_path, brokers=brokers)
+    for name in held:
+        (Path(config.delta.base_path) / "kafka" / name).mkdir(parents=True)
+    with pytest.raises(
+        SetupError, match=rf"holds the data of {len(held)} brokers, not {brokers}: .*brokers = {len(held)}"
+    ):
+        Brokers(config).start()
 
 
 def test_an_ipv6_address_keeps_its_brackets_in_the_listener(tmp_path: Path) -> None:
     config = configured(tmp_path, bootstrap_servers="[::1]:9092")
     assert broker_settings.address(config) == ("::1", 9092)
     assert "listeners=PLAINTEXT://[::1]:9092,CONTROLLER://[::1]:9093" in broker_settings.server_properties(
-        config, tmp_path
+        config, broker_settings.nodes(config)[0]
     )
 
 
@@ -123,8 +164,8 @@ def test_a_pid_file_that_names_no_broker_of_ours_is_not_believed(tmp_path: Path,
 
 
 def test_free_port_leaves_room_for_the_controller() -> None:
-    port = broker_settings.free_port()
-    assert broker_settings.port_is_free("127.0.0.1", port) and broker_settings.port_is_free("127.0.0.1", port + 1)
+    port = broker_settings.free_port(3)
+    assert all(broker_settings.port_is_free("127.0.0.1", port + n) for n in range(6))
 
 
 def test_a_port_that_someone_listens_on_is_not_free(listener: socket.socket) -> None:
@@ -135,6 +176,7 @@ def test_a_port_that_someone_listens_on_is_not_free(listener: socket.socket) -> 
     ("reply", "expected"),
     [
         (struct.pack(">iii", 40, 1, 1), True),
+        (struct.pack(">iii", 40, 1, 3), True),
         (struct.pack(">iii", 40, 1, 0), False),  # it answers, but no broker has joined yet
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", False),
         (b"", False),

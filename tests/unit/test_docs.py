@@ -37,9 +37,13 @@ FOREIGN = {
     "--add-modules",
     "--profile",
     "--quiet",
+    "--archives",
+    "--build",
+    "--conf",
+    "--from-env-file",
 }
 # Written by a run, or by set-up; not in the repository.
-MADE = re.compile(r"^(data|\.cache|\.venv|bronze|silver|logs|run)(/|$)")
+MADE = re.compile(r"^(data|\.cache|\.venv|artifacts|bronze|silver|logs|run)(/|$)")
 # Files of a package, named in a page that says which version of it was read.
 READ = re.compile(r"^honcho/")
 
