@@ -1,7 +1,7 @@
 """EDGE. One embedded broker: real Apache Kafka in KRaft mode, as a child process that listens here only. Several of them
 make a cluster: ``lakehouse.brokers``.
 
-Everything lies under ``base_path``/kafka and ``base_path``/logs. The data survives SIGKILL of the broker: what was
+Everything lies under ``kafka`` and ``logs`` of ``places.state``. The data survives SIGKILL of the broker: what was
 acknowledged is in the operating system's page cache, and the next start recovers the log.
 
 A broker never outlives its keeper for long. On Linux the kernel sends it SIGTERM when the Python process that started
@@ -22,7 +22,7 @@ from types import TracebackType
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
-from lakehouse import jars, java, log
+from lakehouse import jars, java, log, places
 from lakehouse.broker_settings import (
     Node,
     address,
@@ -64,11 +64,6 @@ class Broker:
 
     def __init__(self, config: Config, node: Node | None = None) -> None:
         """``node`` is one of ``broker_settings.nodes``: the first, unless given."""
-        if "://" in config.delta.base_path:
-            raise SetupError(
-                f"The embedded broker keeps its data on a local disk, but [DELTA] base_path = {config.delta.base_path} is a "
-                "URI. Run a Kafka of your own and name it in [KAFKA] bootstrap_servers, or take a local base_path."
-            )
         if not is_local(config):
             raise SetupError(
                 f"The embedded broker serves this machine only, but [KAFKA] bootstrap_servers starts with "
@@ -82,7 +77,7 @@ class Broker:
         self._config = config
         self.node = node or nodes(config)[0]
         self.home = self.node.home
-        self.logs = Path(config.delta.base_path) / "logs"
+        self.logs = places.state(config) / "logs"
         self._name = "kafka" if config.kafka.brokers == 1 else f"kafka-{self.node.number}"
         self._keeper = FileLock(self.home / "broker.lock")
         self._process: subprocess.Popen[bytes] | None = None
@@ -217,7 +212,7 @@ class Broker:
         """Once a folder. The cluster's id is stored first, so that a format cut short is repeated with the same id."""
         if (self.home / "log" / "meta.properties").is_file():
             return
-        name = Path(self._config.delta.base_path) / "kafka" / "cluster.id"  # one for all of its brokers
+        name = places.state(self._config) / "kafka" / "cluster.id"  # one for all of its brokers
         if not name.is_file() or not name.read_text(encoding="ascii").strip():
             name.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("="), encoding="ascii")
         cluster = name.read_text(encoding="ascii").strip()

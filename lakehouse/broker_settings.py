@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from lakehouse import places
 from lakehouse.config import Config
 from lakehouse.kafka_options import LOCAL, host_and_port, servers
 
@@ -55,13 +56,13 @@ class Node:
 
 
 def nodes(config: Config) -> list[Node]:
-    """The embedded brokers. A single one lies in ``base_path``/kafka itself, several in numbered folders below."""
-    kafka, home = config.kafka, Path(config.delta.base_path) / "kafka"
-    places = [host_and_port(server) for server in servers(config)[: kafka.brokers]]
-    first = kafka.controller_port or max(port for _, port in places) + 1
+    """The embedded brokers. A single one lies in ``kafka`` of ``places.state`` itself, several in numbered folders below."""
+    kafka, home = config.kafka, places.state(config) / "kafka"
+    at = [host_and_port(server) for server in servers(config)[: kafka.brokers]]
+    first = kafka.controller_port or max(port for _, port in at) + 1
     return [
         Node(number, host, port, first + number - 1, home if kafka.brokers == 1 else home / str(number))
-        for number, (host, port) in enumerate(places, start=1)
+        for number, (host, port) in enumerate(at, start=1)
     ]
 
 

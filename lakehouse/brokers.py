@@ -8,10 +8,9 @@ acknowledged: producers wait, say so, and go on when one is back.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from types import TracebackType
 
-from lakehouse import log
+from lakehouse import log, places
 from lakehouse.broker import Broker
 from lakehouse.broker_settings import nodes
 from lakehouse.config import Config
@@ -25,7 +24,7 @@ class Brokers:
     """``with Brokers(config) as brokers: …``, or ``start`` and ``stop``. From the main thread, as ``Broker``."""
 
     def __init__(self, config: Config) -> None:
-        self._home = Path(config.delta.base_path) / "kafka"
+        self._home = places.state(config) / "kafka"
         self.members = [Broker(config, node) for node in nodes(config)]
 
     def __enter__(self) -> Brokers:

@@ -134,14 +134,16 @@ def _absolute(path: FilePath, folder: Path) -> FilePath:
     return FilePath((folder / Path(path).expanduser()).resolve())
 
 
-def _read_secret(path: FilePath, key: str) -> Secret:
+def _read_secret(path: FilePath, section: str, key: str) -> Secret:
     try:
         mode = stat.S_IMODE(Path(path).stat().st_mode)
         if mode & 0o077:
-            raise ConfigError(f"[KAFKA] {key} names {path}, which others can read (mode {mode:04o}): chmod 600 {path}")
+            raise ConfigError(
+                f"[{section}] {key} names {path}, which others can read (mode {mode:04o}): chmod 600 {path}"
+            )
         return Secret(Path(path).read_text(encoding="utf-8").strip())
     except OSError as error:
-        raise ConfigError(f"[KAFKA] {key} names {path}, which cannot be read: {error.strerror}.") from None
+        raise ConfigError(f"[{section}] {key} names {path}, which cannot be read: {error.strerror}.") from None
 
 
 def _check_together(config: Config) -> None:
@@ -189,10 +191,33 @@ def _check_together(config: Config) -> None:
     for line in filter(None, map(str.strip, config.spark.conf.splitlines())):
         if not re.fullmatch(r"spark\.[^=\s]+\s*=.*", line):
             raise ConfigError(f"[SPARK] conf: {line!r} is not accepted: expected spark.some.key=value, one a line.")
+    _check_store(config)
     if kafka.security_protocol.startswith("SASL") and not (kafka.sasl_username and kafka.sasl_password):
         raise ConfigError(
             f"[KAFKA] security_protocol = {kafka.security_protocol} needs sasl_username and a password: set "
             f"{ENV_PREFIX}KAFKA__SASL_PASSWORD or sasl_password_file."
+        )
+
+
+def _check_store(config: Config) -> None:
+    """What a lake in an object store needs."""
+    base, s3 = config.delta.base_path, config.s3
+    if "://" in config.delta.state_path:
+        raise ConfigError(f"[DELTA] state_path = {config.delta.state_path} is not accepted: expected a folder, no URI.")
+    if base.startswith(("s3://", "s3n://")):
+        raise ConfigError(
+            f"[DELTA] base_path = {base} is not accepted: Spark reads S3 as s3a://{base.partition('://')[2]}."
+        )
+    if base.startswith("s3a://") and not s3.region:
+        raise ConfigError(
+            f"[DELTA] base_path = {base} needs [S3] region, such as eu-west-3 (us-east-1 for most servers)."
+        )
+    if s3.endpoint and not re.fullmatch(r"https?://[^/\s]+/?", s3.endpoint):
+        raise ConfigError(f"[S3] endpoint = {s3.endpoint!r} is not accepted: expected http(s)://host:port.")
+    if bool(s3.access_key) != bool(s3.secret_key):
+        raise ConfigError(
+            f"[S3] access_key and secret_key belong together: set both, or neither. The secret is set by "
+            f"{ENV_PREFIX}S3__SECRET_KEY or secret_key_file."
         )
 
 
@@ -210,7 +235,10 @@ def load(path: Path | str | None = None, env: Mapping[str, str] | None = None) -
         values[row.section][row.key] = _absolute(value, source.parent) if isinstance(value, FilePath) else value
     kafka = values["KAFKA"]
     if kafka["sasl_password_file"] and not kafka["sasl_password"]:
-        kafka["sasl_password"] = _read_secret(kafka["sasl_password_file"], "sasl_password_file")
+        kafka["sasl_password"] = _read_secret(kafka["sasl_password_file"], "KAFKA", "sasl_password_file")
+    s3 = values["S3"]
+    if s3["secret_key_file"] and not s3["secret_key"]:
+        s3["secret_key"] = _read_secret(s3["secret_key_file"], "S3", "secret_key_file")
     built = {section.lower(): cls(**values[section]) for section, cls in sections().items()}
     config = Config(**built, source=source)
     _check_together(config)

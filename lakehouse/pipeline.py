@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from lakehouse import config as settings
-from lakehouse import jars, java
+from lakehouse import jars, java, log
 from lakehouse.broker import running_pid
 from lakehouse.broker_settings import answers, free_port, is_local, port_is_free
 from lakehouse.config import PROJECT, Config
@@ -38,7 +38,7 @@ def run(config: Config, *, procfile: str | None = None, without: Collection[str]
     if DASHBOARD in commands and DASHBOARD not in left_out:
         config = with_free_port(config)
     java.find(config)
-    for which in jars.SETS:  # once, here: the children would wait for each other
+    for which in jars.wanted(config):  # once, here: the children would wait for each other
         if which == FIRST and FIRST in left_out:
             continue
         if which == "kafka" or config.development.jars == "lock":
@@ -86,7 +86,7 @@ def _say_what_next(supervisor: Supervisor, config: Config) -> None:
         *([f"open in a browser:  {dashboard_address(config)}"] if DASHBOARD in names else []),
         "see the figures, in a second terminal:  .venv/bin/python query_utils.py --batch",
         "is every process well:  .venv/bin/python ops_utils.py status",
-        f"data: {base}   logs: {base.rstrip('/')}/logs",
+        f"data: {base}   logs: {log.folder(config)}",
         "stop: Ctrl-C (in order, a few seconds). The next make run goes on from there",
     ):
         supervisor.say(line)

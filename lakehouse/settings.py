@@ -84,6 +84,10 @@ class Delta:
     base_path: FilePath = setting(
         FilePath("data"), "root of all that a run writes: tables, checkpoints, broker data, logs; a path or a URI"
     )
+    state_path: FilePath = setting(
+        FilePath(""),
+        "folder on this machine for broker data, logs, locks, run files and audit; empty: base_path, for a URI under cache_dir",
+    )
     checkpoint_interval: int = setting(50, "commits between two checkpoints of a table's log", low=1)
     log_retention: timedelta = setting(timedelta(days=30), "how long a table's log entries are kept", low=1)
     deleted_file_retention: timedelta = setting(
@@ -111,6 +115,16 @@ class Delta:
         FilePath("backups"), "where ops_utils.py backup keeps its backups, outside of base_path; a path or a URI"
     )
     lock_timeout: timedelta = setting(timedelta(0), "how long a job waits for another writer's lock", low=0)
+
+
+@dataclass(frozen=True)
+class S3:
+    endpoint: str = setting("", "address of the S3 server, http(s)://host:port; empty: Amazon's for the region")
+    region: str = setting("", "its region; must be set when base_path is s3a://")
+    path_style: bool = setting(False, "name the bucket in the path, not in the host name: most servers of one's own")
+    access_key: str = setting("", "access key; empty: the environment, a profile or the machine's role decide")
+    secret_key: Secret = setting(Secret(""), "its secret (secret: environment or secret_key_file only)")
+    secret_key_file: FilePath = setting(FilePath(""), "file (mode 0600) that holds the secret")
 
 
 @dataclass(frozen=True)
@@ -240,6 +254,7 @@ class Config:
     kafka: Kafka = Kafka()
     spark: Spark = Spark()
     delta: Delta = Delta()
+    s3: S3 = S3()
     streaming: Streaming = Streaming()
     producer: Producer = Producer()
     analytics: Analytics = Analytics()

@@ -26,14 +26,21 @@ from lakehouse import (
     kafka_options,
     locks,
     log,
+    places,
     session,
     silver_job,
     silver_sink,
+    store,
     streams,
 )
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError
 from lakehouse.tables import VENTES
+
+LAKE_ON_S3 = {
+    "VENTES_DELTA__BASE_PATH": "s3a://seau/lac", "VENTES_S3__REGION": "us-east-1", "VENTES_S3__ACCESS_KEY": "cle",
+    "VENTES_S3__SECRET_KEY": "secret",
+}  # fmt: skip
 
 SASL = {
     "VENTES_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
@@ -73,6 +80,12 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "DELTA.auto_compact": ("false", lambda c: delta_io.wanted_properties(VENTES, c)),
     "DELTA.auto_compact_min_files": ("10", lambda c: session.shared_settings(c, "bronze")),
     "DELTA.snapshot_partitions": ("4", lambda c: session.shared_settings(c, "bronze")),
+    "DELTA.state_path": ("/autre", places.state),
+    "S3.endpoint": ("http://autre:1", store.options),
+    "S3.region": ("eu-west-3", store.spark_settings),
+    "S3.path_style": ("true", store.spark_settings),
+    "S3.access_key": ("autre", store.java_environment),
+    "S3.secret_key": ("autre", store.options),
     "STREAMING.watermark_delay": ("20 minutes", streams.judging_options),
     "STREAMING.future_tolerance": ("1 minute", streams.judging_options),
     "STREAMING.trigger_interval": ("5 seconds", lambda c: streams.trigger(c, once=False)),
@@ -111,6 +124,7 @@ SHOWN_BY: dict[str, str] = {
     "DELTA.retention_days_silver": "tests/unit/test_maintain.py::test_rejects_and_silver_have_ages_of_their_own",
     "DELTA.backup_path": "tests/unit/test_backup.py::test_a_backup_comes_back_as_it_was_and_nothing_is_copied_twice",
     "DELTA.lock_timeout": "tests/unit/test_config.py::test_a_writer_waits_for_the_lock_as_long_as_it_is_told",
+    "S3.secret_key_file": "tests/unit/test_store.py::test_the_secret_comes_from_a_file_of_mode_0600",
     "STREAMING.max_restarts": "tests/unit/test_streams.py::test_the_job_gives_up_after_max_restarts_in_a_row",
     "STREAMING.champs_inconnus": "tests/spark/test_sink.py::test_unknown_fields_are_kept_from_the_switch_on_over_the_same_checkpoint",
     "PRODUCER.rate": "tests/unit/test_producer.py::test_settings_hold_where_no_option_is_given",
@@ -158,10 +172,10 @@ def env(name: str) -> str:
     return f"VENTES_{section}__{key.upper()}"
 
 
-def test_there_are_30_settings_or_more_in_the_nine_sections() -> None:
+def test_there_are_30_settings_or_more_in_the_ten_sections() -> None:
     assert len(NAMES) >= 30
     assert list(dict.fromkeys(name.split(".")[0] for name in NAMES)) == [
-        "KAFKA", "SPARK", "DELTA", "STREAMING", "PRODUCER", "ANALYTICS", "MONITORING", "PERFORMANCE", "DEVELOPMENT",
+        "KAFKA", "SPARK", "DELTA", "S3", "STREAMING", "PRODUCER", "ANALYTICS", "MONITORING", "PERFORMANCE", "DEVELOPMENT",
     ]  # fmt: skip
     assert all(row.help and row.type for row in config.settings())
 
@@ -173,7 +187,7 @@ def test_every_setting_is_shown_to_have_an_effect() -> None:
 @pytest.mark.parametrize("name", PROBES)
 def test_a_setting_changes_what_it_decides(name: str) -> None:
     value, probe = PROBES[name]
-    basis = SASL if name.startswith(("KAFKA.sasl", "KAFKA.ssl")) else {}
+    basis = SASL if name.startswith(("KAFKA.sasl", "KAFKA.ssl")) else LAKE_ON_S3 if name.startswith("S3.") else {}
     assert probe(config.load(env=basis)) != probe(config.load(env={**basis, env(name): value}))
 
 
@@ -202,7 +216,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
 def test_a_relative_path_counts_from_the_settings_file(tmp_path: Path) -> None:
     (tmp_path / "c.ini").write_text("[DELTA]\nbase_path = lac\n")
     assert config.load(tmp_path / "c.ini", env={}).delta.base_path == str(tmp_path / "lac")
-    assert config.load(env={"VENTES_DELTA__BASE_PATH": "s3a://seau/lac"}).delta.base_path == "s3a://seau/lac"
+    assert config.load(env=LAKE_ON_S3).delta.base_path == "s3a://seau/lac"
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ FOREIGN = {
     "--jars",
     "--packages",
     "--master",
+    "--deploy-mode",
     "--driver-memory",
     "--wait",
     "--check",
@@ -39,7 +40,6 @@ FOREIGN = {
     "--archives",
     "--build",
     "--conf",
-    "--deploy-mode",
     "--from-env-file",
     "--py-files",
 }

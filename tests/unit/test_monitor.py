@@ -324,18 +324,24 @@ def test_nothing_started_and_a_damaged_run_file_are_no_error(config: Config, tmp
 
 
 def test_a_lake_on_a_uri_is_seen_through_the_run_folder_and_else_through_the_ports(tmp_path: Path) -> None:
-    far = config_of("s3a://seau/lac", DEVELOPMENT__CACHE_DIR=str(tmp_path))
+    far = config_of("s3a://seau/lac", S3__REGION="us-east-1", DEVELOPMENT__CACHE_DIR=str(tmp_path))
     with monitor.serve(far, "silver") as watched:
         watched.started()
         run = run_files.read(far)["silver"]
         assert state(far, "silver").state == "running"
         run_files.remove(far, "silver")
         seen = config_of(
-            "s3a://seau/lac", DEVELOPMENT__CACHE_DIR=str(tmp_path), MONITORING__SILVER_METRICS_PORT=str(run.port)
+            "s3a://seau/lac",
+            S3__REGION="us-east-1",
+            DEVELOPMENT__CACHE_DIR=str(tmp_path),
+            MONITORING__SILVER_METRICS_PORT=str(run.port),
         )
         assert state(seen, "silver").state == "running"
         other = config_of(
-            "s3a://seau/autre", DEVELOPMENT__CACHE_DIR=str(tmp_path), MONITORING__SILVER_METRICS_PORT=str(run.port)
+            "s3a://seau/autre",
+            S3__REGION="us-east-1",
+            DEVELOPMENT__CACHE_DIR=str(tmp_path),
+            MONITORING__SILVER_METRICS_PORT=str(run.port),
         )
         assert state(other, "silver").state == "stopped"  # another pipeline's port
 
