@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from lakehouse import log
+from lakehouse import broker_security, kafka_clients, log
 from lakehouse.broker import Broker
 from lakehouse.broker_settings import nodes
 from lakehouse.config import Config
@@ -25,6 +25,7 @@ class Brokers:
     """``with Brokers(config) as brokers: …``, or ``start`` and ``stop``. From the main thread, as ``Broker``."""
 
     def __init__(self, config: Config) -> None:
+        self._config = config
         self._home = Path(config.delta.base_path) / "kafka"
         self.members = [Broker(config, node) for node in nodes(config)]
 
@@ -43,6 +44,8 @@ class Brokers:
                 member.launch()
             for member in self.members:
                 member.await_answer(len(self.members))
+            if broker_security.secured(self._config):  # it does not tell strangers how many there are
+                kafka_clients.await_brokers(self._config, len(self.members))
         except BaseException:
             self.stop()
             raise
