@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import stat
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -37,7 +38,7 @@ def locked_down(place: Path, servers: str, base: Path, **more: str) -> Config:
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
     """The settings of a locked-down broker with its topic and rights; every password begins with the canary."""
-    base = tmp_path_factory.mktemp("locked")
+    base, before = tmp_path_factory.mktemp("locked"), os.umask(0o027)  # as every script sets it
     config = locked_down(base / "tls", f"localhost:{free_port()}", base)
     (base / "tls").mkdir()
     for user in USERS:
@@ -53,6 +54,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
             assert kafka_clients.ensure_topic(as_user(config, "admin"))
             kafka_clients.grant_rights(as_user(config, "admin"))
             yield config
+    os.umask(before)
 
 
 def _watch_commands(patch: pytest.MonkeyPatch, seen: list[str]) -> list[str]:
@@ -209,7 +211,7 @@ def test_the_scripts_run_as_their_users_and_no_password_stands_anywhere(locked: 
     assert stat.S_IMODE((base / "kafka/server.properties").stat().st_mode) == 0o600
     open_to_others = {
         str(path)
-        for name in ("bronze", "checkpoints", "logs", "run", "tls")
+        for name in ("bronze", "checkpoints", "kafka", "logs", "run", "tls")
         for path in (base / name).rglob("*")
         if path.stat().st_mode & 0o007 and path.name != "ca.pem"
     }
