@@ -23,6 +23,7 @@ EXAMPLES = {
         "python setup_utils.py kafka --brokers 3",
         "VENTES_KAFKA__BOOTSTRAP_SERVERS=localhost:19092 VENTES_DELTA__BASE_PATH=/tmp/other python setup_utils.py kafka",
     ),
+    "tls": ("python setup_utils.py tls", "python setup_utils.py tls --host lac.exemple.fr"),
     "topic": (
         "python setup_utils.py topic",
         "python setup_utils.py topic --partitions 8",
@@ -103,6 +104,16 @@ def kafka(args: argparse.Namespace, config: Config) -> int:
     return broker_watch.run(config)
 
 
+def tls(args: argparse.Namespace, config: Config) -> int:
+    """Make what a locked-down pipeline needs and is missing: an authority, certificates, a password for each user."""
+    from lakehouse import tls as made
+
+    for path in made.make(config, args.host):
+        print(f"made {path}")
+    print(f"{config.kafka.tls_dir}: complete. To use it, set [KAFKA] security_protocol = SASL_SSL")
+    return 0
+
+
 def topic(args: argparse.Namespace, config: Config) -> int:
     """Create the topic when it is missing, and describe it; add partitions when told to. Never deletes or changes it."""
     from lakehouse.kafka_clients import add_partitions, describe_topic, earliest_and_latest_offsets, ensure_topic
@@ -142,6 +153,7 @@ BODIES = {
     "java": get_java,
     "archive": archive,
     "kafka": kafka,
+    "tls": tls,
     "topic": topic,
     "run": run,
     "package": package,
@@ -173,6 +185,11 @@ def parser() -> argparse.ArgumentParser:
             )
         if verb == "kafka":
             one.add_argument("--brokers", metavar="N", type=int, choices=range(1, 10), help="so many ([KAFKA] brokers)")
+        if verb == "tls":
+            one.add_argument(
+                "--host", metavar="NAME", action="append", default=[],
+                help="a name of this machine for the certificates, besides localhost; may be repeated",
+            )  # fmt: skip
         if verb == "topic":
             one.add_argument(
                 "--partitions", metavar="N", type=int, help="bring the topic to so many partitions; never to fewer"

@@ -22,7 +22,7 @@ from types import TracebackType
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
-from lakehouse import jars, java, log, places
+from lakehouse import broker_security, jars, java, log, places
 from lakehouse.broker_settings import (
     Node,
     address,
@@ -69,10 +69,10 @@ class Broker:
                 f"The embedded broker serves this machine only, but [KAFKA] bootstrap_servers starts with "
                 f"{address(config)[0]}. Expected one of {', '.join(LOCAL)}, such as localhost:9092."
             )
-        if config.kafka.security_protocol != "PLAINTEXT":
+        if config.kafka.security_protocol not in ("PLAINTEXT", "SASL_SSL"):
             raise SetupError(
-                f"The embedded broker speaks PLAINTEXT only, not [KAFKA] security_protocol = "
-                f"{config.kafka.security_protocol}. Run a Kafka of your own for that, or set PLAINTEXT."
+                f"The embedded broker speaks PLAINTEXT or SASL_SSL, not [KAFKA] security_protocol = "
+                f"{config.kafka.security_protocol}. Run a Kafka of your own for that, or set one of them."
             )
         self._config = config
         self.node = node or nodes(config)[0]
@@ -104,6 +104,8 @@ class Broker:
         """Start it, and do not wait: a cluster answers when most of its brokers have started."""
         if self._process is not None and self._process.poll() is None:
             return
+        if broker_security.secured(self._config):
+            broker_security.check(self._config)
         classpath = jars.resolve(self._config, "kafka")
         runtime = java.find(self._config)
         self._take_folder()
@@ -203,14 +205,24 @@ class Broker:
 
     def _write_settings(self) -> Path:
         properties = self.home / "server.properties"
-        properties.write_text(server_properties(self._config, self.node), encoding="utf-8")
+        text = server_properties(self._config, self.node)
+        with os.fdopen(
+            os.open(properties, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+        ) as file:
+            file.write(text)  # a locked-down broker's holds a password
         log4j = log4j_properties(self.logs / f"{self._name}.log")
         (self.home / "log4j2.properties").write_text(log4j, encoding="utf-8")
         return properties
 
     def _format_storage(self, base: list[str], properties: Path) -> None:
         """Once a folder. The cluster's id is stored first, so that a format cut short is repeated with the same id."""
+        secured, users = broker_security.secured(self._config), broker_security.users_file(self.home)
         if (self.home / "log" / "meta.properties").is_file():
+            if secured and not users.exists():
+                raise SetupError(
+                    f"The broker's folder {self.home} was made without users, for PLAINTEXT: it knows no password. Move it "
+                    f"away, or take another folder: VENTES_DELTA__BASE_PATH=other-folder"
+                )
             return
         name = places.state(self._config) / "kafka" / "cluster.id"  # one for all of its brokers
         if not name.is_file() or not name.read_text(encoding="ascii").strip():
@@ -226,11 +238,21 @@ class Broker:
             "--ignore-formatted",
             f"--cluster-id={cluster}",
         ]
-        done = subprocess.run(
-            [*command, f"--config={properties}"], capture_output=True, text=True, errors="replace", check=False
-        )
+        command.append(f"--config={properties}")
+        if secured:
+            arguments = self.home / "format.args"
+            with os.fdopen(os.open(arguments, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(broker_security.format_arguments(self._config))
+            command.append(f"@{arguments}")
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        finally:
+            if secured:
+                arguments.unlink()
         if done.returncode != 0:
             raise SetupError(f"The broker's folder {self.home} could not be formatted: {done.stderr or done.stdout}")
+        if secured:
+            users.touch()
 
     def _spawn(self, command: list[str]) -> None:
         with self._console.open("wb") as sink:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from types import TracebackType
 
-from lakehouse import log, places
+from lakehouse import broker_security, kafka_clients, log, places
 from lakehouse.broker import Broker
 from lakehouse.broker_settings import nodes
 from lakehouse.config import Config
@@ -24,6 +24,7 @@ class Brokers:
     """``with Brokers(config) as brokers: …``, or ``start`` and ``stop``. From the main thread, as ``Broker``."""
 
     def __init__(self, config: Config) -> None:
+        self._config = config
         self._home = places.state(config) / "kafka"
         self.members = [Broker(config, node) for node in nodes(config)]
 
@@ -42,6 +43,8 @@ class Brokers:
                 member.launch()
             for member in self.members:
                 member.await_answer(len(self.members))
+            if broker_security.secured(self._config):  # it does not tell strangers how many there are
+                kafka_clients.await_brokers(self._config, len(self.members))
         except BaseException:
             self.stop()
             raise

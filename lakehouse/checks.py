@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from lakehouse import jars, java, places
-from lakehouse.broker_settings import answers, is_local, nodes, port_is_free
+from lakehouse.broker_settings import answers, embeddable, nodes, port_is_free
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import BrokerUnavailable, LakehouseError, SetupError
 
@@ -154,7 +154,7 @@ def dashboard(config: Config) -> CheckResult:
 def broker(config: Config) -> list[CheckResult]:
     """The ports, and whether Kafka answers. A broker that does not run yet is nothing missing: make run starts it."""
     start = CheckResult("Broker", "info", "not running", "make run   (or: python setup_utils.py kafka)")
-    if not is_local(config) or config.kafka.security_protocol != "PLAINTEXT":
+    if not embeddable(config):
         return [_answering_broker(config)]
     if answers(config):
         return [ok("Ports", f"a Kafka broker holds {config.kafka.bootstrap_servers}"), _answering_broker(config)]

@@ -71,7 +71,9 @@ def to_file(config: Config, name: str, watch: Callable[[str, str], None] | None 
         encoding="utf-8",
         errors="backslashreplace",
     )
-    _file, _secrets = made, tuple(filter(None, [str(config.kafka.sasl_password)]))
+    from lakehouse.credentials import secrets_of
+
+    _file, _secrets = made, secrets_of(config)
     if watch is not None:
         _watchers.append(watch)
     try:

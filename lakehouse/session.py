@@ -21,6 +21,7 @@ _STATE_STORES = {
     name: f"org.apache.spark.sql.execution.streaming.state.{provider}StateStoreProvider"
     for name, provider in (("memory", "HDFSBacked"), ("rocksdb", "RocksDB"))
 }
+_HIDDEN = "(?i)secret|password|passwd|token|access[.]?key|jaas|url"
 _LOG4J = Path(__file__).with_name("log4j2-spark.properties")
 
 
@@ -33,6 +34,11 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         # every commit says where it came from; a batch's own commits say more (delta_io)
         "spark.databricks.delta.commitInfo.userMetadata": runinfo.commit_metadata(f"{job} job"),
+        # Kafka's login is an option of the source, and the options of a plan are shown
+        "spark.redaction.regex": _HIDDEN,
+        "spark.sql.redaction.options.regex": _HIDDEN,
+        # the files that Spark writes are no more readable to others than ours
+        "spark.hadoop.fs.permissions.umask-mode": "027",
         "spark.sql.warehouse.dir": f"{delta.base_path}/spark-warehouse",
         "spark.sql.session.timeZone": "UTC",
         # the default, INT96, is read as nanoseconds elsewhere, where a time before 1678 becomes one of another century

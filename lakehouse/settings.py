@@ -58,10 +58,18 @@ class Kafka:
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = setting(
         "SCRAM-SHA-512", "SASL mechanism, with a SASL security_protocol"
     )
-    sasl_username: str = setting("", "SASL user, with a SASL security_protocol")
+    sasl_username: str = setting(
+        "", "SASL user; empty: the script's own (admin, producer, bronze, operator, monitor), its password from tls_dir"
+    )
     sasl_password: Secret = setting(Secret(""), "SASL password (secret: environment or sasl_password_file only)")
     sasl_password_file: FilePath = setting(FilePath(""), "file (mode 0600) that holds the SASL password")
-    ssl_cafile: FilePath = setting(FilePath(""), "PEM file of the certificate authority, with SSL or SASL_SSL")
+    ssl_cafile: FilePath = setting(
+        FilePath(""),
+        "PEM file of the certificate authority, with SSL or SASL_SSL; empty: tls_dir's, when there is one, or the system's",
+    )
+    tls_dir: FilePath = setting(
+        FilePath("data/tls"), "folder (mode 0700) of the certificates and passwords that setup_utils.py tls makes"
+    )
 
 
 @dataclass(frozen=True)
@@ -223,6 +231,15 @@ class Monitoring:
     dashboard_host: str = setting(
         "127.0.0.1", "address that the dashboard listens on; another one shows the figures to whoever reaches it"
     )
+    web_user: str = setting("ventes", "user of the metrics and of the dashboard, with web_password")
+    web_password: Secret = setting(
+        Secret(""), "their password (secret: environment or web_password_file only); with it, each request needs it"
+    )
+    web_password_file: FilePath = setting(FilePath(""), "file (mode 0600) that holds web_password")
+    web_certificate: FilePath = setting(
+        FilePath(""),
+        "PEM file (mode 0600) with the key and the certificates under which both are served by TLS, such as data/tls/web.pem",
+    )
     dashboard_port: int = setting(8501, "port of the dashboard; 0 takes a free one and says which", low=0, high=65535)
 
 
@@ -249,7 +266,8 @@ class Development:
 
 @dataclass(frozen=True)
 class Config:
-    """All settings, read-only. ``source`` is the ini file that was read."""
+    """All settings, read-only. ``source`` is the ini file that was read, ``role`` the user that the script is to a
+    locked-down Kafka."""
 
     kafka: Kafka = Kafka()
     spark: Spark = Spark()
@@ -262,6 +280,7 @@ class Config:
     performance: Performance = Performance()
     development: Development = Development()
     source: Path = DEFAULT_FILE
+    role: str = "monitor"
 
 
 @dataclass(frozen=True)
@@ -285,7 +304,7 @@ class SettingRow:
 
 def sections() -> dict[str, type[Any]]:
     hints = typing.get_type_hints(Config)
-    return {f.name.upper(): hints[f.name] for f in dataclasses.fields(Config) if f.name != "source"}
+    return {f.name.upper(): hints[f.name] for f in dataclasses.fields(Config) if f.name not in ("source", "role")}
 
 
 def settings() -> Iterator[SettingRow]:

@@ -108,7 +108,7 @@ def test_an_ipv6_address_keeps_its_brackets_in_the_listener(tmp_path: Path) -> N
     ("kafka", "message"),
     [
         ({"bootstrap_servers": "kafka.example:9092"}, "serves this machine only, but .* starts with kafka.example"),
-        ({"security_protocol": "SSL"}, "speaks PLAINTEXT only, not .* = SSL"),
+        ({"security_protocol": "SSL"}, "speaks PLAINTEXT or SASL_SSL, not .* = SSL"),
     ],
 )
 def test_what_the_embedded_broker_cannot_do_is_refused(tmp_path: Path, kafka: dict[str, str], message: str) -> None:

@@ -20,6 +20,7 @@ from lakehouse import (
     broker_settings,
     cli,
     config,
+    credentials,
     delta_io,
     jars,
     kafka_clients,
@@ -33,8 +34,9 @@ from lakehouse import (
     store,
     streams,
 )
-from lakehouse.config import Config
+from lakehouse.config import Config, FilePath
 from lakehouse.errors import ConfigError
+from lakehouse.settings import Kafka
 from lakehouse.tables import VENTES
 
 LAKE_ON_S3 = {
@@ -63,6 +65,7 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "KAFKA.ssl_cafile": ("/tmp/ca.pem", kafka_options.spark_options),
     "KAFKA.sasl_mechanism": ("PLAIN", kafka_options.spark_options),
     "KAFKA.sasl_username": ("autre", kafka_options.spark_options),
+    "KAFKA.tls_dir": ("/autre", credentials.folder),
     "KAFKA.sasl_password": ("autre", kafka_options.client_options),
     "STREAMING.state_store": ("rocksdb", lambda config: session.shared_settings(config, "bronze")),
     "SPARK.master": ("local[1]", session.own_settings),
@@ -116,6 +119,10 @@ SHOWN_BY: dict[str, str] = {
     "SPARK.log_level": "tests/unit/test_streams.py::test_sparks_own_log_level_is_set_when_it_is_another",
     "KAFKA.create_topic": "tests/stream/test_topic.py::test_a_missing_topic_is_an_error_when_it_may_not_be_created",
     "KAFKA.heap": "tests/unit/test_broker.py::test_every_kafka_setting_reaches_the_broker",
+    "MONITORING.web_user": "tests/unit/test_web_access.py::test_metrics_are_for_those_who_know_the_password",
+    "MONITORING.web_password": "tests/unit/test_web_access.py::test_metrics_are_for_those_who_know_the_password",
+    "MONITORING.web_password_file": "tests/unit/test_web_access.py::test_the_password_comes_from_a_private_file",
+    "MONITORING.web_certificate": "tests/unit/test_web_access.py::test_a_certificate_that_is_none_is_refused",
     "KAFKA.sasl_password_file": "tests/unit/test_config.py::test_a_secret_comes_from_a_private_file",
     "DELTA.max_versions": "tests/unit/test_maintain.py::test_the_log_keeps_as_many_versions_as_the_settings_say_and_each_can_be_opened",
     "DELTA.maintenance_interval": "tests/unit/test_maintain.py::test_a_job_does_its_round_when_one_is_due_and_goes_on_when_it_fails",
@@ -206,7 +213,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     """Defaults → ini file → the same defaults; and → environment → the same again."""
     (tmp_path / "config.ini").write_text(config.ini_text(), encoding="utf-8")
     loaded = config.load(tmp_path / "config.ini", env={})
-    defaults = Config()
+    defaults = dataclasses.replace(Config(), kafka=Kafka(tls_dir=FilePath(tmp_path / "data" / "tls")))
     for section in ("kafka", "spark", "streaming", "producer", "analytics", "monitoring", "performance"):
         assert getattr(loaded, section) == getattr(defaults, section)
     again = config.load(tmp_path / "config.ini", env=config.as_environment(loaded))
@@ -310,7 +317,7 @@ def test_a_secret_comes_from_a_private_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"which others can read \(mode 0640\): chmod 600"):
         config.load(env=given)
     with pytest.raises(ConfigError, match="needs sasl_username and a password"):
-        config.load(env={"VENTES_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"})
+        config.load(env={"VENTES_KAFKA__SECURITY_PROTOCOL": "SASL_SSL", "VENTES_KAFKA__SASL_USERNAME": "bronze"})
 
 
 def test_a_writer_waits_for_the_lock_as_long_as_it_is_told(tmp_path: Path) -> None:
