@@ -24,14 +24,15 @@ from tests.lakes import arrow_table
 CLIENTS = 20_000
 
 
-def one_day(count: int, day: date, *, seed: int = 11) -> pa.Table:
-    """``count`` sales spread over ``day``, as Bronze has them."""
+def one_day(count: int, day: date, *, seed: int = 11, clients: int | None = None) -> pa.Table:
+    """``count`` sales spread over ``day``, as Bronze has them; of ``clients`` clients in turn, or of any of ``CLIENTS``."""
     rng, pool = random.Random(seed), Pool(POOL_SEED)
-    people = [pool.client(number + 1) for number in range(CLIENTS)]
+    people = [pool.client(number + 1) for number in range(clients or CLIENTS)]
     start = datetime.combine(day, time(), UTC)
     rows = []
     for number in range(count):
-        client, product, quantity = rng.choice(people), rng.choice(CATALOGUE), rng.randint(1, 5)
+        client = people[number % clients] if clients else rng.choice(people)
+        product, quantity = rng.choice(CATALOGUE), rng.randint(1, 5)
         moment = start + timedelta(seconds=number * 86_400 / count)
         cents = product.cents * quantity
         rows.append({

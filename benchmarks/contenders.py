@@ -75,9 +75,9 @@ def start(contender: Contender, config: Config, *, once: bool) -> Measured:
     return measured(config, contender.name, contender.command(config, once))
 
 
-def measured(config: Config, name: str, command: Sequence[str]) -> Measured:
-    """A command with the run's settings, in the run's folder, its output in ``<name>.log`` there."""
+def measured(config: Config, name: str, command: Sequence[str], cwd: Path | None = None) -> Measured:
+    """A command with the run's settings, in the run's folder or in ``cwd``, its output in the run's ``<name>.log``."""
     folder = Path(config.delta.base_path)
     return Measured(
-        command, env=environment(config), folder=folder, log=folder / f"{name}.log", inherits=inherit_orphans()
+        command, env=environment(config), folder=cwd or folder, log=folder / f"{name}.log", inherits=inherit_orphans()
     )

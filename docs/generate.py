@@ -1,6 +1,6 @@
 #!/usr/bin/env python
-"""Writes docs/METRICS.md, docs/vente.schema.json and the generated parts of README.md: the settings table and the scripts' options. ``--check``
-only compares.
+"""Writes docs/METRICS.md, docs/vente.schema.json and the generated parts of README.md (the settings table, the scripts' options)
+and of docs/ARCHITECTURE.md (how it scales, from docs/scaling.json). ``--check`` only compares.
 
 A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end: NAME -->``.
 """
@@ -11,9 +11,10 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:
@@ -24,9 +25,12 @@ import producer_ventes  # noqa: E402
 import setup_utils  # noqa: E402
 import spark_streaming_delta  # noqa: E402
 import streaming_silver  # noqa: E402
+from benchmarks import projection  # noqa: E402
 from lakehouse import config, contract, explorer, metrics, ops  # noqa: E402
 
 README = PROJECT / "README.md"
+ARCHITECTURE = PROJECT / "docs" / "ARCHITECTURE.md"
+SCALING = PROJECT / "docs" / "scaling.json"
 METRICS = PROJECT / "docs" / "METRICS.md"
 SCHEMA = PROJECT / "docs" / "vente.schema.json"
 
@@ -107,16 +111,28 @@ def options_table() -> str:
     return "\n\n".join(parts)
 
 
-PARTS = {"settings": settings_table, "options": options_table}
+def _scaling() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(SCALING.read_text(encoding="utf-8"))
+    return found
 
 
-def generated(text: str) -> str:
-    """``text`` with every generated part as it should be. Raises ``SystemExit`` when a marker is missing."""
-    for name, make in PARTS.items():
+PARTS: dict[Path, dict[str, Callable[[], str]]] = {
+    README: {"settings": settings_table, "options": options_table},
+    ARCHITECTURE: {
+        "measured": lambda: projection.measured_tables(_scaling()),
+        "inputs": lambda: projection.inputs_table(projection.inputs(_scaling()["inputs"])),
+        "projection": lambda: projection.projection_table(projection.inputs(_scaling()["inputs"])),
+    },
+}
+
+
+def generated(text: str, page: Path = README) -> str:
+    """``text`` of a page with every generated part as it should be. Raises ``SystemExit`` when a marker is missing."""
+    for name, make in PARTS[page].items():
         start, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
         pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
         if len(pattern.findall(text)) != 1:
-            raise SystemExit(f"README.md must hold {start} … {end} once.")
+            raise SystemExit(f"{page.name} must hold {start} … {end} once.")
         text = pattern.sub(lambda _, start=start, end=end, make=make: f"{start}\n\n{make()}\n\n{end}", text)
     return text
 
@@ -169,7 +185,7 @@ def schema_text() -> str:
 
 def main() -> int:
     wanted = {
-        README: generated(README.read_text(encoding="utf-8")),
+        **{page: generated(page.read_text(encoding="utf-8"), page) for page in PARTS},
         METRICS: metrics_page(),
         SCHEMA: schema_text(),
     }

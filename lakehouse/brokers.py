@@ -8,10 +8,9 @@ acknowledged: producers wait, say so, and go on when one is back.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from types import TracebackType
 
-from lakehouse import log
+from lakehouse import broker_security, kafka_clients, log, places
 from lakehouse.broker import Broker
 from lakehouse.broker_settings import nodes
 from lakehouse.config import Config
@@ -25,7 +24,8 @@ class Brokers:
     """``with Brokers(config) as brokers: …``, or ``start`` and ``stop``. From the main thread, as ``Broker``."""
 
     def __init__(self, config: Config) -> None:
-        self._home = Path(config.delta.base_path) / "kafka"
+        self._config = config
+        self._home = places.state(config) / "kafka"
         self.members = [Broker(config, node) for node in nodes(config)]
 
     def __enter__(self) -> Brokers:
@@ -43,6 +43,8 @@ class Brokers:
                 member.launch()
             for member in self.members:
                 member.await_answer(len(self.members))
+            if broker_security.secured(self._config):  # it does not tell strangers how many there are
+                kafka_clients.await_brokers(self._config, len(self.members))
         except BaseException:
             self.stop()
             raise

@@ -24,7 +24,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from lakehouse import audit, positions
+from lakehouse import audit, positions, store
 from lakehouse.config import Config
 from lakehouse.stores import File, Store
 from lakehouse.tables import BRONZE, EFFACES, GENERATIONS, MEMBRES, PUBLIC, VENTES, TableSpec, checkpoint
@@ -179,7 +179,10 @@ class _Capturing:
 
     def _open(self, spec: TableSpec, version: int | None = None) -> DeltaTable | None:
         path = spec.path(self._base)
-        return DeltaTable(path, version=version) if DeltaTable.is_deltatable(path) else None
+        options = store.options(self._config)
+        if not DeltaTable.is_deltatable(path, options):
+            return None
+        return DeltaTable(path, version=version, storage_options=options)
 
     def _version(self, spec: TableSpec) -> int | None:
         handle = self._open(spec)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import configparser
 import difflib
+import ipaddress
 import os
 import re
 import stat
@@ -43,12 +44,20 @@ from lakehouse.settings import (
 
 __all__ = [
     "DEFAULT_FILE", "ENV_PREFIX", "PARSERS", "PROJECT", "Config", "FilePath", "Monitoring", "Rate", "Secret",
-    "as_environment", "format_duration", "ini_text", "load", "parse_duration", "parse_float", "parse_rate", "settings",
+    "as_environment", "check_private", "format_duration", "ini_text", "is_loopback", "load", "parse_duration", "parse_float", "parse_rate", "read_secret", "settings",
 ]  # fmt: skip
 
 
 _HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}"
 _MASTERS = rf"local(?:\[(?:\*|[1-9]\d*)(?:,\s*[1-9]\d*)?\])?|spark://{_HOST}(?:,{_HOST})*|k8s://(?:https?://)?\S+|yarn"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _parse(row: SettingRow, text: str, origin: str) -> Any:
@@ -134,14 +143,23 @@ def _absolute(path: FilePath, folder: Path) -> FilePath:
     return FilePath((folder / Path(path).expanduser()).resolve())
 
 
-def _read_secret(path: FilePath, key: str) -> Secret:
+def check_private(path: Path | str, setting: str) -> None:
+    """Raise ``ConfigError`` when others can read a file of secrets, or when it cannot be read at all."""
     try:
         mode = stat.S_IMODE(Path(path).stat().st_mode)
-        if mode & 0o077:
-            raise ConfigError(f"[KAFKA] {key} names {path}, which others can read (mode {mode:04o}): chmod 600 {path}")
+    except OSError as error:
+        raise ConfigError(f"{setting} names {path}, which cannot be read: {error.strerror}.") from None
+    if mode & 0o077:
+        raise ConfigError(f"{setting} names {path}, which others can read (mode {mode:04o}): chmod 600 {path}")
+
+
+def read_secret(path: Path | str, setting: str) -> Secret:
+    """The text of a file that its owner alone can read. Raises ``ConfigError``."""
+    check_private(path, setting)
+    try:
         return Secret(Path(path).read_text(encoding="utf-8").strip())
     except OSError as error:
-        raise ConfigError(f"[KAFKA] {key} names {path}, which cannot be read: {error.strerror}.") from None
+        raise ConfigError(f"{setting} names {path}, which cannot be read: {error.strerror}.") from None
 
 
 def _check_together(config: Config) -> None:
@@ -189,10 +207,48 @@ def _check_together(config: Config) -> None:
     for line in filter(None, map(str.strip, config.spark.conf.splitlines())):
         if not re.fullmatch(r"spark\.[^=\s]+\s*=.*", line):
             raise ConfigError(f"[SPARK] conf: {line!r} is not accepted: expected spark.some.key=value, one a line.")
-    if kafka.security_protocol.startswith("SASL") and not (kafka.sasl_username and kafka.sasl_password):
+    _check_store(config)
+    if kafka.security_protocol.startswith("SASL") and bool(kafka.sasl_username) != bool(kafka.sasl_password):
         raise ConfigError(
             f"[KAFKA] security_protocol = {kafka.security_protocol} needs sasl_username and a password: set "
             f"{ENV_PREFIX}KAFKA__SASL_PASSWORD or sasl_password_file."
+        )
+    monitoring = config.monitoring
+    if monitoring.web_certificate:
+        check_private(monitoring.web_certificate, "[MONITORING] web_certificate")
+    if monitoring.web_password and not monitoring.web_certificate:
+        raise ConfigError(
+            "[MONITORING] web_password without web_certificate is not accepted: the password would travel in the clear. "
+            "Type: python setup_utils.py tls, and set web_certificate to the web.pem that it makes."
+        )
+    for key, host in (("metrics_host", monitoring.metrics_host), ("dashboard_host", monitoring.dashboard_host)):
+        if not is_loopback(host) and not monitoring.web_password:
+            raise ConfigError(
+                f"[MONITORING] {key} = {host} is not accepted without a password and TLS: whoever reaches it could read "
+                f"the figures. Set web_certificate and web_password_file (or {ENV_PREFIX}MONITORING__WEB_PASSWORD), or "
+                f"{key} = 127.0.0.1."
+            )
+
+
+def _check_store(config: Config) -> None:
+    """What a lake in an object store needs."""
+    base, s3 = config.delta.base_path, config.s3
+    if "://" in config.delta.state_path:
+        raise ConfigError(f"[DELTA] state_path = {config.delta.state_path} is not accepted: expected a folder, no URI.")
+    if base.startswith(("s3://", "s3n://")):
+        raise ConfigError(
+            f"[DELTA] base_path = {base} is not accepted: Spark reads S3 as s3a://{base.partition('://')[2]}."
+        )
+    if base.startswith("s3a://") and not s3.region:
+        raise ConfigError(
+            f"[DELTA] base_path = {base} needs [S3] region, such as eu-west-3 (us-east-1 for most servers)."
+        )
+    if s3.endpoint and not re.fullmatch(r"https?://[^/\s]+/?", s3.endpoint):
+        raise ConfigError(f"[S3] endpoint = {s3.endpoint!r} is not accepted: expected http(s)://host:port.")
+    if bool(s3.access_key) != bool(s3.secret_key):
+        raise ConfigError(
+            f"[S3] access_key and secret_key belong together: set both, or neither. The secret is set by "
+            f"{ENV_PREFIX}S3__SECRET_KEY or secret_key_file."
         )
 
 
@@ -210,7 +266,13 @@ def load(path: Path | str | None = None, env: Mapping[str, str] | None = None) -
         values[row.section][row.key] = _absolute(value, source.parent) if isinstance(value, FilePath) else value
     kafka = values["KAFKA"]
     if kafka["sasl_password_file"] and not kafka["sasl_password"]:
-        kafka["sasl_password"] = _read_secret(kafka["sasl_password_file"], "sasl_password_file")
+        kafka["sasl_password"] = read_secret(kafka["sasl_password_file"], "[KAFKA] sasl_password_file")
+    s3 = values["S3"]
+    if s3["secret_key_file"] and not s3["secret_key"]:
+        s3["secret_key"] = read_secret(s3["secret_key_file"], "[S3] secret_key_file")
+    web = values["MONITORING"]
+    if web["web_password_file"] and not web["web_password"]:
+        web["web_password"] = read_secret(web["web_password_file"], "[MONITORING] web_password_file")
     built = {section.lower(): cls(**values[section]) for section, cls in sections().items()}
     config = Config(**built, source=source)
     _check_together(config)

@@ -154,7 +154,7 @@ def found(config: Config, client_id: int) -> dict[str, int]:
 
 def last_version(config: Config, after: int = -1) -> int | None:
     """The version of the last erasure's commit in ``ventes_stream`` above ``after``, as far back as its log reaches."""
-    lake = Lake(config.delta.base_path)
+    lake = Lake.of(config)
     limit = lake.newest_handle(VENTES.name).version() - after + _MEANWHILE
     history = commits.newest(lambda: lake.newest_handle(VENTES.name), limit)
     found = (int(commit["version"]) for commit in history if read_origin(commit).what == ERASE)
@@ -165,7 +165,7 @@ class _Erasing:
     def __init__(self, config: Config, request: Request) -> None:
         self._config = config
         self._request = request
-        self._lake = Lake(config.delta.base_path)
+        self._lake = Lake.of(config)
 
     def _rows(self, spec: TableSpec, names: Iterable[str], where: str = "true") -> Iterator[tuple[Any, ...]]:
         try:
@@ -250,7 +250,7 @@ class _Erasing:
 
     def _result(self) -> Request:
         """From what was noted: so an erasure that was killed and taken up again counts all of it."""
-        self._lake = Lake(self._config.delta.base_path)
+        self._lake = Lake.of(self._config)
         rows = list(self._rows(EFFACES, ("table_effacee", "kafka_timestamp"), f"effacement = '{self._request.id}'"))
         newest = max((moment for _, moment in rows), default=None)
         counted = dict(Counter(name for name, _ in rows))

@@ -58,10 +58,18 @@ class Kafka:
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = setting(
         "SCRAM-SHA-512", "SASL mechanism, with a SASL security_protocol"
     )
-    sasl_username: str = setting("", "SASL user, with a SASL security_protocol")
+    sasl_username: str = setting(
+        "", "SASL user; empty: the script's own (admin, producer, bronze, operator, monitor), its password from tls_dir"
+    )
     sasl_password: Secret = setting(Secret(""), "SASL password (secret: environment or sasl_password_file only)")
     sasl_password_file: FilePath = setting(FilePath(""), "file (mode 0600) that holds the SASL password")
-    ssl_cafile: FilePath = setting(FilePath(""), "PEM file of the certificate authority, with SSL or SASL_SSL")
+    ssl_cafile: FilePath = setting(
+        FilePath(""),
+        "PEM file of the certificate authority, with SSL or SASL_SSL; empty: tls_dir's, when there is one, or the system's",
+    )
+    tls_dir: FilePath = setting(
+        FilePath("data/tls"), "folder (mode 0700) of the certificates and passwords that setup_utils.py tls makes"
+    )
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,10 @@ class Spark:
 class Delta:
     base_path: FilePath = setting(
         FilePath("data"), "root of all that a run writes: tables, checkpoints, broker data, logs; a path or a URI"
+    )
+    state_path: FilePath = setting(
+        FilePath(""),
+        "folder on this machine for broker data, logs, locks, run files and audit; empty: base_path, for a URI under cache_dir",
     )
     checkpoint_interval: int = setting(50, "commits between two checkpoints of a table's log", low=1)
     log_retention: timedelta = setting(timedelta(days=30), "how long a table's log entries are kept", low=1)
@@ -114,6 +126,16 @@ class Delta:
 
 
 @dataclass(frozen=True)
+class S3:
+    endpoint: str = setting("", "address of the S3 server, http(s)://host:port; empty: Amazon's for the region")
+    region: str = setting("", "its region; must be set when base_path is s3a://")
+    path_style: bool = setting(False, "name the bucket in the path, not in the host name: most servers of one's own")
+    access_key: str = setting("", "access key; empty: the environment, a profile or the machine's role decide")
+    secret_key: Secret = setting(Secret(""), "its secret (secret: environment or secret_key_file only)")
+    secret_key_file: FilePath = setting(FilePath(""), "file (mode 0600) that holds the secret")
+
+
+@dataclass(frozen=True)
 class Streaming:
     watermark_delay: timedelta = setting(timedelta(minutes=10), "how late a sale may be and still be on time", low=1)
     future_tolerance: timedelta = setting(
@@ -122,6 +144,11 @@ class Streaming:
     trigger_interval: timedelta = setting(timedelta(seconds=1), "pause between the starts of two micro-batches", low=0)
     max_offsets_per_trigger: int = setting(500_000, "messages in one micro-batch, at most", low=1)
     starting_offsets: Literal["earliest", "latest"] = setting("earliest", "where a new checkpoint starts to read")
+    state_store: Literal["memory", "rocksdb"] = setting(
+        "memory",
+        "where the executors keep the identities of recent sales: their Java heap, or RocksDB on their disk; fixed for the "
+        "life of a checkpoint",
+    )
     max_restarts: int = setting(
         20, "restarts of the query in a row after passing faults, before the job gives up", low=0
     )
@@ -204,6 +231,15 @@ class Monitoring:
     dashboard_host: str = setting(
         "127.0.0.1", "address that the dashboard listens on; another one shows the figures to whoever reaches it"
     )
+    web_user: str = setting("ventes", "user of the metrics and of the dashboard, with web_password")
+    web_password: Secret = setting(
+        Secret(""), "their password (secret: environment or web_password_file only); with it, each request needs it"
+    )
+    web_password_file: FilePath = setting(FilePath(""), "file (mode 0600) that holds web_password")
+    web_certificate: FilePath = setting(
+        FilePath(""),
+        "PEM file (mode 0600) with the key and the certificates under which both are served by TLS, such as data/tls/web.pem",
+    )
     dashboard_port: int = setting(8501, "port of the dashboard; 0 takes a free one and says which", low=0, high=65535)
 
 
@@ -230,11 +266,13 @@ class Development:
 
 @dataclass(frozen=True)
 class Config:
-    """All settings, read-only. ``source`` is the ini file that was read."""
+    """All settings, read-only. ``source`` is the ini file that was read, ``role`` the user that the script is to a
+    locked-down Kafka."""
 
     kafka: Kafka = Kafka()
     spark: Spark = Spark()
     delta: Delta = Delta()
+    s3: S3 = S3()
     streaming: Streaming = Streaming()
     producer: Producer = Producer()
     analytics: Analytics = Analytics()
@@ -242,6 +280,7 @@ class Config:
     performance: Performance = Performance()
     development: Development = Development()
     source: Path = DEFAULT_FILE
+    role: str = "monitor"
 
 
 @dataclass(frozen=True)
@@ -265,7 +304,7 @@ class SettingRow:
 
 def sections() -> dict[str, type[Any]]:
     hints = typing.get_type_hints(Config)
-    return {f.name.upper(): hints[f.name] for f in dataclasses.fields(Config) if f.name != "source"}
+    return {f.name.upper(): hints[f.name] for f in dataclasses.fields(Config) if f.name not in ("source", "role")}
 
 
 def settings() -> Iterator[SettingRow]:

@@ -260,7 +260,7 @@ class SilverJob:
         sales = delta_io.read(spark, VENTES, self._config, version=consumed).select(*SOURCE_COLUMNS)
         _log.info("comparing with the recompute", bronze_version=consumed)
         found: list[Difference] = []
-        kept = silver_account.kept(self._config, Lake(self._config.delta.base_path, versions={VENTES.name: consumed}))
+        kept = silver_account.kept(self._config, Lake.of(self._config, versions={VENTES.name: consumed}))
         for entry in self._entries:
             since = kept.since.get(entry.table.name)
             if since and "jour" not in entry.table.keys:

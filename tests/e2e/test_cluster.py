@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import threading
+import uuid
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 
+import kubernetes_validate
 import pytest
 
 from lakehouse import config as settings
-from lakehouse import jars, ops, packaging, reckoning, session
+from lakehouse import jars, java, ops, packaging, reckoning, session
 from lakehouse.broker_settings import free_port
 from lakehouse.config import PROJECT
 from lakehouse.tables import PAR_PAYS
@@ -50,6 +56,61 @@ def submit(lake: Lake, *words: str) -> subprocess.CompletedProcess[str]:
     listed = ",".join(map(str, jars.resolve(lake.config, "spark")))
     command = [str(BIN / "spark-submit"), "--master", lake.config.spark.master, "--jars", listed, *words]
     return subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=900, check=False)
+
+
+class ApiServer(BaseHTTPRequestHandler):
+    """As much of Kubernetes' API server as ``spark-submit`` talks to: it keeps what it is sent and says that it was made."""
+
+    sent: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        made = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.sent.append(json.loads(json.dumps(made)))
+        made["metadata"]["uid"] = str(uuid.uuid4())
+        body = json.dumps(made).encode()
+        self.send_response(201)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_PATCH = do_POST
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_cluster_mode_on_kubernetes_asks_for_a_pod_that_the_image_can_start(tmp_path: Path) -> None:
+    """No cluster is at hand: ``spark-submit`` and what it asks for are real, the API server is a notebook."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), ApiServer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    alone = {
+        "HOME": str(tmp_path),
+        "KUBECONFIG": os.devnull,
+        "SPARK_HOME": str(BIN.parent),
+    }  # no cluster of this machine's
+    conf = {
+        "namespace": "ventes", "container.image": "registry.example/ventes-lakehouse:0.1.0",
+        "authenticate.driver.serviceAccountName": "ventes-driver", "submission.waitAppCompletion": "false",
+        "driverEnv.VENTES_DELTA__BASE_PATH": "s3a://bucket/lake",
+    }  # fmt: skip
+    try:
+        done = subprocess.run(
+            [str(BIN / "spark-submit"), "--master", f"k8s://http://127.0.0.1:{server.server_port}", "--deploy-mode", "cluster",
+             *(word for name, text in conf.items() for word in ("--conf", f"spark.kubernetes.{name}={text}")),
+             "local:///opt/ventes/spark_streaming_delta.py", "--once"],
+            env={**java.environment(settings.load(env={})), **alone}, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+    finally:
+        server.shutdown()
+    assert done.returncode == 0, done.stderr[-3000:]
+    for one in ApiServer.sent:
+        kubernetes_validate.validate(one, "1.34", strict=True)
+    (pod,) = [one for one in ApiServer.sent if one["kind"] == "Pod"]
+    (container,) = pod["spec"]["containers"]
+    assert container["args"][0] == "driver", "the image's entry point knows no other word"
+    assert container["args"][-2:] == ["local:///opt/ventes/spark_streaming_delta.py", "--once"]
+    assert {"name": "VENTES_DELTA__BASE_PATH", "value": "s3a://bucket/lake"} in container["env"]
+    assert pod["spec"]["serviceAccountName"] == "ventes-driver"
 
 
 def test_a_worker_dies_in_the_middle_of_a_batch_and_the_books_balance(

@@ -30,6 +30,7 @@ FOREIGN = {
     "--jars",
     "--packages",
     "--master",
+    "--deploy-mode",
     "--driver-memory",
     "--wait",
     "--check",
@@ -39,8 +40,8 @@ FOREIGN = {
     "--archives",
     "--build",
     "--conf",
-    "--deploy-mode",
     "--from-env-file",
+    "--py-files",
 }
 # Written by a run, or by set-up; not in the repository.
 MADE = re.compile(r"^(data|\.cache|\.venv|artifacts|bronze|silver|logs|run)(/|$)")
@@ -72,9 +73,10 @@ def test_config_ini_is_the_settings_table() -> None:
     assert text_of(PROJECT / "config.ini") == config.ini_text(), "write it anew: lakehouse.config.ini_text()"
 
 
-def test_the_readmes_generated_parts_are_up_to_date() -> None:
+def test_the_generated_parts_are_up_to_date() -> None:
     made = generate()
-    assert text_of(README) == made.generated(text_of(README)), "type: .venv/bin/python docs/generate.py"
+    for page in made.PARTS:
+        assert text_of(page) == made.generated(text_of(page), page), "type: .venv/bin/python docs/generate.py"
 
 
 def test_the_readme_names_every_setting() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -129,9 +130,47 @@ def test_the_image_copies_what_there_is_and_its_entry_point_is_a_shell_script() 
     text = (FOLDER / "Dockerfile").read_text(encoding="utf-8")
     copied = [word for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE) for word in line.split()[:-1]]
     assert "lakehouse" in copied and all(list(PROJECT.glob(word)) for word in copied)
-    script = FOLDER / "entrypoint.sh"
-    assert script.stat().st_mode & 0o111
-    subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def entry(tmp_path: Path, *words: str, **environment: str) -> list[str]:
+    """What the image's entry point would run, with a ``tini`` that prints its arguments."""
+    tini = tmp_path / "tini"
+    tini.write_text('#!/bin/sh\nshift 2\nprintf "%s\\n" "$@"\n', encoding="utf-8")
+    tini.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SPARK_HOME": "/spark", "JAVA_HOME": "/java", **environment}
+    done = subprocess.run([str(FOLDER / "entrypoint.sh"), *words], env=env, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_the_image_starts_the_roles_that_spark_names(tmp_path: Path) -> None:
+    assert entry(tmp_path, "python", "spark_streaming_delta.py", "--once") == [
+        "python",
+        "spark_streaming_delta.py",
+        "--once",
+    ]
+    driver = entry(tmp_path, "driver", "--class", "X", "local:///a b.py", SPARK_DRIVER_BIND_ADDRESS="10.0.0.7")
+    assert driver == [
+        "/spark/bin/spark-submit", "--deploy-mode", "client", "--conf", "spark.driver.bindAddress=10.0.0.7",
+        "--class", "X", "local:///a b.py",
+    ]  # fmt: skip
+    options = {f"SPARK_JAVA_OPT_{number}": f"-Dn{number}=a b" for number in range(11)}
+    given = {name: name.lower() for name in (
+        "SPARK_EXECUTOR_MEMORY", "SPARK_DRIVER_URL", "SPARK_EXECUTOR_ID", "SPARK_EXECUTOR_CORES", "SPARK_APPLICATION_ID",
+        "SPARK_EXECUTOR_POD_IP", "SPARK_RESOURCE_PROFILE_ID", "SPARK_EXECUTOR_POD_NAME",
+    )}  # fmt: skip
+    started = entry(tmp_path, "executor", **options, **given)
+    assert started[:14] == [
+        "/java/bin/java",
+        *options.values(),
+        "-Xmsspark_executor_memory",
+        "-Xmxspark_executor_memory",
+    ]
+    assert started[14:17] == [
+        "-cp",
+        ":/spark/jars/*",
+        "org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBackend",
+    ]
+    assert dict(zip(started[17::2], started[18::2], strict=True))["--podName"] == "spark_executor_pod_name"
 
 
 def test_the_cluster_profile_of_compose_is_the_pipeline_on_a_master_and_two_workers() -> None:

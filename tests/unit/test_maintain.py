@@ -209,6 +209,22 @@ def test_the_log_keeps_as_many_versions_as_the_settings_say_and_each_can_be_open
     assert not [path for path in Path(REJETS.path(base), "_delta_log").iterdir() if path.name[:20] < f"{kept[0]:020}"]
 
 
+@pytest.mark.parametrize(
+    ("function", "number"), [("lakehouse.upkeep:_forget_removed_files", 1), ("pathlib:Path.unlink", 9)]
+)
+def test_a_clean_up_that_is_killed_leaves_a_log_without_a_gap_and_can_be_repeated(
+    run: Run, base: str, monkeypatch: pytest.MonkeyPatch, function: str, number: int
+) -> None:
+    many_commits(base, REJETS, 60)
+    before = rows(base, REJETS)
+    monkeypatch.setenv("VENTES_DELTA__MAX_VERSIONS", "20")
+    killed_at(base, function, ["maintain", "bronze"], number=number)
+    kept = log_files(base, REJETS)
+    assert kept == list(range(kept[0], kept[-1] + 1)) and rows(base, REJETS) == before
+    assert run("maintain", "bronze", "--json")[0] == 0
+    assert len(log_files(base, REJETS)) <= 20 + 10 + 10 and rows(base, REJETS) == before
+
+
 def test_checkpoints_that_no_query_goes_on_from_go_when_they_are_old(run: Run, base: str) -> None:
     folder = Path(checkpoint(base, "bronze")).parent
     old = [

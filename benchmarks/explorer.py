@@ -1,0 +1,111 @@
+"""The explorer on a lake of 5 million sales, beside a fresh PySpark that answers the same question in turns.
+
+``python -m benchmarks.explorer FOLDER`` with a folder that ``benchmarks.big_lake`` has made, or an empty one, which is filled
+first. Cold is a process from its start to its exit, with the answer printed; warm is one more query in a process that has
+asked before. Every answer is compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import big_lake
+from lakehouse import config as settings
+from lakehouse import jars
+from lakehouse.config import ENV_PREFIX, PROJECT
+from lakehouse.lake import Lake
+from lakehouse.queries import Filters, entry
+from lakehouse.queries.model import Query
+from lakehouse.tables import PAR_PAYS, VENTES
+
+REPEAT = 5
+_PYSPARK = """
+import sys
+from pyspark.sql import SparkSession
+spark = (SparkSession.builder.config("spark.jars", sys.argv[2]).config("spark.ui.showConsoleProgress", "false")
+         .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
+         .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog").getOrCreate())
+for pays, revenue in spark.read.format("delta").load(sys.argv[1]).select("pays", "revenue_total").collect():
+    print(pays, revenue, sep="\\t")
+"""
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    began = time.perf_counter()
+    answer = work()
+    return time.perf_counter() - began, answer
+
+
+def _output(command: list[str], base: str) -> str:
+    environment = {name: text for name, text in os.environ.items() if not name.startswith(ENV_PREFIX)}
+    environment[f"{ENV_PREFIX}DELTA__BASE_PATH"] = base
+    return subprocess.run(
+        command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
+    ).stdout
+
+
+def ours(base: str) -> dict[str, str]:
+    """Revenue by country, from a new process of the explorer."""
+    text = _output([sys.executable, "query_utils.py", "revenue-by-country", "--format", "json"], base)
+    return {row["pays"]: row["revenue_total"] for row in json.loads(text)}
+
+
+def pyspark(base: str, files: str) -> dict[str, str]:
+    """The same from a new PySpark, which reads the same Silver table."""
+    text = _output([sys.executable, "-c", _PYSPARK, PAR_PAYS.path(base), files], base)
+    return dict(line.split("\t", 1) for line in text.splitlines())
+
+
+def measure(base: str) -> dict[str, Any]:
+    files = ",".join(map(str, jars.resolve(settings.load(), "spark")))
+    cold: dict[str, list[float]] = {"explorer": [], "PySpark": []}
+    for turn in range(REPEAT):
+        seconds, answer = timed(lambda: ours(base))
+        cold["explorer"].append(seconds)
+        if turn < 3:
+            seconds, other = timed(lambda: pyspark(base, files))
+            cold["PySpark"].append(seconds)
+            assert answer == other, "the two answers differ"
+    lake = Lake(base)
+    silver = entry("revenue-by-country").query(Filters())
+    bronze = Query(
+        f"SELECT pays, COUNT(*), SUM(montant) FROM {VENTES.name} GROUP BY pays ORDER BY pays", (VENTES.name,)
+    )
+    narrow = Filters(pays=("France",), segment=("Entreprise",))
+    warm = {
+        "a warm Silver query": silver,
+        "5 million Bronze rows grouped": bronze,
+        "top clients of France, companies (from Bronze)": entry("top-clients").query(narrow),
+        "revenue by product of France, companies (from Bronze)": entry("revenue-by-product").query(narrow),
+    }
+    found: dict[str, Any] = {f"cold: {name}": round(statistics.median(each), 2) for name, each in cold.items()}
+    found["cold: PySpark / explorer"] = round(found["cold: PySpark"] / found["cold: explorer"], 1)
+    for name, query in warm.items():
+        lake.read(query)
+        found[name] = round(statistics.median(timed(lambda query=query: lake.read(query))[0] for _ in range(REPEAT)), 3)  # type: ignore[misc]
+    return found
+
+
+def main() -> int:
+    made = argparse.ArgumentParser(description=__doc__)
+    made.add_argument("folder", type=Path)
+    base = str(made.parse_args().folder.resolve())
+    if not Path(VENTES.path(base)).exists():
+        big_lake.build(base, sales=5_000_000, days=100, last=datetime.now(UTC).date())
+    for name, value in measure(base).items():
+        print(f"{name}: {value}{'' if '/' in name else ' s'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

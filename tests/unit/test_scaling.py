@@ -1,0 +1,108 @@
+"""The projection's arithmetic, and what of a measurement goes into the documents."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+
+import pytest
+
+from benchmarks import projection, scaling, state_job
+from benchmarks.projection import Input
+from lakehouse.config import Config
+
+ROUND = {
+    "sales_per_core": 1000, "silver_sales_per_core": 500, "message_bytes": 100, "bronze_bytes": 10, "state_bytes": 50,
+    "headroom": 2, "executor_cores": 4, "driver_cores": 8, "broker_cores": 4, "broker_mb": 1, "copies": 3,
+    "retention_days": 7, "watermark_seconds": 600, "batch_seconds": 10, "late_share": 0.01, "file_mb": 864,
+    "bronze_months": 12, "core_price": 0.1, "disk_price": 0.5, "object_price": 0.05,
+}  # fmt: skip
+GIVEN = {name: Input(value, "", "", "assumed") for name, value in ROUND.items()}
+
+
+def test_each_figure_of_a_step_is_its_formula() -> None:
+    step = projection.project(10_000, GIVEN)
+    assert (step.partitions, step.executors, step.silver_cores, step.brokers) == (20, 5, 40, 6)
+    assert step.kafka_gb == pytest.approx(10_000 * 100 * 3 * 7 * 86_400 / 1e9) == pytest.approx(1814.4)
+    assert (step.state_ids, step.state_gb) == (12_000_000, pytest.approx(0.6))
+    assert (step.bronze_gb_day, step.files_day, step.compacted_day) == (8.64, 172_800, 10)
+    assert step.door_sales == 1000
+    cores = 5 * 4 + 40 + 6 * 4 + 8
+    assert step.cost == pytest.approx(cores * 730 * 0.1 + 1814.4 * 0.5 + 8.64 * 30 * 12 * 0.05)
+
+
+def test_a_small_rate_keeps_three_brokers_and_four_partitions() -> None:
+    step = projection.project(1, GIVEN)
+    assert (step.partitions, step.executors, step.brokers) == (4, 1, 3)
+
+
+def test_every_input_of_the_documents_is_used_by_the_projection() -> None:
+    found = json.loads(scaling.FILE.read_text(encoding="utf-8"))["inputs"]
+    assert set(found) == set(ROUND)
+    given = projection.inputs(found)
+    for name, one in given.items():
+        changed = {**given, name: Input(one.value * 7, one.unit, one.means, one.origin)}
+        steps = [[projection.project(rate, which) for rate in projection.RATES] for which in (given, changed)]
+        assert steps[0] != steps[1], name
+    assert all(one.means and one.origin for one in given.values())
+
+
+DRAINS = [{"partitions": 4, "Kafka bytes per sale": 210.4, "Bronze bytes per sale": 61.23, "CPU s per million": 50.0}]
+STATES = [
+    {"store": "memory", "outcome": "fits", "state bytes per identity": 345.67},
+    {"store": "rocksdb", "outcome": "fits", "state bytes per identity": 9.0},
+]
+
+
+def test_measured_figures_replace_the_inputs_that_follow_from_them() -> None:
+    kept = {"about": None, "measured": {"Silver": [{"step": "old"}]}, "inputs": {
+        name: {"value": 1, "unit": "u", "means": "m", "origin": "assumed"} for name in ROUND
+    }}  # fmt: skip
+    made = scaling.merged(
+        kept,
+        {"date": "2026-11-24T10:00:00+00:00"},
+        {"Partitions of the topic": DRAINS, "The memory of recent sales": STATES},
+    )
+    values = {name: one["value"] for name, one in made["inputs"].items() if one["origin"] != "assumed"}
+    assert values == {"message_bytes": 210, "bronze_bytes": 61.2, "sales_per_core": 20_000, "state_bytes": 346}
+    assert made["inputs"]["state_bytes"]["origin"] == "measured, `make scaling`, 2026-11-24"
+    assert list(made["measured"]) == ["Silver", "Partitions of the topic", "The memory of recent sales"]
+    assert kept["inputs"]["state_bytes"]["origin"] == "assumed"
+
+
+def test_tables_are_markdown_and_say_what_was_not_measured() -> None:
+    assert "make scaling" in projection.measured_tables({"measured": {}})
+    about = {
+        "date": "2026-11-24T10:00:00+00:00",
+        "commit": "abc",
+        "machine": {"processor": "P", "cores": 2, "memory_gb": 8.0, "load": 0.1},
+    }
+    shown = projection.measured_tables(
+        {"about": about, "measured": {"Silver": [{"step": "build", "sales": 3650000, "s": 12.345}]}}
+    )
+    assert "| build | 3,650,000 | 12.3 |" in shown and "2 cores, 8 GB, load 0.1" in shown
+    lines = projection.projection_table(GIVEN).splitlines()
+    assert lines[0] == "| at | 10,000 sales/s | 100,000 sales/s | 1,000,000 sales/s | formula |"
+    assert "| brokers | 6 | 60 | 600 |" in lines[5]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(0, "0"), (12345, "12,300"), (4.5, "4.5"), (0.0234, "0.0234"), (100, "100"), (86.4, "86.4")]
+)
+def test_three_digits_count(value: float, expected: str) -> None:
+    assert projection._short(value) == expected
+
+
+def test_a_busy_machine_writes_nothing_into_the_documents(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (3.2, 1.0, 1.0))
+    before = scaling.FILE.read_bytes()
+    assert scaling.main(["silver", "--write"]) == 1
+    assert "The load of this machine is 3.2" in capsys.readouterr().err
+    assert scaling.FILE.read_bytes() == before
+
+
+def test_the_state_settles_where_it_should() -> None:
+    assert state_job.delay(10_000_000, 500_000) == timedelta(minutes=10) == Config().streaming.watermark_delay
