@@ -42,8 +42,9 @@ class Made:
 class Backups:
     """The backups in one store."""
 
-    def __init__(self, place: str) -> None:
-        self.store = Store(place)
+    def __init__(self, place: str, config: Config) -> None:
+        self._config = config
+        self.store = Store(place, config)
 
     # --- what is there -----------------------------------------------------------------------------------------------
 
@@ -88,7 +89,7 @@ class Backups:
                 found = capture(config)
                 if not found.tables:
                     raise LakehouseError(f"There is no table under {base} to keep. Type: make run")
-                return self._keep(found, Store(base), progress, dry_run)
+                return self._keep(found, Store(base, config), progress, dry_run)
             except (Moved, Changed, FileNotFoundError) as error:
                 reason = str(error)
         raise LakehouseError(
@@ -160,7 +161,7 @@ class Backups:
         if making.exists():  # of a restore that was killed
             shutil.rmtree(making)
         entries = [entry for entry in manifest.entries if leave_out is None or not entry.path.startswith(leave_out)]
-        to = Store(str(making))
+        to = Store(str(making), self._config)
         with progress("files to bring back", len(entries)) as advance:
             for entry in entries:
                 try:

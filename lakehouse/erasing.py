@@ -122,7 +122,7 @@ def serve(config: Config) -> list[Request]:
 
 def in_silver(config: Config, client_id: int) -> bool:
     """Whether Silver's tables name the client. It may when Bronze no longer does: retention took the sales away."""
-    lake = Lake(config.delta.base_path)
+    lake = Lake.of(config)
     for spec in (AGGREGES, PROFIL):
         with contextlib.suppress(TableMissing):
             if lake.read_one(Query(f"SELECT COUNT(*) FROM {spec.name} WHERE client_id = {client_id}", (spec.name,))):
