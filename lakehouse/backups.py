@@ -148,6 +148,8 @@ class Backups:
                     state = "" if same else "was changed"
                 except FileNotFoundError:
                     state = "is missing"
+                except OSError as error:  # an object store compares checksums of its own
+                    state = f"cannot be read ({' '.join(str(error).split())[:100]})"
                 if state:
                     found.append(f"{object_path(sha256)} {state}: it is {entry.path}")
                 advance(1)
