@@ -1,0 +1,28 @@
+"""EDGE. Files of secrets, which their owner alone may read."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from lakehouse.errors import ConfigError
+from lakehouse.parsing import Secret
+
+
+def check_private(path: Path | str, setting: str) -> None:
+    """Raise ``ConfigError`` when others can read a file of secrets, or when it cannot be read at all."""
+    try:
+        mode = stat.S_IMODE(Path(path).stat().st_mode)
+    except OSError as error:
+        raise ConfigError(f"{setting} names {path}, which cannot be read: {error.strerror}.") from None
+    if mode & 0o077:
+        raise ConfigError(f"{setting} names {path}, which others can read (mode {mode:04o}): chmod 600 {path}")
+
+
+def read_secret(path: Path | str, setting: str) -> Secret:
+    """The text of a file that its owner alone can read. Raises ``ConfigError``."""
+    check_private(path, setting)
+    try:
+        return Secret(Path(path).read_text(encoding="utf-8").strip())
+    except OSError as error:
+        raise ConfigError(f"{setting} names {path}, which cannot be read: {error.strerror}.") from None
