@@ -5,7 +5,7 @@ PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-fast lint lock sbom audit bench clean
+.PHONY: help setup run demo test test-fast lint lock sbom audit bench package clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -20,9 +20,10 @@ $(INSTALLED): requirements-build.lock requirements-dev.lock
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r requirements-dev.lock
 	@touch $@
 
-setup: $(INSTALLED) ## Make .venv, install the packages, get Java and the JARs
+setup: $(INSTALLED) ## Make .venv, install the packages, get Java and the JARs, archive Spark's classes
 	@$(PY) setup_utils.py java
 	@$(PY) setup_utils.py jars
+	@$(PY) setup_utils.py archive
 
 run: setup ## Set up, then run the whole pipeline; Ctrl-C stops it cleanly
 	@exec $(PY) setup_utils.py run
@@ -53,6 +54,9 @@ audit: $(INSTALLED) ## Known weaknesses of the locked packages (pip-audit; needs
 bench: setup ## Throughput and latency beside a textbook job
 	@$(PY) -m benchmarks.run
 
+package: $(INSTALLED) ## Build what a Spark cluster needs, into dist/
+	@$(PY) setup_utils.py package
+
 clean: ## Remove caches; never data/, .venv or the JARs
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log dist
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Writes docs/METRICS.md and the generated parts of README.md: the settings table and the scripts' options. ``--check``
+"""Writes docs/METRICS.md, docs/vente.schema.json and the generated parts of README.md: the settings table and the scripts' options. ``--check``
 only compares.
 
 A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end: NAME -->``.
@@ -8,9 +8,11 @@ A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end: NAM
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -22,10 +24,11 @@ import producer_ventes  # noqa: E402
 import setup_utils  # noqa: E402
 import spark_streaming_delta  # noqa: E402
 import streaming_silver  # noqa: E402
-from lakehouse import config, explorer, metrics, ops  # noqa: E402
+from lakehouse import config, contract, explorer, metrics, ops  # noqa: E402
 
 README = PROJECT / "README.md"
 METRICS = PROJECT / "docs" / "METRICS.md"
+SCHEMA = PROJECT / "docs" / "vente.schema.json"
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
@@ -154,8 +157,22 @@ def metrics_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def schema_text() -> str:
+    """docs/vente.schema.json, from lakehouse/contract.py; amounts with all their digits."""
+
+    def marked(value: Decimal) -> str:
+        return f"@{value}@"
+
+    text = json.dumps(contract.schema(), ensure_ascii=False, indent=2, default=marked)
+    return re.sub(r'"@([0-9.]+)@"', r"\1", text) + "\n"
+
+
 def main() -> int:
-    wanted = {README: generated(README.read_text(encoding="utf-8")), METRICS: metrics_page()}
+    wanted = {
+        README: generated(README.read_text(encoding="utf-8")),
+        METRICS: metrics_page(),
+        SCHEMA: schema_text(),
+    }
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv[1:]:
         for path in stale:

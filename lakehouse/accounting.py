@@ -1,10 +1,10 @@
 """PURE. The accounting identity over Kafka's offsets: ranges, holes, and one line a partition and day.
 
-    consumed = Bronze + rejected + duplicates + declared gaps + markers + unread
+    consumed = Bronze + rejected + duplicates + declared gaps + erased + markers + unread
 
 An offset that was consumed and stands in no table is a *hole*. It is legitimate when it is a copy of a sale that Bronze
-holds, when Kafka keeps no message there (the marker of a transaction, or what compaction took away), or when an operator
-declared it lost; otherwise it is a difference. ``unread``: Kafka no longer holds it, so that nobody can look.
+holds, when Kafka keeps no message there (the marker of a transaction, or what compaction took away), when an operator
+declared it lost, or when it was erased for a person's sake; otherwise it is a difference. ``unread``: Kafka no longer holds it, so that nobody can look.
 """
 
 from __future__ import annotations
@@ -61,14 +61,15 @@ class Line:
     rejected: int = 0
     duplicates: int = 0
     declared: int = 0
+    erased: int = 0
     markers: int = 0
     unread: int = 0
 
     @property
     def difference(self) -> int:
         """Consumed and nowhere, if above 0; in the tables too often, if below."""
-        accounted = self.bronze + self.rejected + self.duplicates + self.declared + self.markers + self.unread
-        return self.consumed - accounted
+        accounted = self.bronze + self.rejected + self.duplicates + self.declared + self.erased
+        return self.consumed - accounted - self.markers - self.unread
 
 
 COUNTS = tuple(field.name for field in fields(Line))[2:]

@@ -15,7 +15,7 @@ from pyspark.sql.pandas.functions import arrow_udf
 from pyspark.sql.types import StringType, StructField, StructType
 
 from lakehouse import sale
-from lakehouse.tables import REJETS, VENTES
+from lakehouse.tables import CHAMPS_INCONNUS, REJETS, VENTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ OLD = "_ancien"
 UNKNOWN = "_inconnus"
 
 
-_VERDICT_FIELDS = ("motif", "explication", "canonique", "inconnus")
+_VERDICT_FIELDS = ("motif", "explication", "canonique", "inconnus", "champs")
 _VERDICT = StructType([StructField(name, StringType()) for name in _VERDICT_FIELDS])
 
 
@@ -39,7 +39,7 @@ def _judge(values: pa.Array) -> pa.Array:
     else:
         verdicts = [None if value is None else sale.judge(value) for value in values.to_pylist()]
     return pa.array(
-        [None if v is None else (v.motif, v.explication, v.canonique, v.inconnus) for v in verdicts],
+        [None if v is None else tuple(getattr(v, name) for name in _VERDICT_FIELDS) for v in verdicts],
         type=pa.struct([(name, pa.string()) for name in _VERDICT_FIELDS]),
     )
 
@@ -53,7 +53,8 @@ def decoded(
     business time zone, ``date_ingestion`` (the micro-batch's own time), ``est_tardif`` (the sender was late: event time
     before the broker's time minus ``watermark_delay``) and, for the stream's own use, ``_cle``, ``_horloge`` (the
     clamped event time that carries the watermark), ``_ancien`` (too old for the state to know its duplicates) and
-    ``_inconnus`` (names of fields that the contract does not know, as JSON).
+    ``_inconnus`` (names of fields that the contract does not know, as JSON); and ``champs_inconnus``, these fields with
+    their values, as JSON.
     """
     read = _parsed(messages)
     return _clocked(read, watermark_delay, future_tolerance, timezone)
@@ -123,6 +124,7 @@ def _clocked(read: DataFrame, watermark_delay: timedelta, future_tolerance: time
         F.when(reason.isNull(), clamped).otherwise(ingested).alias(CLOCK),
         F.when(reason.isNull(), event < ingested - delay).otherwise(False).alias(OLD),
         F.col("_avis.inconnus").alias(UNKNOWN),
+        F.col("_avis.champs").alias(CHAMPS_INCONNUS),
     )
 
 
@@ -135,9 +137,10 @@ def deduplicated(rows: DataFrame, *, watermark_delay: timedelta) -> DataFrame:
     return rows.withWatermark(CLOCK, f"{seconds:.0f} milliseconds").dropDuplicatesWithinWatermark([KEY])
 
 
-def accepted(rows: DataFrame) -> DataFrame:
-    """The valid sales, as the columns of ``ventes_stream``."""
-    return rows.where(F.col("motif").isNull()).select(*VENTES.names)
+def accepted(rows: DataFrame, *, keep_unknown: bool = False) -> DataFrame:
+    """The valid sales, as the columns of ``ventes_stream``; with ``keep_unknown``, ``champs_inconnus`` after them."""
+    kept = (CHAMPS_INCONNUS,) if keep_unknown else ()
+    return rows.where(F.col("motif").isNull()).select(*VENTES.names, *kept)
 
 
 def rejected(rows: DataFrame) -> DataFrame:

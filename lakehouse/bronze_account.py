@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
-from lakehouse import ledger, rereading
+from lakehouse import erasure, ledger, rereading
 from lakehouse.accounting import Book, Break, Hole, Ranges, digest, holes, split
 from lakehouse.config import Config
 from lakehouse.errors import TableMissing
 from lakehouse.lake import Lake
-from lakehouse.marks import TOPIC_SINCE
+from lakehouse.marks import SALT, TOPIC_SINCE
 from lakehouse.positions import BronzePosition
 from lakehouse.queries.model import Query
 from lakehouse.replay import STANDING_NOTES, VENTE
-from lakehouse.tables import PERTES, REJETS, REJOUES, VENTES, TableSpec
+from lakehouse.tables import EFFACES, PERTES, REJETS, REJOUES, VENTES, TableSpec
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -73,6 +73,8 @@ class BronzeAccount:
             account.book.add(hole.partition, hole.day, "consumed", -1)
         declared, found = split(found, self._declared())
         account.book.holes(declared, "declared")
+        erased, found = split(found, self._erased())
+        account.book.holes(erased, "erased")
         fresh = self._without_signed(found)
         self._read_again(fresh, ask_kafka, progress)
         with progress("sales that stand twice, rows that were written") as advance:
@@ -159,6 +161,26 @@ class BronzeAccount:
                 found.setdefault(partition, []).append((first, last + 1))
         return found
 
+    def _erased(self) -> dict[int, list[tuple[int, int]]]:
+        """Offsets of rows that were erased for a person's sake."""
+        if not self._has(EFFACES):
+            return {}
+        sql = f"SELECT DISTINCT kafka_partition, kafka_offset, date_ingestion FROM {EFFACES.name} WHERE topic = '{self._position.topic}'"
+        found: dict[int, list[tuple[int, int]]] = {}
+        for partition, offset, when in self._lake.read(Query(sql, (EFFACES.name,))).rows:
+            if when >= self._since:
+                found.setdefault(partition, []).append((offset, offset + 1))
+        return found
+
+    def _copies_of_erased(self, wanted: set[str]) -> set[str]:
+        """Those of the sales (vente_id) that were erased."""
+        if not wanted or not self._has(EFFACES):
+            return set()
+        salt = self._lake.snapshot(EFFACES.name).handle.metadata().configuration.get(SALT, "")
+        sql = f"SELECT empreinte FROM {EFFACES.name} WHERE empreinte IS NOT NULL"
+        known = {row[0] for row in self._lake.read(Query(sql, (EFFACES.name,))).rows}
+        return {vente_id for vente_id in wanted if erasure.fingerprint(salt, vente_id) in known}
+
     # --- holes -------------------------------------------------------------------------------------------------------
 
     def _without_signed(self, found: list[Hole]) -> list[Hole]:
@@ -221,7 +243,9 @@ class BronzeAccount:
 
     def _explain(self, within: list[Hole], messages: list[tuple[int, int, date, str | None, str]]) -> None:
         account = self._account
-        known = ledger.standing(self._lake, {vente_id for _, _, _, vente_id, _ in messages if vente_id})
+        wanted = {vente_id for _, _, _, vente_id, _ in messages if vente_id}
+        known = ledger.standing(self._lake, wanted)
+        erased = self._copies_of_erased(wanted - known)
         empty: dict[tuple[int, date], int] = {}
         for hole in within:
             empty[hole.partition, hole.day] = empty.get((hole.partition, hole.day), 0) + hole.size
@@ -230,6 +254,9 @@ class BronzeAccount:
             if vente_id in known:
                 account.book.add(partition, day, "duplicates", 1)
                 self._prove("read again in Kafka: a copy of a sale that Bronze holds", 1)
+            elif vente_id in erased:
+                account.book.add(partition, day, "duplicates", 1)
+                self._prove("read again in Kafka: a copy of a sale that was erased", 1)
             else:
                 what = (
                     f"the sale {vente_id} is not in Bronze"

@@ -20,19 +20,17 @@ from lakehouse import bronze, delta_io, log, metrics, sale
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
 from lakehouse.errors import ClockWentBack, LakehouseError
-from lakehouse.marks import HORIZON, TOPIC_SINCE
+from lakehouse.marks import HORIZON, SALT, TOPIC_SINCE
 from lakehouse.meter import Meter
-from lakehouse.tables import REJETS, VENTES, TableSpec
+from lakehouse.tables import EFFACES, REJETS, VENTES, TableSpec
 
 _log = log.get("bronze")
-
 
 REASONS = (sale.VIDE, sale.JSON_INVALIDE, sale.MANQUANT, sale.TYPE, sale.VALEUR, sale.FUTUR)
 """The reject codes without the field: the values of the metrics' label."""
 
 _AGES = (0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0)
-"""Seconds from the broker's time of a sale to its batch's; the batch's own duration is added to each. A sale counts
-with the end of its step, so that the latency is never shown shorter than it was."""
+"""Seconds from the broker's time of a sale to its batch's, whose duration is added; a sale counts as old as its step's end."""
 
 
 class StopAtBoundary(Exception):
@@ -68,12 +66,15 @@ class BronzeSink:
         self._query_id: str | None = None
         self._plans: tuple[Planned | None, Planned | None] = (None, None)  # of this batch, and of the one before
         self._horizon = self._read_horizon()
+        self._keeps_unknown = config.streaming.champs_inconnus == "garder"
         self.totals = Totals()
         self.failure: BaseException | None = None
         self.newest: float | None = None  # the broker's time of the newest sale, seconds since 1970
         self._meter = meter or Meter("bronze")
         self.kept: dict[int, int] = {}  # batch → its rows after the stream's deduplication, until its report is seen
         self._versions: dict[str, int] = {}
+        self.writing = threading.Lock()
+        """Held while a batch is written: what else writes these tables in this process waits for it, and it for that."""
 
     # --- the exact door's horizon ------------------------------------------------------------------------------------
 
@@ -105,7 +106,8 @@ class BronzeSink:
             if self._stop.is_set():
                 raise StopAtBoundary
             self._check_clock(batch_id)
-            self._write(batch, batch_id)
+            with self.writing:
+                self._write(batch, batch_id)
         except BaseException as failure:
             self.failure = failure
             if not isinstance(failure, StopAtBoundary | LakehouseError):
@@ -138,7 +140,7 @@ class BronzeSink:
             # the log is the ledger: what was read, beside Delta's own count of the rows that the same commit wrote
             ledger = {**self._span(), "entered": facts.n, "rejected": facts.rejets}
             if facts.n > facts.rejets:
-                sales = bronze.accepted(self._unknown_sales(batch, facts))
+                sales = bronze.accepted(self._unknown_sales(batch, facts), keep_unknown=self._keeps_unknown)
                 self._count_sales(facts, self._append(sales, VENTES, batch_id, small, ledger))
             if facts.rejets:
                 bad = bronze.rejected(self._unknown_rejects(batch))
@@ -219,16 +221,29 @@ class BronzeSink:
         if facts.exacts <= self._config.performance.broadcast_rows:
             # few old rows: Bronze is scanned past them, instead of being shuffled
             known = known.join(F.broadcast(to_compare.select("vente_id").distinct()), "vente_id", "left_semi")
-        new = bronze.unknown(to_compare, known, VENTES.keys)
+        new = self._not_erased(bronze.unknown(to_compare, known, VENTES.keys))
         return new if facts.exacts == facts.n - facts.rejets else fresh.unionByName(new)
+
+    def _not_erased(self, rows: DataFrame) -> DataFrame:
+        """``rows`` without the copies of sales that were erased for a person's sake."""
+        if not delta_io.exists(rows.sparkSession, EFFACES, self._config):
+            return rows
+        salt = delta_io.properties(rows.sparkSession, EFFACES, self._config)[SALT]
+        hashed = rows.withColumn("empreinte", F.sha2(F.concat(F.lit(salt), F.col("vente_id")), 256))
+        erased = delta_io.read(rows.sparkSession, EFFACES, self._config).where(F.col("empreinte").isNotNull())
+        return bronze.unknown(hashed, F.broadcast(erased), ("empreinte",)).drop("empreinte")
 
     def _unknown_rejects(self, batch: DataFrame) -> DataFrame:
         """A rebuilt checkpoint reads old bad messages again: those that stand in the reject table are not repeated.
         The broker's time is part of the key because a topic that was created anew counts its offsets from 0 again."""
         if self._horizon is None:
             return batch
-        known = delta_io.read(batch.sparkSession, REJETS, self._config)
-        return bronze.unknown(batch, known, (*REJETS.keys, "kafka_timestamp"))
+        places = (*REJETS.keys, "kafka_timestamp")
+        known = delta_io.read(batch.sparkSession, REJETS, self._config).select(*places)
+        if delta_io.exists(batch.sparkSession, EFFACES, self._config):
+            erased = delta_io.read(batch.sparkSession, EFFACES, self._config)
+            known = known.unionAll(erased.where(F.col("table_effacee") == REJETS.name).select(*places))
+        return bronze.unknown(batch, known, places)
 
     def _count_sales(self, facts: Row, written: int | None) -> None:
         """After the commit: what it made visible, and how long that took from the broker's time on."""
@@ -272,7 +287,7 @@ class BronzeSink:
         totals.drifted += facts.derives
         if facts.derives:
             _log.warning(
-                "schema drift: sales with unknown fields, taken in without them",
+                f"schema drift: sales with unknown fields, taken in {'with' if self._keeps_unknown else 'without'} them",
                 sales=facts.derives,
                 fields=facts.inconnus,
             )

@@ -17,7 +17,7 @@ from lakehouse.tables import TableSpec
 
 
 def rows_of(spec: TableSpec, base: str, version: int, limit: int) -> tuple[list[tuple[Any, ...]], bool]:
-    """(``+`` or ``-``, then the public columns) of each row that came or went, and whether ``limit`` cut them.
+    """(``+`` or ``-``, then the columns of ``shown``) of each row that came or went, and whether ``limit`` cut them.
 
     Raises ``LakehouseError`` when the log entry or a file is not there any more.
     """
@@ -40,6 +40,11 @@ def rows_of(spec: TableSpec, base: str, version: int, limit: int) -> tuple[list[
     return found[:limit], len(found) > limit
 
 
+def shown(spec: TableSpec) -> tuple[str, ...]:
+    """The columns of a changed row: the public ones, then the optional ones, which are null where a file lacks them."""
+    return (*spec.public, *(name for name, _ in spec.optional))
+
+
 def _rows(spec: TableSpec, path: str, files: Iterable[dict[str, Any]]) -> Counter[tuple[Any, ...]]:
     found: Counter[tuple[Any, ...]] = Counter()
     for file in files:
@@ -49,7 +54,7 @@ def _rows(spec: TableSpec, path: str, files: Iterable[dict[str, Any]]) -> Counte
         parts = file.get("partitionValues") or {}
         columns = [
             table.column(name).to_pylist() if name in table.column_names else [parts.get(name)] * table.num_rows
-            for name in spec.public
+            for name in shown(spec)
         ]
         found.update(map(_hashable, zip(*columns, strict=True)))
     return found

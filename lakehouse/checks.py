@@ -62,11 +62,15 @@ def python(version: tuple[int, ...]) -> CheckResult:
     return missing("Python", f"{text} is older than 3.11", "install Python 3.11 or newer, then: make setup")
 
 
+def pins(requirements: Path) -> list[tuple[str, str]]:
+    """Every ``name==version`` line, in the file's order; one with a condition is some other platform's."""
+    return re.findall(r"^([A-Za-z0-9._-]+)==(\S+)$", requirements.read_text(encoding="utf-8"), re.MULTILINE)
+
+
 def packages(requirements: Path, version_of: Callable[[str], str] = importlib.metadata.version) -> CheckResult:
-    """Every ``name==version`` line against what is installed here; one with a condition is some other platform's."""
-    pins = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)$", requirements.read_text(encoding="utf-8"), re.MULTILINE)
+    """Every ``name==version`` line against what is installed here."""
     wrong = []
-    for name, wanted in pins:
+    for name, wanted in pins(requirements):
         try:
             found = version_of(name)
         except importlib.metadata.PackageNotFoundError:
@@ -75,7 +79,7 @@ def packages(requirements: Path, version_of: Callable[[str], str] = importlib.me
         if found != wanted:
             wrong.append(f"{name} is {found}, not {wanted}")
     if not wrong:
-        return ok("Packages", f"{len(pins)} as pinned in {requirements.name}")
+        return ok("Packages", f"{len(pins(requirements))} as pinned in {requirements.name}")
     return missing("Packages", "; ".join(wrong), f"{sys.executable} -m pip install -r {requirements.name}")
 
 

@@ -48,6 +48,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+_HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}"
+_MASTERS = rf"local(?:\[(?:\*|[1-9]\d*)(?:,\s*[1-9]\d*)?\])?|spark://{_HOST}(?:,{_HOST})*|k8s://(?:https?://)?\S+|yarn"
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address is reached from this machine alone."""
     try:
@@ -142,10 +146,12 @@ def _absolute(path: FilePath, folder: Path) -> FilePath:
 def check_private(path: Path | str, setting: str) -> None:
     """Raise ``ConfigError`` when others can read a file of secrets, or when it cannot be read at all."""
     try:
-        mode = stat.S_IMODE(Path(path).stat().st_mode)
+        status = Path(path).stat()
     except OSError as error:
         raise ConfigError(f"{setting} names {path}, which cannot be read: {error.strerror}.") from None
-    if mode & 0o077:
+    mode = stat.S_IMODE(status.st_mode)
+    # a file that is not our own (a secret that Kubernetes mounts) can be read by our group at best
+    if mode & (0o077 if status.st_uid == os.getuid() else 0o007):
         raise ConfigError(f"{setting} names {path}, which others can read (mode {mode:04o}): chmod 600 {path}")
 
 
@@ -188,6 +194,11 @@ def _check_together(config: Config) -> None:
     for section, key, text in (("SPARK", "driver_memory", config.spark.driver_memory), ("KAFKA", "heap", kafka.heap)):
         if not re.fullmatch(r"[1-9]\d*[kmgKMG]", text):
             raise ConfigError(f"[{section}] {key} = {text!r} is not accepted: expected a size such as 512m or 1g.")
+    if not re.fullmatch(_MASTERS, config.spark.master):
+        raise ConfigError(
+            f"[SPARK] master = {config.spark.master!r} is not accepted: expected local[*], local[N], "
+            f"spark://host:7077, k8s://https://host:443 or yarn."
+        )
     for line in filter(None, map(str.strip, config.spark.conf.splitlines())):
         if not re.fullmatch(r"spark\.[^=\s]+\s*=.*", line):
             raise ConfigError(f"[SPARK] conf: {line!r} is not accepted: expected spark.some.key=value, one a line.")
@@ -197,8 +208,6 @@ def _check_together(config: Config) -> None:
             f"{ENV_PREFIX}KAFKA__SASL_PASSWORD or sasl_password_file."
         )
     monitoring = config.monitoring
-    if monitoring.web_certificate:
-        check_private(monitoring.web_certificate, "[MONITORING] web_certificate")
     if monitoring.web_password and not monitoring.web_certificate:
         raise ConfigError(
             "[MONITORING] web_password without web_certificate is not accepted: the password would travel in the clear. "

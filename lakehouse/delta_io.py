@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from pyspark.sql.types import StructType
 
 from lakehouse import log, runinfo
 from lakehouse.config import Config
-from lakehouse.tables import TableSpec
+from lakehouse.tables import CHAMPS_INCONNUS, TableSpec
 
 _log = log.get("delta")
 
@@ -37,7 +37,8 @@ def wanted_properties(spec: TableSpec, config: Config) -> dict[str, str]:
 
 
 def ensure(spark: SparkSession, spec: TableSpec, config: Config) -> None:
-    """Create the table when it is missing; bring the properties of an existing one in line with the settings."""
+    """Create the table when it is missing; bring an existing one in line with the settings: its properties, and the
+    columns that they ask for."""
     path = spec.path(config.delta.base_path)
     properties = wanted_properties(spec, config)
     if not exists(spark, spec, config):
@@ -48,8 +49,23 @@ def ensure(spark: SparkSession, spec: TableSpec, config: Config) -> None:
             builder = builder.property(key, value)
         builder.execute()
         _log.info("table created", table=spec.name, path=path)
-        return
-    set_properties(spark, spec, config, properties)
+    else:
+        set_properties(spark, spec, config, properties)
+    add_columns(spark, spec, config, [column for column in spec.optional if _asked_for(column[0], config)])
+
+
+def _asked_for(name: str, config: Config) -> bool:
+    return name == CHAMPS_INCONNUS and config.streaming.champs_inconnus == "garder"
+
+
+def add_columns(spark: SparkSession, spec: TableSpec, config: Config, wanted: Sequence[tuple[str, str]]) -> None:
+    """Add the columns that are missing, in one commit; rows that are there have null in them."""
+    there = read(spark, spec, config).columns if wanted else []
+    missing = [f"`{name}` {kind}" for name, kind in wanted if name not in there]
+    if missing:
+        path = spec.path(config.delta.base_path)
+        spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({', '.join(missing)})")
+        _log.info("columns added", table=spec.name, columns=missing)
 
 
 def _schema(spark: SparkSession, spec: TableSpec) -> StructType:

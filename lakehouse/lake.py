@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 SPECS = {spec.name: spec for spec in tables.PUBLIC}
-_READABLE = {**SPECS, tables.GENERATIONS.name: tables.GENERATIONS}
+_READABLE = {**SPECS, **{spec.name: spec for spec in (tables.GENERATIONS, tables.EFFACES)}}
 WRITERS = {"bronze": "spark_streaming_delta.py --once", "silver": "streaming_silver.py"}
 
 

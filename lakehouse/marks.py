@@ -10,5 +10,11 @@ TOPIC_SINCE = "ventes.topicDepuis"
 """Table property of ``ventes_stream``: the topic's id, and the time from which on rows come from it. A topic that was
 created anew counts its offsets from 0 again: only from that time on are a row's coordinates unique."""
 
+SALT = "ventes.sel"
+"""Table property of ``_effacements``: what goes before a vente_id in its hash."""
+
+ERASE = "erase"
+"""What the commits of an erasure say that they are. Silver cannot take such a commit in: it begins a new generation."""
+
 INVALID = "invalide"
 """``etat`` of a Silver generation that an operator ended: the next pass builds a new one."""

@@ -21,7 +21,7 @@ from lakehouse.errors import TableMissing
 from lakehouse.lake import Lake
 from lakehouse.marks import HORIZON
 from lakehouse.queries.model import Query, literal
-from lakehouse.tables import REJETS, REJOUES, VENTES
+from lakehouse.tables import CHAMPS_INCONNUS, REJETS, REJOUES, VENTES
 
 VENTE = "vente"
 DOUBLON = "doublon"
@@ -57,13 +57,15 @@ class Reject:
 
 @dataclass(frozen=True)
 class Judged:
-    """A reject and what became of it: ``resultat`` is ``vente``, ``doublon`` or, for one that stays, its reason."""
+    """A reject and what became of it: ``resultat`` is ``vente``, ``doublon`` or, for one that stays, its reason.
+    ``champs``: what a sale has beyond the contract, as JSON."""
 
     reject: Reject
     resultat: str
     explication: str
     fields: Mapping[str, Any] | None
     edited: bytes | None
+    champs: str | None = None
 
     @property
     def settled(self) -> bool:
@@ -115,7 +117,7 @@ def judge(reject: Reject, edited: bytes | None, tolerance: timedelta) -> Judged:
     fields = sale.fields_of(verdict.canonique)
     if fields["timestamp"] > reject.kafka_timestamp + tolerance:
         return Judged(reject, sale.FUTUR, "The field timestamp lies too far after the broker's clock.", None, edited)
-    return Judged(reject, VENTE, "", fields, edited)
+    return Judged(reject, VENTE, "", fields, edited, verdict.champs)
 
 
 def changed(value: bytes | None, pairs: Mapping[str, str]) -> bytes:
@@ -206,8 +208,10 @@ class Replay:
     def _row(self, one: Judged, now: datetime) -> dict[str, Any]:
         assert one.fields is not None
         event, reject = one.fields["timestamp"], one.reject
+        keep = one.champs and self._config.streaming.champs_inconnus == "garder"
         return {
             **one.fields,
+            **({CHAMPS_INCONNUS: one.champs} if keep else {}),
             "jour": event.astimezone(self._config.analytics.timezone).date(),
             "date_ingestion": now,
             "kafka_partition": reject.partition,

@@ -50,7 +50,7 @@ VALEUR = "valeur_invalide"
 FUTUR = "horodatage_futur"
 
 MAX_AMOUNT = Decimal("9999999999999999.99")  # DECIMAL(18,2)
-_CENT = Decimal("0.01")
+CENT = Decimal("0.01")
 _HUGE = 10**40  # stands for any longer integer: out of range whatever its digits
 
 
@@ -107,12 +107,14 @@ PLAIN_BYTES = 8192
 @dataclass(frozen=True)
 class Verdict:
     """What ``judge`` found: a reason and a sentence, or, for a valid sale, its plain JSON text; ``inconnus`` are the
-    names of fields that the contract does not know, as JSON: they never reject a sale, but the schema has drifted."""
+    names of fields that the contract does not know, as JSON: they never reject a sale, but the schema has drifted.
+    ``champs`` is a JSON object of those fields, by name, each value character for character as the sender wrote it."""
 
     motif: str | None = None
     explication: str | None = None
     canonique: str | None = None
     inconnus: str | None = None
+    champs: str | None = None
 
 
 class _Rejected(Exception):
@@ -175,6 +177,24 @@ def _read(value: bytes) -> dict[str, Any]:
     return found
 
 
+_PAST = re.compile(r"[ \t\r\n]*[{:,][ \t\r\n]*")
+
+
+def _unknown_fields(text: str, names: list[str]) -> str:
+    """The fields ``names`` of a JSON object, cut out of its text: a number keeps its digits, an escape stays one."""
+    read = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode  # made here: it cannot travel with Spark's plan
+    found: dict[str, str] = {}
+    at = 0
+    while len(found) < len(names):
+        start = _PAST.match(text, at).end()  # type: ignore[union-attr]  # the text was read as an object before
+        name, end = read(text, start)
+        first = _PAST.match(text, end).end()  # type: ignore[union-attr]
+        _, at = read(text, first)
+        if name in names:
+            found[name] = f"{text[start:end]}: {text[first:at]}"
+    return f"{{{', '.join(found[name] for name in names)}}}"
+
+
 def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -191,9 +211,13 @@ _TYPES: dict[str, tuple[Callable[[object], bool], str]] = {
 _STRING: tuple[Callable[[object], bool], str] = (lambda value: isinstance(value, str), "a string")
 
 
+ISO_DAY = r"(?:[0-9]{4}-?[0-9]{2}-?[0-9]{2}|[0-9]{4}-?W[0-9]{2}-?[0-9])[Tt ]"
+"""How a timestamp begins: a day, as a date or a week date, and what stands before the time."""
+
+
 def parse_moment(text: str) -> datetime:
     """ISO 8601 with an offset or ``Z`` → UTC; finer than a microsecond is cut off. Raises ``ValueError``."""
-    if not re.match(r"\d{4}-?\d{2}-?\d{2}[Tt ]|\d{4}-?W\d{2}-?\d[Tt ]", text):
+    if not re.match(ISO_DAY, text):
         raise ValueError("no ISO 8601 date and time")
     moment = datetime.fromisoformat(text.upper())
     if moment.tzinfo is None:
@@ -223,7 +247,7 @@ def _check_value(kind: str, value: Any) -> str | None:
         amount = Decimal(value)
         if not 0 <= amount <= MAX_AMOUNT:
             return f"it must be between 0 and {MAX_AMOUNT}"
-        if amount != amount.quantize(_CENT):
+        if amount != amount.quantize(CENT):
             return "at most 2 decimals are allowed"
     if kind == "segment" and value not in SEGMENTS:
         return f"it must be {' or '.join(SEGMENTS)}"
@@ -238,7 +262,7 @@ def _check_value(kind: str, value: Any) -> str | None:
 def _canonical(sale: dict[str, Any]) -> str:
     plain: dict[str, Any] = {name: sale[name] for name in FIELDS}
     plain["timestamp"] = parse_moment(sale["timestamp"]).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    amount = Decimal(plain.pop("montant")).quantize(_CENT)
+    amount = Decimal(plain.pop("montant")).quantize(CENT)
     return f'{{"montant": {abs(amount)}, {json.dumps(plain, ensure_ascii=False)[1:]}'  # abs: -0 is 0
 
 
@@ -269,4 +293,7 @@ def judge(value: bytes | None) -> Verdict:
     except _Rejected as rejected:
         return rejected.verdict
     unknown = sorted(set(sale) - set(FIELDS))
-    return Verdict(canonique=_canonical(sale), inconnus=json.dumps(unknown, ensure_ascii=True) if unknown else None)
+    if not unknown:
+        return Verdict(canonique=_canonical(sale))
+    fields = _unknown_fields(value.decode("utf-8"), unknown)
+    return Verdict(canonique=_canonical(sale), inconnus=json.dumps(unknown, ensure_ascii=True), champs=fields)

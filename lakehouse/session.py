@@ -13,7 +13,7 @@ from pyspark import cloudpickle
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
-from lakehouse import jars, java, log, runinfo, sale
+from lakehouse import class_archive, cluster, jars, java, log, runinfo, sale
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
 
@@ -69,10 +69,23 @@ def own_settings(config: Config) -> dict[str, str]:
             f"-XX:+UseSerialGC -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 {spark.java_options}"
         ).strip(),
     }
-    if spark.master.startswith("local"):
+    if cluster.is_local(spark.master):
         # nothing of a local run listens beyond this machine, nor minds when its network changes
         settings |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     return settings
+
+
+def jar_settings(config: Config) -> dict[str, str]:
+    """The pinned JARs: sent to the executors of a cluster; on the class path of a local driver, where nothing has to
+    be copied and Java's class archive holds."""
+    files = [str(path) for path in jars.resolve(config, "spark")]
+    if not cluster.is_local(config.spark.master):
+        return {"spark.jars": ",".join(files)}
+    return {
+        "spark.driver.extraClassPath": os.pathsep.join(files),
+        # added by Spark to extraJavaOptions, of which a user may have own ones
+        "spark.driver.defaultJavaOptions": class_archive.options(config),
+    }
 
 
 def extra_settings(config: Config) -> dict[str, str]:
@@ -123,7 +136,7 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         settings |= own_settings(config)
         if config.development.jars == "lock":
-            settings["spark.jars"] = ",".join(str(path) for path in jars.resolve(config, "spark"))
+            settings |= jar_settings(config)
     builder = SparkSession.builder
     for key, value in (settings | extra_settings(config)).items():
         builder = builder.config(key, value)
@@ -135,4 +148,9 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     # The judge travels with the plan, so that executors need none of our files.
     cloudpickle.register_pickle_by_value(sale)  # type: ignore[no-untyped-call]
+    try:
+        cluster.check_folder(session, config.delta.base_path)
+    except BaseException:
+        session.stop()
+        raise
     return session

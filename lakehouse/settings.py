@@ -74,7 +74,9 @@ class Kafka:
 
 @dataclass(frozen=True)
 class Spark:
-    master: str = setting("local[*]", "Spark master; spark-submit --master wins over it")
+    master: str = setting(
+        "local[*]", "local[*], spark://host:port, k8s://https://host:port or yarn; spark-submit --master wins over it"
+    )
     app_name: str = setting("ventes", "prefix of the application names")
     driver_memory: str = setting("1g", "Java heap of the driver (plain python only; spark-submit has --driver-memory)")
     java_options: str = setting("", "more options of the driver's Java (plain python only), such as -Xss4m")
@@ -98,6 +100,9 @@ class Delta:
     auto_compact: bool = setting(True, "merge small files inside the writer after a commit")
     auto_compact_min_files: int = setting(60, "small files in one partition that start a compaction", low=2)
     snapshot_partitions: int = setting(1, "tasks that rebuild a table's state", low=1)
+    backup_path: FilePath = setting(
+        FilePath("backups"), "where ops_utils.py backup keeps its backups, outside of base_path; a path or a URI"
+    )
     lock_timeout: timedelta = setting(timedelta(0), "how long a job waits for another writer's lock", low=0)
 
 
@@ -115,6 +120,10 @@ class Streaming:
     )
     restart_delay: timedelta = setting(
         timedelta(seconds=2), "first pause before such a restart; doubles up to 30 s", low=0
+    )
+    champs_inconnus: Literal["ignorer", "garder"] = setting(
+        "ignorer",
+        "fields that the contract does not know: leave out, or keep as JSON in Bronze's column champs_inconnus",
     )
 
 

@@ -16,7 +16,7 @@ from types import FrameType
 
 from pyspark.sql import SparkSession
 
-from lakehouse import arrivals, delta_io, locks, log, session, silver
+from lakehouse import arrivals, delta_io, erasing, locks, log, session, silver
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing
@@ -110,7 +110,9 @@ class SilverJob:
         generation = self._generation(spark, full=full)
         while generation.done:
             started = time.monotonic()
-            self._pass(spark, generation)
+            if not self._pass(spark, generation):
+                generation = self._generation(spark, full=True)
+                continue
             if every is None or self._pause(every - (time.monotonic() - started)):
                 break
         return 0
@@ -195,15 +197,16 @@ class SilverJob:
     def _place(self, spark: SparkSession, generation: Generation) -> Checkpoint:
         return Checkpoint(spark, checkpoint(self._config.delta.base_path, f"{JOB}-{generation.name}"))
 
-    def _pass(self, spark: SparkSession, generation: Generation) -> None:
-        """Take in all that Bronze has committed since the last pass."""
+    def _pass(self, spark: SparkSession, generation: Generation) -> bool:
+        """Take in all that Bronze has committed since the last pass. False when rows were erased from Bronze meanwhile, for
+        a person's sake: no increment takes such a commit in, and the tables are to be built anew."""
         place = self._place(spark, generation)
         place.query_id()
         newest, consumed = delta_io.version(spark, VENTES, self._config), self._consumed(place, generation)
         if newest <= consumed:
             _log.debug("nothing new")
             self._watched.passed(sales=0, seconds=0.0, behind=0)
-            return
+            return True
         began, behind = time.monotonic(), newest - consumed
         sink = SilverSink(self._config, self._entries, generation.name, self._watched.merged)
         query = (
@@ -221,12 +224,16 @@ class SilverJob:
             time.sleep(0.1)
         failure = query.exception()
         if failure is not None:
+            if erasing.last_version(self._config, consumed) is not None:
+                _log.info("sales were erased from Bronze: building the tables anew", after=generation.name)
+                return False
             raise LakehouseError(
                 f"The Silver pass failed: {str(failure).splitlines()[0][:300]}. Nothing is lost: the next pass repeats the "
                 f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
             ) from failure
         self._watched.passed(sales=sink.rows, seconds=time.monotonic() - began, behind=behind)
         _log.info("pass done", sales=sink.rows)
+        return True
 
     def _consumed(self, place: Checkpoint, generation: Generation) -> int:
         """The Bronze version that Silver holds all of; raises when a pass ended inside a version."""

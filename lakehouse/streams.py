@@ -12,7 +12,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from lakehouse import bronze, delta_io, gaps, kafka_clients, locks, log, progress, session
+from lakehouse import bronze, delta_io, erasing, gaps, kafka_clients, locks, log, progress, session
 from lakehouse.bronze_sink import BronzeSink, StopAtBoundary
 from lakehouse.bronze_watch import BronzeWatch
 from lakehouse.checkpoints import Checkpoint
@@ -219,6 +219,9 @@ class BronzeJob:
             if time.monotonic() >= look_due:
                 look_due = time.monotonic() + _LOOK_SECONDS
                 self._watched.look(reports)
+            if erasing.waiting(self._config):
+                with sink.writing:
+                    erasing.serve(self._config)
             if self._stop.wait(_POLL_SECONDS) and not query.status["isTriggerActive"]:
                 query.stop()  # idle between two batches; a batch that begins now ends itself in the sink
             if time.monotonic() >= due:

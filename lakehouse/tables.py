@@ -11,6 +11,8 @@ from lakehouse.tablespec import TableSpec as TableSpec
 MONEY = "DECIMAL(18,2)"
 MONEY_SUM = "DECIMAL(28,2)"  # Spark's own type for a sum of DECIMAL(18,2)
 
+CHAMPS_INCONNUS = "champs_inconnus"
+"""What a sale has beyond the contract: one JSON object, each value as the sender wrote it; null when it has nothing."""
 
 VENTES = TableSpec(
     name="ventes_stream",
@@ -38,6 +40,7 @@ VENTES = TableSpec(
     keys=("vente_id",),
     partition_by=("jour",),
     stats=("timestamp", "date_ingestion", "kafka_partition", "kafka_offset"),
+    optional=((CHAMPS_INCONNUS, "STRING"),),
 )
 
 REJETS = TableSpec(
@@ -95,6 +98,25 @@ REJOUES = TableSpec(
     ),
     keys=("topic", "kafka_partition", "kafka_offset"),
 )
+
+EFFACES = TableSpec(
+    name="_effacements",
+    layer="bronze",
+    grain="one row per row that was erased for a person's sake (table_effacee, topic, kafka_partition, kafka_offset, kafka_timestamp)",
+    columns=(
+        ("effacement", "STRING"),
+        ("table_effacee", "STRING"),
+        ("topic", "STRING"),
+        ("kafka_partition", "INT"),
+        ("kafka_offset", "BIGINT"),
+        ("kafka_timestamp", "TIMESTAMP"),
+        ("date_ingestion", "TIMESTAMP"),
+        ("empreinte", "STRING"),
+        ("date_effacement", "TIMESTAMP"),
+    ),
+    keys=("table_effacee", "topic", "kafka_partition", "kafka_offset", "kafka_timestamp"),
+)
+"""``empreinte``: the salted hash (``marks.SALT``) of an erased sale's vente_id, by which a later copy of it is known."""
 
 _LATEST = "STRUCT<timestamp: TIMESTAMP, vente_id: STRING, {}>"
 

@@ -10,7 +10,8 @@ class TableSpec:
     """One table: where it lies under the base path, its columns in order, its grain and its partitioning.
 
     ``stats`` names the columns with file statistics: those that queries prune by. Statistics on every wide column
-    cost about a third of a write (docs/decisions).
+    cost about a third of a write (docs/decisions). ``optional`` columns stand after the others, in a table to which a
+    setting once added them; a row may have null there.
     """
 
     name: str
@@ -20,6 +21,7 @@ class TableSpec:
     partition_by: tuple[str, ...] = ()
     stats: tuple[str, ...] = ()
     grain: str = ""
+    optional: tuple[tuple[str, str], ...] = ()
 
     def path(self, base: str) -> str:
         return f"{base.rstrip('/')}/{self.layer}/{self.name}"

@@ -10,7 +10,7 @@ import base64
 import hmac
 import ssl
 
-from lakehouse.config import Config
+from lakehouse.config import Config, check_private
 from lakehouse.errors import ConfigError
 
 CHALLENGE = ("WWW-Authenticate", 'Basic realm="ventes", charset="UTF-8"')
@@ -36,6 +36,7 @@ def server_context(config: Config) -> ssl.SSLContext | None:
     certificate = config.monitoring.web_certificate
     if not certificate:
         return None
+    check_private(certificate, "[MONITORING] web_certificate")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(certificate)

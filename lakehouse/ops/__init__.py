@@ -9,7 +9,7 @@ from importlib import import_module
 from lakehouse import cli
 from lakehouse.ops import frame
 
-VERBS = ("status", "reconcile", "rejects", "history", "restore", "audit_verbs")
+VERBS = ("status", "reconcile", "rejects", "history", "restore", "backup", "erase", "audit_verbs")
 """Modules of this package, in the order of the help."""
 
 EXAMPLES = (

@@ -40,9 +40,10 @@ def history(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
     spec = SPECS[args.table]
     if args.version is not None:
         rows, cut = changes.rows_of(spec, config.delta.base_path, args.version, args.limit)
+        kinds = dict((*spec.columns, *spec.optional))
         columns = (
             Column("change", "text"),
-            *(Column(name, _kind(kind)) for name, kind in spec.columns if name in spec.public),
+            *(Column(name, _kind(kinds[name])) for name in changes.shown(spec)),
         )
         result = Result(columns, rows, cut=cut)
         shown = (result, f"{len(rows)} rows{', and more' if cut else ''}")

@@ -23,7 +23,7 @@ from lakehouse import config, delta_io, streams
 from lakehouse.bronze_sink import BronzeSink
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config
-from lakehouse.tables import REJETS, VENTES, checkpoint
+from lakehouse.tables import CHAMPS_INCONNUS, REJETS, VENTES, checkpoint
 from tests.spark.test_decode import KAFKA
 from tests.unit.test_sale import VALID
 
@@ -166,6 +166,40 @@ def test_few_old_rows_are_broadcast_and_many_are_not(
     unknown = sink._unknown_sales(batch, sink._facts(batch))
     assert ("LeftSemi" in unknown._jdf.queryExecution().optimizedPlan().toString()) is semi_join
     assert unknown.isEmpty()
+
+
+def test_unknown_fields_are_kept_from_the_switch_on_over_the_same_checkpoint(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """A rolling upgrade: old and new senders in one batch; fields that come, change their type and go again."""
+    ignoring, topic = settings_of(tmp_path / "lake", STREAMING__WATERMARK_DELAY="10 minutes"), Topic(spark, tmp_path)
+    keeping = settings_of(
+        tmp_path / "lake", STREAMING__WATERMARK_DELAY="10 minutes", STREAMING__CHAMPS_INCONNUS="garder"
+    )
+    topic.deliver([("before", 0)], extra={"remise": 1})
+    topic.drain(ignoring)
+    assert CHAMPS_INCONNUS not in delta_io.read(spark, VENTES, ignoring).columns
+
+    topic.deliver([("old", 0), ("before", 0), ("late", 90_000)])
+    topic.deliver([("number", 0), ("old", 0)], extra={"remise": 5, "canal": "web"})  # a copy: the first one stands
+    topic.deliver([("widened", 0)], extra={"remise": {"taux": "5 %"}})
+    topic.deliver([("removed", 0)])
+    sink = topic.drain(keeping)
+    expected = {
+        "before": None, "old": None, "late": None, "number": '{"canal": "web", "remise": 5}',
+        "widened": '{"remise": {"taux": "5 %"}}', "removed": None,
+    }  # fmt: skip
+    table = delta_io.read(spark, VENTES, keeping)
+    assert {row.vente_id: row[CHAMPS_INCONNUS] for row in table.collect()} == expected
+    assert table.count() == len(expected) and delta_io.read(spark, REJETS, keeping).isEmpty()
+    assert (table.columns, sink.totals.drifted) == ([*VENTES.names, CHAMPS_INCONNUS], 2)
+
+    topic.deliver([("after", 0)], extra={"remise": 1})
+    topic.drain(ignoring)  # switched off again: the column stays, and is null from then on
+    assert {row.vente_id: row[CHAMPS_INCONNUS] for row in delta_io.read(spark, VENTES, ignoring).collect()} == {
+        **expected,
+        "after": None,
+    }
 
 
 def test_schema_drift_is_counted_and_the_sales_are_kept(spark: SparkSession, tmp_path: Path) -> None:

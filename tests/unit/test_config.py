@@ -109,8 +109,10 @@ SHOWN_BY: dict[str, str] = {
     "MONITORING.web_password_file": "tests/unit/test_web_access.py::test_the_password_comes_from_a_private_file",
     "MONITORING.web_certificate": "tests/unit/test_web_access.py::test_a_certificate_that_is_none_is_refused",
     "KAFKA.sasl_password_file": "tests/unit/test_config.py::test_a_secret_comes_from_a_private_file",
+    "DELTA.backup_path": "tests/unit/test_backup.py::test_a_backup_comes_back_as_it_was_and_nothing_is_copied_twice",
     "DELTA.lock_timeout": "tests/unit/test_config.py::test_a_writer_waits_for_the_lock_as_long_as_it_is_told",
     "STREAMING.max_restarts": "tests/unit/test_streams.py::test_the_job_gives_up_after_max_restarts_in_a_row",
+    "STREAMING.champs_inconnus": "tests/spark/test_sink.py::test_unknown_fields_are_kept_from_the_switch_on_over_the_same_checkpoint",
     "PRODUCER.rate": "tests/unit/test_producer.py::test_settings_hold_where_no_option_is_given",
     "PRODUCER.clients": "tests/unit/test_producer.py::test_settings_hold_where_no_option_is_given",
     "PRODUCER.duplicate_ratio": "tests/unit/test_producer.py::test_settings_hold_where_no_option_is_given",
@@ -213,6 +215,13 @@ def test_a_relative_path_counts_from_the_settings_file(tmp_path: Path) -> None:
         ("KAFKA.bootstrap_servers", "localhost", "expected host:port"),
         ("KAFKA.topic", "ventes stream", "letters, digits"),
         ("SPARK.driver_memory", "beaucoup", "expected a size such as 512m or 1g"),
+        (
+            "SPARK.master",
+            "spark://atlas",
+            "expected local[*], local[N], spark://host:7077, k8s://https://host:443 or yarn",
+        ),
+        ("SPARK.master", "yarn-cluster", "expected local[*]"),
+        ("SPARK.master", "local[0]", "expected local[*]"),
         ("SPARK.conf", "master=local", "expected spark.some.key=value, one a line"),
         ("STREAMING.watermark_delay", "10", "expected a number and a unit, such as '10 minutes'"),
         ("STREAMING.watermark_delay", "0 seconds", "expected a value of 1 seconds or more"),
@@ -340,3 +349,12 @@ def test_sections_are_frozen_and_money_is_decimal() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         loaded.kafka.topic = "autre"  # type: ignore[misc]
     assert loaded.analytics.seuil_premium == Decimal(500)
+
+
+@pytest.mark.parametrize(
+    "master",
+    ["local", "local[*]", "local[4]", "local[4,2]", "spark://a:7077", "spark://a:7077,b:7077", "spark://[::1]:7077",
+     "k8s://https://10.0.0.1:443", "k8s://kubernetes.default.svc", "yarn"],
+)  # fmt: skip
+def test_every_kind_of_master_is_accepted(master: str) -> None:
+    assert config.load(env={"VENTES_SPARK__MASTER": master}).spark.master == master

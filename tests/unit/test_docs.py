@@ -36,6 +36,12 @@ FOREIGN = {
     "--add-modules",
     "--profile",
     "--quiet",
+    "--archives",
+    "--build",
+    "--conf",
+    "--deploy-mode",
+    "--from-env-file",
+    "--from-file",
 }
 # Written by a run, or by set-up; not in the repository.
 MADE = re.compile(r"^(data|\.cache|\.venv|artifacts|bronze|silver|logs|run)(/|$)")

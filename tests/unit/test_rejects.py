@@ -16,7 +16,7 @@ import pytest
 from lakehouse import config, locks, replay, tables
 from lakehouse.audit import AuditLog
 from lakehouse.marks import HORIZON
-from lakehouse.tables import REJETS, REJOUES, VENTES
+from lakehouse.tables import CHAMPS_INCONNUS, REJETS, REJOUES, VENTES
 from tests import lakes, ledgers
 from tests.kills import killed_at
 from tests.messages import encoded, sale
@@ -192,6 +192,28 @@ def test_amounts_keep_their_digits_when_a_field_is_set() -> None:
     assert json.loads(made)["pays"] == "Japon" and json.loads(made)["quantite"] == 3
     with pytest.raises(ValueError, match="no JSON object"):
         replay.changed(b"[1]", {"pays": "Japon"})
+
+
+@pytest.mark.parametrize("policy", ["ignorer", "garder"])
+def test_a_replayed_sale_keeps_its_unknown_fields_when_bronze_does(
+    run: Run, operate: Run, base: str, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    """A type that a sender widened is rejected with its bytes; mended, the sale keeps what it had beyond the contract."""
+    monkeypatch.setenv("VENTES_STREAMING__CHAMPS_INCONNUS", policy)
+    widened = message(7, quantite="3 pièces", remise=0.5)
+    bad = {
+        **lakes.rejects()[0], "motif": "type_invalide:quantite", "topic": ledgers.TOPIC, "kafka_partition": 0,
+        "kafka_offset": 600, "kafka_timestamp": ARRIVED, "valeur": widened, "jour": ARRIVED.date(),
+    }  # fmt: skip
+    ledgers.append(base, REJETS, [bad], ledgers.CLOCK + timedelta(minutes=3), 3)
+    assert run("replay", "0:600", "--set", "quantite=3")[0] == 0
+    table = ledgers.table(base, VENTES).to_pyarrow_table()
+    (row,) = [row for row in table.to_pylist() if row["vente_id"] == "new-7"]
+    kept = '{"remise": 0.5}' if policy == "garder" else None
+    assert (row["quantite"], row.get(CHAMPS_INCONNUS)) == (3, kept)
+    assert (CHAMPS_INCONNUS in table.column_names) is (kept is not None), "a table without the column stays without it"
+    _, out = operate("history", VENTES.name, "--version", str(ledgers.table(base, VENTES).version()), "--json")
+    assert [row[CHAMPS_INCONNUS] for row in json.loads(out)["rows"]] == [kept]
 
 
 def test_the_tables_that_operators_write_have_types_that_can_be_written() -> None:

@@ -213,7 +213,7 @@ def test_sparks_own_log_level_is_set_when_it_is_another(
     monkeypatch: pytest.MonkeyPatch, level: str, set_to: list[str]
 ) -> None:
     seen: list[str] = []
-    context = SimpleNamespace(setLogLevel=seen.append)
+    context = SimpleNamespace(setLogLevel=seen.append, master="local[*]")
     built = SimpleNamespace(sparkContext=context)
     builder = SimpleNamespace(getOrCreate=lambda: built)
     builder.config = lambda *_: builder

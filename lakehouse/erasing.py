@@ -1,0 +1,232 @@
+"""EDGE. A person's rows taken out of Bronze, by the process that writes it, and what the other processes must know. No JVM.
+
+A request is a file beside the locks, mode 0600. Whoever holds Bronze's lock serves it: the running job between two
+batches, or ``erase`` itself. Order of the work: the places of the rows are noted in ``_effacements``, then the rows go,
+those of ``ventes_stream`` last, since they say which bad messages are the person's too. A kill between two of these
+leaves the request and what the next serving finds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lakehouse import arrow, commits, delta_files, locks, log
+from lakehouse.config import Config
+from lakehouse.erasure import concerns, fingerprint
+from lakehouse.errors import TableMissing
+from lakehouse.lake import Lake
+from lakehouse.marks import ERASE, SALT
+from lakehouse.origins import read_origin
+from lakehouse.queries.model import Query
+from lakehouse.tables import EFFACES, REJETS, REJOUES, VENTES, TableSpec
+
+_log = log.get("bronze")
+
+_CHUNK = 500
+"""Places named in one DELETE."""
+
+_MEANWHILE = 200
+"""Commits that a running job may add between two readings of the log."""
+
+Coordinates = tuple[str, int, int, datetime]
+"""Topic, partition, offset, the broker's time."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """``state`` is ``asked``, ``done`` or ``failed``; ``rows`` that are gone, by table, and their ``newest`` broker's time."""
+
+    id: str
+    client_id: int
+    state: str = "asked"
+    error: str = ""
+    rows: dict[str, int] = field(default_factory=dict)
+    newest: str | None = None
+
+
+def folder(config: Config) -> Path:
+    return locks.lock_folder(config) / "requests"
+
+
+def _requests(config: Config) -> Iterator[Request]:
+    for path in sorted(folder(config).glob("erase-*.json")):
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            yield Request(**json.loads(path.read_bytes()))
+
+
+def _path(config: Config, request: Request) -> Path:
+    return folder(config) / f"erase-{request.id}.json"
+
+
+def _write(config: Config, request: Request) -> None:
+    place = folder(config)
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = place / f".{request.id}.part"
+    file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(file, "w", encoding="utf-8") as stream:
+        json.dump(asdict(request), stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(_path(config, request))
+
+
+def ask(config: Config, client_id: int) -> Request:
+    """The request for this client: one that was not ended (its command was killed) is taken up again."""
+    open_ones = [one for one in _requests(config) if one.client_id == client_id]
+    if open_ones and open_ones[0].state != "failed":
+        return open_ones[0]
+    fresh = open_ones[0].id if open_ones else f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    request = Request(fresh, client_id)
+    _write(config, request)
+    return request
+
+
+def state(config: Config, request: Request) -> Request:
+    """The request as it is now."""
+    return Request(**json.loads(_path(config, request).read_bytes()))
+
+
+def end(config: Config, request: Request) -> None:
+    """Forget the request, and with it the client's number."""
+    _path(config, request).unlink(missing_ok=True)
+
+
+def waiting(config: Config) -> bool:
+    """Whether somebody asks: one look at a folder."""
+    return any(request.state == "asked" for request in _requests(config))
+
+
+def serve(config: Config) -> None:
+    """Serve every request. For the holder of Bronze's lock, while no batch is written."""
+    for request in _requests(config):
+        if request.state == "asked":
+            try:
+                served = _Erasing(config, request).run()
+            except Exception as error:  # noqa: BLE001  # the stream goes on; who asked is told
+                _log.error("an erasure failed", erasure=request.id, exc_info=True)
+                served = replace(request, state="failed", error=" ".join(str(error).split())[:300])
+            else:
+                _log.info("erased", erasure=request.id, **served.rows)
+            _write(config, served)
+
+
+def found(config: Config, client_id: int) -> dict[str, int]:
+    """The rows that an erasure would take out of Bronze now, by table."""
+    work = _Erasing(config, Request("", client_id))
+    return {name: len(rows) for name, rows in work.choose().items()}
+
+
+def last_version(config: Config, after: int = -1) -> int | None:
+    """The version of the last erasure's commit in ``ventes_stream`` above ``after``, as far back as its log reaches."""
+    lake = Lake(config.delta.base_path)
+    limit = lake.newest_handle(VENTES.name).version() - after + _MEANWHILE
+    history = commits.newest(lambda: lake.newest_handle(VENTES.name), limit)
+    found = (int(commit["version"]) for commit in history if read_origin(commit).what == ERASE)
+    return max((version for version in found if version > after), default=None)
+
+
+class _Erasing:
+    def __init__(self, config: Config, request: Request) -> None:
+        self._config = config
+        self._request = request
+        self._lake = Lake(config.delta.base_path)
+
+    def _rows(self, spec: TableSpec, names: Iterable[str], where: str = "true") -> Iterator[tuple[Any, ...]]:
+        try:
+            reader, _ = self._lake.stream(
+                Query(f"SELECT {', '.join(names)} FROM {spec.name} WHERE {where}", (spec.name,))
+            )
+        except TableMissing:
+            return
+        for batch in reader:
+            yield from arrow.rows(batch)
+
+    def choose(self) -> dict[str, list[tuple[Coordinates, datetime, str | None]]]:
+        """By table, the rows that are the client's: coordinates, date_ingestion, vente_id of a sale."""
+        client, topic = self._request.client_id, self._config.kafka.topic
+        places = ("kafka_partition", "kafka_offset", "kafka_timestamp")
+        sales = [
+            ((topic, p, o, t), when, vente_id)
+            for p, o, t, when, vente_id in self._rows(
+                VENTES, (*places, "date_ingestion", "vente_id"), f"client_id = {client}"
+            )
+        ]
+        mine = {place[1:] for place, _, _ in sales}
+        notes = []
+        for of, p, o, t, when, text in self._rows(REJOUES, ("topic", *places, "date_rejeu", "correction")):
+            if (p, o, t) in mine or (text is not None and concerns(client, text.encode())):
+                notes.append(((of, p, o, t), when, None))
+        mine |= {place[1:] for place, _, _ in notes}
+        bad = [
+            ((of, p, o, t), when, None)
+            for of, p, o, t, when, value, key in self._rows(
+                REJETS, ("topic", *places, "date_ingestion", "valeur", "cle")
+            )
+            if (p, o, t) in mine or concerns(client, value, key)
+        ]
+        return {REJOUES.name: notes, REJETS.name: bad, VENTES.name: sales}
+
+    def run(self) -> Request:
+        chosen = self.choose()
+        if any(chosen.values()):
+            self._note(chosen)
+        for spec in (REJOUES, REJETS):
+            self._delete_at(spec, [place for place, _, _ in chosen[spec.name]])
+        if chosen[VENTES.name]:
+            self._delete(VENTES, f"client_id = {self._request.client_id}")
+        return self._result()
+
+    def _note(self, chosen: dict[str, list[tuple[Coordinates, datetime, str | None]]]) -> None:
+        known = {
+            (table, p, o, t)
+            for table, p, o, t in self._rows(EFFACES, ("table_effacee", "kafka_partition", "kafka_offset", "kafka_timestamp"))
+        }  # fmt: skip
+        salt, now = self._salt(), datetime.now(UTC)
+        rows = [
+            {
+                "effacement": self._request.id, "table_effacee": table, "topic": place[0], "kafka_partition": place[1],
+                "kafka_offset": place[2], "kafka_timestamp": place[3], "date_ingestion": when,
+                "empreinte": None if vente_id is None else fingerprint(salt, vente_id), "date_effacement": now,
+            }
+            for table, rows in chosen.items()
+            for place, when, vente_id in rows
+            if (table, *place[1:]) not in known
+        ]  # fmt: skip
+        if rows:
+            delta_files.append(rows, EFFACES, self._config, what=ERASE, erasure=self._request.id)
+
+    def _salt(self) -> str:
+        for _ in range(2):
+            with contextlib.suppress(TableMissing):
+                return str(self._lake.newest_handle(EFFACES.name).metadata().configuration[SALT])
+            delta_files.create(EFFACES, self._config, {SALT: secrets.token_hex(16)}, what=ERASE)
+        raise TableMissing(EFFACES.name)
+
+    def _delete_at(self, spec: TableSpec, places: list[Coordinates]) -> None:
+        for start in range(0, len(places), _CHUNK):
+            these = (
+                f"(kafka_partition = {p} AND kafka_offset = {o} AND kafka_timestamp = "
+                f"arrow_cast('{t.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))'))"
+                for _, p, o, t in places[start : start + _CHUNK]
+            )
+            self._delete(spec, " OR ".join(these))
+
+    def _delete(self, spec: TableSpec, predicate: str) -> None:
+        delta_files.delete(spec, self._config, predicate, what=ERASE, erasure=self._request.id)
+
+    def _result(self) -> Request:
+        """From what was noted: so an erasure that was killed and taken up again counts all of it."""
+        self._lake = Lake(self._config.delta.base_path)
+        rows = list(self._rows(EFFACES, ("table_effacee", "kafka_timestamp"), f"effacement = '{self._request.id}'"))
+        newest = max((moment for _, moment in rows), default=None)
+        counted = dict(Counter(name for name, _ in rows))
+        return replace(self._request, state="done", rows=counted, newest=newest.isoformat() if newest else None)

@@ -1,0 +1,168 @@
+"""EDGE. ``erase --client-id N``: a person taken out of the lake, what remains where and until when, and a receipt."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lakehouse import audit, cli, erasing, export, positions, remains, runinfo, silver_account
+from lakehouse.config import Config, format_duration, parse_duration
+from lakehouse.errors import LakehouseError, TableLocked
+from lakehouse.locks import writer_lock
+from lakehouse.ops.frame import Outcome, Shown, Subparsers, Work, count, verb
+from lakehouse.result import Column, Result
+
+FOLDER = "erasures"
+"""Of the receipts, under the audit's folder."""
+
+_SILVER_DUE = (
+    "Silver still shows the figures of before: its next pass builds all six tables anew without the person. If no Silver "
+    "job runs: python streaming_silver.py. Then type the same command again, until it says that nothing is left."
+)
+
+
+def add(subparsers: Subparsers) -> None:
+    made = verb(
+        subparsers, "erase", erase, writes=True, dangerous=True, private=("client_id",),
+        examples=(
+            "python ops_utils.py erase --client-id 4711 --dry-run",
+            "python ops_utils.py erase --client-id 4711",
+        ),
+    )  # fmt: skip
+    made.add_argument("--client-id", type=count, required=True, metavar="N", help="the person's client_id")
+    made.add_argument(
+        "--wait", type=cli.checked(parse_duration), default=timedelta(minutes=5), metavar="DURATION",
+        help="how long to wait for the running jobs, each (default 5 minutes)",
+    )  # fmt: skip
+
+
+def erase(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
+    """Take a person out of Bronze, the rejects and Silver, while the jobs run, say what remains where and until when, and
+    leave a receipt that names no one. Exit code 1 while Silver has still to be built anew."""
+    found = erasing.found(config, args.client_id)
+    if work.dry_run:
+        left = remains.listed(config, datetime.now(UTC), True, datetime.now(UTC)) if any(found.values()) else []
+        shown: list[Shown] = [_counts(found), *_remains(left), "Nothing was changed."]
+        return Outcome({"dry_run": True, "rows": found, "remains": left}, shown)
+    what = ", ".join(f"{n} rows of {name}" for name, n in found.items() if n) or "no row of Bronze"
+    work.confirm(f"This takes {what}, and the person's figures, out of the lake for ever.", "erase")
+    request = _serve(config, erasing.ask(config, args.client_id), args.wait, work)
+    due = _wait_for_silver(config, args.wait, work)
+    data: dict[str, Any] = {"dry_run": False, "rows": request.rows, "silver": "due" if due else "without the person"}
+    shown = [_counts(request.rows)]
+    summary: dict[str, Any] = {"rows": sum(request.rows.values())}
+    if request.rows:
+        newest = datetime.fromisoformat(request.newest) if request.newest else None
+        left = remains.listed(config, newest, due, datetime.now(UTC))
+        token = secrets.token_hex(16)
+        receipt = {
+            "format": 1, "id": request.id, "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            **runinfo.origin("erase"), "rows": request.rows, "silver": data["silver"], "remains": left,
+            "client": hashlib.sha256(f"{token}{args.client_id}".encode()).hexdigest(),
+        }  # fmt: skip
+        kept = _keep(config, receipt)
+        summary |= kept
+        data |= {"remains": left, **kept, "token": token}
+        shown += _remains(left)
+        shown.append(f"Receipt {kept['receipt']}, SHA-256 {kept['sha256']}. It names no one; only with this word, which is kept nowhere, and the number can be shown whose it is: {token}")  # fmt: skip
+    else:
+        shown.append("Nothing of this client stands in Bronze.")
+    erasing.end(config, request)
+    shown.append(_SILVER_DUE if due else "Bronze, the rejects and Silver hold nothing of this client any more.")
+    return Outcome(data, shown, 1 if due else 0, summary)
+
+
+def _serve(config: Config, request: erasing.Request, wait: timedelta, work: Work) -> erasing.Request:
+    """Have the request served: by ourselves when no job writes Bronze, otherwise by the job, between two batches."""
+    alone = dataclasses.replace(config, delta=dataclasses.replace(config.delta, lock_timeout=timedelta(0)))
+    said = False
+
+    def served() -> bool:
+        nonlocal said
+        if erasing.state(config, request).state == "asked":
+            try:
+                with writer_lock(alone, "bronze"):
+                    erasing.serve(config)
+            except TableLocked:
+                if not said:
+                    work.say("The Bronze job runs: it is asked to erase between two batches.")
+                said = True
+        return erasing.state(config, request).state != "asked"
+
+    if not _until(served, wait):
+        erasing.end(config, request)
+        raise LakehouseError(
+            f"The process that writes Bronze has not erased anything within {format_duration(wait)}: it is in one long batch, "
+            f"or it is no Bronze job. The request was taken back. See who it is: python ops_utils.py status"
+        )
+    answer = erasing.state(config, request)
+    if answer.state == "failed":
+        raise LakehouseError(
+            f"The erasure {request.id} failed: {answer.error}. What it has not taken out yet still stands. When the cause "
+            f"is gone, type the same command again: it goes on where it stopped."
+        )
+    return answer
+
+
+def _wait_for_silver(config: Config, wait: timedelta, work: Work) -> bool:
+    """True when Silver has still to be built anew, since the last erasure, and nobody does it."""
+    if not silver_account.exists(config) or (erased := erasing.last_version(config)) is None:
+        return False
+
+    def built() -> bool:
+        position = positions.silver(config)
+        return position is not None and position.settled and position.bronze_version >= erased
+
+    def idle() -> bool:
+        alone = dataclasses.replace(config, delta=dataclasses.replace(config.delta, lock_timeout=timedelta(0)))
+        try:
+            with writer_lock(alone, "silver"):
+                return True
+        except TableLocked:
+            return False
+
+    if not built() and not idle():
+        work.say("The Silver job runs: its next pass builds the tables anew.")
+        _until(built, wait)
+    return not built()
+
+
+def _until(condition: Callable[[], bool], wait: timedelta) -> bool:
+    """False when it was not true within ``wait``."""
+    give_up = time.monotonic() + wait.total_seconds()
+    while not condition():
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def _keep(config: Config, receipt: dict[str, Any]) -> dict[str, str]:
+    folder = audit.folder(config) / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    data = export.dumps(receipt).encode()
+    part, path = folder / f".{receipt['id']}.part", folder / f"{receipt['id']}.json"
+    with part.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(path)
+    return {"receipt": path.name, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _counts(rows: dict[str, int]) -> Result:
+    return Result((Column("table", "text"), Column("rows", "integer")), sorted(rows.items()))
+
+
+def _remains(left: list[dict[str, str]]) -> list[Shown]:
+    if not left:
+        return []
+    columns = (Column("where", "text"), Column("what", "text"), Column("until", "text"))
+    return ["What remains:", Result(columns, [(one["where"], one["what"], one["until"]) for one in left])]

@@ -1,0 +1,126 @@
+"""EDGE. A folder of files, on this machine or in an object store (a URI that pyarrow's file systems know). No JVM.
+
+A file is written whole or not at all: beside its name first, on the disk, then moved there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class File:
+    """One file: its path below the store's root, bytes, and when it was last changed (ns since 1970, 0: not known)."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+class Store:
+    """Files below ``place``. Nothing is made before something is written."""
+
+    def __init__(self, place: str) -> None:
+        from pyarrow import fs
+
+        self.place = place.rstrip("/")
+        uri = self.place.replace("s3a://", "s3://", 1)
+        self._fs: FileSystem
+        self._root: str
+        try:
+            self._fs, self._root = (
+                fs.FileSystem.from_uri(uri) if "://" in uri else (fs.LocalFileSystem(), str(Path(uri).absolute()))
+            )
+        except (OSError, ValueError) as error:
+            raise LakehouseError(f"The place {place} cannot be opened: {' '.join(str(error).split())[:200]}") from None
+        self._is_local = isinstance(self._fs, fs.LocalFileSystem)
+
+    def _at(self, path: str) -> str:
+        return f"{self._root}/{path}" if path else self._root
+
+    def files(self, folder: str = "") -> list[File]:
+        """Every file below ``folder``, by path; none when there is no such folder."""
+        from pyarrow import fs
+
+        for _ in range(3):  # a listing may meet a folder that is being removed
+            with contextlib.suppress(FileNotFoundError):
+                found = self._fs.get_file_info(fs.FileSelector(self._at(folder), allow_not_found=True, recursive=True))
+                cut = len(self._root) + 1
+                return sorted(
+                    (
+                        File(info.path[cut:], info.size, info.mtime_ns or 0)
+                        for info in found
+                        if info.type == fs.FileType.File
+                    ),
+                    key=lambda file: file.path,
+                )
+        return []
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """The file's bytes. Raises ``FileNotFoundError``."""
+        with self._fs.open_input_stream(self._at(path)) as stream:
+            while chunk := stream.read(_CHUNK):
+                yield bytes(chunk)
+
+    def read(self, path: str) -> bytes:
+        """The whole file. Raises ``FileNotFoundError``."""
+        return b"".join(self.chunks(path))
+
+    def put(self, path: str, chunks: Iterable[bytes], *, expected: str | None = None) -> str:
+        """Write a file and return its SHA-256. With ``expected``, raises ``Changed`` when the bytes have another one, and
+        leaves nothing behind."""
+        seen = hashlib.sha256()
+        part = f"{self._at(path)}.{uuid.uuid4().hex[:8]}.part"
+        self._fs.create_dir(part.rpartition("/")[0], recursive=True)
+        try:
+            with self._fs.open_output_stream(part) as stream:
+                for chunk in chunks:
+                    seen.update(chunk)
+                    stream.write(chunk)
+            if expected is not None and seen.hexdigest() != expected:
+                raise Changed(path)
+            if self._is_local:
+                _sync(part)
+            self._fs.move(part, self._at(path))
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._fs.delete_file(part)
+            raise
+        return seen.hexdigest()
+
+    def delete(self, path: str) -> None:
+        self._fs.delete_file(self._at(path))
+
+
+class Changed(Exception):
+    """The bytes of a file are not those that were expected."""
+
+
+def _sync(path: str) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def digest(chunks: Iterable[bytes]) -> str:
+    """SHA-256, in hexadecimal."""
+    seen = hashlib.sha256()
+    for chunk in chunks:
+        seen.update(chunk)
+    return seen.hexdigest()

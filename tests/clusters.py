@@ -1,0 +1,136 @@
+"""A real Spark cluster on this machine: a master and workers by class, each a JVM of its own, and their executors."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyspark
+
+from lakehouse import java
+from lakehouse.broker_settings import free_port
+from lakehouse.config import Config
+from lakehouse.processes import die_with_parent
+from tests.children import eventually
+from tests.harness import SHORT_LIVED
+
+BIN = Path(pyspark.__file__).parent / "bin"
+EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
+
+
+class Cluster:
+    """A standalone master and ``workers`` workers of one core and 1 GiB each. Use it in a ``with``."""
+
+    def __init__(self, config: Config, folder: Path, workers: int = 2) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._env = {
+            **java.environment(config),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_DAEMON_MEMORY": "256m",
+            "SPARK_DAEMON_JAVA_OPTS": f"{SHORT_LIVED} -Dspark.master.rest.enabled=false",
+        }
+        self.master = f"spark://127.0.0.1:{free_port()}"
+        self._web = free_port()
+        self._count = workers
+        self._processes: list[psutil.Popen] = []
+
+    def __enter__(self) -> Cluster:
+        port = self.master.rpartition(":")[2]
+        self._start("master.Master", "--host", "127.0.0.1", "--port", port, "--webui-port", str(self._web))
+        eventually(self._state, 60, "the master's start")
+        for number in range(self._count):
+            place = self._folder / f"worker{number}"
+            self._start("worker.Worker", "--host", "127.0.0.1", "--webui-port", "0", "--cores", "1", "--memory", "1g",
+                        "--work-dir", str(place), self.master)  # fmt: skip
+        eventually(lambda: self.alive_workers() == self._count, 60, "the workers' registration")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in reversed(self._processes):
+            left = [*process.children(recursive=True), process] if process.is_running() else []
+            for one in left:
+                _signal(one, signal.SIGCONT)
+                _signal(one, signal.SIGKILL)
+            process.wait()
+
+    def _start(self, name: str, *options: str) -> None:
+        log = self._folder / f"{name}-{len(self._processes)}.log"
+        with log.open("ab") as sink:
+            self._processes.append(
+                psutil.Popen(
+                    [str(BIN / "spark-class"), f"org.apache.spark.deploy.{name}", *options],
+                    cwd=self._folder,
+                    env=self._env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=sink,
+                    preexec_fn=die_with_parent,
+                )
+            )
+
+    def _state(self) -> dict[str, Any]:
+        """What the master's page says; empty before it answers."""
+        return asked(f"http://127.0.0.1:{self._web}/json/") or {}
+
+    def alive_workers(self) -> int:
+        return int(self._state().get("aliveworkers", 0))
+
+    def executor(self, number: str) -> tuple[psutil.Process, psutil.Process]:
+        """The process of the application's executor ``number``, and its worker's."""
+        for worker in self._processes[1:]:
+            for child in worker.children() if worker.is_running() else []:
+                with contextlib.suppress(psutil.Error):  # a short-lived child of the worker's
+                    words = child.cmdline()
+                    if EXECUTOR in words and words[words.index("--executor-id") + 1] == number:
+                        return child, worker
+        raise LookupError(number)
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def asked(url: str) -> Any:
+    """The JSON at ``url``; None while nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return json.load(answer)
+    except (OSError, ValueError):
+        return None
+
+
+def executors(ui_port: int) -> dict[str, dict[str, Any]]:
+    """The executors that the application's own page shows, those that died among them, by number."""
+    root = f"http://127.0.0.1:{ui_port}/api/v1/applications"
+    found = asked(root)
+    rows = asked(f"{root}/{found[0]['id']}/allexecutors") if found else None
+    return {row["id"]: row for row in rows or [] if row["id"] != "driver"}
+
+
+def kill_one_at_work(cluster: Cluster, ui_port: int) -> str | None:
+    """SIGKILL to a worker and its executor while it has a task in hand; the executor's number.
+
+    The executor is frozen first: a task that the driver still counts then cannot end any more. None when none had one.
+    """
+    for number, row in executors(ui_port).items():
+        if not row["isActive"] or not row["activeTasks"]:
+            continue
+        executor, worker = cluster.executor(number)
+        executor.suspend()
+        if executors(ui_port).get(number, {}).get("activeTasks"):
+            for process in (worker, executor):
+                process.kill()
+            psutil.wait_procs([executor, worker], timeout=60)
+            return number
+        executor.resume()
+    return None

@@ -1,0 +1,91 @@
+"""The same scripts on a Spark cluster: a master and two workers, of which one dies in the middle of a batch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lakehouse import config as settings
+from lakehouse import jars, ops, packaging, reckoning, session
+from lakehouse.broker_settings import free_port
+from lakehouse.config import PROJECT
+from lakehouse.tables import PAR_PAYS
+from tests.children import eventually
+from tests.clusters import BIN, Cluster, executors, kill_one_at_work
+from tests.harness import SHORT_LIVED, Lake
+
+pytestmark = pytest.mark.timeout(1200)
+
+
+@pytest.fixture
+def clustered(
+    make_lake: Callable[..., Lake], servers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Lake, Path]:
+    """A lake whose jobs run on a cluster, with executors that have a bare Python and the packed packages."""
+    bare = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
+    monkeypatch.setenv("PYSPARK_PYTHON", str(bare))
+    lake = make_lake(
+        servers, STREAMING__MAX_OFFSETS_PER_TRIGGER="400", SPARK__UI="true", SPARK__UI_PORT=str(free_port())
+    )
+    return lake, packaging.executors(tmp_path)
+
+
+def on(cluster: Cluster, lake: Lake, archive: Path) -> Lake:
+    conf = (
+        "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1", "spark.executor.memory=1g",
+        f"spark.executor.extraJavaOptions={SHORT_LIVED}", "spark.ui.liveUpdate.period=0",
+        f"spark.archives={archive}#packages", "spark.executorEnv.PYTHONPATH=packages",
+    )  # fmt: skip
+    return lake.with_settings(SPARK__MASTER=cluster.master, SPARK__CONF="\n".join(conf))
+
+
+def submit(lake: Lake, *words: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: text for name, text in os.environ.items() if not name.startswith(settings.ENV_PREFIX)}
+    env = {**clean, **settings.as_environment(lake.config), "PYSPARK_DRIVER_PYTHON": sys.executable}
+    listed = ",".join(map(str, jars.resolve(lake.config, "spark")))
+    command = [str(BIN / "spark-submit"), "--master", lake.config.spark.master, "--jars", listed, *words]
+    return subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=900, check=False)
+
+
+def test_a_worker_dies_in_the_middle_of_a_batch_and_the_books_balance(
+    clustered: tuple[Lake, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, archive = clustered
+    plain.produce(1200, 31)
+    with Cluster(plain.config, tmp_path / "cluster") as cluster:
+        lake = on(cluster, plain, archive)
+        ui = lake.config.spark.ui_port
+        bronze = lake.start("spark_streaming_delta.py", "--once")
+
+        def work() -> int:
+            """The number of executors; 0 before a batch was committed, and between two batches."""
+            assert bronze.alive, bronze.said()[-3000:]
+            return len(executors(ui)) if lake.committed() and lake.in_a_batch() else 0
+
+        eventually(lambda: work() == 2, 240, "a batch on two executors")
+        killed = eventually(lambda: work() and kill_one_at_work(cluster, ui), 120, "a task to be met")
+        batch = lake.planned()[-1]
+        assert batch not in lake.committed(), "the batch had ended: the kill came too late"
+        eventually(lambda: not executors(ui)[killed]["isActive"], 60, "the driver's notice of the death")
+        assert executors(ui)[killed]["failedTasks"], "no task died with it"
+        assert bronze.wait() == 0, bronze.said()[-3000:]
+        assert f"Lost executor {killed} " in session.log_file(lake.config, "bronze").read_text(encoding="utf-8")
+        assert batch in lake.committed()
+        assert lake.differences() == []
+
+        # the other worker goes on alone; this time under spark-submit, in client mode
+        eventually(lambda: cluster.alive_workers() == 1, 120, "the master's notice of the death")
+        done = submit(lake, "streaming_silver.py")
+        assert done.returncode == 0, done.stderr[-3000:]
+        refused = submit(lake, "--deploy-mode", "cluster", "streaming_silver.py")
+        assert "Cluster deploy mode is currently not supported for python applications on standalone" in refused.stderr
+
+    assert reckoning.compare_countries(reckoning.by_country(plain.sent()), plain.rows(PAR_PAYS)) == []
+    for name, text in settings.as_environment(plain.config).items():
+        monkeypatch.setenv(name, text)
+    assert ops.main(["reconcile"]) == 0

@@ -1,0 +1,260 @@
+"""``backup create | list | verify | restore`` without a JVM: what one moment is, what is copied, what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+
+from lakehouse import backups, capture, tables
+from lakehouse.backups import Backups
+from lakehouse.config import Config
+from lakehouse.manifest import object_path
+from lakehouse.tables import GENERATIONS, PAR_PAYS, REJETS, SILVER, VENTES, TableSpec
+from tests import lakes, ledgers
+from tests.kills import killed_at
+
+Operate = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A lake after two batches, with Silver, and a store beside it."""
+    place = str(tmp_path / "lake")
+    ledgers.build(place)
+    Path(tables.checkpoint(place, "bronze"), "metadata").write_text('{"id":"q1"}')
+    monkeypatch.setenv("VENTES_DELTA__BACKUP_PATH", str(tmp_path / "store"))
+    return place
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Backups:
+    return Backups(str(tmp_path / "store"))
+
+
+def made(operate: Operate) -> str:
+    code, text = operate("backup", "create")
+    assert code == 0, text
+    (backup,) = re.findall(r"Backup (\S+):", text)
+    return str(backup)
+
+
+def batch(base: str, spec: TableSpec, number: int, count: int = 3) -> None:
+    """A commit as the Bronze job of query q1 makes it."""
+    write_deltalake(
+        spec.path(base),
+        lakes.arrow_table(spec, lakes.sales(count, seed=number) if spec is VENTES else lakes.rejects()[:1]),
+        mode="append",
+        partition_by=list(spec.partition_by),
+        commit_properties=CommitProperties(app_transactions=[Transaction(f"{spec.name}-q1", number)]),
+    )
+
+
+def plan(base: str, number: int, *, commit: bool) -> None:
+    folder = Path(tables.checkpoint(base, "bronze"))
+    clock = ledgers.CLOCK + timedelta(minutes=number)
+    ledgers.bronze_checkpoint(base, dict.fromkeys(range(4), 200 + number), number, clock)
+    if not commit:
+        (folder / "commits" / str(number)).unlink()
+
+
+def contents(folder: str) -> dict[str, bytes]:
+    root = Path(folder)
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def rows(base: str, spec: TableSpec, version: int | None = None) -> list[str]:
+    return sorted(map(repr, DeltaTable(spec.path(base), version=version).to_pyarrow_table().to_pylist()))
+
+
+def test_a_backup_comes_back_as_it_was_and_nothing_is_copied_twice(
+    base: str, operate: Operate, store: Backups, tmp_path: Path
+) -> None:
+    first = made(operate)
+    held = contents(store.store.place)
+    batch(base, VENTES, 2)
+    plan(base, 2, commit=True)
+    second = made(operate)
+    assert store.ids() == [first, second]
+    new = {path for path in contents(store.store.place) if path.startswith("objects/")} - set(held)
+    added = {entry.path for entry in store.load(second).entries} - {entry.path for entry in store.load(first).entries}
+    # a log entry, a data file for each day of the batch, three files of the checkpoint, the grown audit log and head
+    data = sum(path.endswith(".parquet") for path in added)
+    assert data >= 1 and len(new) == data + 1 + 2 + 2 and all(held[path] == data for path, data in held.items())
+    for backup, versions in ((first, 1), (second, 2)):
+        folder = str(tmp_path / backup)
+        assert operate("backup", "restore", backup, "--to", folder)[0] == 0
+        assert DeltaTable(VENTES.path(folder)).version() == versions
+        assert all(rows(folder, spec) == rows(base, spec) for spec in (REJETS, *SILVER, GENERATIONS))
+        assert rows(folder, VENTES) == rows(base, VENTES, versions)
+        assert (Path(folder) / "checkpoints/bronze/topic_id").read_text() == "topic-1"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_tables_that_are_ahead_of_the_checkpoint_are_taken_at_the_version_that_fits_it(
+    base: str, operate: Operate, store: Backups
+) -> None:
+    """A batch whose plan is not kept would be planned anew, with other messages, and skipped by its number."""
+    plan(base, 2, commit=False)
+    for number in (2, 3, 4):
+        batch(base, VENTES, number)
+    batch(base, REJETS, 3)
+    write_deltalake(
+        PAR_PAYS.path(base),
+        DeltaTable(PAR_PAYS.path(base)).to_pyarrow_table(),
+        mode="append",
+        commit_properties=CommitProperties(app_transactions=[Transaction("ventes_par_pays-g1", 0)]),
+    )
+    manifest = store.load(made(operate))
+    assert (manifest.bronze["batch"], manifest.tables["ventes_stream"], manifest.tables["ventes_rejetees"]) == (1, 2, 0)
+    assert manifest.bronze["planned"] == {str(p): 202 for p in range(4)}
+    assert manifest.tables["ventes_par_pays"] == 0, "Silver stands at its last committed batch, exactly"
+    kept = {entry.path for entry in manifest.entries}
+    assert {"checkpoints/bronze/offsets/2", "checkpoints/bronze/commits/1"} <= kept
+    assert not any(f"{n:020}" in path for path in kept if path.startswith("bronze/ventes_stream") for n in (3, 4))
+
+
+def test_what_silver_has_still_to_read_is_kept_though_it_left_the_table(
+    base: str, operate: Operate, store: Backups, tmp_path: Path
+) -> None:
+    """Silver compares with Bronze at the version that it has taken in, and reads each commit after it."""
+    batch(base, VENTES, 2)
+    plan(base, 2, commit=True)
+    DeltaTable(VENTES.path(base)).optimize.compact()
+    assert store.ids() == []
+    made(operate)
+    folder = str(tmp_path / "restored")
+    assert operate("backup", "restore", "latest", "--to", folder)[0] == 0
+    for version in (1, 2, 3):
+        assert rows(folder, VENTES, version) == rows(base, VENTES, version)
+
+
+def test_the_drill_restores_and_reconciles_and_sees_what_is_wrong(base: str, operate: Operate) -> None:
+    made(operate)
+    code, text = operate("backup", "verify", "latest", "--restore", "--without-kafka")
+    assert code == 0 and "Restored into a scratch folder and reconciled: everything is accounted for." in text
+    DeltaTable(VENTES.path(base)).delete("kafka_partition = 1 AND kafka_offset = 5")
+    made(operate)
+    code, text = operate("backup", "verify", "latest", "--restore", "--without-kafka")
+    assert code == 1 and "DIFFERENCE: ventes_stream: the commit of version" in text
+
+
+@pytest.mark.parametrize("how", ["missing", "changed"])
+def test_a_damaged_object_is_found_and_is_not_restored(
+    operate: Operate, store: Backups, tmp_path: Path, how: str
+) -> None:
+    manifest = store.load(made(operate))
+    victim = next(entry for entry in manifest.entries if entry.path.endswith(".parquet"))
+    path = Path(store.store.place, object_path(victim.sha256))
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.unlink() if how == "missing" else path.write_bytes(data)
+    code, text = operate("backup", "verify", "latest")
+    assert code == 1 and object_path(victim.sha256) in text and victim.path in text
+    code, text = operate("backup", "restore", "latest", "--to", str(tmp_path / "restored"))
+    assert code == 1 and f"is damaged at {victim.path}. Nothing was restored." in text
+    assert not (tmp_path / "restored").exists()
+    path.unlink(missing_ok=True)
+    made(operate)  # what is not there is copied again
+    assert operate("backup", "verify", manifest.id)[0] == 0
+
+
+def test_a_manifest_that_was_changed_is_refused(operate: Operate, store: Backups) -> None:
+    backup = made(operate)
+    path = Path(store.store.place, "backups", f"{backup}.json")
+    body = json.loads(path.read_text())
+    body["entries"][0]["path"] = "../outside"
+    path.write_text(json.dumps(body))
+    code, text = operate("backup", "verify", backup)
+    assert code == 1 and "is damaged or was changed: its own hash does not fit" in text
+    assert operate("backup", "list")[0] == 1
+    code, text = operate("backup", "verify", "20990101T000000Z-aaaaaa")
+    assert code == 1 and "There is no backup 20990101T000000Z-aaaaaa in" in text
+
+
+def test_a_restore_needs_an_empty_place_and_a_dry_run_changes_nothing(
+    base: str, operate: Operate, tmp_path: Path
+) -> None:
+    assert operate("backup", "list")[1].startswith("There is no backup in")
+    before = {path for path in contents(base) if not path.startswith("audit/")}
+    code, text = operate("backup", "create", "--dry-run")
+    assert code == 0 and "Nothing was changed" in text and not (tmp_path / "store").exists()
+    assert {path for path in contents(base) if not path.startswith("audit/")} == before
+    made(operate)
+    assert operate("backup", "restore", "latest", "--to", str(tmp_path / "new"), "--dry-run")[0] == 0
+    assert not (tmp_path / "new").exists()
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "mine").touch()
+    code, text = operate("backup", "restore", "latest", "--to", str(full))
+    assert code == 2 and "is not empty: a backup is restored into an empty place only." in text
+    assert [path.name for path in full.iterdir()] == ["mine"]
+    code, text = operate("backup", "create", "--store", f"{base}/inside")
+    assert code == 2 and "lies inside the lake" in text
+
+
+def test_a_store_may_be_given_by_uri(operate: Operate, tmp_path: Path) -> None:
+    place = (tmp_path / "elsewhere").as_uri()
+    assert operate("backup", "create", "--store", place)[0] == 0
+    assert operate("backup", "verify", "latest", "--store", place)[0] == 0
+    assert (tmp_path / "elsewhere" / "objects").is_dir()
+
+
+def test_a_file_that_leaves_meanwhile_makes_it_begin_again(
+    base: str, operate: Operate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forced: a compaction and a vacuum between the choice of the files and their copy."""
+    real, gone = backups.capture, []
+
+    def then_vacuum(config: Config) -> capture.Capture:
+        found = real(config)
+        if not gone:
+            table = DeltaTable(VENTES.path(base))
+            table.optimize.compact()
+            gone.extend(table.vacuum(0, dry_run=False, enforce_retention_duration=False))
+        return found
+
+    monkeypatch.setattr(backups, "capture", then_vacuum)
+    made(operate)
+    assert gone
+    assert operate("backup", "restore", "latest", "--to", str(tmp_path / "restored"))[0] == 0
+    assert rows(str(tmp_path / "restored"), VENTES) == rows(base, VENTES)
+
+
+def test_a_lake_that_never_stands_still_is_not_kept(
+    operate: Operate, store: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def moved(_config: Config) -> capture.Capture:
+        raise capture.Moved("a job began anew")
+
+    monkeypatch.setattr(backups, "capture", moved)
+    code, text = operate("backup", "create")
+    assert code == 1 and "The lake changed under the backup 5 times in a row; the last time: a job began anew." in text
+    assert store.ids() == []
+
+
+@pytest.mark.parametrize("number", [1, 30])
+def test_a_create_that_is_killed_leaves_no_backup_and_the_next_one_is_whole(
+    base: str, operate: Operate, store: Backups, number: int
+) -> None:
+    killed_at(base, "lakehouse.stores:Store.put", ["backup", "create"], number=number)
+    assert store.ids() == [] and len(store.store.files("objects")) == number
+    made(operate)
+    assert operate("backup", "verify", "latest", "--restore", "--without-kafka")[0] == 0
+
+
+def test_a_restore_that_is_killed_leaves_no_folder_and_may_be_repeated(
+    base: str, operate: Operate, tmp_path: Path
+) -> None:
+    made(operate)
+    target = tmp_path / "restored"
+    words = ["backup", "restore", "latest", "--to", str(target)]
+    killed_at(base, "lakehouse.stores:Store.put", words, number=20)
+    assert not target.exists() and (tmp_path / ".restored.restoring").is_dir()
+    assert operate(*words)[0] == 0
+    assert rows(str(target), VENTES) == rows(base, VENTES) and not (tmp_path / ".restored.restoring").exists()

@@ -1,0 +1,153 @@
+"""The manifests of ops/kubernetes against Kubernetes' own schemas and against each other; docker-compose's cluster profile."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from lakehouse import config, session
+from lakehouse.config import PROJECT
+
+FOLDER = PROJECT / "ops" / "kubernetes"
+FILES = sorted(FOLDER.glob("*.yaml"))
+VERSION = "1.34"
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [one for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if one]
+
+
+ALL = [one for path in FILES for one in documents(path)]
+
+
+def named(kind: str, name: str) -> dict[str, Any]:
+    (found,) = [one for one in ALL if one["kind"] == kind and one["metadata"]["name"] == name]
+    return found
+
+
+def pods() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every pod that a manifest makes, the executors' among them: (component, its template)."""
+    for one in ALL:
+        spec = one.get("spec", {})
+        template = spec.get("template") or spec.get("jobTemplate", {}).get("spec", {}).get("template")
+        if template:
+            yield template["metadata"]["labels"]["app.kubernetes.io/component"], template
+    yield "executor", yaml.safe_load(named("ConfigMap", "ventes-executor")["data"]["executor.yaml"])
+
+
+PODS = dict(pods())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_schema_of_kubernetes_accepts_each_manifest(path: Path) -> None:
+    assert documents(path)
+    for one in documents(path):
+        kubernetes_validate.validate(one, VERSION, strict=True)
+        assert one["kind"] == "Namespace" or one["metadata"]["namespace"] == "ventes"
+
+
+def test_the_executors_pod_is_accepted_too() -> None:
+    kubernetes_validate.validate({**PODS["executor"], "metadata": {"name": "x"}}, VERSION, strict=True)
+
+
+def test_a_field_that_does_not_exist_is_refused() -> None:
+    wrong = named("StatefulSet", "ventes-bronze")
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate({**wrong, "spec": {**wrong["spec"], "replica": 1}}, VERSION, strict=True)
+
+
+def test_there_is_a_manifest_for_each_part() -> None:
+    assert {one["kind"] for one in ALL} >= {
+        "Namespace", "ConfigMap", "Secret", "ServiceAccount", "Role", "RoleBinding", "PersistentVolumeClaim", "StatefulSet",
+        "CronJob", "Deployment", "Service", "NetworkPolicy", "PodDisruptionBudget",
+    }  # fmt: skip
+    assert set(PODS) == {"bronze", "silver", "dashboard", "executor"}
+
+
+@pytest.mark.parametrize("component", PODS)
+def test_no_pod_has_more_rights_than_it_needs(component: str) -> None:
+    spec = PODS[component]["spec"]
+    assert (
+        spec["securityContext"]["runAsNonRoot"]
+        and spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault"
+    )
+    (container,) = spec["containers"]
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    account = component in ("bronze", "silver")
+    assert spec.get("serviceAccountName") == ("ventes-driver" if account else None)
+    assert spec.get("automountServiceAccountToken", True) is account
+
+
+@pytest.mark.parametrize("component", [name for name in PODS if name != "executor"])
+def test_every_command_setting_and_reference_exists(component: str) -> None:
+    (container,) = PODS[component]["spec"]["containers"]
+    assert container["args"][0] == "python" and (PROJECT / container["args"][1]).is_file()
+    for source in container["envFrom"]:
+        for kind, reference in source.items():
+            assert named({"configMapRef": "ConfigMap", "secretRef": "Secret"}[kind], reference["name"])
+    volumes = {one["name"]: one for one in PODS[component]["spec"]["volumes"]}
+    assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
+    for one in volumes.values():
+        if "persistentVolumeClaim" in one:
+            assert named("PersistentVolumeClaim", one["persistentVolumeClaim"]["claimName"])
+        if "configMap" in one:
+            assert named("ConfigMap", one["configMap"]["name"])
+    environment = {**named("ConfigMap", "ventes-settings")["data"], **named("Secret", "ventes-secrets")["stringData"]}
+    environment |= {one["name"]: one["value"] for one in container["env"] if "value" in one}
+    loaded = config.load(env={name: text for name, text in environment.items() if name.startswith(config.ENV_PREFIX)})
+    assert loaded.spark.master.startswith("k8s://") and loaded.kafka.security_protocol == "SASL_SSL"
+    if component == "dashboard":
+        return
+    conf = session.extra_settings(loaded)
+    assert conf["spark.kubernetes.container.image"] == container["image"]
+    template, name = (
+        conf["spark.kubernetes.executor.podTemplateFile"],
+        PODS["executor"]["spec"]["containers"][0]["name"],
+    )
+    mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert str(Path(template).parent) in mounted
+    assert Path(template).name in named("ConfigMap", "ventes-executor")["data"]
+    assert conf["spark.kubernetes.executor.podTemplateContainerName"] == name
+    ports = {str(port["containerPort"]) for port in container["ports"]}
+    assert ports == {conf["spark.driver.port"], conf["spark.driver.blockManager.port"]}
+
+
+def test_bronze_can_never_run_twice_and_silver_never_beside_itself() -> None:
+    assert named("StatefulSet", "ventes-bronze")["spec"]["replicas"] == 1
+    assert named("CronJob", "ventes-silver")["spec"]["concurrencyPolicy"] == "Forbid"
+
+
+def test_the_image_copies_what_there_is_and_its_entry_point_is_a_shell_script() -> None:
+    text = (FOLDER / "Dockerfile").read_text(encoding="utf-8")
+    copied = [word for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE) for word in line.split()[:-1]]
+    assert "lakehouse" in copied and all(list(PROJECT.glob(word)) for word in copied)
+    script = FOLDER / "entrypoint.sh"
+    assert script.stat().st_mode & 0o111
+    subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def test_the_cluster_profile_of_compose_is_the_pipeline_on_a_master_and_two_workers() -> None:
+    services = yaml.safe_load((PROJECT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    profile = {name: one for name, one in services.items() if one.get("profiles") == ["cluster"]}
+    classes = [one["command"][1].rpartition(".")[2] for one in profile.values() if "spark-class" in one["command"][0]]
+    assert sorted(classes) == ["Master", "Worker", "Worker"]
+    scripts = [one["command"][1] for one in profile.values() if one["command"][0] == "python"]
+    assert scripts == ["spark_streaming_delta.py", "streaming_silver.py"]
+    for one in profile.values():
+        assert set(one.get("depends_on", [])) <= set(services)
+        assert (PROJECT / one["build"]["dockerfile"]).is_file() and one["volumes"] == ["./data:/data"]
+        given = {name: text for name, text in one["environment"].items() if name.startswith(config.ENV_PREFIX)}
+        loaded = config.load(env=given)
+        assert loaded.spark.master == "spark://127.0.0.1:7077" and loaded.delta.base_path == "/data"
+        # both jobs fit beside each other on the two workers
+        cores = int(session.extra_settings(loaded)["spark.cores.max"])
+        workers = [one["command"] for one in profile.values() if "Worker" in one["command"][1]]
+        assert 2 * cores <= sum(int(words[words.index("--cores") + 1]) for words in workers)
