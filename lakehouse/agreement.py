@@ -1,4 +1,4 @@
-"""EDGE. Settings that must agree with each other, or that no single type describes: the rules, one sentence each."""
+"""PURE. Settings that must agree with each other, or that no single type describes: the rules, one sentence each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import timedelta
 
 from lakehouse.errors import ConfigError
 from lakehouse.parsing import format_duration
-from lakehouse.private_files import check_private
 from lakehouse.settings import ENV_PREFIX, Config
 
 _HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}"
@@ -75,8 +74,6 @@ def check(config: Config) -> None:
             f"{ENV_PREFIX}KAFKA__SASL_PASSWORD or sasl_password_file."
         )
     monitoring = config.monitoring
-    if monitoring.web_certificate:
-        check_private(monitoring.web_certificate, "[MONITORING] web_certificate")
     if monitoring.web_password and not monitoring.web_certificate:
         raise ConfigError(
             "[MONITORING] web_password without web_certificate is not accepted: the password would travel in the clear. "

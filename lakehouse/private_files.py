@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from lakehouse.parsing import Secret
 def check_private(path: Path | str, setting: str) -> None:
     """Raise ``ConfigError`` when others can read a file of secrets, or when it cannot be read at all."""
     try:
-        mode = stat.S_IMODE(Path(path).stat().st_mode)
+        status = Path(path).stat()
     except OSError as error:
         raise ConfigError(f"{setting} names {path}, which cannot be read: {error.strerror}.") from None
-    if mode & 0o077:
+    mode = stat.S_IMODE(status.st_mode)
+    # a file that is not our own (a secret that Kubernetes mounts) can be read by our group at best
+    if mode & (0o077 if status.st_uid == os.getuid() else 0o007):
         raise ConfigError(f"{setting} names {path}, which others can read (mode {mode:04o}): chmod 600 {path}")
 
 
