@@ -41,6 +41,8 @@ FOREIGN = {
     "--build",
     "--conf",
     "--from-env-file",
+    "--from-file",
+    "--from-literal",
     "--py-files",
 }
 # Written by a run, or by set-up; not in the repository.
