@@ -27,9 +27,9 @@ from deltalake.exceptions import DeltaError
 from lakehouse import audit, object_store, positions
 from lakehouse.config import Config
 from lakehouse.stores import File, Store
-from lakehouse.tables import BRONZE, EFFACES, GENERATIONS, MEMBRES, PUBLIC, VENTES, TableSpec, checkpoint
+from lakehouse.tables import BRONZE, GENERATIONS, INTERNAL, PUBLIC, VENTES, TableSpec, checkpoint
 
-TABLES = (*PUBLIC, EFFACES, GENERATIONS, MEMBRES)
+TABLES = (*PUBLIC, *INTERNAL)
 
 
 class Moved(Exception):
