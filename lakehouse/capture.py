@@ -24,12 +24,12 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from lakehouse import audit, positions, store
+from lakehouse import audit, object_store, positions
 from lakehouse.config import Config
 from lakehouse.stores import File, Store
-from lakehouse.tables import BRONZE, EFFACES, GENERATIONS, MEMBRES, PUBLIC, VENTES, TableSpec, checkpoint
+from lakehouse.tables import BRONZE, GENERATIONS, INTERNAL, PUBLIC, VENTES, TableSpec, checkpoint
 
-TABLES = (*PUBLIC, EFFACES, GENERATIONS, MEMBRES)
+TABLES = (*PUBLIC, *INTERNAL)
 
 
 class Moved(Exception):
@@ -179,7 +179,7 @@ class _Capturing:
 
     def _open(self, spec: TableSpec, version: int | None = None) -> DeltaTable | None:
         path = spec.path(self._base)
-        options = store.options(self._config)
+        options = object_store.options(self._config)
         if not DeltaTable.is_deltatable(path, options):
             return None
         return DeltaTable(path, version=version, storage_options=options)
