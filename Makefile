@@ -5,7 +5,7 @@ PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-fast lint lock sbom audit bench scaling package clean
+.PHONY: help setup run demo test test-fast lint lock sbom audit bench scaling versitygw package clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -41,6 +41,12 @@ lint: $(INSTALLED) ## Format, rules and types
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
+
+versitygw: .cache/bin/versitygw ## The S3 server of the tests, built with Go (1 to 3 minutes, once)
+
+.cache/bin/versitygw:
+	@command -v go >/dev/null || { echo "Go is needed: apt-get install -y golang-go, or https://go.dev" >&2; exit 1; }
+	@GOBIN=$(CURDIR)/.cache/bin go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
 lock: $(INSTALLED) ## requirements*.txt → requirements*.lock, with the hash of every file
 	@$(PY) -m lakehouse.supply lock

@@ -23,6 +23,7 @@ EXAMPLES = {
         "python setup_utils.py kafka --brokers 3",
         "VENTES_KAFKA__BOOTSTRAP_SERVERS=localhost:19092 VENTES_DELTA__BASE_PATH=/tmp/other python setup_utils.py kafka",
     ),
+    "tls": ("python setup_utils.py tls", "python setup_utils.py tls --host lac.exemple.fr"),
     "topic": (
         "python setup_utils.py topic",
         "python setup_utils.py topic --partitions 8",
@@ -50,12 +51,12 @@ def check(_args: argparse.Namespace, config: Config) -> int:
 
 def get_jars(args: argparse.Namespace, config: Config) -> int:
     """Fetch the pinned JARs into the cache folder and check every hash. LAKEHOUSE_IVY_SETTINGS=FILE names a mirror."""
-    from lakehouse import jars
+    from lakehouse import jars, session
 
     if args.list:
-        print(",".join(str(path) for path in jars.resolve(config, "spark")))
+        print(",".join(str(path) for path in session.jar_files(config)))
         return 0
-    for which in jars.SETS:
+    for which in jars.wanted(config):
         print(f"{which}: {len(jars.resolve(config, which))} JARs, every SHA-256 right, in {jars.folder(config, which)}")
     return 0
 
@@ -103,6 +104,16 @@ def kafka(args: argparse.Namespace, config: Config) -> int:
     return broker_watch.run(config)
 
 
+def tls(args: argparse.Namespace, config: Config) -> int:
+    """Make what a locked-down pipeline needs and is missing: an authority, certificates, a password for each user."""
+    from lakehouse import tls as made
+
+    for path in made.make(config, args.host):
+        print(f"made {path}")
+    print(f"{config.kafka.tls_dir}: complete. To use it, set [KAFKA] security_protocol = SASL_SSL")
+    return 0
+
+
 def topic(args: argparse.Namespace, config: Config) -> int:
     """Create the topic when it is missing, and describe it; add partitions when told to. Never deletes or changes it."""
     from lakehouse.kafka_clients import add_partitions, describe_topic, earliest_and_latest_offsets, ensure_topic
@@ -142,6 +153,7 @@ BODIES = {
     "java": get_java,
     "archive": archive,
     "kafka": kafka,
+    "tls": tls,
     "topic": topic,
     "run": run,
     "package": package,
@@ -173,6 +185,11 @@ def parser() -> argparse.ArgumentParser:
             )
         if verb == "kafka":
             one.add_argument("--brokers", metavar="N", type=int, choices=range(1, 10), help="so many ([KAFKA] brokers)")
+        if verb == "tls":
+            one.add_argument(
+                "--host", metavar="NAME", action="append", default=[],
+                help="a name of this machine for the certificates, besides localhost; may be repeated",
+            )  # fmt: skip
         if verb == "topic":
             one.add_argument(
                 "--partitions", metavar="N", type=int, help="bring the topic to so many partitions; never to fewer"

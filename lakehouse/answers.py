@@ -42,7 +42,7 @@ class Answers:
     ) -> None:
         self.config = config
         self.chart = chart
-        self.lake = Lake(config.delta.base_path, version=version, versions=versions, at=at)
+        self.lake = Lake.of(config, version=version, versions=versions, at=at)
 
     @property
     def zone(self) -> tzinfo:

@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from lakehouse import runinfo
+from lakehouse import places, runinfo
 from lakehouse.config import Config
 
 FIRST = "0" * 64
@@ -26,11 +26,8 @@ FIRST = "0" * 64
 
 
 def folder(config: Config) -> Path:
-    """Under the base path; beside the cache for a lake in an object store, where nothing can be appended to."""
-    base = config.delta.base_path
-    if "://" in base:
-        return Path(config.development.cache_dir) / "audit" / hashlib.sha256(base.encode()).hexdigest()[:16]
-    return Path(base) / "audit"
+    """On this machine: to an object in a store nothing can be appended."""
+    return places.state(config) / "audit"
 
 
 def digest(line: bytes) -> str:

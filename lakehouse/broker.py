@@ -1,7 +1,7 @@
 """EDGE. One embedded broker: real Apache Kafka in KRaft mode, as a child process that listens here only. Several of them
 make a cluster: ``lakehouse.brokers``.
 
-Everything lies under ``base_path``/kafka and ``base_path``/logs. The data survives SIGKILL of the broker: what was
+Everything lies under ``kafka`` and ``logs`` of ``places.state``. The data survives SIGKILL of the broker: what was
 acknowledged is in the operating system's page cache, and the next start recovers the log.
 
 A broker never outlives its keeper for long. On Linux the kernel sends it SIGTERM when the Python process that started
@@ -22,7 +22,7 @@ from types import TracebackType
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
-from lakehouse import jars, java, log
+from lakehouse import broker_security, jars, java, log, places
 from lakehouse.broker_settings import (
     Node,
     address,
@@ -64,25 +64,20 @@ class Broker:
 
     def __init__(self, config: Config, node: Node | None = None) -> None:
         """``node`` is one of ``broker_settings.nodes``: the first, unless given."""
-        if "://" in config.delta.base_path:
-            raise SetupError(
-                f"The embedded broker keeps its data on a local disk, but [DELTA] base_path = {config.delta.base_path} is a "
-                "URI. Run a Kafka of your own and name it in [KAFKA] bootstrap_servers, or take a local base_path."
-            )
         if not is_local(config):
             raise SetupError(
                 f"The embedded broker serves this machine only, but [KAFKA] bootstrap_servers starts with "
                 f"{address(config)[0]}. Expected one of {', '.join(LOCAL)}, such as localhost:9092."
             )
-        if config.kafka.security_protocol != "PLAINTEXT":
+        if config.kafka.security_protocol not in ("PLAINTEXT", "SASL_SSL"):
             raise SetupError(
-                f"The embedded broker speaks PLAINTEXT only, not [KAFKA] security_protocol = "
-                f"{config.kafka.security_protocol}. Run a Kafka of your own for that, or set PLAINTEXT."
+                f"The embedded broker speaks PLAINTEXT or SASL_SSL, not [KAFKA] security_protocol = "
+                f"{config.kafka.security_protocol}. Run a Kafka of your own for that, or set one of them."
             )
         self._config = config
         self.node = node or nodes(config)[0]
         self.home = self.node.home
-        self.logs = Path(config.delta.base_path) / "logs"
+        self.logs = places.state(config) / "logs"
         self._name = "kafka" if config.kafka.brokers == 1 else f"kafka-{self.node.number}"
         self._keeper = FileLock(self.home / "broker.lock")
         self._process: subprocess.Popen[bytes] | None = None
@@ -109,6 +104,8 @@ class Broker:
         """Start it, and do not wait: a cluster answers when most of its brokers have started."""
         if self._process is not None and self._process.poll() is None:
             return
+        if broker_security.secured(self._config):
+            broker_security.check(self._config)
         classpath = jars.resolve(self._config, "kafka")
         runtime = java.find(self._config)
         self._take_folder()
@@ -208,16 +205,26 @@ class Broker:
 
     def _write_settings(self) -> Path:
         properties = self.home / "server.properties"
-        properties.write_text(server_properties(self._config, self.node), encoding="utf-8")
+        text = server_properties(self._config, self.node)
+        with os.fdopen(
+            os.open(properties, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+        ) as file:
+            file.write(text)  # a locked-down broker's holds a password
         log4j = log4j_properties(self.logs / f"{self._name}.log")
         (self.home / "log4j2.properties").write_text(log4j, encoding="utf-8")
         return properties
 
     def _format_storage(self, base: list[str], properties: Path) -> None:
         """Once a folder. The cluster's id is stored first, so that a format cut short is repeated with the same id."""
+        secured, users = broker_security.secured(self._config), broker_security.users_file(self.home)
         if (self.home / "log" / "meta.properties").is_file():
+            if secured and not users.exists():
+                raise SetupError(
+                    f"The broker's folder {self.home} was made without users, for PLAINTEXT: it knows no password. Move it "
+                    f"away, or take another folder: VENTES_DELTA__BASE_PATH=other-folder"
+                )
             return
-        name = Path(self._config.delta.base_path) / "kafka" / "cluster.id"  # one for all of its brokers
+        name = places.state(self._config) / "kafka" / "cluster.id"  # one for all of its brokers
         if not name.is_file() or not name.read_text(encoding="ascii").strip():
             name.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("="), encoding="ascii")
         cluster = name.read_text(encoding="ascii").strip()
@@ -231,11 +238,21 @@ class Broker:
             "--ignore-formatted",
             f"--cluster-id={cluster}",
         ]
-        done = subprocess.run(
-            [*command, f"--config={properties}"], capture_output=True, text=True, errors="replace", check=False
-        )
+        command.append(f"--config={properties}")
+        if secured:
+            arguments = self.home / "format.args"
+            with os.fdopen(os.open(arguments, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(broker_security.format_arguments(self._config))
+            command.append(f"@{arguments}")
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        finally:
+            if secured:
+                arguments.unlink()
         if done.returncode != 0:
             raise SetupError(f"The broker's folder {self.home} could not be formatted: {done.stderr or done.stdout}")
+        if secured:
+            users.touch()
 
     def _spawn(self, command: list[str]) -> None:
         with self._console.open("wb") as sink:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from lakehouse import broker_security, credentials, places
 from lakehouse.config import Config
 from lakehouse.kafka_options import LOCAL, host_and_port, servers
 
@@ -54,14 +56,22 @@ class Node:
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
+def embeddable(config: Config) -> bool:
+    """Whether the settings are those of an embedded broker: on this machine, PLAINTEXT or with certificates of ours."""
+    own = (credentials.folder(config) / "broker.pem").is_file()
+    return is_local(config) and (
+        config.kafka.security_protocol == "PLAINTEXT" or (broker_security.secured(config) and own)
+    )
+
+
 def nodes(config: Config) -> list[Node]:
-    """The embedded brokers. A single one lies in ``base_path``/kafka itself, several in numbered folders below."""
-    kafka, home = config.kafka, Path(config.delta.base_path) / "kafka"
-    places = [host_and_port(server) for server in servers(config)[: kafka.brokers]]
-    first = kafka.controller_port or max(port for _, port in places) + 1
+    """The embedded brokers. A single one lies in ``kafka`` of ``places.state`` itself, several in numbered folders below."""
+    kafka, home = config.kafka, places.state(config) / "kafka"
+    at = [host_and_port(server) for server in servers(config)[: kafka.brokers]]
+    first = kafka.controller_port or max(port for _, port in at) + 1
     return [
         Node(number, host, port, first + number - 1, home if kafka.brokers == 1 else home / str(number))
-        for number, (host, port) in enumerate(places, start=1)
+        for number, (host, port) in enumerate(at, start=1)
     ]
 
 
@@ -91,18 +101,22 @@ def port_is_free(host: str, port: int) -> bool:
 
 
 def answers(config: Config, timeout: float = 2.0, *, node: Node | None = None, brokers: int = 1) -> bool:
-    """Whether a PLAINTEXT broker (``node``, or the one at the first bootstrap server) answers within seconds and sees
-    so many ``brokers`` in its cluster, itself among them.
+    """Whether a broker (``node``, or the one at the first bootstrap server) answers within seconds.
 
-    One Metadata request (version 1, no topic) by hand: a client object would keep threads and retry in the background,
-    and this is asked several times a second while a broker starts.
+    A PLAINTEXT one has to see so many ``brokers`` in its cluster, itself among them: one Metadata request (version 1, no
+    topic) by hand, since a client object would keep threads and retry in the background, and this is asked several times
+    a second while a broker starts. A locked-down one tells strangers its versions only.
     """
-    body = struct.pack(">hhih4si", 3, 1, 1, 4, b"make", 0)
+    place = (node.host, node.port) if node else address(config)
+    tls = config.kafka.security_protocol.endswith("SSL")
+    open_ = config.kafka.security_protocol == "PLAINTEXT"
+    body = struct.pack(">hhih4si", 3, 1, 1, 4, b"make", 0) if open_ else struct.pack(">hhih4s", 18, 0, 1, 4, b"make")
     try:
-        with (
-            socket.create_connection((node.host, node.port) if node else address(config), timeout) as link,
-            link.makefile("rb") as stream,
-        ):
+        with socket.create_connection(place, timeout) as plain, contextlib.ExitStack() as stack:
+            link = plain
+            if tls:
+                link = stack.enter_context(broker_security.context(config).wrap_socket(plain, server_hostname=place[0]))
+            stream = stack.enter_context(link.makefile("rb"))
             link.settimeout(timeout)
             link.sendall(struct.pack(">i", len(body)) + body)
             header = stream.read(12)
@@ -111,7 +125,7 @@ def answers(config: Config, timeout: float = 2.0, *, node: Node | None = None, b
     if len(header) < 12:
         return False
     _, correlation, seen = struct.unpack(">iii", header)
-    return bool(correlation == 1 and brokers <= seen < 10_000)
+    return bool(correlation == 1 and (not open_ or brokers <= seen < 10_000))
 
 
 def log4j_properties(file: Path) -> str:
@@ -127,13 +141,13 @@ def server_properties(config: Config, node: Node) -> str:
     """
     kafka, members = config.kafka, nodes(config)
     copies, in_sync = min(3, len(members)), 2 if len(members) > 2 else 1
-    settings = {
+    settings: dict[str, object] = {
         "process.roles": "broker,controller",
         "node.id": node.number,
         "controller.quorum.voters": ",".join(f"{one.number}@{one.shown}:{one.controller_port}" for one in members),
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://{node.shown}:{node.port},CONTROLLER://{node.shown}:{node.controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{node.shown}:{node.port}",
+        "listeners": f"{kafka.security_protocol}://{node.shown}:{node.port},CONTROLLER://{node.shown}:{node.controller_port}",
+        "advertised.listeners": f"{kafka.security_protocol}://{node.shown}:{node.port}",
         "log.dirs": (node.home / "log").as_posix(),
         "auto.create.topics.enable": "false",  # a mistyped topic is an error, not a new topic
         "num.partitions": kafka.partitions,
@@ -158,4 +172,6 @@ def server_properties(config: Config, node: Node) -> str:
         * 1024
         * 1024,  # 128 MB by default, all of it resident, for compacted topics
     }
+    if broker_security.secured(config):
+        settings |= broker_security.properties(config)
     return "".join(f"{key}={value}\n" for key, value in settings.items())

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from lakehouse import metrics, monitor
+from lakehouse import broker_security, metrics, monitor
 from lakehouse.broker_settings import answers
 from lakehouse.brokers import Brokers
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
-from lakehouse.kafka_clients import ensure_topic
+from lakehouse.kafka_clients import ensure_topic, grant_rights
 from lakehouse.kafka_options import servers
 from lakehouse.kafka_watch import Offsets
 from lakehouse.monitor import Monitor
@@ -35,6 +35,8 @@ def _run(config: Config, watched: Monitor) -> None:
     watched.phase("the broker has not answered yet")
     with Brokers(config) as brokers:
         created = "was created" if ensure_topic(config) else "is there"
+        if broker_security.secured(config):
+            grant_rights(config)
         show(config, watched, brokers)
         watched.started()
         print(f"Kafka answers at {','.join(servers(config))}; the topic {config.kafka.topic} {created}", flush=True)

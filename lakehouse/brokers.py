@@ -8,16 +8,17 @@ acknowledged: producers wait, say so, and go on when one is back.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from types import TracebackType
 
-from lakehouse import log
+from lakehouse import broker_security, kafka_clients, log, places
 from lakehouse.broker import Broker
 from lakehouse.broker_settings import nodes
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
 
 _LOOK_SECONDS = 0.1
+RESTART_PAUSE = 5.0
+"""Seconds between two starts of a broker that ends by itself: one whose disk is full is not started ten times a second."""
 _log = log.get("kafka")
 
 
@@ -25,8 +26,10 @@ class Brokers:
     """``with Brokers(config) as brokers: …``, or ``start`` and ``stop``. From the main thread, as ``Broker``."""
 
     def __init__(self, config: Config) -> None:
-        self._home = Path(config.delta.base_path) / "kafka"
+        self._config = config
+        self._home = places.state(config) / "kafka"
         self.members = [Broker(config, node) for node in nodes(config)]
+        self._again: dict[int, float] = {}
 
     def __enter__(self) -> Brokers:
         self.start()
@@ -43,6 +46,8 @@ class Brokers:
                 member.launch()
             for member in self.members:
                 member.await_answer(len(self.members))
+            if broker_security.secured(self._config):  # it does not tell strangers how many there are
+                kafka_clients.await_brokers(self._config, len(self.members))
         except BaseException:
             self.stop()
             raise
@@ -60,12 +65,16 @@ class Brokers:
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
             for member in self.members:
-                code = member.wait(min(left, _LOOK_SECONDS))
+                code, number = member.wait(min(left, _LOOK_SECONDS)), member.node.number
                 if code is None:
                     continue
                 if len(self.members) == 1:
                     return code
-                _log.warning(f"broker {member.node.number} ended by itself with code {code}; starting it again")
+                if time.monotonic() < self._again.get(number, 0.0):
+                    time.sleep(_LOOK_SECONDS)
+                    continue
+                _log.warning(f"broker {number} ended by itself with code {code}; starting it again")
+                self._again[number] = time.monotonic() + RESTART_PAUSE
                 member.launch()
         return None
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from lakehouse import audit, positions
+from lakehouse import audit, object_store, positions
 from lakehouse.config import Config
 from lakehouse.stores import File, Store
 from lakehouse.tables import BRONZE, GENERATIONS, INTERNAL, PUBLIC, VENTES, TableSpec, checkpoint
@@ -77,7 +77,7 @@ class _Capturing:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._base = config.delta.base_path.rstrip("/")
-        self._lake = Store(self._base)
+        self._lake = Store(self._base, config)
         self._made = Capture()
 
     def run(self) -> Capture:
@@ -179,7 +179,10 @@ class _Capturing:
 
     def _open(self, spec: TableSpec, version: int | None = None) -> DeltaTable | None:
         path = spec.path(self._base)
-        return DeltaTable(path, version=version) if DeltaTable.is_deltatable(path) else None
+        options = object_store.options(self._config)
+        if not DeltaTable.is_deltatable(path, options):
+            return None
+        return DeltaTable(path, version=version, storage_options=options)
 
     def _version(self, spec: TableSpec) -> int | None:
         handle = self._open(spec)
@@ -229,7 +232,7 @@ class _Capturing:
 def _audit_files(config: Config) -> Iterator[Source]:
     """The audit log and its signed records. The head first: a line that comes meanwhile is then only one more."""
     place = audit.folder(config)
-    store = Store(str(place))
+    store = Store(str(place), config)
     listed = {file.path: file for file in store.files() if file.path.endswith((".json", ".jsonl"))}
     for path in sorted(listed, key=lambda path: (path != "head.json", path)):
         content = store.read(path)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lakehouse import jars, java
-from lakehouse.broker_settings import answers, is_local, nodes, port_is_free
+from lakehouse import jars, java, places
+from lakehouse.broker_settings import answers, embeddable, nodes, port_is_free
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import BrokerUnavailable, LakehouseError, SetupError
 
@@ -47,7 +47,7 @@ def run(config: Config) -> list[CheckResult]:
         python(sys.version_info[:3]),
         packages(REQUIREMENTS),
         java_runtime(config),
-        *(jar_set(config, which) for which in jars.SETS),
+        *(jar_set(config, which) for which in jars.wanted(config)),
         *folders(config),
         disk(config),
         *broker(config),
@@ -94,7 +94,7 @@ def java_runtime(config: Config) -> CheckResult:
 def jar_set(config: Config, which: jars.Set) -> CheckResult:
     """The set's files against the hashes of jars.lock."""
     name = f"JARs: {which}"
-    if which == "spark" and config.development.jars == "provided":
+    if which != "kafka" and config.development.jars == "provided":
         return CheckResult(name, "info", "brought by the cluster or by spark-submit --packages ([DEVELOPMENT] jars)")
     try:
         total, faulty = len(jars.read_lock()[which]), jars.faulty(config, which)
@@ -115,6 +115,7 @@ def folders(config: Config) -> list[CheckResult]:
     results = []
     for name, text, setting in (
         ("Data folder", config.delta.base_path, "[DELTA] base_path"),
+        *([("State folder", str(places.state(config)), "[DELTA] state_path")] if places.is_remote(config) else []),
         ("Cache folder", config.development.cache_dir, "[DEVELOPMENT] cache_dir"),
     ):
         if "://" in text:
@@ -127,10 +128,8 @@ def folders(config: Config) -> list[CheckResult]:
 
 
 def disk(config: Config) -> CheckResult:
-    wanted, text = config.monitoring.min_free_disk, config.delta.base_path
-    if "://" in text:
-        return CheckResult("Disk", "info", f"{text} is a URI and is not checked")
-    place = _existing(Path(text))
+    wanted = config.monitoring.min_free_disk
+    place = _existing(places.state(config))
     free = shutil.disk_usage(place).free / GIB
     if free >= wanted:
         return ok("Disk", f"{free:.1f} GiB free at {place}")
@@ -155,7 +154,7 @@ def dashboard(config: Config) -> CheckResult:
 def broker(config: Config) -> list[CheckResult]:
     """The ports, and whether Kafka answers. A broker that does not run yet is nothing missing: make run starts it."""
     start = CheckResult("Broker", "info", "not running", "make run   (or: python setup_utils.py kafka)")
-    if not is_local(config) or config.kafka.security_protocol != "PLAINTEXT":
+    if not embeddable(config):
         return [_answering_broker(config)]
     if answers(config):
         return [ok("Ports", f"a Kafka broker holds {config.kafka.bootstrap_servers}"), _answering_broker(config)]

@@ -10,11 +10,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from lakehouse import config as settings
 from lakehouse import log
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
+from lakehouse.roles import role_of
 
 EXIT_CODES = (
     "exit codes: 0 done, 1 failed or a difference was found, 2 wrong setting or argument (nothing started), "
@@ -59,7 +61,8 @@ def run(
     except SystemExit as stop:  # argparse's own way out, for --help (0) and for a wrong argument (2)
         return int(stop.code or 0)
     try:
-        config = settings.load(args.config)
+        os.umask(0o027)  # what a run writes is its owner's to change, and not for everybody to read
+        config = replace(settings.load(args.config), role=role_of(made.prog))
         log.configure(config.monitoring)
         return body(args, config)
     except LakehouseError as error:

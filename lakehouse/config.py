@@ -10,14 +10,13 @@ from __future__ import annotations
 import configparser
 import difflib
 import os
-import re
-import stat
 import typing
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from lakehouse import agreement
 from lakehouse.errors import ConfigError
 from lakehouse.parsing import (
     PARSERS,
@@ -30,6 +29,7 @@ from lakehouse.parsing import (
     parse_float,
     parse_rate,
 )
+from lakehouse.private_files import read_secret
 from lakehouse.settings import (
     DEFAULT_FILE,
     ENV_PREFIX,
@@ -45,10 +45,6 @@ __all__ = [
     "DEFAULT_FILE", "ENV_PREFIX", "PARSERS", "PROJECT", "Config", "FilePath", "Monitoring", "Rate", "Secret",
     "as_environment", "format_duration", "ini_text", "load", "parse_duration", "parse_float", "parse_rate", "settings",
 ]  # fmt: skip
-
-
-_HOST = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}"
-_MASTERS = rf"local(?:\[(?:\*|[1-9]\d*)(?:,\s*[1-9]\d*)?\])?|spark://{_HOST}(?:,{_HOST})*|k8s://(?:https?://)?\S+|yarn"
 
 
 def _parse(row: SettingRow, text: str, origin: str) -> Any:
@@ -134,68 +130,6 @@ def _absolute(path: FilePath, folder: Path) -> FilePath:
     return FilePath((folder / Path(path).expanduser()).resolve())
 
 
-def _read_secret(path: FilePath, key: str) -> Secret:
-    try:
-        mode = stat.S_IMODE(Path(path).stat().st_mode)
-        if mode & 0o077:
-            raise ConfigError(f"[KAFKA] {key} names {path}, which others can read (mode {mode:04o}): chmod 600 {path}")
-        return Secret(Path(path).read_text(encoding="utf-8").strip())
-    except OSError as error:
-        raise ConfigError(f"[KAFKA] {key} names {path}, which cannot be read: {error.strerror}.") from None
-
-
-def _check_together(config: Config) -> None:
-    """Rules that bind two settings."""
-    streaming, analytics, kafka, producer = config.streaming, config.analytics, config.kafka, config.producer
-    if streaming.future_tolerance > streaming.watermark_delay:
-        raise ConfigError(
-            f"[STREAMING] future_tolerance ({format_duration(streaming.future_tolerance)}) may not exceed watermark_delay "
-            f"({format_duration(streaming.watermark_delay)}): a future sale's duplicate could then outlive the memory of it."
-        )
-    for key in ("retention_days_bronze", "retention_days_rejects"):
-        kept = timedelta(days=getattr(config.delta, key))
-        if kept and kept < kafka.retention:
-            raise ConfigError(
-                f"[DELTA] {key} ({format_duration(kept)}) may not be shorter than [KAFKA] retention "
-                f"({format_duration(kafka.retention)}): a topic that is read again would bring back what was removed."
-            )
-    if analytics.seuil_standard > analytics.seuil_premium:
-        raise ConfigError(
-            f"[ANALYTICS] seuil_standard ({analytics.seuil_standard}) may not exceed seuil_premium ({analytics.seuil_premium})."
-        )
-    if producer.duplicate_ratio + producer.late_ratio + producer.malformed_ratio > 1:
-        raise ConfigError("[PRODUCER] duplicate_ratio + late_ratio + malformed_ratio may not exceed 1.")
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", kafka.topic):
-        raise ConfigError(
-            f"[KAFKA] topic = {kafka.topic!r} is not accepted: letters, digits, '.', '_', '-', at most 249."
-        )
-    for server in kafka.bootstrap_servers.split(","):
-        if not re.fullmatch(r"\s*\[?[A-Za-z0-9._:-]+\]?:\d{1,5}\s*", server):
-            raise ConfigError(f"[KAFKA] bootstrap_servers: {server!r} is not accepted: expected host:port.")
-    named = len(kafka.bootstrap_servers.split(","))
-    if kafka.brokers > 1 and 1 < named < kafka.brokers:
-        raise ConfigError(
-            f"[KAFKA] brokers = {kafka.brokers} is not accepted with {named} bootstrap_servers: name all "
-            f"{kafka.brokers}, or the first alone."
-        )
-    for section, key, text in (("SPARK", "driver_memory", config.spark.driver_memory), ("KAFKA", "heap", kafka.heap)):
-        if not re.fullmatch(r"[1-9]\d*[kmgKMG]", text):
-            raise ConfigError(f"[{section}] {key} = {text!r} is not accepted: expected a size such as 512m or 1g.")
-    if not re.fullmatch(_MASTERS, config.spark.master):
-        raise ConfigError(
-            f"[SPARK] master = {config.spark.master!r} is not accepted: expected local[*], local[N], "
-            f"spark://host:7077, k8s://https://host:443 or yarn."
-        )
-    for line in filter(None, map(str.strip, config.spark.conf.splitlines())):
-        if not re.fullmatch(r"spark\.[^=\s]+\s*=.*", line):
-            raise ConfigError(f"[SPARK] conf: {line!r} is not accepted: expected spark.some.key=value, one a line.")
-    if kafka.security_protocol.startswith("SASL") and not (kafka.sasl_username and kafka.sasl_password):
-        raise ConfigError(
-            f"[KAFKA] security_protocol = {kafka.security_protocol} needs sasl_username and a password: set "
-            f"{ENV_PREFIX}KAFKA__SASL_PASSWORD or sasl_password_file."
-        )
-
-
 def load(path: Path | str | None = None, env: Mapping[str, str] | None = None) -> Config:
     """Read, type and check every setting. Raises ``ConfigError`` with one sentence; starts nothing."""
     source = Path(path).expanduser().resolve() if path else DEFAULT_FILE
@@ -210,10 +144,16 @@ def load(path: Path | str | None = None, env: Mapping[str, str] | None = None) -
         values[row.section][row.key] = _absolute(value, source.parent) if isinstance(value, FilePath) else value
     kafka = values["KAFKA"]
     if kafka["sasl_password_file"] and not kafka["sasl_password"]:
-        kafka["sasl_password"] = _read_secret(kafka["sasl_password_file"], "sasl_password_file")
+        kafka["sasl_password"] = read_secret(kafka["sasl_password_file"], "[KAFKA] sasl_password_file")
+    s3 = values["S3"]
+    if s3["secret_key_file"] and not s3["secret_key"]:
+        s3["secret_key"] = read_secret(s3["secret_key_file"], "[S3] secret_key_file")
+    web = values["MONITORING"]
+    if web["web_password_file"] and not web["web_password"]:
+        web["web_password"] = read_secret(web["web_password_file"], "[MONITORING] web_password_file")
     built = {section.lower(): cls(**values[section]) for section, cls in sections().items()}
     config = Config(**built, source=source)
-    _check_together(config)
+    agreement.check(config)
     return config
 
 

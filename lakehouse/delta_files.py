@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
 
-from lakehouse import runinfo
+from lakehouse import object_store, runinfo
 from lakehouse.config import Config
 from lakehouse.tables import TableSpec
 
@@ -31,6 +31,10 @@ def _arrow(columns: Iterable[tuple[str, str]]) -> pa.Schema:
     return pa.schema([(name, _SIMPLE[kind]) for name, kind in columns])
 
 
+def opened(spec: TableSpec, config: Config) -> DeltaTable:
+    return DeltaTable(spec.path(config.delta.base_path), storage_options=object_store.options(config))
+
+
 def stamped(what: str, facts: Mapping[str, Any]) -> CommitProperties:
     """The origin that a commit carries."""
     return CommitProperties(custom_metadata={"userMetadata": runinfo.commit_metadata(what, **facts)})
@@ -48,6 +52,7 @@ def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *
         spec.path(config.delta.base_path),
         pa.Table.from_pylist(list(rows), _arrow(columns)),
         mode="append",
+        storage_options=object_store.options(config),
         schema_mode="merge" if spec.optional else None,
         partition_by=list(spec.partition_by) or None,
         commit_properties=stamped(what, facts),
@@ -61,6 +66,7 @@ def create(spec: TableSpec, config: Config, properties: Mapping[str, str], *, wh
         spec.path(config.delta.base_path),
         schema(spec),
         partition_by=list(spec.partition_by) or None,
+        storage_options=object_store.options(config),
         configuration=dict(properties),
         commit_properties=stamped(what, {}),
         raise_if_key_not_exists=False,
@@ -69,14 +75,12 @@ def create(spec: TableSpec, config: Config, properties: Mapping[str, str], *, wh
 
 def delete(spec: TableSpec, config: Config, predicate: str, *, what: str, **facts: Any) -> None:
     """One commit that takes out the rows for which ``predicate`` (SQL) is true; none when there is no such row."""
-    DeltaTable(spec.path(config.delta.base_path)).delete(
-        predicate, commit_properties=stamped(what, facts), post_commithook_properties=HOOKS
-    )
+    opened(spec, config).delete(predicate, commit_properties=stamped(what, facts), post_commithook_properties=HOOKS)
 
 
 def set_properties(spec: TableSpec, config: Config, wanted: Mapping[str, str], *, what: str) -> None:
     """One commit that sets table properties."""
-    DeltaTable(spec.path(config.delta.base_path)).alter.set_table_properties(
+    opened(spec, config).alter.set_table_properties(
         dict(wanted),
         raise_if_not_exists=False,
         commit_properties=stamped(what, {}),
@@ -86,6 +90,6 @@ def set_properties(spec: TableSpec, config: Config, wanted: Mapping[str, str], *
 
 def restore(spec: TableSpec, config: Config, version: int, *, what: str, **facts: Any) -> dict[str, Any]:
     """One commit that makes the table what it was at ``version``; the files that came and went."""
-    return DeltaTable(spec.path(config.delta.base_path)).restore(
+    return opened(spec, config).restore(
         version, commit_properties=stamped(what, {"version": version, **facts}), post_commithook_properties=HOOKS
     )

@@ -27,10 +27,13 @@ from lakehouse.lake import Lake
 from lakehouse.marks import ERASE, SALT
 from lakehouse.origins import read_origin
 from lakehouse.queries.model import Query
-from lakehouse.tables import EFFACES, REJETS, REJOUES, VENTES, TableSpec
+from lakehouse.tables import AGGREGES, EFFACES, PROFIL, REJETS, REJOUES, VENTES, TableSpec
 
 _CHUNK = 500
 """Places named in one DELETE."""
+
+_SILVER = "silver"
+"""The file by which Silver is asked to build anew."""
 
 _MEANWHILE = 200
 """Commits that a running job may add between two readings of the log."""
@@ -117,6 +120,32 @@ def serve(config: Config) -> list[Request]:
     return done
 
 
+def in_silver(config: Config, client_id: int) -> bool:
+    """Whether Silver's tables name the client. It may when Bronze no longer does: retention took the sales away."""
+    lake = Lake.of(config)
+    for spec in (AGGREGES, PROFIL):
+        with contextlib.suppress(TableMissing):
+            if lake.read_one(Query(f"SELECT COUNT(*) FROM {spec.name} WHERE client_id = {client_id}", (spec.name,))):
+                return True
+    return False
+
+
+def ask_silver(config: Config) -> None:
+    """Have Silver built anew by its job, though no commit of Bronze says so."""
+    folder(config).mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder(config) / _SILVER).touch()
+
+
+def silver_is_asked(config: Config) -> bool:
+    return (folder(config) / _SILVER).exists()
+
+
+def silver_has_built(config: Config, done: bool) -> None:
+    """``done``: the build ended, and was not stopped between two tables."""
+    if done:
+        (folder(config) / _SILVER).unlink(missing_ok=True)
+
+
 def found(config: Config, client_id: int) -> dict[str, int]:
     """The rows that an erasure would take out of Bronze now, by table."""
     work = _Erasing(config, Request("", client_id))
@@ -125,7 +154,7 @@ def found(config: Config, client_id: int) -> dict[str, int]:
 
 def last_version(config: Config, after: int = -1) -> int | None:
     """The version of the last erasure's commit in ``ventes_stream`` above ``after``, as far back as its log reaches."""
-    lake = Lake(config.delta.base_path)
+    lake = Lake.of(config)
     limit = lake.newest_handle(VENTES.name).version() - after + _MEANWHILE
     history = commits.newest(lambda: lake.newest_handle(VENTES.name), limit)
     found = (int(commit["version"]) for commit in history if read_origin(commit).what == ERASE)
@@ -136,7 +165,7 @@ class _Erasing:
     def __init__(self, config: Config, request: Request) -> None:
         self._config = config
         self._request = request
-        self._lake = Lake(config.delta.base_path)
+        self._lake = Lake.of(config)
 
     def _rows(self, spec: TableSpec, names: Iterable[str], where: str = "true") -> Iterator[tuple[Any, ...]]:
         try:
@@ -221,7 +250,7 @@ class _Erasing:
 
     def _result(self) -> Request:
         """From what was noted: so an erasure that was killed and taken up again counts all of it."""
-        self._lake = Lake(self._config.delta.base_path)
+        self._lake = Lake.of(self._config)
         rows = list(self._rows(EFFACES, ("table_effacee", "kafka_timestamp"), f"effacement = '{self._request.id}'"))
         newest = max((moment for _, moment in rows), default=None)
         counted = dict(Counter(name for name, _ in rows))

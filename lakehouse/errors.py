@@ -6,6 +6,7 @@
     ├── ConfigError                2  a setting or an argument is wrong; nothing was started
     ├── SetupError                 1  Java, a JAR, a package or a folder is missing
     ├── BrokerUnavailable          1  Kafka does not answer
+    ├── AccessRefused              2  a certificate, a password or a right is missing or wrong
     ├── UndeliveredMessages        1  the producer ends with messages that were never acknowledged
     ├── TableLocked                4  another process writes the same tables
     ├── TableMissing               1  a table that is needed does not exist yet
@@ -37,6 +38,10 @@ class SetupError(LakehouseError):
 
 class BrokerUnavailable(LakehouseError):
     pass
+
+
+class AccessRefused(LakehouseError):
+    exit_code = 2
 
 
 class UndeliveredMessages(LakehouseError):

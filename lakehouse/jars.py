@@ -29,7 +29,7 @@ from lakehouse import java
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import SetupError
 
-Set = Literal["spark", "kafka"]
+Set = Literal["spark", "kafka", "s3"]
 SETS: tuple[Set, ...] = get_args(Set)
 LOCK = PROJECT / "jars.lock"
 IVY_SETTINGS = "LAKEHOUSE_IVY_SETTINGS"
@@ -85,6 +85,11 @@ def folder(config: Config, which: Set) -> Path:
     return Path(config.development.cache_dir) / "jars" / which
 
 
+def wanted(config: Config) -> tuple[Set, ...]:
+    """The sets that these settings use."""
+    return SETS if config.delta.base_path.startswith("s3a://") else ("spark", "kafka")
+
+
 def sha256(path: Path) -> str:
     """The file's hash in hexadecimal. The larger set, 40 MB, takes about 0.03 s: cheap enough for every start."""
     with path.open("rb") as stream:
@@ -108,9 +113,9 @@ def resolve(config: Config, which: Set) -> list[Path]:
         try:
             place.mkdir(parents=True, exist_ok=True)
             with FileLock(place.parent / f"{which}.lock"):
-                wanted = faulty(config, which)
-                if wanted:
-                    _fetch(config, which, wanted, place)
+                missing = faulty(config, which)
+                if missing:
+                    _fetch(config, which, missing, place)
         except OSError as error:
             raise SetupError(
                 f"The JAR folder {place} cannot be written: {error}. Set [DEVELOPMENT] cache_dir."

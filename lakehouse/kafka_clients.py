@@ -7,7 +7,7 @@ Every function that talks to Kafka raises ``BrokerUnavailable`` when it does not
 from __future__ import annotations
 
 import logging
-import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,12 +19,16 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
+from lakehouse import broker_security
 from lakehouse.config import Config
-from lakehouse.errors import BrokerUnavailable, LakehouseError
-from lakehouse.kafka_options import client_options, host_and_port, milliseconds, producer_options, servers
+from lakehouse.errors import LakehouseError
+from lakehouse.kafka_access import START_COMMAND as START_COMMAND
+from lakehouse.kafka_access import knock as knock
+from lakehouse.kafka_access import may_not, refused, speaks_tls, translated
+from lakehouse.kafka_access import unavailable as unavailable
+from lakehouse.kafka_options import client_options, milliseconds, producer_options, servers
 from lakehouse.kafka_options import spark_options as spark_options  # Spark's jobs ask here as well
 
-START_COMMAND = "python setup_utils.py kafka"
 TOPIC_COMMAND = "python setup_utils.py topic"
 
 
@@ -38,30 +42,6 @@ class Topic:
     replication_factor: int
     in_sync: int
     settings: dict[str, str]
-
-
-def unavailable(config: Config, cause: object) -> BrokerUnavailable:
-    """The sentence for a broker that does not answer."""
-    return BrokerUnavailable(
-        f"Kafka does not answer at {', '.join(servers(config))} ({cause}). Start a broker with: {START_COMMAND}"
-    )
-
-
-def knock(config: Config, patience: float | None = None) -> None:
-    """Raise ``BrokerUnavailable`` at once when no bootstrap server accepts a connection, or not within ``patience``
-    seconds (``request_timeout``).
-
-    kafka-python would try on for ``request_timeout`` and not say why each try failed.
-    """
-    causes = []
-    wait = config.kafka.request_timeout.total_seconds() if patience is None else patience
-    for server in servers(config):
-        try:
-            with socket.create_connection(host_and_port(server), wait):
-                return
-        except OSError as error:
-            causes.append(error.strerror or str(error))
-    raise unavailable(config, ", ".join(dict.fromkeys(causes)))
 
 
 def _connect(make: Callable[..., Any], config: Config, options: dict[str, Any]) -> Any:
@@ -82,21 +62,10 @@ def _connect(make: Callable[..., Any], config: Config, options: dict[str, Any]) 
     except (KafkaError, OSError) as error:
         for made in networks:
             made.close()
-        raise _translated(config, error) from None
-
-
-def _translated(config: Config, error: Exception) -> LakehouseError:
-    """Kafka's error as ours: no answer → ``BrokerUnavailable``, an answer that refuses → ``LakehouseError``."""
-    no_answer = (
-        kafka_errors.KafkaTimeoutError,
-        kafka_errors.KafkaConnectionError,
-        kafka_errors.NodeNotReadyError,
-        OSError,
-    )
-    cause = str(error) if isinstance(error, KafkaError) else f"{type(error).__name__}: {error}"
-    if isinstance(error, no_answer):
-        return unavailable(config, cause)
-    return LakehouseError(f"Kafka at {', '.join(servers(config))} refuses: {cause}")
+        first, wait = servers(config)[0], config.kafka.request_timeout.total_seconds()
+        if not config.kafka.security_protocol.endswith("SSL") and speaks_tls(first, wait):
+            raise refused(config, first, "it speaks TLS. Set SASL_SSL, or SSL") from None
+        raise translated(config, error) from None
 
 
 @contextmanager
@@ -105,7 +74,7 @@ def _admin(config: Config) -> Iterator[Any]:
     try:
         yield admin
     except (KafkaError, OSError) as error:
-        raise _translated(config, error) from None
+        raise translated(config, error) from None
     finally:
         admin.close()
 
@@ -117,7 +86,7 @@ def connect_producer(config: Config) -> Any:
         producer.partitions_for(config.kafka.topic)
     except KafkaError as error:
         producer.close()
-        raise _translated(config, error) from None
+        raise translated(config, error) from None
     _mend(producer)
     return producer
 
@@ -130,7 +99,7 @@ def consumer(config: Config) -> Iterator[Any]:
     try:
         yield made
     except (KafkaError, OSError) as error:
-        raise _translated(config, error) from None
+        raise translated(config, error) from None
     finally:
         made.close()
 
@@ -220,6 +189,36 @@ def ensure_topic(config: Config) -> bool:
             ) from None
         admin.wait_for_topics([kafka.topic], timeout_ms=milliseconds(kafka.request_timeout))
         return created
+
+
+def check_right(config: Config, operation: str) -> None:
+    """Raise ``AccessRefused`` when this user may not ``operation`` (READ, WRITE) on the topic: before anything starts,
+    instead of message by message."""
+    if not config.kafka.security_protocol.startswith("SASL"):
+        return
+    with _admin(config) as admin:
+        found = _described(admin, config.kafka.topic) or {}
+    if operation not in found.get("authorized_operations", (operation,)):
+        raise may_not(config, operation.lower())
+
+
+def await_brokers(config: Config, count: int, patience: float = 60.0) -> None:
+    """Wait until the cluster has so many brokers. Raises ``BrokerUnavailable``."""
+    deadline = time.monotonic() + patience
+    while True:
+        with _admin(config) as admin:
+            seen = sum(not one.get("is_fenced") for one in admin.describe_cluster()["brokers"])
+        if seen >= count:
+            return
+        if time.monotonic() > deadline:
+            raise unavailable(config, f"{seen} of {count} brokers have joined")
+        time.sleep(0.2)
+
+
+def grant_rights(config: Config) -> None:
+    """Let each user do what it has to, and nothing else; for a super user. Raises ``AccessRefused``."""
+    with _admin(config) as admin:
+        broker_security.grant(admin, config.kafka.topic)
 
 
 def add_partitions(config: Config, total: int) -> bool:

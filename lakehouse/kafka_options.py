@@ -6,7 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from lakehouse.config import Config, format_duration
+from lakehouse.credentials import ca_file, user_and_password
 from lakehouse.errors import ConfigError
+from lakehouse.roles import GROUP_PREFIX
 
 # Without a bound kafka-python waits up to 30 s before it tries a broker again that has long returned.
 _RECONNECT_MAX_MS = 1000
@@ -58,13 +60,14 @@ def client_options(config: Config) -> dict[str, Any]:
         "security_protocol": kafka.security_protocol,
     }
     if kafka.security_protocol.startswith("SASL"):
+        user, password = user_and_password(config)
         options |= {
             "sasl_mechanism": kafka.sasl_mechanism,
-            "sasl_plain_username": kafka.sasl_username,
-            "sasl_plain_password": str(kafka.sasl_password),
+            "sasl_plain_username": user,
+            "sasl_plain_password": password,
         }
-    if kafka.security_protocol.endswith("SSL") and kafka.ssl_cafile:
-        options["ssl_cafile"] = str(kafka.ssl_cafile)
+    if kafka.security_protocol.endswith("SSL") and (authority := ca_file(config)):
+        options["ssl_cafile"] = str(authority)
     return options
 
 
@@ -94,6 +97,12 @@ def producer_options(config: Config) -> dict[str, Any]:
     }
 
 
+def jaas(mechanism: str, user: str, password: str) -> str:
+    """A login as Java's Kafka clients and brokers take it."""
+    user, password = (text.replace("\\", "\\\\").replace('"', '\\"') for text in (user, password))
+    return f'{_SPARK_LOGIN[mechanism]} required username="{user}" password="{password}";'
+
+
 def spark_options(config: Config) -> dict[str, str]:
     """Options of Spark's Kafka source: where and how secure. They hold the password: never log them."""
     kafka = config.kafka
@@ -102,13 +111,9 @@ def spark_options(config: Config) -> dict[str, str]:
         "kafka.security.protocol": kafka.security_protocol,
     }
     if kafka.security_protocol.startswith("SASL"):
-        user, password = (
-            text.replace("\\", "\\\\").replace('"', '\\"') for text in (kafka.sasl_username, kafka.sasl_password)
-        )
         options["kafka.sasl.mechanism"] = kafka.sasl_mechanism
-        options["kafka.sasl.jaas.config"] = (
-            f'{_SPARK_LOGIN[kafka.sasl_mechanism]} required username="{user}" password="{password}";'
-        )
-    if kafka.security_protocol.endswith("SSL") and kafka.ssl_cafile:
-        options |= {"kafka.ssl.truststore.type": "PEM", "kafka.ssl.truststore.location": str(kafka.ssl_cafile)}
+        options["kafka.sasl.jaas.config"] = jaas(kafka.sasl_mechanism, *user_and_password(config))
+        options["groupIdPrefix"] = GROUP_PREFIX
+    if kafka.security_protocol.endswith("SSL") and (authority := ca_file(config)):
+        options |= {"kafka.ssl.truststore.type": "PEM", "kafka.ssl.truststore.location": str(authority)}
     return options

@@ -14,7 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import arrow, commits, tables
+from lakehouse import arrow, commits, object_store, tables
+from lakehouse.config import Config
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing
 from lakehouse.queries.model import Query
 from lakehouse.result import Column, Kind, Result, Source
@@ -46,7 +47,7 @@ class Lake:
 
     Without ``version``, ``versions`` and ``at`` that is the newest one when it is first asked for. ``version`` holds
     for questions about a single table, ``versions`` names tables, ``at`` (aware) takes the last version of each table
-    committed at or before it. Object stores: credentials come from the environment, or from ``storage_options``.
+    committed at or before it. Object stores: ``storage_options``, which ``of`` takes from the settings.
     """
 
     def __init__(
@@ -62,12 +63,19 @@ class Lake:
         self.version = version
         self.versions = dict(versions or {})
         self.at = at
-        self._options = dict(storage_options) if storage_options else None
+        self.storage_options = dict(storage_options) if storage_options else None
         self._open: dict[str, Snapshot] = {}
+
+    @classmethod
+    def of(cls, config: Config, **wishes: Any) -> Lake:
+        """The lake of the settings, wherever it lies; ``wishes`` as for ``Lake``."""
+        return cls(config.delta.base_path, storage_options=object_store.options(config), **wishes)
 
     def newest(self) -> Lake:
         """A fresh ``Lake`` with the same wishes, for a new question or after ``SnapshotGone``."""
-        return Lake(self.base, version=self.version, versions=self.versions, at=self.at, storage_options=self._options)
+        return Lake(
+            self.base, version=self.version, versions=self.versions, at=self.at, storage_options=self.storage_options
+        )
 
     def advanced(self) -> Lake:
         """A fresh ``Lake`` at the newest versions that keeps what is open of the tables that nobody wrote to since."""
@@ -173,7 +181,7 @@ class Lake:
         spec = _READABLE[name]
         path = spec.path(self.base)
         try:
-            return DeltaTable(path, version=version, storage_options=self._options)
+            return DeltaTable(path, version=version, storage_options=self.storage_options)
         except TableNotFoundError:
             if version is not None:
                 raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
 import json
 import os
 import socket
@@ -15,16 +14,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lakehouse import object_store, places
 from lakehouse.config import Config, format_duration
 from lakehouse.errors import TableLocked
 
 
 def lock_folder(config: Config) -> Path:
-    """Where the lock files lie; beside the cache for a lake in an object store."""
-    base = config.delta.base_path
-    if "://" in base:
-        return Path(config.development.cache_dir) / "locks" / hashlib.sha256(base.encode()).hexdigest()[:16]
-    return Path(base) / "locks"
+    """Where the lock files lie: on this machine."""
+    return places.state(config) / "locks"
 
 
 @contextmanager
@@ -32,7 +29,8 @@ def writer_lock(config: Config, job: str) -> Iterator[None]:
     """Hold the exclusive right to write ``job``'s tables. Raises ``TableLocked`` and says who holds it.
 
     Local Delta tables are safe for one writing process only: two can both be told that they committed the same version.
-    The lock is the operating system's: it ends with the process, however that ends.
+    The lock is the operating system's: it ends with the process, however that ends. A lake on s3a:// is also claimed in
+    its store, against other machines.
     """
     folder = lock_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,7 +56,8 @@ def writer_lock(config: Config, job: str) -> Iterator[None]:
             ),
             encoding="utf-8",
         )
-        yield
+        with object_store.claim(config, job):
+            yield
     finally:
         lock.release()
 

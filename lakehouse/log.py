@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lakehouse import places
 from lakehouse.config import Config, Monitoring
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
@@ -44,13 +45,8 @@ def configure(monitoring: Monitoring) -> None:
 
 
 def folder(config: Config) -> Path:
-    """Where log files lie: under ``base_path``, or under the cache folder when that is a URI."""
-    base = config.delta.base_path
-    if "://" in base:
-        import hashlib
-
-        return Path(config.development.cache_dir) / "logs" / hashlib.sha256(base.encode()).hexdigest()[:16]
-    return Path(base) / "logs"
+    """Where log files lie."""
+    return places.state(config) / "logs"
 
 
 class _Rotating(logging.handlers.RotatingFileHandler):
@@ -75,7 +71,9 @@ def to_file(config: Config, name: str, watch: Callable[[str, str], None] | None 
         encoding="utf-8",
         errors="backslashreplace",
     )
-    _file, _secrets = made, tuple(filter(None, [str(config.kafka.sasl_password)]))
+    from lakehouse.credentials import secrets_of
+
+    _file, _secrets = made, secrets_of(config)
     if watch is not None:
         _watchers.append(watch)
     try:

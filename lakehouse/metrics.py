@@ -57,8 +57,8 @@ def _histogram(group: str, name: str, help: str, bounds: tuple[float, ...], *lab
 BUILD = _gauge("every", "build_info", "1; the labels say which code runs.", "version", "code", "python")
 STARTED = _gauge("every", "process_started_timestamp_seconds", "When this process started.")
 READY = _gauge("every", "ready", "1 when /readyz says 200, else 0.")
-DISK_FREE = _gauge("every", "disk_free_bytes", "Free space on the disk of base_path.")
-DISK_SIZE = _gauge("every", "disk_size_bytes", "Size of the disk of base_path.")
+DISK_FREE = _gauge("every", "disk_free_bytes", "Free space on the disk of base_path, or of state_path.")
+DISK_SIZE = _gauge("every", "disk_size_bytes", "Size of the disk of base_path, or of state_path.")
 ERRORS = _counter("every", "errors", "Lines of level error or above in this process's log.")
 SAMPLE_FAILURES = _counter(
     "every", "sample_failures", "Looks at Kafka or at a table's log that failed; the figures are then older.", "what"

@@ -28,12 +28,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import psutil  # type: ignore[import-untyped]
 
-from lakehouse import log, metrics, run_files, runinfo
+from lakehouse import log, metrics, places, run_files, runinfo
 from lakehouse.config import PROJECT, Config, format_duration
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.meter import Meter
@@ -135,12 +134,11 @@ class Monitor:
         return (503 if reasons else 200), body
 
     def _refresh(self) -> None:
-        base = self.config.delta.base_path
-        if "://" not in base:
-            with suppress(OSError):
-                disk = shutil.disk_usage(base if Path(base).exists() else Path(base).parent)
-                self.meter.set(metrics.DISK_FREE, disk.free)
-                self.meter.set(metrics.DISK_SIZE, disk.total)
+        base = places.state(self.config)
+        with suppress(OSError):
+            disk = shutil.disk_usage(base if base.exists() else base.parent)
+            self.meter.set(metrics.DISK_FREE, disk.free)
+            self.meter.set(metrics.DISK_SIZE, disk.total)
 
     # --- its thread --------------------------------------------------------------------------------------------------
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from lakehouse import config as settings
-from lakehouse import jars, java
+from lakehouse import jars, java, log, web_access
 from lakehouse.broker import running_pid
-from lakehouse.broker_settings import answers, free_port, is_local, port_is_free
+from lakehouse.broker_settings import answers, embeddable, free_port, port_is_free
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import ConfigError
 from lakehouse.processes import read_procfile
@@ -26,19 +26,19 @@ def run(config: Config, *, procfile: str | None = None, without: Collection[str]
     """Run until a signal (0), or until a process gives up (its code). Raises before anything starts.
 
     Every setting reaches the children through their environment, wherever it came from. A Kafka that is not on this
-    machine, or not PLAINTEXT, is used as it is, and the Procfile's broker is left out.
+    machine, or that no certificate of ours is for, is used as it is, and the Procfile's broker is left out.
     """
     commands = read_procfile(Path(procfile) if procfile else PROCFILE)
     for name in without:
         if name not in commands:
             raise ConfigError(f"--without {name} is not accepted: expected one of {', '.join(commands)}.")
     left_out = set(without)
-    if not is_local(config) or config.kafka.security_protocol != "PLAINTEXT":
+    if not embeddable(config):
         left_out.add(FIRST)
     if DASHBOARD in commands and DASHBOARD not in left_out:
         config = with_free_port(config)
     java.find(config)
-    for which in jars.SETS:  # once, here: the children would wait for each other
+    for which in jars.wanted(config):  # once, here: the children would wait for each other
         if which == FIRST and FIRST in left_out:
             continue
         if which == "kafka" or config.development.jars == "lock":
@@ -75,7 +75,7 @@ def dashboard_address(config: Config) -> str:
     """What to type into a browser on this machine; a name for every address means this machine too."""
     host = config.monitoring.dashboard_host
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{shown}:{config.monitoring.dashboard_port}/"
+    return f"{web_access.scheme(config)}://{shown}:{config.monitoring.dashboard_port}/"
 
 
 def _say_what_next(supervisor: Supervisor, config: Config) -> None:
@@ -86,7 +86,7 @@ def _say_what_next(supervisor: Supervisor, config: Config) -> None:
         *([f"open in a browser:  {dashboard_address(config)}"] if DASHBOARD in names else []),
         "see the figures, in a second terminal:  .venv/bin/python query_utils.py --batch",
         "is every process well:  .venv/bin/python ops_utils.py status",
-        f"data: {base}   logs: {base.rstrip('/')}/logs",
+        f"data: {base}   logs: {log.folder(config)}",
         "stop: Ctrl-C (in order, a few seconds). The next make run goes on from there",
     ):
         supervisor.say(line)

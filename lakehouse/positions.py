@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from lakehouse import object_store
 from lakehouse.config import Config
 from lakehouse.errors import CheckpointInvalid, TableMissing
 from lakehouse.lake import Lake
@@ -48,14 +49,11 @@ class SilverPosition:
 class Folder:
     """A checkpoint's folder, wherever it lies."""
 
-    def __init__(self, path: str) -> None:
-        from pyarrow import fs
-
+    def __init__(self, config: Config, path: str) -> None:
         self.path = path
-        place = path.replace("s3a://", "s3://", 1)
         self._fs: FileSystem
         self._root: str
-        self._fs, self._root = fs.FileSystem.from_uri(place) if "://" in place else (fs.LocalFileSystem(), place)
+        self._fs, self._root = object_store.filesystem(config, path)
 
     def ids(self, name: str) -> list[int]:
         from pyarrow import fs
@@ -83,7 +81,7 @@ class Folder:
 
 def bronze(config: Config) -> BronzePosition | None:
     """None before the first batch was committed. Raises ``CheckpointInvalid``."""
-    folder = Folder(checkpoint(config.delta.base_path, "bronze"))
+    folder = Folder(config, checkpoint(config.delta.base_path, "bronze"))
     committed = folder.ids("commits")
     if not committed:
         return None
@@ -107,7 +105,7 @@ def generation(config: Config) -> dict[str, Any] | None:
 
 def _generations(config: Config) -> tuple[dict[str, Any], int] | None:
     """The last row, and the table's version."""
-    lake = Lake(config.delta.base_path)
+    lake = Lake.of(config)
     try:
         found = lake.read(Query(f"SELECT * FROM {GENERATIONS.name} ORDER BY date_etat", (GENERATIONS.name,)))
     except TableMissing:
@@ -121,7 +119,7 @@ def silver(config: Config) -> SilverPosition | None:
     if (found := _generations(config)) is None:
         return None
     last, seen = found
-    folder = Folder(checkpoint(config.delta.base_path, f"silver-{last['generation']}"))
+    folder = Folder(config, checkpoint(config.delta.base_path, f"silver-{last['generation']}"))
     planned, committed = folder.ids("offsets")[-1:], folder.ids("commits")[-1:]
     version = last["bronze_version"]
     if committed:

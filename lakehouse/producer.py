@@ -81,6 +81,7 @@ def connect(config: Config, stop: Stop, *, give_up_after: timedelta | None) -> A
     while not stop.times:
         try:
             kafka_clients.ensure_topic(config)
+            kafka_clients.check_right(config, "WRITE")
             return kafka_clients.connect_producer(config)
         except BrokerUnavailable:
             if time.monotonic() + pause > deadline:

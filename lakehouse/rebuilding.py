@@ -63,7 +63,7 @@ def plan(config: Config, job: str) -> Plan:
 
 def _bronze(config: Config) -> Plan:
     place = checkpoint(config.delta.base_path, "bronze")
-    folder = positions.Folder(place)
+    folder = positions.Folder(config, place)
     fault = soundness.fault(folder, "bronze", topic=config.kafka.topic)
     now = kafka_clients.topic_id(config)
     held = kafka_clients.earliest_and_latest_offsets(config)
@@ -101,7 +101,7 @@ def _known(p: int, ends: Mapping[int, int] | None, standing: Mapping[int, tuple[
 def _since(config: Config, topic_id: str) -> str | None:
     """SQL for the rows that come from the topic as it is now; None when the tables are of an earlier one."""
     try:
-        noted = Lake(config.delta.base_path).newest_handle(VENTES.name).metadata().configuration.get(TOPIC_SINCE, "")
+        noted = Lake.of(config).newest_handle(VENTES.name).metadata().configuration.get(TOPIC_SINCE, "")
     except TableMissing:
         return "true"
     known, _, moment = noted.partition(" ")
@@ -114,7 +114,7 @@ def _since(config: Config, topic_id: str) -> str | None:
 
 def _both(config: Config, columns: str, where: str) -> tuple[str, tuple[str, ...]] | None:
     """Rows of Bronze and of the rejects of this topic, as SQL; None before the tables exist."""
-    lake = Lake(config.delta.base_path)
+    lake = Lake.of(config)
     parts, tables = [], []
     for spec, own in ((VENTES, "true"), (REJETS, f"topic = '{config.kafka.topic}'")):
         try:
@@ -134,16 +134,12 @@ def _standing(
         return {}
     kept = " OR ".join(f"(p = {p} AND o >= {first})" for p, (first, _) in held.items()) or "false"
     sql = f"SELECT p, SUM(CASE WHEN {kept} THEN 1 ELSE 0 END), MAX(o) + 1 FROM ({found[0]}) GROUP BY p"
-    return {p: (int(n), after) for p, n, after in Lake(config.delta.base_path).read(Query(sql, found[1])).rows}
+    return {p: (int(n), after) for p, n, after in Lake.of(config).read(Query(sql, found[1])).rows}
 
 
 def _count(config: Config) -> int:
     found = _both(config, "1 AS one", "true")
-    return (
-        int(Lake(config.delta.base_path).read_one(Query(f"SELECT COUNT(*) FROM ({found[0]})", found[1])))
-        if found
-        else 0
-    )
+    return int(Lake.of(config).read_one(Query(f"SELECT COUNT(*) FROM ({found[0]})", found[1]))) if found else 0
 
 
 def _silver(config: Config) -> Plan:
@@ -151,7 +147,7 @@ def _silver(config: Config) -> Plan:
     if last is None:
         return Plan("silver", checkpoint(config.delta.base_path, "silver"), False, None)
     place = checkpoint(config.delta.base_path, f"silver-{last['generation']}")
-    folder, lake = positions.Folder(place), Lake(config.delta.base_path)
+    folder, lake = positions.Folder(config, place), Lake.of(config)
     fault = soundness.fault(folder, "silver", table_id=str(lake.newest_handle(VENTES.name).metadata().id))
     sales = int(lake.read_one(Query(f"SELECT COUNT(*) FROM {VENTES.name}", (VENTES.name,))))
     return Plan("silver", place, bool(folder.ids("offsets")), fault, sales=sales, generation=last["generation"])
@@ -172,7 +168,7 @@ def rebuild(config: Config, found: Plan) -> list[str]:
 def _declare(config: Config, found: Plan) -> int:
     """Record what nobody can read any more. A repeat records nothing twice."""
     try:
-        known = Lake(config.delta.base_path).read(
+        known = Lake.of(config).read(
             Query(f"SELECT topic, kafka_partition, premier_offset, dernier_offset FROM {PERTES.name}", (PERTES.name,))
         )
         there = {tuple(row) for row in known.rows}

@@ -36,10 +36,10 @@ KEPT = 1000
 """Differences that a record lists; it counts all."""
 
 
-def last(base: str) -> dict[str, Any] | None:
-    """The newest record of the lake under ``base``: ``finished`` (ISO 8601), ``differences`` (how many), ``found`` (the
+def last(config: Config) -> dict[str, Any] | None:
+    """The newest record of the lake: ``finished`` (ISO 8601), ``differences`` (how many), ``found`` (the
     first of them), ``per_partition``, ``per_day`` and ``per_table``; None before the first."""
-    found = _newest(Path(base) / "audit") if "://" not in base else None
+    found = _newest(audit.folder(config))
     return found and {key: value for key, value in found.items() if not key.startswith("proven")}
 
 
@@ -130,7 +130,7 @@ class Reconciliation:
                 f"There is nothing to reconcile yet: the Bronze job has committed no batch under "
                 f"{self._config.delta.base_path}. Type: python spark_streaming_delta.py --once"
             )
-        lake = Lake(self._config.delta.base_path)
+        lake = Lake.of(self._config)
         work = BronzeAccount(self._config, lake, position, before)
         return work.run(ask_kafka=self._ask_kafka, progress=self._progress), lake, position
 

@@ -147,7 +147,7 @@ class Replay:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._lake = Lake(config.delta.base_path)
+        self._lake = Lake.of(config)
 
     def choose(self, *, motif: str | None, places: Sequence[Place]) -> list[Reject]:
         return waiting(self._lake, motif=motif, places=places)

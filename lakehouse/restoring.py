@@ -71,8 +71,7 @@ def locked(config: Config, spec: TableSpec) -> Iterator[None]:
 
 def plan(config: Config, spec: TableSpec, version: int) -> Plan:
     """What would change. Raises ``LakehouseError`` for a version that is not there."""
-    base = config.delta.base_path
-    lake, back = Lake(base), Lake(base, versions={spec.name: version})
+    lake, back = Lake.of(config), Lake.of(config, versions={spec.name: version})
     now = lake.snapshot(spec.name).source.version
     then = back.snapshot(spec.name)
     if version == now:
@@ -145,7 +144,7 @@ def restore(config: Config, found: Plan) -> list[str]:
         done.append("Silver was told to build anew")
     if spec in BRONZE and (moved := _move_checkpoint(config)):
         done.append(f"Bronze's checkpoint was moved to {moved}")
-    since = Lake(config.delta.base_path).newest_handle(spec.name).metadata().configuration.get(TOPIC_SINCE)
+    since = Lake.of(config).newest_handle(spec.name).metadata().configuration.get(TOPIC_SINCE)
     try:
         delta_files.restore(spec, config, found.version, what=WHAT, leaving=found.leaving, returning=found.returning)
     except (DeltaError, OSError) as error:

@@ -73,7 +73,7 @@ def due(config: Config, spec: TableSpec, *, now: datetime | None = None) -> Due 
         return None
     zone = config.analytics.timezone
     day = (now or datetime.now(UTC)).astimezone(zone).date() - timedelta(days=kept)
-    lake = Lake(config.delta.base_path)
+    lake = Lake.of(config)
     if spec not in (VENTES, REJETS):
         found = f"SELECT COUNT(*) FROM {spec.name} WHERE jour < DATE '{day}'"
         return Due(spec, day, int(lake.read_one(Query(found, (spec.name,)))), None, None, None)
@@ -93,7 +93,7 @@ def _silver_waits(config: Config, removal: Removal, rows: int) -> str | None:
         silver = positions.silver(config)
         if silver is None:
             return None
-        lake = Lake(config.delta.base_path, versions={VENTES.name: silver.bronze_version})
+        lake = Lake.of(config, versions={VENTES.name: silver.bronze_version})
         known = lake.read_one(Query(f"SELECT COUNT(*) FROM {VENTES.name} WHERE {removal.where()}", (VENTES.name,)))
     except (CheckpointInvalid, LakehouseError) as error:
         return f"whether Silver has taken them in cannot be told: {error}"
@@ -128,7 +128,7 @@ def mark(config: Config, spec: TableSpec, day: date) -> None:
 
 def kept_from(config: Config, spec: TableSpec) -> date | None:
     """The first day that a Silver table keeps; None when it keeps all."""
-    text = DeltaTable(spec.path(config.delta.base_path)).metadata().configuration.get(KEPT_FROM)
+    text = delta_files.opened(spec, config).metadata().configuration.get(KEPT_FROM)
     return date.fromisoformat(text) if text else None
 
 
@@ -140,7 +140,7 @@ def _delete(config: Config, spec: TableSpec, where: str, **facts: Any) -> None:
 
 
 def _record(config: Config, removal: Removal, name: str) -> None:
-    lake = Lake(config.delta.base_path, versions={removal.table: removal.before})
+    lake = Lake.of(config, versions={removal.table: removal.before})
     head = {
         "retrait": name, "table_source": removal.table, "jour_limite": removal.day, "date_limite": removal.arrived,
         "version_avant": removal.before,
@@ -180,7 +180,7 @@ def removals(config: Config, spec: TableSpec) -> list[Removal]:
         f"WHERE table_source = '{spec.name}'"
     )
     try:
-        return [Removal(*row) for row in Lake(config.delta.base_path).read(Query(sql, (RETRAITS.name,))).rows]
+        return [Removal(*row) for row in Lake.of(config).read(Query(sql, (RETRAITS.name,))).rows]
     except TableMissing:
         return []
 
@@ -193,7 +193,7 @@ def stands(lake: Lake, removal: Removal) -> bool:
 
 def forget_unfinished(config: Config, spec: TableSpec) -> None:
     """Drop the records of rows that stand: the command was killed before they went, or a restore brought them back."""
-    lake = Lake(config.delta.base_path)
+    lake = Lake.of(config)
     for one in removals(config, spec):
         if stands(lake, one):
             for record in (SOMMES, RETRAITS):

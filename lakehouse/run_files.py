@@ -8,7 +8,6 @@ first one says. A file is replaced whole, and it stays when its process dies, so
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import json
 import os
@@ -22,6 +21,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
+from lakehouse import places
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
 
@@ -63,11 +63,8 @@ class RunFile:
 
 
 def folder(config: Config) -> Path:
-    """Under ``base_path``, or under the cache folder when that is a URI."""
-    base = config.delta.base_path
-    if "://" in base:
-        return Path(config.development.cache_dir) / "run" / hashlib.sha256(base.encode()).hexdigest()[:16]
-    return Path(base) / "run"
+    """Where the run files lie."""
+    return places.state(config) / "run"
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ def run(lake: Lake, checked: Checked, *, max_rows: int | None, timeout: float) -
     order = json.dumps(
         {
             "base": lake.base,
+            "storage_options": lake.storage_options,  # by the pipe: no argument and no log shows them
             "versions": {source.table: source.version for source in sources},
             "sql": checked.sql,
             "max_rows": max_rows,
@@ -81,7 +82,7 @@ def child() -> int:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, order["timeout"] + 1)  # should the parent be gone
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-    lake = Lake(order["base"], versions=order["versions"])
+    lake = Lake(order["base"], versions=order["versions"], storage_options=order["storage_options"])
     try:
         result = lake.read(Query(order["sql"], tuple(order["versions"])), max_rows=order["max_rows"])
         answer: tuple[str, Result | str] = ("rows", result)

@@ -13,14 +13,15 @@ from pyspark import cloudpickle
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
-from lakehouse import class_archive, cluster, jars, java, log, runinfo, sale
+from lakehouse import class_archive, cluster, jars, java, log, log_store, object_store, runinfo, sale
 from lakehouse.config import Config
-from lakehouse.errors import SetupError
+from lakehouse.errors import ConfigError, SetupError
 
 _STATE_STORES = {
     name: f"org.apache.spark.sql.execution.streaming.state.{provider}StateStoreProvider"
     for name, provider in (("memory", "HDFSBacked"), ("rocksdb", "RocksDB"))
 }
+_HIDDEN = "(?i)secret|password|passwd|token|access[.]?key|jaas|url"
 _LOG4J = Path(__file__).with_name("log4j2-spark.properties")
 
 
@@ -33,6 +34,11 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         # every commit says where it came from; a batch's own commits say more (delta_io)
         "spark.databricks.delta.commitInfo.userMetadata": runinfo.commit_metadata(f"{job} job"),
+        # Kafka's login is an option of the source, and the options of a plan are shown
+        "spark.redaction.regex": _HIDDEN,
+        "spark.sql.redaction.options.regex": _HIDDEN,
+        # the files that Spark writes are no more readable to others than ours
+        "spark.hadoop.fs.permissions.umask-mode": "027",
         "spark.sql.warehouse.dir": f"{delta.base_path}/spark-warehouse",
         "spark.sql.session.timeZone": "UTC",
         # the default, INT96, is read as nanoseconds elsewhere, where a time before 1678 becomes one of another century
@@ -57,6 +63,7 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
         # a lone micro-batch would be followed by an empty one that only evicts state: the next one does that too
         "spark.sql.streaming.noDataMicroBatches.enabled": "false",
+        **object_store.spark_settings(config),
     }
 
 
@@ -78,10 +85,17 @@ def own_settings(config: Config) -> dict[str, str]:
     return settings
 
 
+def jar_files(config: Config) -> list[Path]:
+    """Every JAR that a job needs on top of Spark's own, fetched or made when it is missing."""
+    if not object_store.is_s3(config):
+        return jars.resolve(config, "spark")
+    return [*jars.resolve(config, "spark"), *jars.resolve(config, "s3"), log_store.jar(config)]
+
+
 def jar_settings(config: Config) -> dict[str, str]:
     """The pinned JARs: sent to the executors of a cluster; on the class path of a local driver, where nothing has to
     be copied and Java's class archive holds."""
-    files = [str(path) for path in jars.resolve(config, "spark")]
+    files = [str(path) for path in jar_files(config)]
     if not cluster.is_local(config.spark.master):
         return {"spark.jars": ",".join(files)}
     return {
@@ -95,6 +109,17 @@ def extra_settings(config: Config) -> dict[str, str]:
     """``[SPARK] conf``, which wins over all of ours."""
     lines = filter(None, map(str.strip, config.spark.conf.splitlines()))
     return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+
+
+def check_log_store(settings: Mapping[str, str], config: Config) -> None:
+    """Raises ``ConfigError`` for a log store on S3 with which two writers can be told the same version."""
+    names = ("spark.delta.logStore.s3a.impl", "spark.delta.logStore.class")
+    chosen = next((settings[name] for name in names if name in settings), None)
+    if object_store.is_s3(config) and chosen not in (object_store.LOG_STORE, object_store.DYNAMO_LOG_STORE):
+        raise ConfigError(
+            f"[SPARK] conf: the log store {chosen} is not accepted for {config.delta.base_path}: two writers could lose a "
+            f"commit. Expected {object_store.LOG_STORE} (the default) or {object_store.DYNAMO_LOG_STORE}."
+        )
 
 
 def under_submit(environment: Mapping[str, str] = os.environ) -> bool:
@@ -131,7 +156,7 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
     settings = shared_settings(config, job)
     terminal: AbstractContextManager[None] = nullcontext()
     if not under_submit():
-        os.environ.update(java.environment(config))
+        os.environ.update(java.environment(config) | object_store.java_environment(config))
         file = log_file(config, name or job)
         file.parent.mkdir(parents=True, exist_ok=True)
         os.environ["LAKEHOUSE_SPARK_LOG"] = str(file)  # read by log4j2-spark.properties
@@ -140,8 +165,10 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
         settings |= own_settings(config)
         if config.development.jars == "lock":
             settings |= jar_settings(config)
+    settings |= extra_settings(config)
+    check_log_store(settings, config)
     builder = SparkSession.builder
-    for key, value in (settings | extra_settings(config)).items():
+    for key, value in settings.items():
         builder = builder.config(key, value)
     with terminal:
         session = builder.getOrCreate()

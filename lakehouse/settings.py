@@ -58,10 +58,18 @@ class Kafka:
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = setting(
         "SCRAM-SHA-512", "SASL mechanism, with a SASL security_protocol"
     )
-    sasl_username: str = setting("", "SASL user, with a SASL security_protocol")
+    sasl_username: str = setting(
+        "", "SASL user; empty: the script's own (admin, producer, bronze, operator, monitor), its password from tls_dir"
+    )
     sasl_password: Secret = setting(Secret(""), "SASL password (secret: environment or sasl_password_file only)")
     sasl_password_file: FilePath = setting(FilePath(""), "file (mode 0600) that holds the SASL password")
-    ssl_cafile: FilePath = setting(FilePath(""), "PEM file of the certificate authority, with SSL or SASL_SSL")
+    ssl_cafile: FilePath = setting(
+        FilePath(""),
+        "PEM file of the certificate authority, with SSL or SASL_SSL; empty: tls_dir's, when there is one, or the system's",
+    )
+    tls_dir: FilePath = setting(
+        FilePath("data/tls"), "folder (mode 0700) of the certificates and passwords that setup_utils.py tls makes"
+    )
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,10 @@ class Spark:
 class Delta:
     base_path: FilePath = setting(
         FilePath("data"), "root of all that a run writes: tables, checkpoints, broker data, logs; a path or a URI"
+    )
+    state_path: FilePath = setting(
+        FilePath(""),
+        "folder on this machine for broker data, logs, locks, run files and audit; empty: base_path, for a URI under cache_dir",
     )
     checkpoint_interval: int = setting(50, "commits between two checkpoints of a table's log", low=1)
     log_retention: timedelta = setting(timedelta(days=30), "how long a table's log entries are kept", low=1)
@@ -111,6 +123,16 @@ class Delta:
         FilePath("backups"), "where ops_utils.py backup keeps its backups, outside of base_path; a path or a URI"
     )
     lock_timeout: timedelta = setting(timedelta(0), "how long a job waits for another writer's lock", low=0)
+
+
+@dataclass(frozen=True)
+class S3:
+    endpoint: str = setting("", "address of the S3 server, http(s)://host:port; empty: Amazon's for the region")
+    region: str = setting("", "its region; must be set when base_path is s3a://")
+    path_style: bool = setting(False, "name the bucket in the path, not in the host name: most servers of one's own")
+    access_key: str = setting("", "access key; empty: the environment, a profile or the machine's role decide")
+    secret_key: Secret = setting(Secret(""), "its secret (secret: environment or secret_key_file only)")
+    secret_key_file: FilePath = setting(FilePath(""), "file (mode 0600) that holds the secret")
 
 
 @dataclass(frozen=True)
@@ -209,6 +231,15 @@ class Monitoring:
     dashboard_host: str = setting(
         "127.0.0.1", "address that the dashboard listens on; another one shows the figures to whoever reaches it"
     )
+    web_user: str = setting("ventes", "user of the metrics and of the dashboard, with web_password")
+    web_password: Secret = setting(
+        Secret(""), "their password (secret: environment or web_password_file only); with it, each request needs it"
+    )
+    web_password_file: FilePath = setting(FilePath(""), "file (mode 0600) that holds web_password")
+    web_certificate: FilePath = setting(
+        FilePath(""),
+        "PEM file (mode 0600) with the key and the certificates under which both are served by TLS, such as data/tls/web.pem",
+    )
     dashboard_port: int = setting(8501, "port of the dashboard; 0 takes a free one and says which", low=0, high=65535)
 
 
@@ -235,11 +266,13 @@ class Development:
 
 @dataclass(frozen=True)
 class Config:
-    """All settings, read-only. ``source`` is the ini file that was read."""
+    """All settings, read-only. ``source`` is the ini file that was read, ``role`` the user that the script is to a
+    locked-down Kafka."""
 
     kafka: Kafka = Kafka()
     spark: Spark = Spark()
     delta: Delta = Delta()
+    s3: S3 = S3()
     streaming: Streaming = Streaming()
     producer: Producer = Producer()
     analytics: Analytics = Analytics()
@@ -247,6 +280,7 @@ class Config:
     performance: Performance = Performance()
     development: Development = Development()
     source: Path = DEFAULT_FILE
+    role: str = "monitor"
 
 
 @dataclass(frozen=True)
@@ -270,7 +304,7 @@ class SettingRow:
 
 def sections() -> dict[str, type[Any]]:
     hints = typing.get_type_hints(Config)
-    return {f.name.upper(): hints[f.name] for f in dataclasses.fields(Config) if f.name != "source"}
+    return {f.name.upper(): hints[f.name] for f in dataclasses.fields(Config) if f.name not in ("source", "role")}
 
 
 def settings() -> Iterator[SettingRow]:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from deltalake import DeltaTable
 
-from lakehouse import positions, retention
+from lakehouse import object_store, positions, retention
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import Lake
@@ -96,7 +96,7 @@ def settled(config: Config, wait: Callable[[], None]) -> tuple[positions.SilverP
         return None
     while time.monotonic() < give_up:
         if before is not None and before.settled:
-            lake = Lake(config.delta.base_path, versions={VENTES.name: before.bronze_version})
+            lake = Lake.of(config, versions={VENTES.name: before.bronze_version})
             for spec in SILVER:
                 lake.snapshot(spec.name)
             if positions.silver(config) == before:
@@ -206,4 +206,6 @@ def _named(row: tuple[Any, ...], keys: tuple[str, ...]) -> str:
 
 def exists(config: Config) -> bool:
     """Whether every Silver table is there."""
-    return all(DeltaTable.is_deltatable(spec.path(config.delta.base_path)) for spec in SILVER)
+    return all(
+        DeltaTable.is_deltatable(spec.path(config.delta.base_path), object_store.options(config)) for spec in SILVER
+    )

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from lakehouse import log, metrics, run_files
+from lakehouse import log, metrics, run_files, web_access
 from lakehouse.broker_settings import answers
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
@@ -65,7 +65,7 @@ def _state(config: Config, name: str, run: RunFile | None) -> ProcessState:
     if run.here and not run.alive:
         why = f"process {run.pid} is gone and did not say why: it was killed, or the machine was"
         return _not_running(config, "dead", run, run.started, why)
-    return _running(run)
+    return _running(config, run)
 
 
 def _not_running(config: Config, state: State, run: RunFile, since: datetime, *reasons: str) -> ProcessState:
@@ -76,13 +76,13 @@ def _not_running(config: Config, state: State, run: RunFile, since: datetime, *r
     return ProcessState(run.name, state, None, since, reasons, error, figures)
 
 
-def _running(run: RunFile) -> ProcessState:
+def _running(config: Config, run: RunFile) -> ProcessState:
     """A process that is there, or runs on another machine: what it says itself."""
     if run.port is None:
         reason = "it serves no health: [MONITORING] metrics is false"
         return ProcessState(run.name, "unknown", run.pid, run.started, (reason,))
     place = f"{run.address}:{run.port}"
-    answer = ask(_reachable(run.address), run.port)
+    answer = ask(config, _reachable(run.address), run.port)
     if answer is None or answer.get("run_id") != run.run_id:
         here = "" if run.here else f"; it was started on {run.host}"
         reason = f"process {run.pid} does not answer at {place} within {TIMEOUT:g} s{here}"
@@ -107,7 +107,7 @@ def _without_file(config: Config, name: str) -> ProcessState:
     """Never started with this folder on this machine: perhaps elsewhere, on the setting's port."""
     port = getattr(config.monitoring, f"{name}_metrics_port")
     if config.monitoring.metrics and port and "://" in config.delta.base_path:
-        answer = ask(_reachable(config.monitoring.metrics_host), port)
+        answer = ask(config, _reachable(config.monitoring.metrics_host), port)
         if answer and answer.get("process") == name and answer.get("base_path") == str(config.delta.base_path):
             return _answered(name, answer, int(answer["pid"]), None)
     if name == "kafka" and answers(config, TIMEOUT):
@@ -121,11 +121,13 @@ def _reachable(address: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
 
 
-def ask(host: str, port: int) -> dict[str, Any] | None:
+def ask(config: Config, host: str, port: int) -> dict[str, Any] | None:
     """What ``/readyz`` says there; None when nothing answers in time. No proxy of the environment is asked."""
-    link = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
+    link, header = http.client.HTTPConnection(host, port, timeout=TIMEOUT), web_access.authorization(config)
     try:
-        link.request("GET", "/readyz")
+        if (tls := web_access.client_context(config)) is not None:
+            link = http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=tls)
+        link.request("GET", "/readyz", headers={"Authorization": header} if header else {})
         found = json.loads(link.getresponse().read())
     except (OSError, ValueError, http.client.HTTPException):
         return None

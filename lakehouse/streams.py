@@ -96,6 +96,7 @@ class BronzeJob:
         with locks.writer_lock(self._config, JOB):
             self._monitor.phase("Kafka is asked for the topic")
             kafka_clients.ensure_topic(self._config)
+            kafka_clients.check_right(self._config, "READ")
             self._check_topic_clock()
             self._monitor.phase("Spark is starting")
             if spark is not None:

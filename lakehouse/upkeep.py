@@ -20,12 +20,12 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from lakehouse import delta_files, metrics, positions, reach
+from lakehouse import delta_files, metrics, object_store, positions, reach
 from lakehouse.config import Config
-from lakehouse.tables import BRONZE, CORRECTIONS, MEMBRES, SILVER, TableSpec, checkpoint
+from lakehouse.tables import BRONZE, CORRECTIONS, MEMBRES, REJOUES, SILVER, TableSpec, checkpoint
 
 WHAT = "maintain"
-TABLES = {"bronze": BRONZE, "silver": (*SILVER, MEMBRES, CORRECTIONS)}
+TABLES = {"bronze": (*BRONZE, REJOUES), "silver": (*SILVER, MEMBRES, CORRECTIONS)}
 """The tables that grow, by the job that writes them."""
 
 _SAFE_DAYS = (date(1678, 1, 1), date(2262, 1, 1))
@@ -64,14 +64,14 @@ class Survey:
 
 
 def exists(config: Config, spec: TableSpec) -> bool:
-    return DeltaTable.is_deltatable(spec.path(config.delta.base_path))
+    return DeltaTable.is_deltatable(spec.path(config.delta.base_path), storage_options=object_store.options(config))
 
 
 def survey(config: Config, spec: TableSpec, *, now: datetime | None = None) -> Survey:
     """Look at one table; nothing is changed. ``now``: for simulations."""
     now = now or datetime.now(UTC)
     path = spec.path(config.delta.base_path)
-    table = DeltaTable(path)
+    table = delta_files.opened(spec, config)
     files = _files(table)
     needed, held = reach.reader(config, spec, table.version())
     hours = reach.hours(config, path, table.version(), needed, now)
@@ -139,10 +139,10 @@ def tend(config: Config, found: Survey, *, advance: Callable[[int], None] = lamb
     spec, path = found.spec, found.spec.path(config.delta.base_path)
     merged = 0
     for one in found.small:
-        merged += _compact(path, one)
+        merged += _compact(config, spec, one)
         advance(1)
     if found.dead:
-        DeltaTable(path).vacuum(
+        delta_files.opened(spec, config).vacuum(
             retention_hours=found.hours, dry_run=False, enforce_retention_duration=False, full=True,
             commit_properties=delta_files.stamped(WHAT, {"files": len(found.dead)}),
             post_commithook_properties=delta_files.HOOKS,
@@ -166,7 +166,7 @@ def _forget_removed_files(config: Config, found: Survey) -> None:
     batch: no longer than the files stay on disk. A job's start sets it back to the setting."""
     kept = timedelta(hours=found.hours)
     wanted = f"interval {kept.total_seconds():.0f} seconds"
-    table = DeltaTable(found.spec.path(config.delta.base_path))
+    table = delta_files.opened(found.spec, config)
     if kept < config.delta.deleted_file_retention and table.metadata().configuration.get(_REMEMBERED) != wanted:
         delta_files.set_properties(found.spec, config, {_REMEMBERED: wanted}, what=WHAT)
 
@@ -176,8 +176,8 @@ def steps(found: Survey) -> int:
     return len(found.small) + 2
 
 
-def _compact(path: str, one: Small) -> int:
-    made = DeltaTable(path).optimize.compact(
+def _compact(config: Config, spec: TableSpec, one: Small) -> int:
+    made = delta_files.opened(spec, config).optimize.compact(
         partition_filters=[(name, "=", value or "") for name, value in one.values] or None,
         target_size=_TARGET_BYTES,
         max_concurrent_tasks=1,

@@ -76,7 +76,7 @@ class Asker:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._lake = Lake(config.delta.base_path)
+        self._lake = Lake.of(config)
 
     def ask(self, question: Question) -> Reply:
         """Never raises: the sentence stands in the reply."""

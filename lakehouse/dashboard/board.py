@@ -64,7 +64,7 @@ class Board:
     ) -> None:
         self._config, self._ask = config, ask
         self._clock = clock
-        self._lake = Lake(config.delta.base_path)
+        self._lake = Lake.of(config)
         self._tables = Tables({}, {})
         self._looked = float("-inf")
         self._looking = threading.Lock()

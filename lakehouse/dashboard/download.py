@@ -32,7 +32,7 @@ def harmless(value: Any) -> Any:
 
 def rows(name: str, view: View, config: Config) -> tuple[str, Iterator[str]]:
     """A file name and the lines. Raises ``LakehouseError`` before the first line, ``KeyError`` for an unknown table."""
-    lake = Lake(config.delta.base_path)
+    lake = Lake.of(config)
     if name in FACTS:
         result = FACTS[name].find(config, lake)
         return f"{name}.csv", _lines([result.names, *result.rows])

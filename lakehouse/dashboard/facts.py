@@ -122,7 +122,7 @@ def reconciliation(config: Config, _lake: Lake) -> Result:
     name = "lakehouse.reconciliation"
     last: dict[str, Any] | None = None
     if importlib.util.find_spec(name) is not None:
-        last = importlib.import_module(name).last(config.delta.base_path)
+        last = importlib.import_module(name).last(config)
     shown = {field: last[field] for field in RECORD if field in last} if last else {}
     rows: list[tuple[Any, ...]] = [(field, _text(value) or None) for field, value in shown.items()]
     return Result(_columns(("champ", "text"), ("contenu", "text")), rows)

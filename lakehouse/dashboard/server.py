@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -21,7 +22,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lakehouse import log
+from lakehouse import log, web_access
+from lakehouse.agreement import is_loopback
 from lakehouse.config import Config
 from lakehouse.dashboard import download, pages
 from lakehouse.dashboard.asker import AskerProcess, Question
@@ -61,6 +63,22 @@ class SafeHeaders:
         await self._app(scope, receive, with_headers)
 
 
+class Password:
+    """Answers nobody who does not know ``[MONITORING] web_password``, when there is one."""
+
+    def __init__(self, app: ASGIApp, config: Config) -> None:
+        self._app = app
+        self._config = config
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not web_access.allowed(self._config, Headers(scope=scope).get("authorization")):
+            name, text = web_access.CHALLENGE
+            refusal = PlainTextResponse("A user and a password are needed.\n", 401, {name: text})
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
 class Dashboard:
     """The routes, over one ``Board``; pages that were made are kept as long as none of their answers has changed."""
 
@@ -75,7 +93,7 @@ class Dashboard:
         """The application. A page that listens on this machine alone answers to this machine's names alone, so that no
         other site's name can be made to point at it."""
         host = self._config.monitoring.dashboard_host
-        hosts = list(LOOPBACK) if host in LOOPBACK else ["*"]
+        hosts = [*LOOPBACK, host] if is_loopback(host) else ["*"]
         return Starlette(
             routes=[
                 Route("/", self._home),
@@ -85,6 +103,7 @@ class Dashboard:
             ],
             middleware=[
                 Middleware(SafeHeaders),
+                Middleware(Password, config=self._config),
                 Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
                 Middleware(GZipMiddleware, minimum_size=2000, compresslevel=4),
             ],
@@ -159,25 +178,25 @@ def listen(config: Config) -> socket.socket:
         ) from None
 
 
-def address(host: str, port: int) -> str:
+def address(host: str, port: int, scheme: str = "http") -> str:
     """What to type into a browser."""
     shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}/"
+    return f"{scheme}://{shown}:{port}/"
 
 
 def serve(config: Config, watched: Monitor | None = None) -> int:
     """Serve until a signal; 0."""
+    web_access.server_context(config)  # a wrong certificate is said before anything listens
     with listen(config) as bound:
         host, port = bound.getsockname()[:2]
         board = Dashboard(config)
         board.warm()
         if watched is not None:
             watched.started()
-        print(f"The dashboard: {address(host, port)}   (Ctrl-C stops it)", flush=True)
-        if config.monitoring.dashboard_host not in LOOPBACK:
-            _log.warning("whoever reaches this address sees the figures: there is no password", host=host, port=port)
+        print(f"The dashboard: {address(host, port, web_access.scheme(config))}   (Ctrl-C stops it)", flush=True)
         settings = uvicorn.Config(
             board.app(), log_level="warning", access_log=False, timeout_graceful_shutdown=2, server_header=False,
+            ssl_certfile=config.monitoring.web_certificate or None,
         )  # fmt: skip
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn ends in order, then raises the signal again
             uvicorn.Server(settings).run(sockets=[bound])

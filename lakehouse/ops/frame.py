@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from lakehouse import audit, cli, export, render
+from lakehouse import audit, cli, export, places, render
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.result import Result
@@ -181,7 +181,7 @@ class _Notes:
         self._log = audit.AuditLog(audit.folder(config))
         self._work = work
         base = config.delta.base_path
-        self._is_there = "://" in base or Path(base).is_dir()  # an audit of nothing would make the folder
+        self._is_there = places.is_remote(config) or Path(base).is_dir()  # an audit of nothing would make the folder
         self._fields = {"verb": work.verb.name, "arguments": _arguments(args, work.verb.private)}
 
     def begin(self) -> None:

@@ -35,7 +35,7 @@ def add(subparsers: Subparsers) -> None:
 def history(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
     """Show a table's commits: when, who, what, which run, which version of the code, and how many rows each changed; with
     --version, the rows themselves."""
-    lake = Lake(config.delta.base_path)
+    lake = Lake.of(config)
     lake.newest_handle(args.table)  # says when there is no such table yet
     spec = SPECS[args.table]
     if args.version is not None:

@@ -70,7 +70,7 @@ def _place(text: str) -> Place:
 
 def listing(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
     """Count the rejected messages by reason, and say how many still wait for a replay; with --motif, list those."""
-    lake = Lake(config.delta.base_path)
+    lake = Lake.of(config)
     open_by = counts(lake, args.motif)
     total = sum(open_by.values())
     if args.motif:
@@ -96,7 +96,7 @@ def listing(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
 
 def show(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
     """Show one rejected message in full, and what the present contract says of it."""
-    reject = _one(Lake(config.delta.base_path), _place(args.place))
+    reject = _one(Lake.of(config), _place(args.place))
     now = judge(reject, None, config.streaming.future_tolerance)
     verdict = (
         "it is a valid sale: rejects replay takes it in"

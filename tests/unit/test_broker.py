@@ -6,8 +6,10 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -108,7 +110,7 @@ def test_an_ipv6_address_keeps_its_brackets_in_the_listener(tmp_path: Path) -> N
     ("kafka", "message"),
     [
         ({"bootstrap_servers": "kafka.example:9092"}, "serves this machine only, but .* starts with kafka.example"),
-        ({"security_protocol": "SSL"}, "speaks PLAINTEXT only, not .* = SSL"),
+        ({"security_protocol": "SSL"}, "speaks PLAINTEXT or SASL_SSL, not .* = SSL"),
     ],
 )
 def test_what_the_embedded_broker_cannot_do_is_refused(tmp_path: Path, kafka: dict[str, str], message: str) -> None:
@@ -116,9 +118,13 @@ def test_what_the_embedded_broker_cannot_do_is_refused(tmp_path: Path, kafka: di
         broker.Broker(configured(tmp_path, **kafka))
 
 
-def test_a_uri_is_no_place_for_the_brokers_data() -> None:
-    with pytest.raises(SetupError, match=r"base_path = s3a://lake is a URI"):
-        broker.Broker(settings.load(env={"VENTES_DELTA__BASE_PATH": "s3a://lake"}))
+def test_the_brokers_data_of_a_lake_on_s3_lies_on_this_machine(tmp_path: Path) -> None:
+    env = {
+        "VENTES_DELTA__BASE_PATH": "s3a://lake",
+        "VENTES_S3__REGION": "us-east-1",
+        "VENTES_DELTA__STATE_PATH": str(tmp_path),
+    }
+    assert broker.Broker(settings.load(env=env)).home == tmp_path / "kafka"
 
 
 @pytest.fixture
@@ -147,6 +153,32 @@ def test_one_keeper_a_folder(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"Another process keeps the broker of .*VENTES_DELTA__BASE_PATH"):
         broker.Broker(config).start()
     first.stop()
+
+
+class Faulty:
+    """A broker of three that ends at once, each time that it is started."""
+
+    def __init__(self, number: int, *, faulty: bool) -> None:
+        self.node, self.starts, self._faulty = SimpleNamespace(number=number), 0, faulty
+
+    def wait(self, timeout: float) -> int | None:
+        return 1 if self._faulty else time.sleep(timeout)
+
+    def launch(self) -> None:
+        self.starts += 1
+
+
+def test_one_of_three_that_ends_by_itself_is_started_again_but_not_all_the_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    brokers = Brokers(configured(tmp_path, brokers="3"))
+    members = [Faulty(number, faulty=number == 2) for number in (1, 2, 3)]
+    brokers.members = members  # type: ignore[assignment]
+    assert brokers.wait(0.8) is None
+    assert [member.starts for member in members] == [0, 1, 0]
+    assert "broker 2 ended by itself with code 1; starting it again" in capsys.readouterr().err
+    brokers.members = members[1:2]  # type: ignore[assignment]
+    assert brokers.wait(0.8) == 1, "a single one is the caller's to mend"
 
 
 @pytest.mark.parametrize("content", ["own pid", "999999999", "", "no number"])

@@ -20,20 +20,29 @@ from lakehouse import (
     broker_settings,
     cli,
     config,
+    credentials,
     delta_io,
     jars,
     kafka_clients,
     kafka_options,
     locks,
     log,
+    object_store,
+    places,
     session,
     silver_job,
     silver_sink,
     streams,
 )
-from lakehouse.config import Config
+from lakehouse.config import Config, FilePath
 from lakehouse.errors import ConfigError
+from lakehouse.settings import Kafka
 from lakehouse.tables import VENTES
+
+LAKE_ON_S3 = {
+    "VENTES_DELTA__BASE_PATH": "s3a://seau/lac", "VENTES_S3__REGION": "us-east-1", "VENTES_S3__ACCESS_KEY": "cle",
+    "VENTES_S3__SECRET_KEY": "secret",
+}  # fmt: skip
 
 SASL = {
     "VENTES_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
@@ -56,6 +65,7 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "KAFKA.ssl_cafile": ("/tmp/ca.pem", kafka_options.spark_options),
     "KAFKA.sasl_mechanism": ("PLAIN", kafka_options.spark_options),
     "KAFKA.sasl_username": ("autre", kafka_options.spark_options),
+    "KAFKA.tls_dir": ("/autre", credentials.folder),
     "KAFKA.sasl_password": ("autre", kafka_options.client_options),
     "STREAMING.state_store": ("rocksdb", lambda config: session.shared_settings(config, "bronze")),
     "SPARK.master": ("local[1]", session.own_settings),
@@ -73,6 +83,12 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "DELTA.auto_compact": ("false", lambda c: delta_io.wanted_properties(VENTES, c)),
     "DELTA.auto_compact_min_files": ("10", lambda c: session.shared_settings(c, "bronze")),
     "DELTA.snapshot_partitions": ("4", lambda c: session.shared_settings(c, "bronze")),
+    "DELTA.state_path": ("/autre", places.state),
+    "S3.endpoint": ("http://autre:1", object_store.options),
+    "S3.region": ("eu-west-3", object_store.spark_settings),
+    "S3.path_style": ("true", object_store.spark_settings),
+    "S3.access_key": ("autre", object_store.java_environment),
+    "S3.secret_key": ("autre", object_store.options),
     "STREAMING.watermark_delay": ("20 minutes", streams.judging_options),
     "STREAMING.future_tolerance": ("1 minute", streams.judging_options),
     "STREAMING.trigger_interval": ("5 seconds", lambda c: streams.trigger(c, once=False)),
@@ -103,6 +119,10 @@ SHOWN_BY: dict[str, str] = {
     "SPARK.log_level": "tests/unit/test_streams.py::test_sparks_own_log_level_is_set_when_it_is_another",
     "KAFKA.create_topic": "tests/stream/test_topic.py::test_a_missing_topic_is_an_error_when_it_may_not_be_created",
     "KAFKA.heap": "tests/unit/test_broker.py::test_every_kafka_setting_reaches_the_broker",
+    "MONITORING.web_user": "tests/unit/test_web_access.py::test_metrics_are_for_those_who_know_the_password",
+    "MONITORING.web_password": "tests/unit/test_web_access.py::test_metrics_are_for_those_who_know_the_password",
+    "MONITORING.web_password_file": "tests/unit/test_web_access.py::test_the_password_comes_from_a_private_file",
+    "MONITORING.web_certificate": "tests/unit/test_web_access.py::test_a_certificate_that_is_none_is_refused",
     "KAFKA.sasl_password_file": "tests/unit/test_config.py::test_a_secret_comes_from_a_private_file",
     "DELTA.max_versions": "tests/unit/test_maintain.py::test_the_log_keeps_as_many_versions_as_the_settings_say_and_each_can_be_opened",
     "DELTA.maintenance_interval": "tests/unit/test_maintain.py::test_a_job_does_its_round_when_one_is_due_and_goes_on_when_it_fails",
@@ -111,6 +131,7 @@ SHOWN_BY: dict[str, str] = {
     "DELTA.retention_days_silver": "tests/unit/test_maintain.py::test_rejects_and_silver_have_ages_of_their_own",
     "DELTA.backup_path": "tests/unit/test_backup.py::test_a_backup_comes_back_as_it_was_and_nothing_is_copied_twice",
     "DELTA.lock_timeout": "tests/unit/test_config.py::test_a_writer_waits_for_the_lock_as_long_as_it_is_told",
+    "S3.secret_key_file": "tests/unit/test_object_store.py::test_the_secret_comes_from_a_file_of_mode_0600",
     "STREAMING.max_restarts": "tests/unit/test_streams.py::test_the_job_gives_up_after_max_restarts_in_a_row",
     "STREAMING.champs_inconnus": "tests/spark/test_sink.py::test_unknown_fields_are_kept_from_the_switch_on_over_the_same_checkpoint",
     "PRODUCER.rate": "tests/unit/test_producer.py::test_settings_hold_where_no_option_is_given",
@@ -158,10 +179,10 @@ def env(name: str) -> str:
     return f"VENTES_{section}__{key.upper()}"
 
 
-def test_there_are_30_settings_or_more_in_the_nine_sections() -> None:
+def test_there_are_30_settings_or_more_in_the_ten_sections() -> None:
     assert len(NAMES) >= 30
     assert list(dict.fromkeys(name.split(".")[0] for name in NAMES)) == [
-        "KAFKA", "SPARK", "DELTA", "STREAMING", "PRODUCER", "ANALYTICS", "MONITORING", "PERFORMANCE", "DEVELOPMENT",
+        "KAFKA", "SPARK", "DELTA", "S3", "STREAMING", "PRODUCER", "ANALYTICS", "MONITORING", "PERFORMANCE", "DEVELOPMENT",
     ]  # fmt: skip
     assert all(row.help and row.type for row in config.settings())
 
@@ -173,7 +194,7 @@ def test_every_setting_is_shown_to_have_an_effect() -> None:
 @pytest.mark.parametrize("name", PROBES)
 def test_a_setting_changes_what_it_decides(name: str) -> None:
     value, probe = PROBES[name]
-    basis = SASL if name.startswith(("KAFKA.sasl", "KAFKA.ssl")) else {}
+    basis = SASL if name.startswith(("KAFKA.sasl", "KAFKA.ssl")) else LAKE_ON_S3 if name.startswith("S3.") else {}
     assert probe(config.load(env=basis)) != probe(config.load(env={**basis, env(name): value}))
 
 
@@ -192,7 +213,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     """Defaults → ini file → the same defaults; and → environment → the same again."""
     (tmp_path / "config.ini").write_text(config.ini_text(), encoding="utf-8")
     loaded = config.load(tmp_path / "config.ini", env={})
-    defaults = Config()
+    defaults = dataclasses.replace(Config(), kafka=Kafka(tls_dir=FilePath(tmp_path / "data" / "tls")))
     for section in ("kafka", "spark", "streaming", "producer", "analytics", "monitoring", "performance"):
         assert getattr(loaded, section) == getattr(defaults, section)
     again = config.load(tmp_path / "config.ini", env=config.as_environment(loaded))
@@ -202,7 +223,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
 def test_a_relative_path_counts_from_the_settings_file(tmp_path: Path) -> None:
     (tmp_path / "c.ini").write_text("[DELTA]\nbase_path = lac\n")
     assert config.load(tmp_path / "c.ini", env={}).delta.base_path == str(tmp_path / "lac")
-    assert config.load(env={"VENTES_DELTA__BASE_PATH": "s3a://seau/lac"}).delta.base_path == "s3a://seau/lac"
+    assert config.load(env=LAKE_ON_S3).delta.base_path == "s3a://seau/lac"
 
 
 @pytest.mark.parametrize(
@@ -296,7 +317,7 @@ def test_a_secret_comes_from_a_private_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"which others can read \(mode 0640\): chmod 600"):
         config.load(env=given)
     with pytest.raises(ConfigError, match="needs sasl_username and a password"):
-        config.load(env={"VENTES_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"})
+        config.load(env={"VENTES_KAFKA__SECURITY_PROTOCOL": "SASL_SSL", "VENTES_KAFKA__SASL_USERNAME": "bronze"})
 
 
 def test_a_writer_waits_for_the_lock_as_long_as_it_is_told(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ import pytest
 
 import dashboard as script
 from lakehouse import config as settings
-from lakehouse import explorer, queries
+from lakehouse import explorer, queries, tls
 from lakehouse.config import PROJECT, Config
 from lakehouse.dashboard import amounts, board, download, draw, facts, pages, words
 from lakehouse.dashboard.asker import Asker, AskerProcess, Question, Reply
@@ -565,7 +565,11 @@ def test_a_port_that_is_taken_is_one_sentence_and_exit_code_2(
         free = with_free_port(config).monitoring.dashboard_port
         assert free not in (0, port)
     assert with_free_port(config).monitoring.dashboard_port == port
-    assert dashboard_address(config_of(base, MONITORING__DASHBOARD_HOST="0.0.0.0")) == "http://127.0.0.1:8501/"
+    certificate = Path(base).parent / "web.pem"
+    tls.write_private(certificate, b"")
+    open_ = {"DASHBOARD_HOST": "0.0.0.0", "WEB_PASSWORD": "x", "WEB_CERTIFICATE": str(certificate)}
+    served = config_of(base, **{f"MONITORING__{key}": text for key, text in open_.items()})
+    assert dashboard_address(served) == "https://127.0.0.1:8501/"
 
 
 def test_the_lake_keeps_open_what_nobody_wrote_to(own: str) -> None:

@@ -30,6 +30,7 @@ FOREIGN = {
     "--jars",
     "--packages",
     "--master",
+    "--deploy-mode",
     "--driver-memory",
     "--wait",
     "--check",
@@ -39,8 +40,8 @@ FOREIGN = {
     "--archives",
     "--build",
     "--conf",
-    "--deploy-mode",
     "--from-env-file",
+    "--from-file",
     "--py-files",
 }
 # Written by a run, or by set-up; not in the repository.

@@ -21,7 +21,7 @@ import pytest
 from rich.console import Console
 
 from lakehouse import config as settings
-from lakehouse import log, metrics, monitor, ops, producer, run_files, status, status_view
+from lakehouse import log, metrics, monitor, ops, producer, run_files, status, status_view, tls
 from lakehouse.account import Account
 from lakehouse.bronze_watch import BronzeWatch
 from lakehouse.config import PROJECT, Config
@@ -213,7 +213,13 @@ def test_the_setting_decides_the_port_the_host_and_whether_anything_is_served(tm
         assert run_files.read(silent)["silver"].port is None
         assert state(silent, "silver").state == "unknown"
         assert state(silent, "silver").reasons == ("it serves no health: [MONITORING] metrics is false",)
-    foreign = config_of(tmp_path, MONITORING__METRICS_HOST="192.0.2.9")
+    tls.make(silent_keys := config_of(tmp_path, KAFKA__TLS_DIR=str(tmp_path / "tls")))
+    locked = {
+        "WEB_PASSWORD": "x",
+        "WEB_CERTIFICATE": f"{silent_keys.kafka.tls_dir}/web.pem",
+        "METRICS_HOST": "192.0.2.9",
+    }
+    foreign = config_of(tmp_path, **{f"MONITORING__{key}": text for key, text in locked.items()})
     expected = r"\[MONITORING\] metrics_host = 192.0.2.9 is not accepted"
     with pytest.raises(ConfigError, match=expected), monitor.serve(foreign, "silver"):
         pytest.fail("it cannot listen there")
@@ -324,18 +330,24 @@ def test_nothing_started_and_a_damaged_run_file_are_no_error(config: Config, tmp
 
 
 def test_a_lake_on_a_uri_is_seen_through_the_run_folder_and_else_through_the_ports(tmp_path: Path) -> None:
-    far = config_of("s3a://seau/lac", DEVELOPMENT__CACHE_DIR=str(tmp_path))
+    far = config_of("s3a://seau/lac", S3__REGION="us-east-1", DEVELOPMENT__CACHE_DIR=str(tmp_path))
     with monitor.serve(far, "silver") as watched:
         watched.started()
         run = run_files.read(far)["silver"]
         assert state(far, "silver").state == "running"
         run_files.remove(far, "silver")
         seen = config_of(
-            "s3a://seau/lac", DEVELOPMENT__CACHE_DIR=str(tmp_path), MONITORING__SILVER_METRICS_PORT=str(run.port)
+            "s3a://seau/lac",
+            S3__REGION="us-east-1",
+            DEVELOPMENT__CACHE_DIR=str(tmp_path),
+            MONITORING__SILVER_METRICS_PORT=str(run.port),
         )
         assert state(seen, "silver").state == "running"
         other = config_of(
-            "s3a://seau/autre", DEVELOPMENT__CACHE_DIR=str(tmp_path), MONITORING__SILVER_METRICS_PORT=str(run.port)
+            "s3a://seau/autre",
+            S3__REGION="us-east-1",
+            DEVELOPMENT__CACHE_DIR=str(tmp_path),
+            MONITORING__SILVER_METRICS_PORT=str(run.port),
         )
         assert state(other, "silver").state == "stopped"  # another pipeline's port
 

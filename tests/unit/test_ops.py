@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse import audit, config, locks, ops, runinfo
+from lakehouse import audit, config, locks, ops, places, runinfo
 from lakehouse.config import PROJECT
 from lakehouse.errors import ConfigError
 from lakehouse.ops import frame
@@ -286,7 +286,12 @@ def test_the_code_version_is_the_commit_of_clean_code_and_a_hash_of_changed_code
 
 
 def test_a_lake_in_an_object_store_has_its_audit_and_its_locks_beside_the_cache(tmp_path: Path) -> None:
-    env = {"VENTES_DELTA__BASE_PATH": "s3a://lake/ventes", "VENTES_DEVELOPMENT__CACHE_DIR": str(tmp_path)}
+    env = {
+        "VENTES_DELTA__BASE_PATH": "s3a://lake/ventes",
+        "VENTES_S3__REGION": "us-east-1",
+        "VENTES_DEVELOPMENT__CACHE_DIR": str(tmp_path),
+    }
     there = config.load(env=env)
-    assert audit.folder(there).parent == tmp_path / "audit" and locks.lock_folder(there).parent == tmp_path / "locks"
+    assert audit.folder(there).parent == locks.lock_folder(there).parent == places.state(there)
+    assert places.state(there).parent == tmp_path / "state"
     assert audit.folder(config.load(env={**env, "VENTES_DELTA__BASE_PATH": "s3a://other"})) != audit.folder(there)

@@ -13,12 +13,18 @@ from pathlib import Path
 import pytest
 
 from lakehouse import accounting, reconciliation
+from lakehouse import config as settings
 from lakehouse.accounting import Break, Hole
+from lakehouse.config import Config
 from lakehouse.tables import AGGREGES, PAR_PAYS, PERTES, REJETS, REJOUES, TENDANCES, VENTES
 from tests import lakes, ledgers
 from tests.kills import killed_at
 
 Run = Callable[..., tuple[int, str]]
+
+
+def at(base: str) -> Config:
+    return settings.load(env={"VENTES_DELTA__BASE_PATH": base})
 
 
 @pytest.fixture
@@ -59,9 +65,9 @@ def test_a_whole_lake_is_accounted_for_by_partition_and_day(run: Run, base: str)
     expected = sum((row["montant"] for row in rows), Decimal(0))
     for table in record["per_table"]:
         assert (table["sales_silver"], table["amount_silver"], table["differing"]) == (300, str(expected), 0)
-    kept = reconciliation.last(base)
+    kept = reconciliation.last(at(base))
     assert kept and kept["differences"] == 0 and datetime.fromisoformat(kept["finished"]) <= datetime.now(UTC)
-    assert reconciliation.last(base + "x") is None
+    assert reconciliation.last(at(base + "x")) is None
     assert "accounted for, and Silver equals Bronze" in run()[1]
 
 

@@ -1,0 +1,75 @@
+"""EDGE. The JAR of our own Delta log store, compiled once into the cache: needs the pinned JARs and a Java, no JDK.
+
+The compiler is Janino, which Spark ships for its own generated code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+from filelock import FileLock
+
+from lakehouse import jars, java
+from lakehouse.config import Config
+from lakehouse.errors import SetupError
+
+SOURCE = Path(__file__).with_name("java_src") / "ConditionalS3LogStore.java"
+
+
+def jar(config: Config) -> Path:
+    """The JAR's file; made when it is not there for this source and this Spark. Raises ``SetupError``."""
+    import pyspark  # its import takes 0.2 s, and only a lake on S3 needs it
+
+    key = hashlib.sha256(SOURCE.read_bytes() + pyspark.__version__.encode()).hexdigest()[:16]
+    place = Path(config.development.cache_dir) / "jars" / "own" / f"conditional-s3-log-store-{key}.jar"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(place.parent / "own.lock"):
+        if not place.is_file():
+            with tempfile.TemporaryDirectory(prefix=".own-", dir=place.parent) as text:
+                classes = _compile(config, Path(text))
+                made = Path(text) / place.name
+                with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+                    for file in classes:
+                        archive.write(file, file.relative_to(text))
+                made.replace(place)
+    return place
+
+
+def _compile(config: Config, into: Path) -> list[Path]:
+    """The class files, below ``into`` as their packages say."""
+    import pyspark
+    from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
+    from py4j.protocol import Py4JJavaError
+
+    spark = Path(pyspark.__file__).parent / "jars"
+    seen = [*spark.glob("*.jar"), *jars.resolve(config, "spark")]
+    port = launch_gateway(
+        classpath=os.pathsep.join(map(str, seen)),
+        java_path=str(java.find(config).executable),
+        jarpath=str(next(spark.glob("py4j-*.jar"))),
+        die_on_exit=True,
+    )
+    gateway = JavaGateway(gateway_parameters=GatewayParameters(port=port))
+    try:
+        files = gateway.new_array(gateway.jvm.java.io.File, 1)
+        files[0] = gateway.jvm.java.io.File(str(SOURCE))
+        compiler = gateway.jvm.org.codehaus.janino.Compiler()
+        compiler.setDestinationDirectory(gateway.jvm.java.io.File(str(into)), False)
+        compiler.setClassPath(_files(gateway, seen))
+        compiler.compile(files)
+    except Py4JJavaError as error:
+        raise SetupError(f"{SOURCE.name} cannot be compiled: {error.java_exception.toString()[:500]}") from None
+    finally:
+        gateway.shutdown()
+    return sorted(into.rglob("*.class"))
+
+
+def _files(gateway: object, paths: list[Path]) -> object:
+    made = gateway.new_array(gateway.jvm.java.io.File, len(paths))  # type: ignore[attr-defined]
+    for number, path in enumerate(paths):
+        made[number] = gateway.jvm.java.io.File(str(path))  # type: ignore[attr-defined]
+    return made
