@@ -87,7 +87,6 @@ def test_a_broken_checkpoint_is_refused_rebuilt_and_lets_nothing_in_twice(
     assert [row["etat"] for row in sorted(lake.rows(GENERATIONS), key=lambda row: row["date_etat"])] == [
         "debut", "fin", "invalide", "debut", "fin",
     ]  # fmt: skip
-    assert lake.verify(spark) == []
     assert run("reconcile")[0] == 0
 
 
@@ -99,14 +98,13 @@ def test_the_jobs_maintain_their_tables_and_silver_keeps_what_retention_takes_ou
     for _ in range(3):
         busy.sales(*map(sale, old), sale())
         busy.bronze(spark)  # with a round of maintenance at the end of its batch
-        busy.silver(spark)
+    busy.silver(spark)
     table = DeltaTable(VENTES.path(str(lake.base)))
     assert any(one["operation"] == "OPTIMIZE" for one in table.history())
     assert len(table.file_uris()) == 2 + 3 + 3, (
         "one file for each ended day; today's, and those of 1500, are left alone"
     )
     assert lake.differences() == []
-    assert lake.verify(spark) == []
     assert run("reconcile")[0] == 0
 
     # what arrived until now is declared old: a retention counts in days, which cannot be waited for
