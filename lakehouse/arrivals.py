@@ -7,7 +7,7 @@ import time
 
 from deltalake import DeltaTable
 
-from lakehouse import log, store
+from lakehouse import log, object_store
 from lakehouse.config import Config
 from lakehouse.errors import TableMissing
 from lakehouse.tables import VENTES
@@ -16,7 +16,7 @@ _log = log.get("silver")
 
 
 def bronze_exists(config: Config) -> bool:
-    return DeltaTable.is_deltatable(VENTES.path(config.delta.base_path), store.options(config))
+    return DeltaTable.is_deltatable(VENTES.path(config.delta.base_path), object_store.options(config))
 
 
 def no_bronze(config: Config) -> TableMissing:
@@ -43,7 +43,7 @@ def wait_for_bronze(config: Config, every: float | None, stop: threading.Event) 
 def _wait_for_news(config: Config, every: float, stop: threading.Event) -> bool:
     """Wait for Bronze's next commit, ``every`` seconds at most: the Bronze job, which people wait for, starts its
     Spark first. False when told to stop."""
-    path, options = VENTES.path(config.delta.base_path), store.options(config)
+    path, options = VENTES.path(config.delta.base_path), object_store.options(config)
     seen, give_up = DeltaTable(path, storage_options=options).version(), time.monotonic() + every
     while DeltaTable(path, storage_options=options).version() == seen and time.monotonic() < give_up:
         if stop.wait(0.5):

@@ -24,12 +24,12 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from lakehouse import audit, positions, store
+from lakehouse import audit, object_store, positions
 from lakehouse.config import Config
 from lakehouse.stores import File, Store
-from lakehouse.tables import BRONZE, EFFACES, GENERATIONS, MEMBRES, PUBLIC, VENTES, TableSpec, checkpoint
+from lakehouse.tables import BRONZE, GENERATIONS, INTERNAL, PUBLIC, VENTES, TableSpec, checkpoint
 
-TABLES = (*PUBLIC, EFFACES, GENERATIONS, MEMBRES)
+TABLES = (*PUBLIC, *INTERNAL)
 
 
 class Moved(Exception):
@@ -77,7 +77,7 @@ class _Capturing:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._base = config.delta.base_path.rstrip("/")
-        self._lake = Store(self._base)
+        self._lake = Store(self._base, config)
         self._made = Capture()
 
     def run(self) -> Capture:
@@ -179,7 +179,7 @@ class _Capturing:
 
     def _open(self, spec: TableSpec, version: int | None = None) -> DeltaTable | None:
         path = spec.path(self._base)
-        options = store.options(self._config)
+        options = object_store.options(self._config)
         if not DeltaTable.is_deltatable(path, options):
             return None
         return DeltaTable(path, version=version, storage_options=options)
@@ -232,7 +232,7 @@ class _Capturing:
 def _audit_files(config: Config) -> Iterator[Source]:
     """The audit log and its signed records. The head first: a line that comes meanwhile is then only one more."""
     place = audit.folder(config)
-    store = Store(str(place))
+    store = Store(str(place), config)
     listed = {file.path: file for file in store.files() if file.path.endswith((".json", ".jsonl"))}
     for path in sorted(listed, key=lambda path: (path != "head.json", path)):
         content = store.read(path)

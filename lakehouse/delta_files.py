@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
 
-from lakehouse import runinfo, store
+from lakehouse import object_store, runinfo
 from lakehouse.config import Config
 from lakehouse.tables import TableSpec
 
@@ -32,7 +32,7 @@ def _arrow(columns: Iterable[tuple[str, str]]) -> pa.Schema:
 
 
 def opened(spec: TableSpec, config: Config) -> DeltaTable:
-    return DeltaTable(spec.path(config.delta.base_path), storage_options=store.options(config))
+    return DeltaTable(spec.path(config.delta.base_path), storage_options=object_store.options(config))
 
 
 def stamped(what: str, facts: Mapping[str, Any]) -> CommitProperties:
@@ -52,7 +52,7 @@ def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *
         spec.path(config.delta.base_path),
         pa.Table.from_pylist(list(rows), _arrow(columns)),
         mode="append",
-        storage_options=store.options(config),
+        storage_options=object_store.options(config),
         schema_mode="merge" if spec.optional else None,
         partition_by=list(spec.partition_by) or None,
         commit_properties=stamped(what, facts),
@@ -66,7 +66,7 @@ def create(spec: TableSpec, config: Config, properties: Mapping[str, str], *, wh
         spec.path(config.delta.base_path),
         schema(spec),
         partition_by=list(spec.partition_by) or None,
-        storage_options=store.options(config),
+        storage_options=object_store.options(config),
         configuration=dict(properties),
         commit_properties=stamped(what, {}),
         raise_if_key_not_exists=False,

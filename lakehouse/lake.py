@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import arrow, commits, store, tables
+from lakehouse import arrow, commits, object_store, tables
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing
 from lakehouse.queries.model import Query
@@ -24,12 +24,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 SPECS = {spec.name: spec for spec in tables.PUBLIC}
-_READABLE = {
-    **SPECS,
-    **{
-        spec.name: spec for spec in (tables.GENERATIONS, tables.EFFACES, tables.RETRAITS, tables.SOMMES, tables.MEMBRES)
-    },
-}
+_READABLE = {**SPECS, **{spec.name: spec for spec in tables.INTERNAL}}
 WRITERS = {"bronze": "spark_streaming_delta.py --once", "silver": "streaming_silver.py"}
 
 
@@ -74,7 +69,7 @@ class Lake:
     @classmethod
     def of(cls, config: Config, **wishes: Any) -> Lake:
         """The lake of the settings, wherever it lies; ``wishes`` as for ``Lake``."""
-        return cls(config.delta.base_path, storage_options=store.options(config), **wishes)
+        return cls(config.delta.base_path, storage_options=object_store.options(config), **wishes)
 
     def newest(self) -> Lake:
         """A fresh ``Lake`` with the same wishes, for a new question or after ``SnapshotGone``."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from lakehouse import places, store
+from lakehouse import object_store, places
 from lakehouse.config import Config, format_duration
 from lakehouse.errors import TableLocked
 
@@ -56,7 +56,7 @@ def writer_lock(config: Config, job: str) -> Iterator[None]:
             ),
             encoding="utf-8",
         )
-        with store.claim(config, job):
+        with object_store.claim(config, job):
             yield
     finally:
         lock.release()

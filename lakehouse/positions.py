@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import store
+from lakehouse import object_store
 from lakehouse.config import Config
 from lakehouse.errors import CheckpointInvalid, TableMissing
 from lakehouse.lake import Lake
@@ -53,7 +53,7 @@ class Folder:
         self.path = path
         self._fs: FileSystem
         self._root: str
-        self._fs, self._root = store.filesystem(config, path)
+        self._fs, self._root = object_store.filesystem(config, path)
 
     def ids(self, name: str) -> list[int]:
         from pyarrow import fs

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from deltalake import DeltaTable
 
-from lakehouse import kafka_clients, store
+from lakehouse import kafka_clients, object_store
 from lakehouse.backups import Backups
 from lakehouse.config import Config, format_duration
 from lakehouse.errors import LakehouseError
@@ -66,7 +66,7 @@ def _versions(config: Config, now: datetime, silver_due: bool) -> Sequence[Remai
     base, kept = config.delta.base_path, config.delta.deleted_file_retention
     found = []
     for spec in _NAMED:
-        if not DeltaTable.is_deltatable(spec.path(base), store.options(config)):
+        if not DeltaTable.is_deltatable(spec.path(base), object_store.options(config)):
             continue
         since = "its next build" if silver_due and spec.layer == "silver" else _text(now)
         until = f"{format_duration(kept)} after {since}, when the table is vacuumed"
@@ -81,7 +81,7 @@ def _older(spec: TableSpec) -> str:
 def _backups(config: Config) -> list[Remain]:
     place = config.delta.backup_path
     try:
-        ids = Backups(place).ids()
+        ids = Backups(place, config).ids()
     except (LakehouseError, OSError) as error:
         return [Remain(f"backups in {place}", f"could not be looked at: {error}", "not known")]
     return [

@@ -13,7 +13,7 @@ from pyspark import cloudpickle
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
-from lakehouse import class_archive, cluster, jars, java, log, log_store, runinfo, sale, store
+from lakehouse import class_archive, cluster, jars, java, log, log_store, object_store, runinfo, sale
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError, SetupError
 
@@ -63,7 +63,7 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
         # a lone micro-batch would be followed by an empty one that only evicts state: the next one does that too
         "spark.sql.streaming.noDataMicroBatches.enabled": "false",
-        **store.spark_settings(config),
+        **object_store.spark_settings(config),
     }
 
 
@@ -87,7 +87,7 @@ def own_settings(config: Config) -> dict[str, str]:
 
 def jar_files(config: Config) -> list[Path]:
     """Every JAR that a job needs on top of Spark's own, fetched or made when it is missing."""
-    if not store.is_s3(config):
+    if not object_store.is_s3(config):
         return jars.resolve(config, "spark")
     return [*jars.resolve(config, "spark"), *jars.resolve(config, "s3"), log_store.jar(config)]
 
@@ -115,10 +115,10 @@ def check_log_store(settings: Mapping[str, str], config: Config) -> None:
     """Raises ``ConfigError`` for a log store on S3 with which two writers can be told the same version."""
     names = ("spark.delta.logStore.s3a.impl", "spark.delta.logStore.class")
     chosen = next((settings[name] for name in names if name in settings), None)
-    if store.is_s3(config) and chosen not in (store.LOG_STORE, store.DYNAMO_LOG_STORE):
+    if object_store.is_s3(config) and chosen not in (object_store.LOG_STORE, object_store.DYNAMO_LOG_STORE):
         raise ConfigError(
             f"[SPARK] conf: the log store {chosen} is not accepted for {config.delta.base_path}: two writers could lose a "
-            f"commit. Expected {store.LOG_STORE} (the default) or {store.DYNAMO_LOG_STORE}."
+            f"commit. Expected {object_store.LOG_STORE} (the default) or {object_store.DYNAMO_LOG_STORE}."
         )
 
 
@@ -156,7 +156,7 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
     settings = shared_settings(config, job)
     terminal: AbstractContextManager[None] = nullcontext()
     if not under_submit():
-        os.environ.update(java.environment(config) | store.java_environment(config))
+        os.environ.update(java.environment(config) | object_store.java_environment(config))
         file = log_file(config, name or job)
         file.parent.mkdir(parents=True, exist_ok=True)
         os.environ["LAKEHOUSE_SPARK_LOG"] = str(file)  # read by log4j2-spark.properties

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from deltalake import DeltaTable
 
-from lakehouse import positions, retention, store
+from lakehouse import object_store, positions, retention
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import Lake
@@ -206,4 +206,6 @@ def _named(row: tuple[Any, ...], keys: tuple[str, ...]) -> str:
 
 def exists(config: Config) -> bool:
     """Whether every Silver table is there."""
-    return all(DeltaTable.is_deltatable(spec.path(config.delta.base_path), store.options(config)) for spec in SILVER)
+    return all(
+        DeltaTable.is_deltatable(spec.path(config.delta.base_path), object_store.options(config)) for spec in SILVER
+    )

@@ -20,12 +20,12 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from lakehouse import delta_files, metrics, positions, reach, store
+from lakehouse import delta_files, metrics, object_store, positions, reach
 from lakehouse.config import Config
-from lakehouse.tables import BRONZE, CORRECTIONS, MEMBRES, SILVER, TableSpec, checkpoint
+from lakehouse.tables import BRONZE, CORRECTIONS, MEMBRES, REJOUES, SILVER, TableSpec, checkpoint
 
 WHAT = "maintain"
-TABLES = {"bronze": BRONZE, "silver": (*SILVER, MEMBRES, CORRECTIONS)}
+TABLES = {"bronze": (*BRONZE, REJOUES), "silver": (*SILVER, MEMBRES, CORRECTIONS)}
 """The tables that grow, by the job that writes them."""
 
 _SAFE_DAYS = (date(1678, 1, 1), date(2262, 1, 1))
@@ -64,7 +64,7 @@ class Survey:
 
 
 def exists(config: Config, spec: TableSpec) -> bool:
-    return DeltaTable.is_deltatable(spec.path(config.delta.base_path), storage_options=store.options(config))
+    return DeltaTable.is_deltatable(spec.path(config.delta.base_path), storage_options=object_store.options(config))
 
 
 def survey(config: Config, spec: TableSpec, *, now: datetime | None = None) -> Survey:

@@ -14,7 +14,7 @@ import pytest
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 
 from lakehouse import config as settings
-from lakehouse import java, ops, places, reckoning, session, store
+from lakehouse import java, object_store, ops, places, reckoning, session
 from lakehouse.config import Config
 from lakehouse.lake import Lake as Explorer
 from lakehouse.queries.model import Query
@@ -77,7 +77,7 @@ class Writer:
 
     def __init__(self, config: Config, kind: str) -> None:
         own = Path(pyspark.__file__).parent / "jars"
-        os.environ.update(store.java_environment(config))
+        os.environ.update(object_store.java_environment(config))
         port = launch_gateway(
             classpath=os.pathsep.join(map(str, [*own.glob("*.jar"), *session.jar_files(config)])),
             java_path=str(java.find(config).executable),
@@ -87,7 +87,7 @@ class Writer:
         self.gateway = JavaGateway(gateway_parameters=GatewayParameters(port=port, auto_convert=True))
         self._jvm: Any = self.gateway.jvm
         self._hadoop = self._jvm.org.apache.hadoop.conf.Configuration()
-        for key, value in store.spark_settings(config).items():
+        for key, value in object_store.spark_settings(config).items():
             self._hadoop.set(key.removeprefix("spark.hadoop."), value)
         self._store = getattr(self._jvm, kind)(self._hadoop)
 
@@ -109,7 +109,7 @@ def test_of_two_java_processes_that_commit_the_same_version_exactly_one_is_told_
     server: s3.Server, tmp_path: Path
 ) -> None:
     remote = config_of(tmp_path, "localhost:1", "unused", **server.settings("course", tmp_path / "state"))
-    writers = [Writer(remote, store.LOG_STORE) for _ in range(2)]
+    writers = [Writer(remote, object_store.LOG_STORE) for _ in range(2)]
     won: dict[int, list[int]] = {version: [] for version in range(25)}
     together = threading.Barrier(2)
 

@@ -42,7 +42,6 @@ FOREIGN = {
     "--conf",
     "--from-env-file",
     "--from-file",
-    "--from-literal",
     "--py-files",
 }
 # Written by a run, or by set-up; not in the repository.

@@ -33,11 +33,6 @@ def named(kind: str, name: str) -> dict[str, Any]:
     return found
 
 
-def secret(reference: dict[str, str]) -> str:
-    text: str = named("Secret", reference["name"])["stringData"][reference["key"]]
-    return text
-
-
 def pods() -> Iterator[tuple[str, dict[str, Any]]]:
     """Every pod that a manifest makes, the executors' among them: (component, its template)."""
     for one in ALL:
@@ -84,43 +79,39 @@ def test_no_pod_has_more_rights_than_it_needs(component: str) -> None:
         spec["securityContext"]["runAsNonRoot"]
         and spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault"
     )
-    for container in [*spec["containers"], *spec.get("initContainers", [])]:
-        assert container["securityContext"]["allowPrivilegeEscalation"] is False
-        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    (container,) = spec["containers"]
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     account = component in ("bronze", "silver")
     assert spec.get("serviceAccountName") == ("ventes-driver" if account else None)
     assert spec.get("automountServiceAccountToken", True) is account
 
 
 @pytest.mark.parametrize("component", [name for name in PODS if name != "executor"])
-def test_every_command_setting_and_reference_exists(component: str, tmp_path: Path) -> None:
+def test_every_command_setting_and_reference_exists(component: str) -> None:
     (container,) = PODS[component]["spec"]["containers"]
     assert container["args"][0] == "python" and (PROJECT / container["args"][1]).is_file()
     for source in container["envFrom"]:
         for kind, reference in source.items():
             assert named({"configMapRef": "ConfigMap", "secretRef": "Secret"}[kind], reference["name"])
     volumes = {one["name"]: one for one in PODS[component]["spec"]["volumes"]}
-    containers = [container, *PODS[component]["spec"].get("initContainers", [])]
-    assert {mount["name"] for each in containers for mount in each["volumeMounts"]} == set(volumes)
+    assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
     for one in volumes.values():
         if "persistentVolumeClaim" in one:
             assert named("PersistentVolumeClaim", one["persistentVolumeClaim"]["claimName"])
         if "configMap" in one:
             assert named("ConfigMap", one["configMap"]["name"])
         if "secret" in one:
-            assert named("Secret", one["secret"]["secretName"])
+            held = named("Secret", one["secret"]["secretName"])["stringData"]
+            assert all(item["key"] in held for item in one["secret"]["items"])
     environment = {**named("ConfigMap", "ventes-settings")["data"], **named("Secret", "ventes-secrets")["stringData"]}
+    environment |= {one["name"]: one["value"] for one in container["env"] if "value" in one}
     for one in container["env"]:
-        reference = one.get("valueFrom", {}).get("secretKeyRef")
-        environment[one["name"]] = secret(reference) if reference else one.get("value", "")
-    if "VENTES_MONITORING__WEB_CERTIFICATE" in environment:  # read at once, and refused when others may read it
-        key = tmp_path / "web.pem"
-        key.touch(0o600)
-        environment["VENTES_MONITORING__WEB_CERTIFICATE"] = str(key)
+        if secret := one.get("valueFrom", {}).get("secretKeyRef"):
+            environment[one["name"]] = named("Secret", secret["name"])["stringData"][secret["key"]]
     loaded = config.load(env={name: text for name, text in environment.items() if name.startswith(config.ENV_PREFIX)})
     assert loaded.spark.master.startswith("k8s://") and loaded.kafka.security_protocol == "SASL_SSL"
     if component == "dashboard":
-        assert loaded.monitoring.web_password and loaded.monitoring.dashboard_host == "0.0.0.0"
         return
     conf = session.extra_settings(loaded)
     assert conf["spark.kubernetes.container.image"] == container["image"]

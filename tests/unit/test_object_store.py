@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lakehouse import config as settings
-from lakehouse import delta_files, jars, locks, places, session, store
+from lakehouse import delta_files, jars, locks, object_store, places, session
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError, LakehouseError, SetupError, TableLocked
 from lakehouse.lake import Lake
@@ -66,18 +66,22 @@ def test_settings_that_cannot_work_are_refused_before_anything_starts(texts: dic
 
 def test_each_library_is_told_the_same_and_no_secret_goes_into_sparks_settings() -> None:
     config = of(**BASE, S3__ENDPOINT="http://h:1", S3__PATH_STYLE="true", S3__ACCESS_KEY="cle", S3__SECRET_KEY="canari")
-    assert store.options(config) == {
+    assert object_store.options(config) == {
         "aws_region": "eu-west-3", "aws_virtual_hosted_style_request": "false", "aws_conditional_put": "etag",
         "aws_endpoint_url": "http://h:1", "aws_allow_http": "true", "aws_access_key_id": "cle",
         "aws_secret_access_key": "canari",
     }  # fmt: skip
-    assert store.java_environment(config) == {"AWS_ACCESS_KEY_ID": "cle", "AWS_SECRET_ACCESS_KEY": "canari"}
+    assert object_store.java_environment(config) == {"AWS_ACCESS_KEY_ID": "cle", "AWS_SECRET_ACCESS_KEY": "canari"}
     spark = session.shared_settings(config, "bronze")
     assert "canari" not in json.dumps(spark) and "canari" not in repr(config)
     assert spark["spark.hadoop.fs.s3a.endpoint"] == "http://h:1"
     assert spark["spark.hadoop.fs.s3a.connection.ssl.enabled"] == "false"
-    assert spark["spark.delta.logStore.s3a.impl"] == store.LOG_STORE
-    assert (store.options(of()), store.spark_settings(of()), store.java_environment(of())) == (None, {}, {})
+    assert spark["spark.delta.logStore.s3a.impl"] == object_store.LOG_STORE
+    assert (object_store.options(of()), object_store.spark_settings(of()), object_store.java_environment(of())) == (
+        None,
+        {},
+        {},
+    )
 
 
 def test_the_secret_comes_from_a_file_of_mode_0600(tmp_path: Path) -> None:
@@ -109,7 +113,7 @@ def test_what_no_object_store_can_hold_lies_on_this_machine(tmp_path: Path) -> N
 def test_a_log_store_that_loses_commits_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"io.delta.storage.S3SingleDriverLogStore is not accepted for s3a://lac/x"):
         session.check_log_store({name: "io.delta.storage.S3SingleDriverLogStore"}, of(**BASE))
-    session.check_log_store({name: store.DYNAMO_LOG_STORE}, of(**BASE))
+    session.check_log_store({name: object_store.DYNAMO_LOG_STORE}, of(**BASE))
     session.check_log_store({}, of())
 
 
@@ -157,8 +161,8 @@ def test_the_claim_of_a_killed_process_is_taken_over_here_and_kept_against_anoth
     killed = subprocess.run([sys.executable, "-c", KILLED], env=environment, cwd=settings.PROJECT, check=False)
     assert killed.returncode == -9
     with monkeypatch.context() as other:
-        other.setattr(store.socket, "gethostname", lambda: "another")
-        with pytest.raises(TableLocked, match="if that machine is gone for good"), store.claim(remote, "bronze"):
+        other.setattr(object_store.socket, "gethostname", lambda: "another")
+        with pytest.raises(TableLocked, match="if that machine is gone for good"), object_store.claim(remote, "bronze"):
             pass
     with locks.writer_lock(remote, "bronze"):
         pass
@@ -176,14 +180,14 @@ def test_a_store_that_overwrites_what_is_there_is_refused(remote: Config, monkey
         return real(objects, name, content, mode="overwrite")
 
     monkeypatch.setattr(obstore, "put", put)
-    with pytest.raises(SetupError, match="it ignores If-None-Match"), store.claim(remote, "bronze"):
+    with pytest.raises(SetupError, match="it ignores If-None-Match"), object_store.claim(remote, "bronze"):
         pass
     assert asked == ["create", "create"]
 
 
 def test_a_wrong_secret_is_an_error_of_the_store(remote: Config) -> None:
     wrong = settings.load(env={**settings.as_environment(remote), "VENTES_S3__SECRET_KEY": "faux"})
-    with pytest.raises(LakehouseError, match="does not answer as it should"), store.claim(wrong, "bronze"):
+    with pytest.raises(LakehouseError, match="does not answer as it should"), object_store.claim(wrong, "bronze"):
         pass
 
 
