@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,15 +16,11 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from lakehouse.parsing import TYPE_NAMES, FilePath, Rate, Secret, format_value
+from lakehouse.setting_row import ENV_PREFIX as ENV_PREFIX
+from lakehouse.setting_row import SettingRow, setting
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEFAULT_FILE = PROJECT / "config.ini"
-ENV_PREFIX = "VENTES_"
-
-
-def setting(default: Any, help: str, *, unit: str = "", low: float | None = None, high: float | None = None) -> Any:
-    """One row of the settings table."""
-    return field(default=default, metadata={"help": help, "unit": unit, "low": low, "high": high})
 
 
 @dataclass(frozen=True)
@@ -281,25 +277,6 @@ class Config:
     development: Development = Development()
     source: Path = DEFAULT_FILE
     role: str = "monitor"
-
-
-@dataclass(frozen=True)
-class SettingRow:
-    """One setting as the documents show it."""
-
-    section: str
-    key: str
-    type: str
-    default: str
-    unit: str
-    help: str
-    annotation: Any
-    low: float | None
-    high: float | None
-
-    @property
-    def env(self) -> str:
-        return f"{ENV_PREFIX}{self.section}__{self.key.upper()}"
 
 
 def sections() -> dict[str, type[Any]]:
