@@ -32,7 +32,7 @@ demo: setup ## A bounded run of 500 sales, checked against the generator's own t
 	@$(PY) -m lakehouse.demo
 
 test: setup ## Every test (20 minutes at most)
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(INSTALLED) ## The tests that need no Java (seconds)
 	@$(PY) -m pytest tests/unit -q -n 2

@@ -30,13 +30,13 @@ from lakehouse.parsing import (
     parse_rate,
 )
 from lakehouse.private_files import read_secret
+from lakehouse.setting_row import SettingRow
 from lakehouse.settings import (
     DEFAULT_FILE,
     ENV_PREFIX,
     PROJECT,
     Config,
     Monitoring,
-    SettingRow,
     sections,
     settings,
 )
