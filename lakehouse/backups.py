@@ -42,8 +42,9 @@ class Made:
 class Backups:
     """The backups in one store."""
 
-    def __init__(self, place: str) -> None:
-        self.store = Store(place)
+    def __init__(self, place: str, config: Config) -> None:
+        self._config = config
+        self.store = Store(place, config)
 
     # --- what is there -----------------------------------------------------------------------------------------------
 
@@ -88,7 +89,7 @@ class Backups:
                 found = capture(config)
                 if not found.tables:
                     raise LakehouseError(f"There is no table under {base} to keep. Type: make run")
-                return self._keep(found, Store(base), progress, dry_run)
+                return self._keep(found, Store(base, config), progress, dry_run)
             except (Moved, Changed, FileNotFoundError) as error:
                 reason = str(error)
         raise LakehouseError(
@@ -112,7 +113,7 @@ class Backups:
                 advance(1)
         now = datetime.now(UTC)
         manifest = Manifest(
-            f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}", now.isoformat(timespec="seconds"),
+            f"{now:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}", now.isoformat(timespec="seconds"),
             runinfo.origin("backup create"), found.tables, found.bronze, found.silver, tuple(entries),
         )  # fmt: skip
         if not dry_run:
@@ -147,6 +148,8 @@ class Backups:
                     state = "" if same else "was changed"
                 except FileNotFoundError:
                     state = "is missing"
+                except OSError as error:  # an object store compares checksums of its own
+                    state = f"cannot be read ({' '.join(str(error).split())[:100]})"
                 if state:
                     found.append(f"{object_path(sha256)} {state}: it is {entry.path}")
                 advance(1)
@@ -160,7 +163,7 @@ class Backups:
         if making.exists():  # of a restore that was killed
             shutil.rmtree(making)
         entries = [entry for entry in manifest.entries if leave_out is None or not entry.path.startswith(leave_out)]
-        to = Store(str(making))
+        to = Store(str(making), self._config)
         with progress("files to bring back", len(entries)) as advance:
             for entry in entries:
                 try:

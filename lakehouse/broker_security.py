@@ -10,10 +10,11 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from lakehouse.config import Config, check_private
+from lakehouse.config import Config
 from lakehouse.credentials import folder, password_of
 from lakehouse.errors import LakehouseError, SetupError
 from lakehouse.kafka_options import jaas
+from lakehouse.private_files import check_private
 from lakehouse.roles import BROKER, SUPER_USERS, USERS, grants
 
 MECHANISM = "SCRAM-SHA-512"

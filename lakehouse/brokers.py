@@ -17,6 +17,8 @@ from lakehouse.config import Config
 from lakehouse.errors import SetupError
 
 _LOOK_SECONDS = 0.1
+RESTART_PAUSE = 5.0
+"""Seconds between two starts of a broker that ends by itself: one whose disk is full is not started ten times a second."""
 _log = log.get("kafka")
 
 
@@ -27,6 +29,7 @@ class Brokers:
         self._config = config
         self._home = places.state(config) / "kafka"
         self.members = [Broker(config, node) for node in nodes(config)]
+        self._again: dict[int, float] = {}
 
     def __enter__(self) -> Brokers:
         self.start()
@@ -62,12 +65,16 @@ class Brokers:
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
             for member in self.members:
-                code = member.wait(min(left, _LOOK_SECONDS))
+                code, number = member.wait(min(left, _LOOK_SECONDS)), member.node.number
                 if code is None:
                     continue
                 if len(self.members) == 1:
                     return code
-                _log.warning(f"broker {member.node.number} ended by itself with code {code}; starting it again")
+                if time.monotonic() < self._again.get(number, 0.0):
+                    time.sleep(_LOOK_SECONDS)
+                    continue
+                _log.warning(f"broker {number} ended by itself with code {code}; starting it again")
+                self._again[number] = time.monotonic() + RESTART_PAUSE
                 member.launch()
         return None
 

@@ -27,9 +27,9 @@ from deltalake.exceptions import DeltaError
 from lakehouse import audit, object_store, positions
 from lakehouse.config import Config
 from lakehouse.stores import File, Store
-from lakehouse.tables import BRONZE, EFFACES, GENERATIONS, MEMBRES, PUBLIC, VENTES, TableSpec, checkpoint
+from lakehouse.tables import BRONZE, GENERATIONS, INTERNAL, PUBLIC, VENTES, TableSpec, checkpoint
 
-TABLES = (*PUBLIC, EFFACES, GENERATIONS, MEMBRES)
+TABLES = (*PUBLIC, *INTERNAL)
 
 
 class Moved(Exception):
@@ -77,7 +77,7 @@ class _Capturing:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._base = config.delta.base_path.rstrip("/")
-        self._lake = Store(self._base)
+        self._lake = Store(self._base, config)
         self._made = Capture()
 
     def run(self) -> Capture:
@@ -232,7 +232,7 @@ class _Capturing:
 def _audit_files(config: Config) -> Iterator[Source]:
     """The audit log and its signed records. The head first: a line that comes meanwhile is then only one more."""
     place = audit.folder(config)
-    store = Store(str(place))
+    store = Store(str(place), config)
     listed = {file.path: file for file in store.files() if file.path.endswith((".json", ".jsonl"))}
     for path in sorted(listed, key=lambda path: (path != "head.json", path)):
         content = store.read(path)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lakehouse.config import Config, read_secret
+from lakehouse.config import Config
 from lakehouse.errors import ConfigError
+from lakehouse.private_files import read_secret
 
 
 def folder(config: Config) -> Path:
@@ -49,7 +50,7 @@ def user_and_password(config: Config) -> tuple[str, str]:
 def secrets_of(config: Config) -> tuple[str, ...]:
     """Every secret that this process may come to know: none of them is ever written into a log."""
     kafka, monitoring = config.kafka, config.monitoring
-    known = [str(kafka.sasl_password), str(monitoring.web_password)]
+    known = [str(kafka.sasl_password), str(monitoring.web_password), str(config.s3.secret_key)]
     if kafka.security_protocol.startswith("SASL") and not kafka.sasl_username:
         paths = folder(config).glob("*.password")
         known += [path.read_text(encoding="utf-8").strip() for path in paths if path.is_file()]

@@ -27,10 +27,13 @@ from lakehouse.lake import Lake
 from lakehouse.marks import ERASE, SALT
 from lakehouse.origins import read_origin
 from lakehouse.queries.model import Query
-from lakehouse.tables import EFFACES, REJETS, REJOUES, VENTES, TableSpec
+from lakehouse.tables import AGGREGES, EFFACES, PROFIL, REJETS, REJOUES, VENTES, TableSpec
 
 _CHUNK = 500
 """Places named in one DELETE."""
+
+_SILVER = "silver"
+"""The file by which Silver is asked to build anew."""
 
 _MEANWHILE = 200
 """Commits that a running job may add between two readings of the log."""
@@ -115,6 +118,32 @@ def serve(config: Config) -> list[Request]:
             _write(config, served)
             done.append(served)
     return done
+
+
+def in_silver(config: Config, client_id: int) -> bool:
+    """Whether Silver's tables name the client. It may when Bronze no longer does: retention took the sales away."""
+    lake = Lake.of(config)
+    for spec in (AGGREGES, PROFIL):
+        with contextlib.suppress(TableMissing):
+            if lake.read_one(Query(f"SELECT COUNT(*) FROM {spec.name} WHERE client_id = {client_id}", (spec.name,))):
+                return True
+    return False
+
+
+def ask_silver(config: Config) -> None:
+    """Have Silver built anew by its job, though no commit of Bronze says so."""
+    folder(config).mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder(config) / _SILVER).touch()
+
+
+def silver_is_asked(config: Config) -> bool:
+    return (folder(config) / _SILVER).exists()
+
+
+def silver_has_built(config: Config, done: bool) -> None:
+    """``done``: the build ended, and was not stopped between two tables."""
+    if done:
+        (folder(config) / _SILVER).unlink(missing_ok=True)
 
 
 def found(config: Config, client_id: int) -> dict[str, int]:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from deltalake.exceptions import DeltaError
 from lakehouse import log, retention, upkeep
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
+from lakehouse.tables import TableSpec
 
 _log = log.get("maintain")
 
@@ -33,30 +33,38 @@ class Round:
     checkpoints: tuple[Path, ...]
 
 
-def plan(config: Config, job: str, *, now: datetime | None = None) -> Round:
+def _specs(config: Config, job: str) -> list[TableSpec]:
+    """The job's tables that are there."""
+    return [spec for spec in upkeep.TABLES[job] if upkeep.exists(config, spec)]
+
+
+def _due(config: Config, specs: list[TableSpec]) -> tuple[retention.Due, ...]:
+    return tuple(found for spec in specs if (found := retention.due(config, spec)))
+
+
+def plan(config: Config, job: str) -> Round:
     """Look; nothing is changed. Tables that are not there are left out."""
-    specs = [spec for spec in upkeep.TABLES[job] if upkeep.exists(config, spec)]
-    due = [found for spec in specs if (found := retention.due(config, spec, now=now))]
+    specs = _specs(config, job)
     return Round(
-        job, tuple(upkeep.survey(config, spec, now=now) for spec in specs), tuple(due),
+        job, tuple(upkeep.survey(config, spec) for spec in specs), _due(config, specs),
         tuple(upkeep.old_checkpoints(config, job)),
     )  # fmt: skip
 
 
-def run(config: Config, job: str, *, progress: Progress | None = None, now: datetime | None = None) -> dict[str, Any]:
+def run(config: Config, job: str, *, progress: Progress | None = None) -> dict[str, Any]:
     """One round; the caller is the only writer of the job's tables. Counts by table.
 
     Retention first: what it takes away need not be compacted, and the files that it leaves are found by the next rounds.
     """
-    found = plan(config, job, now=now)
-    removed = {one.spec.name: retention.apply(config, one) for one in found.due}
+    specs = _specs(config, job)
+    removed = {one.spec.name: retention.apply(config, one) for one in _due(config, specs)}
     done: dict[str, Any] = {"tables": {}, "removed": removed}
-    for spec in [one.spec for one in found.tables]:
-        one = upkeep.survey(config, spec, now=now)
-        shown = progress(spec.name, upkeep.steps(one)) if progress else nullcontext(lambda _steps: None)
+    for spec in specs:
+        found = upkeep.survey(config, spec)
+        shown = progress(spec.name, upkeep.steps(found)) if progress else nullcontext(lambda _steps: None)
         with shown as advance:
-            done["tables"][spec.name] = upkeep.tend(config, one, advance=advance)
-    done["checkpoints"] = upkeep.drop(list(found.checkpoints))
+            done["tables"][spec.name] = upkeep.tend(config, found, advance=advance)
+    done["checkpoints"] = upkeep.drop(upkeep.old_checkpoints(config, job))
     return done
 
 

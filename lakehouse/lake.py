@@ -24,12 +24,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 SPECS = {spec.name: spec for spec in tables.PUBLIC}
-_READABLE = {
-    **SPECS,
-    **{
-        spec.name: spec for spec in (tables.GENERATIONS, tables.EFFACES, tables.RETRAITS, tables.SOMMES, tables.MEMBRES)
-    },
-}
+_READABLE = {**SPECS, **{spec.name: spec for spec in tables.INTERNAL}}
 WRITERS = {"bronze": "spark_streaming_delta.py --once", "silver": "streaming_silver.py"}
 
 

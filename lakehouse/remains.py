@@ -81,7 +81,7 @@ def _older(spec: TableSpec) -> str:
 def _backups(config: Config) -> list[Remain]:
     place = config.delta.backup_path
     try:
-        ids = Backups(place).ids()
+        ids = Backups(place, config).ids()
     except (LakehouseError, OSError) as error:
         return [Remain(f"backups in {place}", f"could not be looked at: {error}", "not known")]
     return [

@@ -105,8 +105,10 @@ class SilverJob:
         generation = self._generation(spark, full=full)
         while generation.done:
             started = time.monotonic()
-            if not self._pass(spark, generation):
+            if erasing.silver_is_asked(self._config) or not self._pass(spark, generation):
+                _log.info("sales were erased from Bronze: building the tables anew", after=generation.name)
                 generation = self._generation(spark, full=True)
+                erasing.silver_has_built(self._config, generation.done)
                 continue
             self._schedule.between_batches()
             if every is None or self._pause(every - (time.monotonic() - started)):
@@ -200,12 +202,11 @@ class SilverJob:
         place.check(table_id=delta_io.table_id(spark, VENTES, self._config))
         newest, consumed = delta_io.version(spark, VENTES, self._config), self._consumed(place, generation)
         if newest <= consumed:
-            _log.debug("nothing new")
             self._watched.passed(sales=0, seconds=0.0, behind=0)
             return True
         kinds = removers(spark, self._config, after=consumed, upto=newest)
         if ERASE in kinds:
-            return self._erased(generation)
+            return False
         began, behind = time.monotonic(), newest - consumed
         sink = SilverSink(self._config, self._entries, generation.name, self._watched.merged)
         query = (
@@ -226,7 +227,7 @@ class SilverJob:
             if said := soundness.SPARK_SAYS.search(str(failure)):
                 raise soundness.refusal(place.path, JOB, f"Spark says {said[1] or said[2]}") from failure
             if erasing.last_version(self._config, consumed) is not None:
-                return self._erased(generation)
+                return False
             now = delta_io.version(spark, VENTES, self._config)
             if now > newest and RETENTION in removers(spark, self._config, after=newest, upto=now):
                 return self._pass(spark, generation)  # it came after the look above
@@ -234,13 +235,12 @@ class SilverJob:
                 f"The Silver pass failed: {str(failure).splitlines()[0][:300]}. Nothing is lost: the next pass repeats the "
                 f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
             ) from failure
+        upto = self._consumed(place, generation)
+        if RETENTION in kinds and ERASE in removers(spark, self._config, after=newest, upto=upto):
+            return False  # it came after the look above, and was passed over with what retention took
         self._watched.passed(sales=sink.rows, seconds=time.monotonic() - began, behind=behind)
         _log.info("pass done", sales=sink.rows)
         return True
-
-    def _erased(self, generation: Generation) -> bool:
-        _log.info("sales were erased from Bronze: building the tables anew", after=generation.name)
-        return False
 
     def _consumed(self, place: Checkpoint, generation: Generation) -> int:
         """The Bronze version that Silver holds all of; raises when a pass ended inside a version."""

@@ -123,11 +123,10 @@ def _reachable(address: str) -> str:
 
 def ask(config: Config, host: str, port: int) -> dict[str, Any] | None:
     """What ``/readyz`` says there; None when nothing answers in time. No proxy of the environment is asked."""
-    tls, header = web_access.client_context(config), web_access.authorization(config)
-    link = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
-    if tls is not None:
-        link = http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=tls)
+    link, header = http.client.HTTPConnection(host, port, timeout=TIMEOUT), web_access.authorization(config)
     try:
+        if (tls := web_access.client_context(config)) is not None:
+            link = http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=tls)
         link.request("GET", "/readyz", headers={"Authorization": header} if header else {})
         found = json.loads(link.getresponse().read())
     except (OSError, ValueError, http.client.HTTPException):

@@ -1,6 +1,7 @@
 """EDGE. A folder of files, on this machine or in an object store (a URI that pyarrow's file systems know). No JVM.
 
-A file is written whole or not at all: beside its name first, on the disk, then moved there.
+A file is written whole or not at all: beside its name first, on the disk, then moved there. An object store does that by
+itself.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakehouse import object_store
+from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -34,17 +37,16 @@ class File:
 class Store:
     """Files below ``place``. Nothing is made before something is written."""
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, config: Config) -> None:
+        """``s3a://`` takes the settings of ``[S3]``. Raises ``LakehouseError``."""
         from pyarrow import fs
 
         self.place = place.rstrip("/")
-        uri = self.place.replace("s3a://", "s3://", 1)
+        path = self.place if "://" in self.place else str(Path(self.place).absolute())
         self._fs: FileSystem
         self._root: str
         try:
-            self._fs, self._root = (
-                fs.FileSystem.from_uri(uri) if "://" in uri else (fs.LocalFileSystem(), str(Path(uri).absolute()))
-            )
+            self._fs, self._root = object_store.filesystem(config, path)
         except (OSError, ValueError) as error:
             raise LakehouseError(f"The place {place} cannot be opened: {' '.join(str(error).split())[:200]}") from None
         self._is_local = isinstance(self._fs, fs.LocalFileSystem)
@@ -84,8 +86,10 @@ class Store:
         """Write a file and return its SHA-256. With ``expected``, raises ``Changed`` when the bytes have another one, and
         leaves nothing behind."""
         seen = hashlib.sha256()
-        part = f"{self._at(path)}.{uuid.uuid4().hex[:8]}.part"
-        self._fs.create_dir(part.rpartition("/")[0], recursive=True)
+        part = self._at(path)
+        if self._is_local:
+            part += f".{uuid.uuid4().hex[:8]}.part"
+            self._fs.create_dir(part.rpartition("/")[0], recursive=True)
         try:
             with self._fs.open_output_stream(part) as stream:
                 for chunk in chunks:
@@ -95,7 +99,7 @@ class Store:
                 raise Changed(path)
             if self._is_local:
                 _sync(part)
-            self._fs.move(part, self._at(path))
+                self._fs.move(part, self._at(path))
         except BaseException:
             with contextlib.suppress(OSError):
                 self._fs.delete_file(part)

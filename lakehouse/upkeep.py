@@ -22,10 +22,10 @@ from deltalake import DeltaTable
 
 from lakehouse import delta_files, metrics, object_store, positions, reach
 from lakehouse.config import Config
-from lakehouse.tables import BRONZE, CORRECTIONS, MEMBRES, SILVER, TableSpec, checkpoint
+from lakehouse.tables import BRONZE, CORRECTIONS, MEMBRES, REJOUES, SILVER, TableSpec, checkpoint
 
 WHAT = "maintain"
-TABLES = {"bronze": BRONZE, "silver": (*SILVER, MEMBRES, CORRECTIONS)}
+TABLES = {"bronze": (*BRONZE, REJOUES), "silver": (*SILVER, MEMBRES, CORRECTIONS)}
 """The tables that grow, by the job that writes them."""
 
 _SAFE_DAYS = (date(1678, 1, 1), date(2262, 1, 1))

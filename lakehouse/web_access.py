@@ -12,6 +12,7 @@ import ssl
 
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError
+from lakehouse.private_files import check_private
 
 CHALLENGE = ("WWW-Authenticate", 'Basic realm="ventes", charset="UTF-8"')
 
@@ -36,6 +37,7 @@ def server_context(config: Config) -> ssl.SSLContext | None:
     certificate = config.monitoring.web_certificate
     if not certificate:
         return None
+    check_private(certificate, "[MONITORING] web_certificate")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(certificate)

@@ -23,7 +23,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse import log, web_access
-from lakehouse.config import Config, is_loopback
+from lakehouse.agreement import is_loopback
+from lakehouse.config import Config
 from lakehouse.dashboard import download, pages
 from lakehouse.dashboard.asker import AskerProcess, Question
 from lakehouse.dashboard.board import Board

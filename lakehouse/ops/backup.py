@@ -22,7 +22,7 @@ def add(subparsers: Subparsers) -> None:
         examples=(
             "python ops_utils.py backup create",
             "python ops_utils.py backup create --dry-run",
-            "python ops_utils.py backup create --store s3://bucket/ventes",
+            "python ops_utils.py backup create --store s3a://bucket/ventes",
         ),
     )  # fmt: skip
     _store(one)
@@ -57,7 +57,7 @@ def _id(parser: argparse.ArgumentParser) -> None:
 
 
 def _backups(args: argparse.Namespace, config: Config) -> Backups:
-    return Backups(args.store or config.delta.backup_path)
+    return Backups(args.store or config.delta.backup_path, config)
 
 
 def create(args: argparse.Namespace, config: Config, work: Work) -> Outcome:

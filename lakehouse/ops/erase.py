@@ -54,11 +54,11 @@ def erase(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     what = ", ".join(f"{n} rows of {name}" for name, n in found.items() if n) or "no row of Bronze"
     work.confirm(f"This takes {what}, and the person's figures, out of the lake for ever.", "erase")
     request = _serve(config, erasing.ask(config, args.client_id), args.wait, work)
-    due = _wait_for_silver(config, args.wait, work)
+    asked, due = _wait_for_silver(config, args.client_id, args.wait, work)
     data: dict[str, Any] = {"dry_run": False, "rows": request.rows, "silver": "due" if due else "without the person"}
     shown = [_counts(request.rows)]
     summary: dict[str, Any] = {"rows": sum(request.rows.values())}
-    if request.rows:
+    if request.rows or asked:
         newest = datetime.fromisoformat(request.newest) if request.newest else None
         left = remains.listed(config, newest, due, datetime.now(UTC))
         token = secrets.token_hex(16)
@@ -111,20 +111,33 @@ def _serve(config: Config, request: erasing.Request, wait: timedelta, work: Work
     return answer
 
 
-def _wait_for_silver(config: Config, wait: timedelta, work: Work) -> bool:
-    """True when Silver has still to be built anew, since the last erasure, and nobody does it."""
-    if not silver_account.exists(config) or (erased := erasing.last_version(config)) is None:
-        return False
+def _wait_for_silver(config: Config, client_id: int, wait: timedelta, work: Work) -> tuple[bool, bool]:
+    """Whether Silver was asked to build anew though nothing left Bronze; whether it has still to build."""
+    if not silver_account.exists(config):
+        return False, False
+    erased = erasing.last_version(config)
 
     def built() -> bool:
         position = positions.silver(config)
-        return position is not None and position.settled and position.bronze_version >= erased
+        up_to_it = position is not None and position.settled and position.bronze_version >= (erased or 0)
+        return up_to_it and not erasing.silver_is_asked(config)
 
+    asked = _ask_silver(config, client_id, erased is None or built())
+    if erased is None and not erasing.silver_is_asked(config):
+        return asked, False
     job = run_files.read(config).get("silver")
     if not built() and job and job.alive:
         work.say("The Silver job runs: its next pass builds the tables anew.")
         _until(built, wait)
-    return not built()
+    return asked, not built()
+
+
+def _ask_silver(config: Config, client_id: int, up_to_date: bool) -> bool:
+    """True when Silver names a client whom Bronze does not: retention took the sales, and no commit tells Silver to build."""
+    if not up_to_date or any(erasing.found(config, client_id).values()) or not erasing.in_silver(config, client_id):
+        return False
+    erasing.ask_silver(config)
+    return True
 
 
 def _until(condition: Callable[[], bool], wait: timedelta) -> bool:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
-from lakehouse import backups, capture, tables
+from lakehouse import backups, capture, config, tables
 from lakehouse.backups import Backups
 from lakehouse.config import Config
 from lakehouse.manifest import object_path
 from lakehouse.tables import GENERATIONS, PAR_PAYS, REJETS, SILVER, VENTES, TableSpec
-from tests import lakes, ledgers
+from tests import lakes, ledgers, s3
 from tests.kills import killed_at
 
 Operate = Callable[..., tuple[int, str]]
@@ -34,7 +34,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Backups:
-    return Backups(str(tmp_path / "store"))
+    return Backups(str(tmp_path / "store"), config.load())
 
 
 def made(operate: Operate) -> str:
@@ -203,6 +203,28 @@ def test_a_store_may_be_given_by_uri(operate: Operate, tmp_path: Path) -> None:
     assert operate("backup", "create", "--store", place)[0] == 0
     assert operate("backup", "verify", "latest", "--store", place)[0] == 0
     assert (tmp_path / "elsewhere" / "objects").is_dir()
+
+
+def test_a_store_may_lie_in_s3(base: str, operate: Operate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if s3.executable() is None:
+        pytest.skip(f"NO S3 SERVER: versitygw is not here, so object stores are NOT TESTED. Type: {s3.GET_IT}")
+    with s3.serving(tmp_path / "s3") as server:
+        for name, text in server.settings("unused", tmp_path).items():
+            if name.startswith("S3__"):
+                monkeypatch.setenv(f"VENTES_{name}", text)
+        monkeypatch.setenv("VENTES_DELTA__BACKUP_PATH", f"s3a://{s3.BUCKET}/copies")
+        made(operate)
+        batch(base, VENTES, 2)
+        plan(base, 2, commit=True)
+        code, text = operate("backup", "create")
+        assert code == 0 and "0 new files" not in text
+        assert operate("backup", "verify", "latest")[0] == 0
+        assert operate("backup", "restore", "latest", "--to", str(tmp_path / "restored"))[0] == 0
+        assert rows(str(tmp_path / "restored"), VENTES) == rows(base, VENTES)
+        victim = next(path for path in (server.folder / "copies" / "objects").rglob("*") if path.is_file())
+        victim.write_bytes(b"another")
+        code, text = operate("backup", "verify", "latest")
+        assert code == 1 and f"{victim.name} cannot be read" in text, "S3's own checksum tells it already"
 
 
 def test_a_file_that_leaves_meanwhile_makes_it_begin_again(

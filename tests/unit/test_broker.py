@@ -6,8 +6,10 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -151,6 +153,32 @@ def test_one_keeper_a_folder(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"Another process keeps the broker of .*VENTES_DELTA__BASE_PATH"):
         broker.Broker(config).start()
     first.stop()
+
+
+class Faulty:
+    """A broker of three that ends at once, each time that it is started."""
+
+    def __init__(self, number: int, *, faulty: bool) -> None:
+        self.node, self.starts, self._faulty = SimpleNamespace(number=number), 0, faulty
+
+    def wait(self, timeout: float) -> int | None:
+        return 1 if self._faulty else time.sleep(timeout)
+
+    def launch(self) -> None:
+        self.starts += 1
+
+
+def test_one_of_three_that_ends_by_itself_is_started_again_but_not_all_the_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    brokers = Brokers(configured(tmp_path, brokers="3"))
+    members = [Faulty(number, faulty=number == 2) for number in (1, 2, 3)]
+    brokers.members = members  # type: ignore[assignment]
+    assert brokers.wait(0.8) is None
+    assert [member.starts for member in members] == [0, 1, 0]
+    assert "broker 2 ended by itself with code 1; starting it again" in capsys.readouterr().err
+    brokers.members = members[1:2]  # type: ignore[assignment]
+    assert brokers.wait(0.8) == 1, "a single one is the caller's to mend"
 
 
 @pytest.mark.parametrize("content", ["own pid", "999999999", "", "no number"])

@@ -41,6 +41,7 @@ FOREIGN = {
     "--build",
     "--conf",
     "--from-env-file",
+    "--from-file",
     "--py-files",
 }
 # Written by a run, or by set-up; not in the repository.

@@ -317,6 +317,24 @@ def test_the_command_waits_for_a_running_silver_job(
     assert code == 0 and "The Silver job runs: its next pass builds the tables anew." in text
 
 
+def test_silver_is_asked_to_build_when_it_alone_still_names_the_client(base: str, operate: Operate) -> None:
+    """Retention took the sales out of Bronze; Silver keeps its figures, and with them the client."""
+    DeltaTable(VENTES.path(base)).delete(f"client_id = {CLIENT}")
+    DeltaTable(REJETS.path(base)).delete("kafka_offset IN (500, 502)")
+    DeltaTable(REJOUES.path(base)).delete()
+    code, text = operate(*ERASE, "--json")
+    made = answer(text)
+    assert (code, made["rows"], made["silver"]) == (1, {}, "due") and made["receipt"]
+    assert erasing.silver_is_asked(config.load())
+    assert operate(*ERASE)[0] == 1
+    build_silver(base)
+    erasing.silver_has_built(config.load(), done=False)
+    assert operate(*ERASE)[0] == 1, "a build that was stopped does not count"
+    erasing.silver_has_built(config.load(), done=True)
+    code, text = operate(*ERASE)
+    assert code == 0 and "hold nothing of this client any more" in text
+
+
 def test_rows_that_a_rollback_brings_back_are_announced_and_erased_again(base: str, operate: Operate) -> None:
     version = DeltaTable(VENTES.path(base)).version()
     expected = erasing.found(config.load(), CLIENT)

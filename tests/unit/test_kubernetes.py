@@ -101,8 +101,14 @@ def test_every_command_setting_and_reference_exists(component: str) -> None:
             assert named("PersistentVolumeClaim", one["persistentVolumeClaim"]["claimName"])
         if "configMap" in one:
             assert named("ConfigMap", one["configMap"]["name"])
+        if "secret" in one:
+            held = named("Secret", one["secret"]["secretName"])["stringData"]
+            assert all(item["key"] in held for item in one["secret"]["items"])
     environment = {**named("ConfigMap", "ventes-settings")["data"], **named("Secret", "ventes-secrets")["stringData"]}
     environment |= {one["name"]: one["value"] for one in container["env"] if "value" in one}
+    for one in container["env"]:
+        if secret := one.get("valueFrom", {}).get("secretKeyRef"):
+            environment[one["name"]] = named("Secret", secret["name"])["stringData"][secret["key"]]
     loaded = config.load(env={name: text for name, text in environment.items() if name.startswith(config.ENV_PREFIX)})
     assert loaded.spark.master.startswith("k8s://") and loaded.kafka.security_protocol == "SASL_SSL"
     if component == "dashboard":

@@ -73,12 +73,7 @@ def test_a_password_never_travels_in_the_clear(tmp_path: Path) -> None:
 def test_the_key_may_not_be_readable_to_others(locked: Config) -> None:
     Path(locked.monitoring.web_certificate).chmod(0o644)
     with pytest.raises(ConfigError, match=r"web_certificate names .*web.pem, which others can read \(mode 0644\)"):
-        config_of(
-            Path(locked.delta.base_path),
-            "localhost:1",
-            "t",
-            MONITORING__WEB_CERTIFICATE=locked.monitoring.web_certificate,
-        )
+        web_access.server_context(locked)
 
 
 def test_a_certificate_that_is_none_is_refused(locked: Config) -> None:
