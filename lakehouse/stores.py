@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse import store as object_store
+from lakehouse import object_store
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
 
