@@ -30,7 +30,7 @@ from lakehouse.parsing import (
     parse_rate,
 )
 from lakehouse.private_files import read_secret
-from lakehouse.setting_row import SettingRow
+from lakehouse.setting import SettingRow
 from lakehouse.settings import (
     DEFAULT_FILE,
     ENV_PREFIX,
