@@ -52,16 +52,30 @@ def _connect(make: Callable[..., Any], config: Config, options: dict[str, Any]) 
         logging.getLogger("kafka.future").setLevel(logging.ERROR)
     knock(config)
     networks: list[KafkaNetClient] = []
+    causes: list[Exception] = []
 
     def network(**given: Any) -> KafkaNetClient:
-        networks.append(KafkaNetClient(**given))
-        return networks[0]
+        made = KafkaNetClient(**given)
+        networks.append(made)
+        connection = made._manager.get_connection
+
+        def noted(*args: Any, **named: Any) -> Any:
+            # kafka-python tries a refused password again until its time is up, and then says nothing but that
+            found = connection(*args, **named)
+            found.init_future.add_errback(causes.append)
+            return found
+
+        made._manager.get_connection = noted
+        return made
 
     try:
         return make(**options, kafka_client=network)
     except (KafkaError, OSError) as error:
         for made in networks:
             made.close()
+        for cause in causes:
+            if isinstance(cause, kafka_errors.SaslAuthenticationFailedError):
+                raise translated(config, cause) from None
         first, wait = servers(config)[0], config.kafka.request_timeout.total_seconds()
         if not config.kafka.security_protocol.endswith("SSL") and speaks_tls(first, wait):
             raise refused(config, first, "it speaks TLS. Set SASL_SSL, or SSL") from None

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import py4j.protocol
 import pyspark
 import pytest
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
@@ -106,8 +107,10 @@ class Writer:
 
 
 def test_of_two_java_processes_that_commit_the_same_version_exactly_one_is_told_so(
-    server: s3.Server, tmp_path: Path
+    server: s3.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # a SparkSession of another test has put its own in this place, which asks Spark's Java about errors of these
+    monkeypatch.setattr("py4j.java_gateway.get_return_value", py4j.protocol.get_return_value)
     remote = config_of(tmp_path, "localhost:1", "unused", **server.settings("course", tmp_path / "state"))
     writers = [Writer(remote, object_store.LOG_STORE) for _ in range(2)]
     won: dict[int, list[int]] = {version: [] for version in range(25)}

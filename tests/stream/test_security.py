@@ -101,11 +101,9 @@ def test_an_authority_that_did_not_sign_is_refused(locked: Config, tmp_path: Pat
 
 
 def test_another_host_name_is_refused(locked: Config) -> None:
-    elsewhere = locked.kafka.bootstrap_servers.replace("localhost", "127.0.0.2")
-    with pytest.raises(AccessRefused, match=r"its certificate is not for the name 127\.0\.0\.2"):
-        kafka_clients.describe_topic(
-            as_user(locked, "bronze", bootstrap_servers=elsewhere.replace("127.0.0.2", "127.0.0.2"))
-        )
+    elsewhere = locked.kafka.bootstrap_servers.replace("localhost", "127.1")  # the same address, by another name
+    with pytest.raises(AccessRefused, match=r"its certificate is not for the name 127\.1"):
+        kafka_clients.describe_topic(as_user(locked, "bronze", bootstrap_servers=elsewhere))
 
 
 def test_plain_text_is_refused(locked: Config) -> None:
