@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import platform
 import re
@@ -46,13 +45,7 @@ def collect(config: Config) -> dict[str, Any]:
 def _changed(config: Config) -> dict[str, str]:
     """``VENTES_<SECTION>__<KEY>`` → text, of the settings that are not at their defaults; no paths, no secrets."""
     plain, default = settings.as_environment(config), settings.as_environment(Config())
-    private = {
-        f"{settings.ENV_PREFIX}{section.name}__{item.name}".upper()
-        for section in dataclasses.fields(config)
-        if section.name != "source"
-        for item in dataclasses.fields(getattr(config, section.name))
-        if isinstance(getattr(getattr(config, section.name), item.name), FilePath | Secret)
-    }
+    private = {row.env for row in settings.settings() if row.annotation in (FilePath, Secret)}
     return {name: text for name, text in plain.items() if name not in private and text != default[name]}
 
 
