@@ -51,13 +51,14 @@ def check(_args: argparse.Namespace, config: Config) -> int:
 
 def get_jars(args: argparse.Namespace, config: Config) -> int:
     """Fetch the pinned JARs into the cache folder and check every hash. LAKEHOUSE_IVY_SETTINGS=FILE names a mirror."""
-    from lakehouse import jars, session
+    from lakehouse import jars, java_classes, session
 
     if args.list:
         print(",".join(str(path) for path in session.jar_files(config)))
         return 0
     for which in jars.wanted(config):
         print(f"{which}: {len(jars.resolve(config, which))} JARs, every SHA-256 right, in {jars.folder(config, which)}")
+    print(f"our own Java: {java_classes.jar(config, java_classes.DECODER)}")
     return 0
 
 

@@ -1,6 +1,7 @@
 """PURE. Kafka rows → decoded rows → accepted sales and rejected messages (DataFrame → DataFrame).
 
-The input is Spark's Kafka source: ``key value topic partition offset timestamp``. The session's time zone must be UTC.
+The input is Spark's Kafka source: ``key value topic partition offset timestamp``. The session's time zone must be UTC,
+and it must know the function ``DECODER`` (``session`` sees to both).
 """
 
 from __future__ import annotations
@@ -25,22 +26,25 @@ CLOCK = "_horloge"
 OLD = "_ancien"
 UNKNOWN = "_inconnus"
 
+DECODER = "lire_vente"
+"""The SQL function that reads one message: bytes → ``DECODED``, null when they are against the contract
+(``lakehouse/java_src/SaleDecoder.java``)."""
+DECODED = ", ".join((sale.JSON_DDL.replace("`timestamp` STRING", "`timestamp` BIGINT"), "inconnus STRING", "champs STRING"))
+"""What it returns: the sale's fields, ``timestamp`` in microseconds since 1970, then what the contract does not know."""
 
-_VERDICT_FIELDS = ("motif", "explication", "canonique", "inconnus", "champs")
-_VERDICT = StructType([StructField(name, StringType()) for name in _VERDICT_FIELDS])
+REFUSED = "a_expliquer"
+"""The ``motif`` of a message that the decoder refused, until ``explained`` has found out why."""
+
+_REASON = StructType([StructField("motif", StringType()), StructField("explication", StringType())])
 
 
-@arrow_udf(_VERDICT)  # type: ignore[call-overload,untyped-decorator]
+@arrow_udf(_REASON)  # type: ignore[call-overload,untyped-decorator]
 def _judge(values: pa.Array) -> pa.Array:
-    """``sale.judge`` over a column of messages; null in, null out. Nearly every value of a batch is null: they are
-    the messages that the plain pattern has decided already."""
-    if values.null_count == len(values):
-        verdicts: list[sale.Verdict | None] = [None] * len(values)
-    else:
-        verdicts = [None if value is None else sale.judge(value) for value in values.to_pylist()]
+    """The reasons of ``sale.judge`` for a column of messages; null in, null out."""
+    verdicts = (None if value is None else sale.judge(value) for value in values.to_pylist())
     return pa.array(
-        [None if v is None else tuple(getattr(v, name) for name in _VERDICT_FIELDS) for v in verdicts],
-        type=pa.struct([(name, pa.string()) for name in _VERDICT_FIELDS]),
+        [None if v is None else (v.motif, v.explication) for v in verdicts],
+        type=pa.struct([(name, pa.string()) for name in _REASON.names]),
     )
 
 
@@ -49,54 +53,26 @@ def decoded(
 ) -> DataFrame:
     """One row per Kafka message, judged by the contract of ``sale``.
 
-    Adds the sale's fields (null in a bad message), ``motif`` and ``explication`` (null in a valid one), ``jour`` in the
-    business time zone, ``date_ingestion`` (the micro-batch's own time), ``est_tardif`` (the sender was late: event time
-    before the broker's time minus ``watermark_delay``) and, for the stream's own use, ``_cle``, ``_horloge`` (the
-    clamped event time that carries the watermark), ``_ancien`` (too old for the state to know its duplicates) and
-    ``_inconnus`` (names of fields that the contract does not know, as JSON); and ``champs_inconnus``, these fields with
-    their values, as JSON.
+    Adds the sale's fields (null in a bad message), ``motif`` and ``explication`` (null in a valid one; ``REFUSED`` and
+    null in a bad one, but for a sale from the future), ``jour`` in the business time zone, ``date_ingestion`` (the
+    micro-batch's own time), ``est_tardif`` (the sender was late: event time before the broker's time minus
+    ``watermark_delay``) and, for the stream's own use, ``_cle``, ``_horloge`` (the clamped event time that carries the
+    watermark), ``_ancien`` (too old for the state to know its duplicates) and ``_inconnus`` (names of fields that the
+    contract does not know, as JSON); and ``champs_inconnus``, these fields with their values, as JSON.
     """
-    read = _parsed(messages)
-    return _clocked(read, watermark_delay, future_tolerance, timezone)
-
-
-def _parsed(messages: DataFrame) -> DataFrame:
-    text = F.col("value").cast("string")
-    is_plain = (F.length("value") <= sale.PLAIN_BYTES) & text.rlike(sale.PLAIN_JAVA)
-    plain = messages.withColumn("_lu", F.from_json(F.when(is_plain, text), sale.JSON_DDL))
-    complete = F.lit(True)
-    for name in sale.FIELDS:
-        complete &= F.col(f"_lu.{name}").isNotNull()
-    # The pattern knows no calendar: 31 February reads as null here and is explained by the judge.
-    complete &= F.to_timestamp(F.col("_lu.timestamp").try_cast("timestamp")).isNotNull()
-    decided = plain.withColumn("_decide", F.coalesce(complete, F.lit(False)))
-    judged = decided.withColumn("_avis", _judge(F.when(~F.col("_decide"), F.coalesce(F.col("value"), F.lit(b"")))))
-    rewritten = F.from_json(F.col("_avis.canonique"), sale.JSON_DDL)
-    return judged.withColumn("_vente", F.when(F.col("_decide"), F.col("_lu")).otherwise(rewritten))
-
-
-def _clocked(read: DataFrame, watermark_delay: timedelta, future_tolerance: timedelta, timezone: str) -> DataFrame:
     delay, tolerance = F.lit(watermark_delay), F.lit(future_tolerance)
     ingested, broker_time = F.current_timestamp(), F.col("timestamp")
-    event = F.col("_vente.timestamp").try_cast("timestamp")
+    read = messages.withColumn("_vente", F.call_function(DECODER, F.col("value")))
+    event = F.timestamp_micros(F.col("_vente.timestamp"))
     too_early = event > broker_time + tolerance
-    unread = F.col("_avis.motif").isNull() & event.isNull()  # the two judges disagree: nothing is lost over it
-    reason = (
-        F.when(F.col("_avis.motif").isNotNull(), F.col("_avis.motif"))
-        .when(unread, sale.JSON_INVALIDE)
-        .when(too_early, sale.FUTUR)
-    )
-    sentence = (
-        F.when(F.col("_avis.motif").isNotNull(), F.col("_avis.explication"))
-        .when(unread, "Spark's JSON parser does not read this message.")
-        .when(
-            too_early,
-            F.concat(
-                F.lit("The field timestamp is "), F.date_format(event, "yyyy-MM-dd'T'HH:mm:ss'Z'"),
-                F.lit(f": more than {int(future_tolerance.total_seconds())} s after the broker's clock, "),
-                F.date_format(broker_time, "yyyy-MM-dd'T'HH:mm:ss'Z'."),
-            ),
-        )
+    reason = F.when(F.col("_vente").isNull(), REFUSED).when(too_early, sale.FUTUR)
+    sentence = F.when(
+        too_early,
+        F.concat(
+            F.lit("The field timestamp is "), F.date_format(event, "yyyy-MM-dd'T'HH:mm:ss'Z'"),
+            F.lit(f": more than {int(future_tolerance.total_seconds())} s after the broker's clock, "),
+            F.date_format(broker_time, "yyyy-MM-dd'T'HH:mm:ss'Z'."),
+        ),
     )  # fmt: skip
     day = F.to_date(F.from_utc_timestamp(F.when(reason.isNull(), event).otherwise(broker_time), timezone))
     position = F.concat_ws("-", F.lit("r"), "topic", "partition", "offset")
@@ -123,8 +99,8 @@ def _clocked(read: DataFrame, watermark_delay: timedelta, future_tolerance: time
         key.alias(KEY),
         F.when(reason.isNull(), clamped).otherwise(ingested).alias(CLOCK),
         F.when(reason.isNull(), event < ingested - delay).otherwise(False).alias(OLD),
-        F.col("_avis.inconnus").alias(UNKNOWN),
-        F.col("_avis.champs").alias(CHAMPS_INCONNUS),
+        F.col("_vente.inconnus").alias(UNKNOWN),
+        F.col("_vente.champs").alias(CHAMPS_INCONNUS),
     )
 
 
@@ -143,9 +119,23 @@ def accepted(rows: DataFrame, *, keep_unknown: bool = False) -> DataFrame:
     return rows.where(F.col("motif").isNull()).select(*VENTES.names, *kept)
 
 
+def explained(rows: DataFrame) -> DataFrame:
+    """The rows of ``decoded`` with the reason and the sentence of each refused message."""
+    unread = F.lit(sale.JSON_INVALIDE), F.lit("The stream's decoder does not read this message.")
+    refused = F.col("motif") == REFUSED
+    judged = rows.withColumn("_avis", _judge(F.when(refused, F.coalesce("valeur", F.lit(b"")))))
+    # the judge finds nothing wrong: the two disagree, and nothing is lost over it
+    accepted_by_judge = refused & F.col("_avis.motif").isNull()
+    for name, instead in zip(_REASON.names, unread, strict=True):
+        found = F.when(accepted_by_judge, instead).when(refused, F.col(f"_avis.{name}")).otherwise(F.col(name))
+        judged = judged.withColumn(f"_{name}", found)
+    others = [name for name in rows.columns if name not in _REASON.names]
+    return judged.select(*others, *(F.col(f"_{name}").alias(name) for name in _REASON.names)).select(*rows.columns)
+
+
 def rejected(rows: DataFrame) -> DataFrame:
-    """The bad messages, as the columns of ``ventes_rejetees``."""
-    return rows.where(F.col("motif").isNotNull()).select(*REJETS.names)
+    """The bad messages with their reasons, as the columns of ``ventes_rejetees``."""
+    return explained(rows.where(F.col("motif").isNotNull())).select(*REJETS.names)
 
 
 def unknown(rows: DataFrame, known: DataFrame, keys: Sequence[str]) -> DataFrame:

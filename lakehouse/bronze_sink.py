@@ -145,12 +145,25 @@ class BronzeSink:
                 sales = bronze.accepted(self._unknown_sales(batch, facts), keep_unknown=self._keeps_unknown)
                 self._count_sales(facts, self._append(sales, VENTES, batch_id, small, ledger))
             if facts.rejets:
-                bad = bronze.rejected(self._unknown_rejects(batch))
-                if self._append(bad, REJETS, batch_id, small, ledger) is not None:
-                    self._count_rejects(facts, batch_id)
+                self._write_rejects(batch, batch_id, small, ledger)
         finally:
             batch.unpersist()
         self._count(facts)
+
+    def _write_rejects(self, batch: DataFrame, batch_id: int, small: bool, ledger: Mapping[str, object]) -> None:
+        """The reasons are worked out here, for the bad messages alone: no other row ever goes through Python."""
+        bad = self._unknown_rejects(bronze.rejected(batch)).persist(StorageLevel.MEMORY_AND_DISK)
+        try:
+            reasons = bad.agg(
+                F.array(*(F.count_if(F.col("motif").startswith(code)) for code in REASONS)).alias("motifs"),
+                F.count(F.lit(1)).alias("rejets"),
+                F.min(F.struct("kafka_partition", "kafka_offset", "motif")).alias("rejet"),
+            ).first()
+            assert reasons is not None
+            if self._append(bad, REJETS, batch_id, small, ledger) is not None and reasons.rejets:
+                self._count_rejects(reasons, batch_id)
+        finally:
+            bad.unpersist()
 
     def _append(
         self, rows: DataFrame, spec: TableSpec, batch_id: int, small: bool, ledger: Mapping[str, object]
@@ -202,8 +215,6 @@ class BronzeSink:
             F.sum(age).alias("ages"),
             F.max(age).alias("doyen"),
             F.array(*(F.count_if(age <= round(bound * 1e6)) for bound in _AGES)).alias("paliers"),
-            F.array(*(F.count_if(F.col("motif").startswith(code)) for code in REASONS)).alias("motifs"),
-            F.min(F.when(bad, F.struct("kafka_partition", "kafka_offset", "motif"))).alias("rejet"),
         ).first()
         assert facts is not None
         return facts

@@ -20,7 +20,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from lakehouse import config as settings
-from lakehouse import jars, java
+from lakehouse import jars, java, java_classes
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import SetupError
 
@@ -32,7 +32,9 @@ _TRAINING = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
 
 def class_path(config: Config) -> list[Path]:
     """The JARs in front of Spark's own on a local driver's class path. Java accepts an archive only with the same."""
-    return jars.resolve(config, "spark") if config.development.jars == "lock" else []
+    if config.development.jars != "lock":
+        return []
+    return [*jars.resolve(config, "spark"), java_classes.jar(config, java_classes.DECODER)]
 
 
 def path(config: Config) -> Path:

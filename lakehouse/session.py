@@ -8,12 +8,15 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark import cloudpickle
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
+from pyspark.sql.types import StructType
 
-from lakehouse import class_archive, cluster, jars, java, log, log_store, object_store, runinfo, sale
+from lakehouse import bronze, class_archive, cluster, jars, java, java_classes, log, object_store, runinfo, sale
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError, SetupError
 
@@ -87,9 +90,10 @@ def own_settings(config: Config) -> dict[str, str]:
 
 def jar_files(config: Config) -> list[Path]:
     """Every JAR that a job needs on top of Spark's own, fetched or made when it is missing."""
+    always = [*jars.resolve(config, "spark"), java_classes.jar(config, java_classes.DECODER)]
     if not object_store.is_s3(config):
-        return jars.resolve(config, "spark")
-    return [*jars.resolve(config, "spark"), *jars.resolve(config, "s3"), log_store.jar(config)]
+        return always
+    return [*always, *jars.resolve(config, "s3"), java_classes.jar(config, java_classes.LOG_STORE)]
 
 
 def jar_settings(config: Config) -> dict[str, str]:
@@ -151,6 +155,22 @@ def _stderr_into(file: Path) -> Iterator[None]:
         os.close(terminal)
 
 
+def _register_decoder(session: SparkSession, config: Config) -> None:
+    """Make the decoder known by its name. Whoever started this JVM may not have named our JAR: it is sent after it then."""
+    own: Any = session._jsparkSession
+    try:
+        made = _decoder(own)
+    except Py4JJavaError:  # no such class
+        session.sql(f"ADD JAR '{java_classes.jar(config, java_classes.DECODER)}'")
+        made = _decoder(own)
+    # registerJavaFunction asks for a class with its types in angle brackets, which Janino does not write
+    own.udf().register(bronze.DECODER, made, own.parseDataType(StructType.fromDDL(bronze.DECODED).json()))
+
+
+def _decoder(own: Any) -> Any:
+    return own.sharedState().jarClassLoader().loadClass("ventes.SaleDecoder").newInstance()
+
+
 def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
     """Start Spark for ``job``, in the process that is known as ``name`` (the job's). Raises ``SetupError`` when there is no Java or a JAR is missing."""
     settings = shared_settings(config, job)
@@ -179,6 +199,7 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
     # The judge travels with the plan, so that executors need none of our files.
     cloudpickle.register_pickle_by_value(sale)  # type: ignore[no-untyped-call]
     try:
+        _register_decoder(session, config)
         cluster.check_folder(session, config.delta.base_path)
     except BaseException:
         session.stop()

@@ -16,7 +16,7 @@ import org.apache.hadoop.fs.Path;
  * Delta's log on S3, safe for writers in many processes: a commit's file is created by the store (If-None-Match: *), or
  * not at all. Delta 4.4.0's own S3SingleDriverLogStore looks first and writes then, which is safe within one JVM only.
  *
- * Compiled by lakehouse/log_store.py with the Janino of Spark, which reads no generics and no lambdas.
+ * Compiled by lakehouse/java_classes.py with the Janino of Spark, which reads no generics and no lambdas.
  */
 public class ConditionalS3LogStore extends io.delta.storage.S3SingleDriverLogStore {
 

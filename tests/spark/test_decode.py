@@ -31,7 +31,7 @@ def decoded(spark: SparkSession, values: list[bytes | None], *, timezone: str = 
         future_tolerance=timedelta(minutes=5),
         timezone=timezone,
     )
-    return rows.orderBy("kafka_offset").collect()
+    return bronze.explained(rows).orderBy("kafka_offset").collect()
 
 
 def test_a_valid_sale_becomes_one_typed_row(spark: SparkSession) -> None:

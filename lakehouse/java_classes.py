@@ -1,4 +1,4 @@
-"""EDGE. The JAR of our own Delta log store, compiled once into the cache: needs the pinned JARs and a Java, no JDK.
+"""EDGE. Our own few Java classes as JARs, compiled once into the cache: needs the pinned JARs and a Java, no JDK.
 
 The compiler is Janino, which Spark ships for its own generated code.
 """
@@ -17,29 +17,35 @@ from lakehouse import jars, java
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
 
-SOURCE = Path(__file__).with_name("java_src") / "ConditionalS3LogStore.java"
+_SOURCES = Path(__file__).with_name("java_src")
+LOG_STORE = ("ConditionalS3LogStore",)
+"""Delta's log on S3: only a lake there needs it."""
+DECODER = ("SaleDecoder", "Moment")
+"""The sale contract as Bronze's stream applies it."""
 
 
-def jar(config: Config) -> Path:
-    """The JAR's file; made when it is not there for this source and this Spark. Raises ``SetupError``."""
-    import pyspark  # its import takes 0.2 s, and only a lake on S3 needs it
+def jar(config: Config, classes: tuple[str, ...]) -> Path:
+    """The JAR of these classes; made when it is not there for their source and this Spark. Raises ``SetupError``."""
+    import pyspark  # its import takes 0.2 s, and not every caller of this module's names needs it
 
-    key = hashlib.sha256(SOURCE.read_bytes() + pyspark.__version__.encode()).hexdigest()[:16]
-    place = Path(config.development.cache_dir) / "jars" / "own" / f"conditional-s3-log-store-{key}.jar"
+    sources = [_SOURCES / f"{name}.java" for name in classes]
+    text = b"".join(source.read_bytes() for source in sources)
+    key = hashlib.sha256(text + pyspark.__version__.encode()).hexdigest()[:16]
+    place = Path(config.development.cache_dir) / "jars" / "own" / f"{classes[0]}-{key}.jar"
     place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(place.parent / "own.lock"):
         if not place.is_file():
-            with tempfile.TemporaryDirectory(prefix=".own-", dir=place.parent) as text:
-                classes = _compile(config, Path(text))
-                made = Path(text) / place.name
+            with tempfile.TemporaryDirectory(prefix=".own-", dir=place.parent) as scratch:
+                compiled = _compile(config, sources, Path(scratch))
+                made = Path(scratch) / place.name
                 with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-                    for file in classes:
-                        archive.write(file, file.relative_to(text))
+                    for file in compiled:
+                        archive.write(file, file.relative_to(scratch))
                 made.replace(place)
     return place
 
 
-def _compile(config: Config, into: Path) -> list[Path]:
+def _compile(config: Config, sources: list[Path], into: Path) -> list[Path]:
     """The class files, below ``into`` as their packages say."""
     import pyspark
     from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
@@ -55,14 +61,12 @@ def _compile(config: Config, into: Path) -> list[Path]:
     )
     gateway = JavaGateway(gateway_parameters=GatewayParameters(port=port))
     try:
-        files = gateway.new_array(gateway.jvm.java.io.File, 1)
-        files[0] = gateway.jvm.java.io.File(str(SOURCE))
         compiler = gateway.jvm.org.codehaus.janino.Compiler()
         compiler.setDestinationDirectory(gateway.jvm.java.io.File(str(into)), False)
         compiler.setClassPath(_files(gateway, seen))
-        compiler.compile(files)
+        compiler.compile(_files(gateway, sources))
     except Py4JJavaError as error:
-        raise SetupError(f"{SOURCE.name} cannot be compiled: {error.java_exception.toString()[:500]}") from None
+        raise SetupError(f"{sources[0].name} cannot be compiled: {error.java_exception.toString()[:500]}") from None
     finally:
         gateway.shutdown()
     return sorted(into.rglob("*.class"))
