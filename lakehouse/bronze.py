@@ -29,7 +29,9 @@ UNKNOWN = "_inconnus"
 DECODER = "lire_vente"
 """The SQL function that reads one message: bytes → ``DECODED``, null when they are against the contract
 (``lakehouse/java_src/SaleDecoder.java``)."""
-DECODED = ", ".join((sale.JSON_DDL.replace("`timestamp` STRING", "`timestamp` BIGINT"), "inconnus STRING", "champs STRING"))
+DECODED = ", ".join(
+    (sale.JSON_DDL.replace("`timestamp` STRING", "`timestamp` BIGINT"), "inconnus STRING", "champs STRING")
+)
 """What it returns: the sale's fields, ``timestamp`` in microseconds since 1970, then what the contract does not know."""
 
 REFUSED = "a_expliquer"

@@ -71,6 +71,7 @@ class BronzeSink:
         self.failure: BaseException | None = None
         self.newest: float | None = None  # the broker's time of the newest sale, seconds since 1970
         self._meter = meter or Meter("bronze")
+        self._release: list[DataFrame] = []  # what a batch has cached beside its rows
         self.kept: dict[int, int] = {}  # batch → its rows after the stream's deduplication, until its report is seen
         self._versions: dict[str, int] = {}
         self._schedule = keeping.Schedule(config, "bronze")
@@ -146,8 +147,12 @@ class BronzeSink:
                 self._count_sales(facts, self._append(sales, VENTES, batch_id, small, ledger))
             if facts.rejets:
                 self._write_rejects(batch, batch_id, small, ledger)
+            if facts.derives:
+                self._warn_of_drift(batch, facts.derives)
         finally:
-            batch.unpersist()
+            for frame in (batch, *self._release):
+                frame.unpersist()
+            self._release.clear()
         self._count(facts)
 
     def _write_rejects(self, batch: DataFrame, batch_id: int, small: bool, ledger: Mapping[str, object]) -> None:
@@ -196,7 +201,10 @@ class BronzeSink:
 
     @staticmethod
     def _facts(batch: DataFrame) -> Row:
-        """One row: what decides how the batch is written. This action also fills the batch's cache, once."""
+        """One row: what decides how the batch is written. This action also fills the batch's cache, once.
+
+        Numbers and times only: with a text or a set among them, Spark aggregates row by row without generated code.
+        """
         bad, exact = F.col("motif").isNotNull(), F.col("_exact")
         stamp = F.when(~bad, F.col("kafka_timestamp"))
         age = F.unix_micros("date_ingestion") - F.unix_micros(stamp)
@@ -206,10 +214,8 @@ class BronzeSink:
             F.count_if(exact).alias("exacts"),
             F.count_if(F.col("est_tardif")).alias("tardifs"),
             F.count(bronze.UNKNOWN).alias("derives"),
-            F.max(F.substring(bronze.UNKNOWN, 1, 200)).alias("inconnus"),
             F.min(F.when(exact, F.col("timestamp"))).alias("premier"),
             F.max(F.when(exact, F.col("timestamp"))).alias("dernier"),
-            F.collect_set(F.when(exact, F.col("jour"))).alias("jours"),
             F.max(stamp).alias("recent"),
             F.max(F.when(~bad, F.col("date_ingestion"))).alias("horloge"),
             F.sum(age).alias("ages"),
@@ -224,17 +230,24 @@ class BronzeSink:
         to their days and to their span of event times, which are those of their first copies too."""
         if not facts.exacts:
             return batch
+        to_compare, fresh = batch.where("_exact"), batch.where(~F.col("_exact"))
+        asked = to_compare.select("vente_id")
+        days = [row.jour for row in to_compare.select("jour").distinct().collect()]
         known = (
             delta_io.read(batch.sparkSession, VENTES, self._config)
-            .where(bronze.on_days(facts.jours))
+            .where(bronze.on_days(days))
             .where(F.col("timestamp").between(F.lit(facts.premier), F.lit(facts.dernier)))
             .select("vente_id")
         )
-        to_compare, fresh = batch.where("_exact"), batch.where(~F.col("_exact"))
+        # Only ids are moved, and nearly always none of them is known: then the rows themselves stay where they are.
         if facts.exacts <= self._config.performance.broadcast_rows:
-            # few old rows: Bronze is scanned past them, instead of being shuffled
-            known = known.join(F.broadcast(to_compare.select("vente_id").distinct()), "vente_id", "left_semi")
-        new = erased.without_erased_sales(bronze.unknown(to_compare, known, VENTES.keys), self._config)
+            hits = known.join(F.broadcast(asked), "vente_id", "left_semi")  # Bronze is scanned past them, not shuffled
+        else:
+            hits = asked.join(known, "vente_id", "left_semi")
+        hits = hits.distinct().persist(StorageLevel.MEMORY_AND_DISK)
+        self._release.append(hits)
+        new = to_compare if hits.isEmpty() else bronze.unknown(to_compare, hits, VENTES.keys)
+        new = erased.without_erased_sales(new, self._config)
         return new if facts.exacts == facts.n - facts.rejets else fresh.unionByName(new)
 
     def _unknown_rejects(self, batch: DataFrame) -> DataFrame:
@@ -285,9 +298,11 @@ class BronzeSink:
         totals.rejected += facts.rejets
         totals.late += facts.tardifs
         totals.drifted += facts.derives
-        if facts.derives:
-            _log.warning(
-                f"schema drift: sales with unknown fields, taken in {'with' if self._keeps_unknown else 'without'} them",
-                sales=facts.derives,
-                fields=facts.inconnus,
-            )
+
+    def _warn_of_drift(self, batch: DataFrame, sales: int) -> None:
+        fields = batch.agg(F.max(F.substring(bronze.UNKNOWN, 1, 200)).alias("fields")).first()
+        _log.warning(
+            f"schema drift: sales with unknown fields, taken in {'with' if self._keeps_unknown else 'without'} them",
+            sales=sales,
+            fields=fields.fields if fields else None,
+        )

@@ -57,6 +57,8 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         "spark.sql.adaptive.enabled": "false",
         # a Silver pass has more generated classes than the default of 100: it compiled all of them anew each time
         "spark.sql.codegen.cache.maxEntries": "3000",
+        # a batch is cached for a second: what compressing its columns costs is never earned back
+        "spark.sql.inMemoryColumnarStorage.compressed": "false",
         "spark.sql.maxConcurrentOutputFileWriters": str(config.performance.open_writers),
         # a bad message may be as large as the topic allows: bound what is sent to a Python worker at once
         "spark.sql.execution.arrow.maxBytesPerBatch": "16m",
