@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import arrow_udf
 from pyspark.sql.types import StringType, StructField, StructType
@@ -51,9 +51,15 @@ def _judge(values: pa.Array) -> pa.Array:
 
 
 def decoded(
-    messages: DataFrame, *, watermark_delay: timedelta, future_tolerance: timedelta, timezone: str
+    messages: DataFrame,
+    *,
+    watermark_delay: timedelta,
+    future_tolerance: timedelta,
+    timezone: str,
+    ingested: Column | None = None,
 ) -> DataFrame:
-    """One row per Kafka message, judged by the contract of ``sale``.
+    """One row per Kafka message, judged by the contract of ``sale``. ``ingested`` is the micro-batch's own time, which
+    Spark's ``current_timestamp`` is in a stream.
 
     Adds the sale's fields (null in a bad message), ``motif`` and ``explication`` (null in a valid one; ``REFUSED`` and
     null in a bad one, but for a sale from the future), ``jour`` in the business time zone, ``date_ingestion`` (the
@@ -63,7 +69,7 @@ def decoded(
     contract does not know, as JSON); and ``champs_inconnus``, these fields with their values, as JSON.
     """
     delay, tolerance = F.lit(watermark_delay), F.lit(future_tolerance)
-    ingested, broker_time = F.current_timestamp(), F.col("timestamp")
+    ingested, broker_time = F.current_timestamp() if ingested is None else ingested, F.col("timestamp")
     read = messages.withColumn("_vente", F.call_function(DECODER, F.col("value")))
     event = F.timestamp_micros(F.col("_vente.timestamp"))
     too_early = event > broker_time + tolerance
@@ -106,6 +112,20 @@ def decoded(
     )
 
 
+def on_time(rows: DataFrame) -> DataFrame:
+    """The valid sales that are not old: those whose copies the stream's memory has to know."""
+    return rows.where(_is_on_time())
+
+
+def others(rows: DataFrame) -> DataFrame:
+    """All that ``on_time`` leaves out: old sales, which Bronze itself is asked about, and bad messages."""
+    return rows.where(~_is_on_time())
+
+
+def _is_on_time() -> Column:
+    return F.col("motif").isNull() & ~F.col(OLD)
+
+
 def deduplicated(rows: DataFrame, *, watermark_delay: timedelta) -> DataFrame:
     """Drop the copies of keys that the watermark's state still holds.
 
@@ -143,6 +163,22 @@ def rejected(rows: DataFrame) -> DataFrame:
 def unknown(rows: DataFrame, known: DataFrame, keys: Sequence[str]) -> DataFrame:
     """The rows whose ``keys`` are not in ``known``."""
     return rows.join(known.select(*keys), on=list(keys), how="left_anti").select(*rows.columns)
+
+
+def suspects(asked: DataFrame, known: DataFrame) -> DataFrame:
+    """The ids of ``asked`` that stand in ``known`` too (``connu``), or more than once in ``asked`` itself; both have one
+    column, ``vente_id``."""
+    marked = asked.withColumn("la", F.lit(False)).unionByName(known.withColumn("la", F.lit(True)))
+    counted = marked.groupBy("vente_id").agg(F.count_if(~F.col("la")).alias("ici"), F.max("la").alias("connu"))
+    return counted.where((F.col("ici") > 0) & (F.col("connu") | (F.col("ici") > 1))).select("vente_id", "connu")
+
+
+def first_copies(rows: DataFrame, doubtful: DataFrame) -> DataFrame:
+    """The rows whose id is not ``connu`` among the ``suspects``; of several with one id, the first that Kafka got."""
+    order = Window.partitionBy("vente_id").orderBy("kafka_timestamp", "kafka_partition", "kafka_offset")
+    twice = rows.join(doubtful.where(~F.col("connu")).select("vente_id"), "vente_id", "left_semi").select(*rows.columns)
+    first = twice.withColumn("_rang", F.row_number().over(order)).where(F.col("_rang") == 1).drop("_rang")
+    return unknown(rows, doubtful, VENTES.keys).unionByName(first)
 
 
 def on_days(days: Sequence[date]) -> Column:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import bronze, delta_io, erased, keeping, log, metrics, sale
+from lakehouse.batch_source import BatchSource, judging_options
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
-from lakehouse.errors import ClockWentBack, LakehouseError
+from lakehouse.errors import CheckpointInvalid, ClockWentBack, LakehouseError
 from lakehouse.marks import HORIZON, TOPIC_SINCE
 from lakehouse.meter import Meter
 from lakehouse.tables import REJETS, VENTES, TableSpec
@@ -48,6 +50,42 @@ class Totals:
     drifted: int = 0
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What decides how a batch is written: counts of its rows, bad ones (``rejets``), rows for the exact door and their
+    span of event times, late sales, sales with unknown fields; the newest broker's time, the batch's clock, and the sales'
+    ages at it in microseconds: their sum, the oldest, and how many are within each of ``_AGES``."""
+
+    n: int
+    rejets: int
+    exacts: int
+    tardifs: int
+    derives: int
+    premier: datetime | None
+    dernier: datetime | None
+    recent: datetime | None
+    horloge: datetime | None
+    ages: int
+    doyen: int | None
+    paliers: list[int]
+
+    def with_(self, other: Facts) -> Facts:
+        """The facts of both together."""
+
+        def best(choose: Callable[..., Any], name: str) -> Any:
+            return choose(
+                (each for each in (getattr(self, name), getattr(other, name)) if each is not None), default=None
+            )
+
+        sums = {
+            name: getattr(self, name) + getattr(other, name)
+            for name in ("n", "rejets", "exacts", "tardifs", "derives", "ages")
+        }
+        latest = {name: best(max, name) for name in ("dernier", "recent", "horloge", "doyen")}
+        steps = [one + two for one, two in zip(self.paliers, other.paliers, strict=True)]
+        return Facts(**sums, **latest, premier=best(min, "premier"), paliers=steps)
+
+
 class BronzeSink:
     """The ``foreachBatch`` function, with what it needs to know between two batches."""
 
@@ -57,12 +95,14 @@ class BronzeSink:
         config: Config,
         checkpoint: Checkpoint,
         stop: threading.Event,
+        source: BatchSource,
         meter: Meter | None = None,
     ) -> None:
         self._spark = spark
         self._config = config
         self._checkpoint = checkpoint
         self._stop = stop
+        self._source = source
         self._query_id: str | None = None
         self._plans: tuple[Planned | None, Planned | None] = (None, None)  # of this batch, and of the one before
         self._horizon = self._read_horizon()
@@ -134,10 +174,13 @@ class BronzeSink:
         return f"{spec.name}-{self._query_id}"
 
     def _write(self, batch: DataFrame, batch_id: int) -> None:
-        exact = self._through_exact_door()
-        batch = batch.withColumn("_exact", exact).persist(StorageLevel.MEMORY_AND_DISK)
+        on_time = batch
         try:
+            batch = self._cached(on_time)
             facts = self._facts(batch)
+            if facts.n != self._messages():  # not each of them is an on-time sale that came once
+                others = self._cached(self._others())
+                facts, batch = facts.with_(self._facts(others)), batch.unionByName(others)
             self.kept[batch_id] = facts.n
             small = facts.n <= self._config.performance.small_batch_rows
             # the log is the ledger: what was read, beside Delta's own count of the rows that the same commit wrote
@@ -150,10 +193,32 @@ class BronzeSink:
             if facts.derives:
                 self._warn_of_drift(batch, facts.derives)
         finally:
-            for frame in (batch, *self._release):
+            for frame in self._release:
                 frame.unpersist()
             self._release.clear()
         self._count(facts)
+
+    def _cached(self, rows: DataFrame) -> DataFrame:
+        """``rows`` with the door that each takes, kept until the batch is written."""
+        kept = rows.withColumn("_exact", self._through_exact_door()).persist(StorageLevel.MEMORY_AND_DISK)
+        self._release.append(kept)
+        return kept
+
+    def _planned(self) -> tuple[Planned | None, Planned]:
+        now, before = self._plans
+        if now is None:
+            raise CheckpointInvalid(f"{self._checkpoint.path} has no plan of the batch that is running.")
+        return before, now
+
+    def _messages(self) -> int | None:
+        return self._source.count(*self._planned())
+
+    def _others(self) -> DataFrame:
+        """What the stream's plan leaves out of the batch, by the same clock: each message is in one of the two."""
+        before, now = self._planned()
+        clock = F.timestamp_millis(F.lit(now.clock_ms))
+        rows = bronze.decoded(self._source.messages(before, now), ingested=clock, **judging_options(self._config))
+        return bronze.others(rows)
 
     def _write_rejects(self, batch: DataFrame, batch_id: int, small: bool, ledger: Mapping[str, object]) -> None:
         """The reasons are worked out here, for the bad messages alone: no other row ever goes through Python."""
@@ -200,15 +265,15 @@ class BronzeSink:
         return is_sale & (F.col(bronze.OLD) | (F.col("date_ingestion") < F.lit(self._horizon)))
 
     @staticmethod
-    def _facts(batch: DataFrame) -> Row:
-        """One row: what decides how the batch is written. This action also fills the batch's cache, once.
+    def _facts(rows: DataFrame) -> Facts:
+        """This action also fills the cache of ``rows``, once.
 
         Numbers and times only: with a text or a set among them, Spark aggregates row by row without generated code.
         """
         bad, exact = F.col("motif").isNotNull(), F.col("_exact")
         stamp = F.when(~bad, F.col("kafka_timestamp"))
         age = F.unix_micros("date_ingestion") - F.unix_micros(stamp)
-        facts = batch.agg(
+        found = rows.agg(
             F.count(F.lit(1)).alias("n"),
             F.count_if(bad).alias("rejets"),
             F.count_if(exact).alias("exacts"),
@@ -218,37 +283,41 @@ class BronzeSink:
             F.max(F.when(exact, F.col("timestamp"))).alias("dernier"),
             F.max(stamp).alias("recent"),
             F.max(F.when(~bad, F.col("date_ingestion"))).alias("horloge"),
-            F.sum(age).alias("ages"),
+            F.coalesce(F.sum(age), F.lit(0)).alias("ages"),
             F.max(age).alias("doyen"),
             F.array(*(F.count_if(age <= round(bound * 1e6)) for bound in _AGES)).alias("paliers"),
         ).first()
-        assert facts is not None
-        return facts
+        assert found is not None
+        return Facts(**found.asDict())
 
-    def _unknown_sales(self, batch: DataFrame, facts: Row) -> DataFrame:
-        """The batch's rows without the sales that Bronze holds already. Only old rows are compared; Bronze is pruned
-        to their days and to their span of event times, which are those of their first copies too."""
+    def _unknown_sales(self, batch: DataFrame, facts: Facts) -> DataFrame:
+        """The batch's rows without the sales that Bronze holds already, each of the rest once. Only old rows are
+        compared; Bronze is pruned to their days and to their span of event times, which are those of their first
+        copies too."""
         if not facts.exacts:
             return batch
         to_compare, fresh = batch.where("_exact"), batch.where(~F.col("_exact"))
+        suspects = self._suspects(to_compare, facts).persist(StorageLevel.MEMORY_AND_DISK)
+        self._release.append(suspects)
+        # nearly always there is none, and the rows stay where they are
+        new = to_compare if suspects.isEmpty() else bronze.first_copies(to_compare, suspects)
+        new = erased.without_erased_sales(new, self._config)
+        return new if facts.exacts == facts.n - facts.rejets else fresh.unionByName(new)
+
+    def _suspects(self, to_compare: DataFrame, facts: Facts) -> DataFrame:
+        """See ``bronze.suspects``. Only ids are moved for it."""
         asked = to_compare.select("vente_id")
         days = [row.jour for row in to_compare.select("jour").distinct().collect()]
         known = (
-            delta_io.read(batch.sparkSession, VENTES, self._config)
+            delta_io.read(to_compare.sparkSession, VENTES, self._config)
             .where(bronze.on_days(days))
             .where(F.col("timestamp").between(F.lit(facts.premier), F.lit(facts.dernier)))
             .select("vente_id")
         )
-        # Only ids are moved, and nearly always none of them is known: then the rows themselves stay where they are.
         if facts.exacts <= self._config.performance.broadcast_rows:
-            hits = known.join(F.broadcast(asked), "vente_id", "left_semi")  # Bronze is scanned past them, not shuffled
-        else:
-            hits = asked.join(known, "vente_id", "left_semi")
-        hits = hits.distinct().persist(StorageLevel.MEMORY_AND_DISK)
-        self._release.append(hits)
-        new = to_compare if hits.isEmpty() else bronze.unknown(to_compare, hits, VENTES.keys)
-        new = erased.without_erased_sales(new, self._config)
-        return new if facts.exacts == facts.n - facts.rejets else fresh.unionByName(new)
+            # few old rows: Bronze is scanned past them, instead of being shuffled
+            known = known.join(F.broadcast(asked), "vente_id", "left_semi")
+        return bronze.suspects(asked, known)
 
     def _unknown_rejects(self, batch: DataFrame) -> DataFrame:
         """A rebuilt checkpoint reads old bad messages again: those that stand in the reject table are not repeated.
@@ -258,8 +327,9 @@ class BronzeSink:
         known = erased.known_rejects(batch.sparkSession, self._config)
         return bronze.unknown(batch, known, (*REJETS.keys, "kafka_timestamp"))
 
-    def _count_sales(self, facts: Row, written: int | None) -> None:
+    def _count_sales(self, facts: Facts, written: int | None) -> None:
         """After the commit: what it made visible, and how long that took from the broker's time on."""
+        assert facts.recent and facts.horloge and facts.doyen is not None  # there is a sale
         self.newest = max(self.newest or 0.0, facts.recent.timestamp())
         if written is None:
             return  # a repeat of what was counted when it was written
@@ -291,7 +361,7 @@ class BronzeSink:
             reason=first["motif"],
         )
 
-    def _count(self, facts: Row) -> None:
+    def _count(self, facts: Facts) -> None:
         totals = self.totals
         totals.batches += 1
         totals.sales += facts.n - facts.rejets

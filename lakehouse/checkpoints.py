@@ -108,6 +108,13 @@ class Checkpoint:
         committed = self.committed_ids()
         return self.planned(committed[-1]) if committed else None
 
+    def first_offsets(self) -> Any:
+        """topic → partition → offset at which the first batch began, as Spark's Kafka source has noted it."""
+        text = self.text("sources/0/0")
+        if text is None:
+            raise self._refusal("it does not say where its first batch began (sources/0/0)")
+        return json.loads(text.splitlines()[-1])
+
     def topic_id(self) -> str | None:
         """The id of the topic that this checkpoint's offsets belong to; None when it was not noted."""
         return (self._text("topic_id").strip() or None) if self._fs.exists(self._at("topic_id")) else None

@@ -166,7 +166,14 @@ def _register_decoder(session: SparkSession, config: Config) -> None:
         session.sql(f"ADD JAR '{java_classes.jar(config, java_classes.DECODER)}'")
         made = _decoder(own)
     # registerJavaFunction asks for a class with its types in angle brackets, which Janino does not write
-    own.udf().register(bronze.DECODER, made, own.parseDataType(StructType.fromDDL(bronze.DECODED).json()))
+    schema = own.parseDataType(StructType.fromDDL(bronze.DECODED).json())
+    decoder = _jvm(session).org.apache.spark.sql.functions.udf(made, schema)
+    # said to be what it is not: a filter on what it returns would otherwise be pushed below it, and run it twice
+    own.udf().register(bronze.DECODER, decoder.asNondeterministic())
+
+
+def _jvm(session: SparkSession) -> Any:
+    return session._jvm
 
 
 def _decoder(own: Any) -> Any:

@@ -12,7 +12,20 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from lakehouse import bronze, delta_io, erasing, gaps, kafka_clients, locks, log, progress, session, soundness
+from lakehouse import (
+    batch_source,
+    bronze,
+    delta_io,
+    erasing,
+    gaps,
+    kafka_clients,
+    locks,
+    log,
+    progress,
+    session,
+    soundness,
+)
+from lakehouse.batch_source import KafkaBatches
 from lakehouse.bronze_sink import BronzeSink, StopAtBoundary
 from lakehouse.bronze_watch import BronzeWatch
 from lakehouse.checkpoints import Checkpoint
@@ -29,36 +42,10 @@ _LOOK_SECONDS = 1.0
 """Between two looks at Spark's progress reports."""
 
 
-def source_options(config: Config, *, fail_on_data_loss: bool) -> dict[str, str]:
-    """Options of Spark's Kafka source. They may hold the password: never log them."""
-    performance, streaming = config.performance, config.streaming
-    return {
-        **kafka_clients.spark_options(config),
-        "subscribe": config.kafka.topic,
-        "startingOffsets": streaming.starting_offsets,
-        "failOnDataLoss": str(fail_on_data_loss).lower(),
-        "maxOffsetsPerTrigger": str(streaming.max_offsets_per_trigger),
-        # larger fetches took a backlog from 104k to 140k rows/s; a shorter wait takes its share off each micro-batch
-        "kafka.max.partition.fetch.bytes": str(performance.max_partition_fetch_bytes),
-        "kafka.fetch.max.bytes": str(performance.fetch_max_bytes),
-        "kafka.fetch.max.wait.ms": str(round(performance.fetch_max_wait.total_seconds() * 1000)),
-        "kafka.request.timeout.ms": str(round(config.kafka.request_timeout.total_seconds() * 1000)),
-        "kafka.default.api.timeout.ms": str(round(config.kafka.request_timeout.total_seconds() * 1000)),
-    }
-
-
-def judging_options(config: Config) -> dict[str, Any]:
-    """What decides how a message is judged: see ``bronze.decoded``."""
-    return {
-        "watermark_delay": config.streaming.watermark_delay,
-        "future_tolerance": config.streaming.future_tolerance,
-        "timezone": config.analytics.timezone.key,
-    }
-
-
 def rows_of(messages: DataFrame, config: Config) -> DataFrame:
-    """Kafka rows → judged rows, without the copies that the watermark's state knows."""
-    rows = bronze.decoded(messages, **judging_options(config))
+    """Kafka rows → the on-time sales, without the copies that the watermark's state knows. The sink reads the batch's
+    other messages by itself: neither a backlog nor a flood of bad messages goes through the state."""
+    rows = bronze.on_time(bronze.decoded(messages, **batch_source.judging_options(config)))
     return bronze.deduplicated(rows, watermark_delay=config.streaming.watermark_delay)
 
 
@@ -137,7 +124,8 @@ class BronzeJob:
         place.check(topic=config.kafka.topic)  # refuses a damaged checkpoint before anything is written
         for spec in (VENTES, REJETS):
             delta_io.ensure(spark, spec, config)
-        sink = BronzeSink(spark, config, place, self._stop, self._monitor.meter)
+        source = KafkaBatches(spark, config, place)
+        sink = BronzeSink(spark, config, place, self._stop, source, self._monitor.meter)
         self._watched.show(sink)
         if place.is_new() and not all(delta_io.read(spark, spec, config).isEmpty() for spec in (VENTES, REJETS)):
             sink.open_exact_door()
@@ -149,7 +137,9 @@ class BronzeJob:
         sink.note_topic(place.topic_id() or "", fresh=place.is_new())
         if accepted:
             # only the reading that jumps over it goes on in spite of it: a later loss must stop the job again
+            source.fail_on_data_loss = False
             self._keep_running(spark, place, sink, once=True, fail_on_data_loss=False)
+            source.fail_on_data_loss = True
         self._keep_running(spark, place, sink, once=self._once, fail_on_data_loss=True)
         _log.info("stopped", **_account(sink))
 
@@ -201,7 +191,9 @@ class BronzeJob:
         self, spark: SparkSession, sink: BronzeSink, path: str, *, once: bool, fail_on_data_loss: bool
     ) -> StreamingQuery:
         config = self._config
-        source = spark.readStream.format("kafka").options(**source_options(config, fail_on_data_loss=fail_on_data_loss))
+        source = spark.readStream.format("kafka").options(
+            **batch_source.source_options(config, fail_on_data_loss=fail_on_data_loss)
+        )
         rows = rows_of(source.load(), config)
         writer = rows.writeStream.queryName(JOB).option("checkpointLocation", path).foreachBatch(sink)
         sink.failure = None

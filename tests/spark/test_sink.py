@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import config, delta_io, streams
 from lakehouse.bronze_sink import BronzeSink
-from lakehouse.checkpoints import Checkpoint
+from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
 from lakehouse.tables import CHAMPS_INCONNUS, REJETS, VENTES, checkpoint
 from tests.spark.test_decode import KAFKA
@@ -64,7 +64,7 @@ class Topic:
         place = Checkpoint(self._spark, checkpoint(settings.delta.base_path, "bronze"))
         for spec in (VENTES, REJETS):
             delta_io.ensure(self._spark, spec, settings)
-        sink = BronzeSink(self._spark, settings, place, threading.Event())
+        sink = BronzeSink(self._spark, settings, place, threading.Event(), FolderBatches(self._spark, place))
         source = self._spark.readStream.schema(KAFKA).option("maxFilesPerTrigger", 1).parquet(f"{self._folder}/*")
         query = (
             streams.rows_of(source, settings)
@@ -75,6 +75,27 @@ class Topic:
         )
         query.awaitTermination()
         return sink
+
+
+class FolderBatches:
+    """What ``KafkaBatches`` is for a topic: a batch's files are those that Spark's file source has noted for it."""
+
+    def __init__(self, spark: SparkSession, place: Checkpoint) -> None:
+        self._spark, self._place = spark, place
+
+    def count(self, _before: Planned | None, _now: Planned) -> int | None:
+        return None
+
+    def messages(self, before: Planned | None, now: Planned) -> DataFrame:
+        first, last = before.ends[0]["logOffset"] if before else -1, now.ends[0]["logOffset"]
+        noted = [
+            self._place.text(f"sources/0/{number}{end}")
+            for number in range(first + 1, last + 1)
+            for end in ("", ".compact")
+        ]
+        entries = [json.loads(line) for text in noted if text for line in text.splitlines()[1:]]
+        files = {entry["path"] for entry in entries if first < entry["batchId"] <= last}
+        return self._spark.read.schema(KAFKA).parquet(*sorted(files))
 
 
 def bronze_ids(spark: SparkSession, settings: Config) -> list[str]:
@@ -132,7 +153,8 @@ def test_a_new_checkpoint_over_an_existing_table_doubles_nothing(spark: SparkSes
     topic.drain(chosen)
     place = Path(checkpoint(chosen.delta.base_path, "bronze"))
     place.rename(place.with_name("lost"))
-    sink = BronzeSink(spark, chosen, Checkpoint(spark, str(place)), threading.Event())
+    lost = Checkpoint(spark, str(place))
+    sink = BronzeSink(spark, chosen, lost, threading.Event(), FolderBatches(spark, lost))
     sink.open_exact_door()
     topic.deliver([("a", 0), ("d", 0)])
     topic.drain(chosen)
@@ -162,10 +184,11 @@ def test_few_old_rows_are_broadcast_and_many_are_not(
     batch = delta_io.read(spark, VENTES, chosen).selectExpr(
         "*", "true AS _exact", "string(null) AS motif", "string(null) AS _inconnus"
     )
-    sink = BronzeSink(spark, chosen, Checkpoint(spark, str(tmp_path / "none")), threading.Event())
-    unknown = sink._unknown_sales(batch, sink._facts(batch))
-    assert ("LeftSemi" in unknown._jdf.queryExecution().optimizedPlan().toString()) is semi_join
-    assert unknown.isEmpty()
+    none = Checkpoint(spark, str(tmp_path / "none"))
+    sink = BronzeSink(spark, chosen, none, threading.Event(), FolderBatches(spark, none))
+    suspects = sink._suspects(batch, sink._facts(batch))
+    assert ("LeftSemi" in suspects._jdf.queryExecution().optimizedPlan().toString()) is semi_join
+    assert sink._unknown_sales(batch, sink._facts(batch)).isEmpty()
 
 
 def test_unknown_fields_are_kept_from_the_switch_on_over_the_same_checkpoint(
