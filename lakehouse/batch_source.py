@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from lakehouse import kafka_clients
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
+from lakehouse.roles import GROUP_PREFIX
 
 _EARLIEST = -2
 """Spark's word for the start of a partition: a partition that is new in the batch is read from there."""
@@ -41,6 +42,7 @@ def source_options(config: Config, *, fail_on_data_loss: bool) -> dict[str, str]
         # larger fetches took a backlog from 104k to 140k rows/s; a shorter wait takes its share off each micro-batch
         "kafka.max.partition.fetch.bytes": str(performance.max_partition_fetch_bytes),
         "kafka.fetch.max.bytes": str(performance.fetch_max_bytes),
+        "kafka.max.poll.records": "5000",  # of the default's 500, each has a poll's fixed cost to bear
         "kafka.fetch.max.wait.ms": str(round(performance.fetch_max_wait.total_seconds() * 1000)),
         "kafka.request.timeout.ms": str(round(config.kafka.request_timeout.total_seconds() * 1000)),
         "kafka.default.api.timeout.ms": str(round(config.kafka.request_timeout.total_seconds() * 1000)),
@@ -83,8 +85,10 @@ class KafkaBatches:
     def messages(self, before: Planned | None, now: Planned) -> DataFrame:
         spans = self._spans(before, now)
         options = source_options(self._config, fail_on_data_loss=self.fail_on_data_loss)
-        for name in ("subscribe", "maxOffsetsPerTrigger"):
-            del options[name]
+        for name in ("subscribe", "maxOffsetsPerTrigger", "groupIdPrefix"):
+            options.pop(name, None)
+        # One name for all batches: Spark keeps its consumers by it, each with what it has fetched ahead.
+        options["kafka.group.id"] = f"{GROUP_PREFIX}-again"
         options["assign"] = json.dumps({topic: [int(each) for each in found] for topic, found in spans.items()})
         for name, which in (("startingOffsets", 0), ("endingOffsets", 1)):
             options[name] = json.dumps(
