@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import bronze, delta_io, erased, keeping, log, metrics, sale
+from lakehouse import batch_facts, bronze, delta_io, erased, exact_door, keeping, log, metrics, sale
+from lakehouse.batch_facts import BatchFacts
 from lakehouse.batch_source import BatchSource, judging_options
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
@@ -30,9 +30,6 @@ _log = log.get("bronze")
 
 REASONS = (sale.VIDE, sale.JSON_INVALIDE, sale.MANQUANT, sale.TYPE, sale.VALEUR, sale.FUTUR)
 """The reject codes without the field: the values of the metrics' label."""
-
-_AGES = (0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0)
-"""Seconds from the broker's time of a sale to its batch's, whose duration is added; a sale counts as old as its step's end."""
 
 
 class StopAtBoundary(Exception):
@@ -48,42 +45,6 @@ class Totals:
     rejected: int = 0
     late: int = 0
     drifted: int = 0
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What decides how a batch is written: counts of its rows, bad ones (``rejets``), rows for the exact door and their
-    span of event times, late sales, sales with unknown fields; the newest broker's time, the batch's clock, and the sales'
-    ages at it in microseconds: their sum, the oldest, and how many are within each of ``_AGES``."""
-
-    n: int
-    rejets: int
-    exacts: int
-    tardifs: int
-    derives: int
-    premier: datetime | None
-    dernier: datetime | None
-    recent: datetime | None
-    horloge: datetime | None
-    ages: int
-    doyen: int | None
-    paliers: list[int]
-
-    def with_(self, other: Facts) -> Facts:
-        """The facts of both together."""
-
-        def best(choose: Callable[..., Any], name: str) -> Any:
-            return choose(
-                (each for each in (getattr(self, name), getattr(other, name)) if each is not None), default=None
-            )
-
-        sums = {
-            name: getattr(self, name) + getattr(other, name)
-            for name in ("n", "rejets", "exacts", "tardifs", "derives", "ages")
-        }
-        latest = {name: best(max, name) for name in ("dernier", "recent", "horloge", "doyen")}
-        steps = [one + two for one, two in zip(self.paliers, other.paliers, strict=True)]
-        return Facts(**sums, **latest, premier=best(min, "premier"), paliers=steps)
 
 
 class BronzeSink:
@@ -177,16 +138,19 @@ class BronzeSink:
         on_time = batch
         try:
             batch = self._cached(on_time)
-            facts = self._facts(batch)
+            facts = batch_facts.of(batch)
             if facts.n != self._messages():  # not each of them is an on-time sale that came once
                 others = self._cached(self._others())
-                facts, batch = facts.with_(self._facts(others)), batch.unionByName(others)
+                facts, batch = facts.joined(batch_facts.of(others)), batch.unionByName(others)
             self.kept[batch_id] = facts.n
             small = facts.n <= self._config.performance.small_batch_rows
             # the log is the ledger: what was read, beside Delta's own count of the rows that the same commit wrote
             ledger = {**self._span(), "entered": facts.n, "rejected": facts.rejets}
             if facts.n > facts.rejets:
-                sales = bronze.accepted(self._unknown_sales(batch, facts), keep_unknown=self._keeps_unknown)
+                sales = bronze.accepted(
+                    exact_door.unknown_sales(batch, facts, self._config, self._release),
+                    keep_unknown=self._keeps_unknown,
+                )
                 self._count_sales(facts, self._append(sales, VENTES, batch_id, small, ledger))
             if facts.rejets:
                 self._write_rejects(batch, batch_id, small, ledger)
@@ -264,61 +228,6 @@ class BronzeSink:
             return is_sale & F.col(bronze.OLD)
         return is_sale & (F.col(bronze.OLD) | (F.col("date_ingestion") < F.lit(self._horizon)))
 
-    @staticmethod
-    def _facts(rows: DataFrame) -> Facts:
-        """This action also fills the cache of ``rows``, once.
-
-        Numbers and times only: with a text or a set among them, Spark aggregates row by row without generated code.
-        """
-        bad, exact = F.col("motif").isNotNull(), F.col("_exact")
-        stamp = F.when(~bad, F.col("kafka_timestamp"))
-        age = F.unix_micros("date_ingestion") - F.unix_micros(stamp)
-        found = rows.agg(
-            F.count(F.lit(1)).alias("n"),
-            F.count_if(bad).alias("rejets"),
-            F.count_if(exact).alias("exacts"),
-            F.count_if(F.col("est_tardif")).alias("tardifs"),
-            F.count(bronze.UNKNOWN).alias("derives"),
-            F.min(F.when(exact, F.col("timestamp"))).alias("premier"),
-            F.max(F.when(exact, F.col("timestamp"))).alias("dernier"),
-            F.max(stamp).alias("recent"),
-            F.max(F.when(~bad, F.col("date_ingestion"))).alias("horloge"),
-            F.coalesce(F.sum(age), F.lit(0)).alias("ages"),
-            F.max(age).alias("doyen"),
-            F.array(*(F.count_if(age <= round(bound * 1e6)) for bound in _AGES)).alias("paliers"),
-        ).first()
-        assert found is not None
-        return Facts(**found.asDict())
-
-    def _unknown_sales(self, batch: DataFrame, facts: Facts) -> DataFrame:
-        """The batch's rows without the sales that Bronze holds already, each of the rest once. Only old rows are
-        compared; Bronze is pruned to their days and to their span of event times, which are those of their first
-        copies too."""
-        if not facts.exacts:
-            return batch
-        to_compare, fresh = batch.where("_exact"), batch.where(~F.col("_exact"))
-        suspects = self._suspects(to_compare, facts).persist(StorageLevel.MEMORY_AND_DISK)
-        self._release.append(suspects)
-        # nearly always there is none, and the rows stay where they are
-        new = to_compare if suspects.isEmpty() else bronze.first_copies(to_compare, suspects)
-        new = erased.without_erased_sales(new, self._config)
-        return new if facts.exacts == facts.n - facts.rejets else fresh.unionByName(new)
-
-    def _suspects(self, to_compare: DataFrame, facts: Facts) -> DataFrame:
-        """See ``bronze.suspects``. Only ids are moved for it."""
-        asked = to_compare.select("vente_id")
-        days = [row.jour for row in to_compare.select("jour").distinct().collect()]
-        known = (
-            delta_io.read(to_compare.sparkSession, VENTES, self._config)
-            .where(bronze.on_days(days))
-            .where(F.col("timestamp").between(F.lit(facts.premier), F.lit(facts.dernier)))
-            .select("vente_id")
-        )
-        if facts.exacts <= self._config.performance.broadcast_rows:
-            # few old rows: Bronze is scanned past them, instead of being shuffled
-            known = known.join(F.broadcast(asked), "vente_id", "left_semi")
-        return bronze.suspects(asked, known)
-
     def _unknown_rejects(self, batch: DataFrame) -> DataFrame:
         """A rebuilt checkpoint reads old bad messages again: those that stand in the reject table are not repeated.
         The broker's time is part of the key because a topic that was created anew counts its offsets from 0 again."""
@@ -327,7 +236,7 @@ class BronzeSink:
         known = erased.known_rejects(batch.sparkSession, self._config)
         return bronze.unknown(batch, known, (*REJETS.keys, "kafka_timestamp"))
 
-    def _count_sales(self, facts: Facts, written: int | None) -> None:
+    def _count_sales(self, facts: BatchFacts, written: int | None) -> None:
         """After the commit: what it made visible, and how long that took from the broker's time on."""
         assert facts.recent and facts.horloge and facts.doyen is not None  # there is a sale
         self.newest = max(self.newest or 0.0, facts.recent.timestamp())
@@ -341,7 +250,7 @@ class BronzeSink:
         since = max(0.0, now - facts.horloge.timestamp())
         spread, before, estimated = meter.spread(metrics.LATENCY), 0, 0.0
         total = facts.n - facts.rejets
-        for bound, upto in zip((*_AGES, facts.doyen / 1e6), (*facts.paliers, total), strict=True):
+        for bound, upto in zip((*batch_facts.AGES, facts.doyen / 1e6), (*facts.paliers, total), strict=True):
             spread.add(since + bound, upto - before)
             estimated += (since + bound) * (upto - before)
             before = upto
@@ -361,7 +270,7 @@ class BronzeSink:
             reason=first["motif"],
         )
 
-    def _count(self, facts: Facts) -> None:
+    def _count(self, facts: BatchFacts) -> None:
         totals = self.totals
         totals.batches += 1
         totals.sales += facts.n - facts.rejets

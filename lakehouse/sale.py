@@ -4,9 +4,8 @@ One message is one sale: a JSON object in UTF-8. Unknown extra fields never reje
 each over all fields in the order of ``FIELDS``: empty, JSON, missing, type, value; the first that fails names the
 reason. A timestamp too far in the future is judged by Bronze, which knows the broker's clock.
 
-Two judges share the rules. ``PLAIN`` is a regular expression for the usual shape of a valid sale, quick enough for
-every message; what it matches is valid, once Spark's JSON parser has found all fields and a real timestamp in it.
-``judge`` decides everything that ``PLAIN`` does not match, exactly, and explains it.
+Two judges share the rules. The stream's decoder (``java_src/SaleDecoder.java``) says of every message whether it is a
+sale; ``judge`` says why one is none, and judges what does not come through the stream: replays and re-readings.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ FIELDS: dict[str, str] = {
     "segment": "segment",
 }
 
-# What Spark's JSON parser reads: the text of the timestamp is turned into a time afterwards.
+# A sale's fields as Spark types them, the timestamp still a text.
 JSON_DDL = (
     "vente_id STRING, client_id BIGINT, produit_id BIGINT, `timestamp` STRING, quantite INT, montant DECIMAL(18,2), "
     "client_nom STRING, produit_nom STRING, categorie STRING, pays STRING, segment STRING"
@@ -60,48 +59,7 @@ def reasons() -> tuple[str, ...]:
     return (VIDE, JSON_INVALIDE, *perfield, FUTUR)
 
 
-# --- the quick judge -------------------------------------------------------------------------------------------------
-# Written for Java and Python alike; every quantifier is possessive, so that a long message costs one pass and no stack.
-# U+FFFD is kept out because Spark shows invalid UTF-8 as this character, surrogate escapes because half a pair is no
-# text, years outside 1800–2999 because time zones push the rarest ones over a calendar's edge: all go to ``judge``.
-_CHARACTER = r'(?:[^"\\\x00-\x1f\ufffd]|\\(?:["\\/bfnrt]|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}))'
-_TEXT = rf'"{_CHARACTER}++"'
-_MOMENT = (
-    r'"(?:1[89]|2[0-9])[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6}+)?+'
-    r'(?:Z|[+-](?:0[0-9]|1[0-7]):[0-5][0-9])"'
-)
-_SHAPES = {
-    "id": r'"[^"\\\x00-\x1f\ufffd]{1,64}+"',
-    "integer": r"[1-9][0-9]{0,17}+(?![0-9.eE])",
-    "quantity": r"[1-9][0-9]{0,8}+(?![0-9.eE])",
-    "amount": r"(?:0|[1-9][0-9]{0,15}+)(?:\.[0-9]{1,2}+)?+(?![0-9.eE])",
-    "timestamp": _MOMENT,
-    "text": _TEXT,
-    "segment": rf'"(?:{"|".join(SEGMENTS)})"',
-}
-
-
-def _plain() -> str:
-    space = r"[ \t\r\n]*+"
-    kinds: dict[str, list[str]] = {}
-    for name, kind in FIELDS.items():
-        kinds.setdefault(kind, []).append(name)
-    pairs = (rf'"(?:{"|".join(names)})"{space}:{space}{_SHAPES[kind]}' for kind, names in kinds.items())
-    pair = f"(?:{'|'.join(pairs)}){space}"
-    return rf"{space}\{{{space}{pair}(?:,{space}{pair}){{{len(FIELDS) - 1}}}\}}{space}"
-
-
-PLAIN = _plain()
-"""As many valid pairs as the contract has fields and nothing else, in any order, to be matched in full. A match in
-which a JSON parser finds every field therefore has each field exactly once."""
-PLAIN_JAVA = rf"\A{PLAIN}\z"
-"""The same with Java's anchors (its ``\\Z`` would let a last line separator through)."""
-
-PLAIN_BYTES = 8192
-"""A longer message goes to ``judge`` without being tried: no sale of the usual shape is that long."""
-
-
-# --- the exact judge -------------------------------------------------------------------------------------------------
+# --- the judge -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import config, delta_io, streams
+from lakehouse import batch_facts, config, delta_io, exact_door, streams
 from lakehouse.bronze_sink import BronzeSink
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
@@ -184,11 +184,10 @@ def test_few_old_rows_are_broadcast_and_many_are_not(
     batch = delta_io.read(spark, VENTES, chosen).selectExpr(
         "*", "true AS _exact", "string(null) AS motif", "string(null) AS _inconnus"
     )
-    none = Checkpoint(spark, str(tmp_path / "none"))
-    sink = BronzeSink(spark, chosen, none, threading.Event(), FolderBatches(spark, none))
-    suspects = sink._suspects(batch, sink._facts(batch))
+    facts = batch_facts.of(batch)
+    suspects = exact_door.suspects(batch, facts, chosen)
     assert ("LeftSemi" in suspects._jdf.queryExecution().optimizedPlan().toString()) is semi_join
-    assert sink._unknown_sales(batch, sink._facts(batch)).isEmpty()
+    assert exact_door.unknown_sales(batch, facts, chosen, []).isEmpty()
 
 
 def test_unknown_fields_are_kept_from_the_switch_on_over_the_same_checkpoint(

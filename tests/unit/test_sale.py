@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse import sale
@@ -40,10 +39,6 @@ def raw(field: str, token: str) -> str:
 
 def without(field: str) -> str:
     return json.dumps({k: v for k, v in VALID.items() if k != field})
-
-
-def is_plain(message: str) -> bool:
-    return re.fullmatch(sale.PLAIN, message) is not None
 
 
 CASES: list[tuple[str, bytes | None, str]] = [
@@ -139,14 +134,6 @@ def test_a_bad_message_is_rejected_with_its_reason_and_a_sentence(value: bytes |
     assert verdict.canonique is None
 
 
-@pytest.mark.parametrize(("value", "motif"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-def test_the_plain_pattern_lets_no_bad_message_through_but_for_impossible_dates(
-    value: bytes | None, motif: str
-) -> None:
-    message = (value or b"").decode("utf-8", "replace")
-    assert not is_plain(message) or motif == "valeur_invalide:timestamp"
-
-
 @pytest.mark.parametrize(("value", "fields"), [case[1:] for case in ACCEPTED], ids=[case[0] for case in ACCEPTED])
 def test_a_valid_sale_is_accepted_with_its_exact_values(value: bytes, fields: dict[str, object]) -> None:
     verdict = sale.judge(value)
@@ -192,11 +179,6 @@ def test_what_is_kept_reads_as_what_was_sent(extra: dict[str, object], seed: ran
     assert verdict.motif is None and json.loads(verdict.champs or "") == extra
 
 
-def test_the_producers_own_shape_takes_the_quick_path() -> None:
-    assert is_plain(text())
-    assert is_plain(json.dumps(VALID))
-
-
 def test_a_sentence_names_the_field_the_value_and_what_is_allowed() -> None:
     assert sale.judge(text(segment="B2B").encode()).explication == (
         'The field segment is "B2B": it must be Particulier or Entreprise.'
@@ -231,17 +213,6 @@ def messages(draw: st.DrawFn) -> str:
             + made[at:]
         )
     return made
-
-
-@given(messages())
-@example(text() + "\u2028")
-@example(text() + "\n")
-def test_what_the_plain_pattern_matches_the_exact_judge_accepts(message: str) -> None:
-    if is_plain(message) and "\udc00" not in message:
-        fields = json.loads(message, object_pairs_hook=list)
-        if len({name for name, _ in fields}) == len(sale.FIELDS):  # Spark's parser finds all of them
-            verdict = sale.judge(message.encode("utf-8", "surrogatepass"))
-            assert verdict.motif in (None, "valeur_invalide:timestamp")  # the pattern knows no calendar
 
 
 @given(st.binary(max_size=200))

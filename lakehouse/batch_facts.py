@@ -1,0 +1,78 @@
+"""EDGE. What decides how a micro-batch is written, counted in one pass over its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse import bronze
+
+AGES = (0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0)
+"""Seconds from the broker's time of a sale to its batch's, whose duration is added; a sale counts as old as its step's end."""
+
+
+@dataclass(frozen=True)
+class BatchFacts:
+    """What decides how a batch is written: counts of its rows, bad ones (``rejets``), rows for the exact door and their
+    span of event times, late sales, sales with unknown fields; the newest broker's time, the batch's clock, and the sales'
+    ages at it in microseconds: their sum, the oldest, and how many are within each of ``AGES``."""
+
+    n: int
+    rejets: int
+    exacts: int
+    tardifs: int
+    derives: int
+    premier: datetime | None
+    dernier: datetime | None
+    recent: datetime | None
+    horloge: datetime | None
+    ages: int
+    doyen: int | None
+    paliers: list[int]
+
+    def joined(self, other: BatchFacts) -> BatchFacts:
+        """The facts of both together."""
+
+        def best(choose: Callable[..., Any], name: str) -> Any:
+            return choose(
+                (each for each in (getattr(self, name), getattr(other, name)) if each is not None), default=None
+            )
+
+        sums = {
+            name: getattr(self, name) + getattr(other, name)
+            for name in ("n", "rejets", "exacts", "tardifs", "derives", "ages")
+        }
+        latest = {name: best(max, name) for name in ("dernier", "recent", "horloge", "doyen")}
+        steps = [one + two for one, two in zip(self.paliers, other.paliers, strict=True)]
+        return BatchFacts(**sums, **latest, premier=best(min, "premier"), paliers=steps)
+
+
+def of(rows: DataFrame) -> BatchFacts:
+    """This action also fills the cache of ``rows``, once.
+
+    Numbers and times only: with a text or a set among them, Spark aggregates row by row without generated code.
+    """
+    bad, exact = F.col("motif").isNotNull(), F.col("_exact")
+    stamp = F.when(~bad, F.col("kafka_timestamp"))
+    age = F.unix_micros("date_ingestion") - F.unix_micros(stamp)
+    found = rows.agg(
+        F.count(F.lit(1)).alias("n"),
+        F.count_if(bad).alias("rejets"),
+        F.count_if(exact).alias("exacts"),
+        F.count_if(F.col("est_tardif")).alias("tardifs"),
+        F.count(bronze.UNKNOWN).alias("derives"),
+        F.min(F.when(exact, F.col("timestamp"))).alias("premier"),
+        F.max(F.when(exact, F.col("timestamp"))).alias("dernier"),
+        F.max(stamp).alias("recent"),
+        F.max(F.when(~bad, F.col("date_ingestion"))).alias("horloge"),
+        F.coalesce(F.sum(age), F.lit(0)).alias("ages"),
+        F.max(age).alias("doyen"),
+        F.array(*(F.count_if(age <= round(bound * 1e6)) for bound in AGES)).alias("paliers"),
+    ).first()
+    assert found is not None
+    return BatchFacts(**found.asDict())
