@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NoReturn
 
 from lakehouse import config as settings
 from lakehouse import log
@@ -24,10 +25,18 @@ EXIT_CODES = (
 )
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, with the next command; argparse's own prints the whole usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        command = self.prog if ".py" in self.prog else f"-m {self.prog}"
+        self.exit(2, f"{self.prog}: {message}. What is allowed: python {command} --help\n")
+
+
 def parser(prog: str, description: str, examples: Sequence[str]) -> argparse.ArgumentParser:
     """A parser with ``--config``, the examples and the exit codes in its help."""
     lines = "\n".join(f"  {example}" for example in examples)
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog=prog,
         description=description,
         epilog=f"examples:\n{lines}\n\n{EXIT_CODES}",

@@ -13,7 +13,10 @@ from lakehouse.result import Column, Result
 
 
 def add(subparsers: Subparsers) -> None:
-    inner = group(subparsers, "audit", "The hash-chained log of operator actions: verify it, or list it.")
+    inner = group(
+        subparsers, "audit", "The hash-chained log of operator actions: verify it, or list it.",
+        examples=("python ops_utils.py audit verify", "python ops_utils.py audit list --limit 20"),
+    )  # fmt: skip
     one = verb(
         inner, "audit verify", verify,
         examples=("python ops_utils.py audit verify", "python ops_utils.py audit verify --head 5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"),

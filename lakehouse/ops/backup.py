@@ -16,7 +16,10 @@ _SHOWN = 20
 
 
 def add(subparsers: Subparsers) -> None:
-    inner = group(subparsers, "backup", "Keep the lake as it is at one moment, check what was kept, and bring it back.")
+    inner = group(
+        subparsers, "backup", "Keep the lake as it is at one moment, check what was kept, and bring it back.",
+        examples=("python ops_utils.py backup create", "python ops_utils.py backup verify latest --restore"),
+    )  # fmt: skip
     one = verb(
         inner, "backup create", create, writes=True,
         examples=(

@@ -116,7 +116,7 @@ def verb(
         help=text,
         description=text,
         allow_abbrev=False,
-        epilog="examples:\n" + "\n".join(f"  {example}" for example in examples),
+        epilog=_examples(examples),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="settings file (default: config.ini)")
@@ -127,6 +127,10 @@ def verb(
         made.add_argument("--yes", action="store_true", help="do not ask before going on")
     made.set_defaults(verb=Verb(name, body, writes, dangerous, frozenset(private)))
     return made
+
+
+def _examples(examples: Sequence[str]) -> str:
+    return "examples:\n" + "\n".join(f"  {example}" for example in examples)
 
 
 def count(text: str) -> Any:
@@ -140,9 +144,12 @@ def count(text: str) -> Any:
     return cli.checked(parse)(text)
 
 
-def group(subparsers: Subparsers, name: str, text: str) -> Subparsers:
+def group(subparsers: Subparsers, name: str, text: str, *, examples: Sequence[str]) -> Subparsers:
     """Add a verb that has verbs of its own, and return their parsers' place."""
-    made = subparsers.add_parser(name, help=text, description=text, allow_abbrev=False)
+    made = subparsers.add_parser(
+        name, help=text, description=text, allow_abbrev=False, epilog=_examples(examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     return made.add_subparsers(title="verbs", metavar="VERB", required=True)
 
 

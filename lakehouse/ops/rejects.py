@@ -27,7 +27,10 @@ _LISTED = 100
 
 
 def add(subparsers: Subparsers) -> None:
-    inner = group(subparsers, "rejects", "The messages that broke the contract: list them, show one, replay them.")
+    inner = group(
+        subparsers, "rejects", "The messages that broke the contract: list them, show one, replay them.",
+        examples=("python ops_utils.py rejects list", "python ops_utils.py rejects replay --all --dry-run"),
+    )  # fmt: skip
     one = verb(
         inner, "rejects list", listing,
         examples=("python ops_utils.py rejects list", "python ops_utils.py rejects list --motif champ_manquant:pays"),

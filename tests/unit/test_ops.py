@@ -63,6 +63,31 @@ def test_every_verb_has_help_an_example_that_parses_and_the_shared_options(name:
         assert ops.make_parser().parse_args(words).verb.name == name
 
 
+@pytest.mark.parametrize("name", ["rejects", "backup", "audit"])
+def test_a_group_of_verbs_has_examples_that_parse(run: Run, name: str) -> None:
+    code, shown, _ = run(name, "--help")
+    examples = [line.strip() for line in shown.splitlines() if line.strip().startswith("python ops_utils.py")]
+    assert code == 0 and len(examples) >= 2
+    for example in examples:
+        words = example.split("ops_utils.py ", 1)[1].split()
+        assert ops.make_parser().parse_args(words).verb.name.split()[0] == name == words[0]
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["nosuch"], "invalid choice: 'nosuch'"),
+        (["audit"], "the following arguments are required: VERB. What is allowed: python ops_utils.py audit --help"),
+        (["rebuild", "gold"], "invalid choice: 'gold'"),
+        (["erase", "--client-id", "0"], "'0' is not accepted: expected a whole number of 1 or more. What is allowed"),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence_with_the_next_command(run: Run, argv: list[str], says: str) -> None:
+    code, shown, said = run(*argv)
+    assert code == 2 and shown == "" and says in said
+    assert said.count("\n") == 1 and said.endswith(" --help\n")
+
+
 def log_of(base: Path) -> audit.AuditLog:
     return audit.AuditLog(base / "audit")
 
