@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from lakehouse import audit, config, locks, ops, places, runinfo
+from lakehouse import audit, config, locks, ops, places, runinfo, tables
 from lakehouse.config import PROJECT
 from lakehouse.errors import ConfigError
 from lakehouse.ops import frame
 from lakehouse.ops.frame import Outcome
+from tests import ledgers
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -86,6 +87,37 @@ def test_a_wrong_argument_is_one_sentence_with_the_next_command(run: Run, argv: 
     code, shown, said = run(*argv)
     assert code == 2 and shown == "" and says in said
     assert said.count("\n") == 1 and said.endswith(" --help\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "bars"),
+    [
+        (["restore-table", "ventes_stream", "--version", "0", "--yes"], ["comparing", "restoring"]),
+        (["erase", "--client-id", "1", "--yes"], ["looking", "erasing", "waiting"]),
+        (["rejects", "replay", "--all"], ["judging", "appending"]),
+        (["rebuild", "silver", "--yes", "--anyway"], ["what can be read again"]),
+        (["maintain", "bronze"], ["looking", "ventes_stream"]),
+        (["backup", "create"], ["files to keep"]),
+        (["reconcile", "--without-kafka"], ["offsets in the tables", "Silver tables"]),
+    ],
+)
+def test_long_work_shows_a_bar(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], bars: list[str]
+) -> None:
+    ledgers.build(str(tmp_path))
+    Path(tables.checkpoint(str(tmp_path), "bronze"), "metadata").write_text('{"id":"q1"}')
+    monkeypatch.setenv("VENTES_DELTA__BACKUP_PATH", f"{tmp_path}-store")
+    monkeypatch.setenv("VENTES_KAFKA__BOOTSTRAP_SERVERS", "localhost:1")
+    seen: list[str] = []
+    shown = frame.Work.progress
+
+    def noted(work: Any, what: str, total: int | None = None) -> Any:
+        seen.append(what)
+        return shown(work, what, total)
+
+    monkeypatch.setattr(frame.Work, "progress", noted)
+    run(*words)
+    assert all(any(bar in what for what in seen) for bar in bars), seen
 
 
 def log_of(base: Path) -> audit.AuditLog:
