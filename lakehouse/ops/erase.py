@@ -116,7 +116,7 @@ def _serve(config: Config, request: erasing.Request, wait: timedelta, work: Work
 
 def _wait_for_silver(config: Config, client_id: int, wait: timedelta, work: Work) -> tuple[bool, bool]:
     """Whether Silver was asked to build anew though nothing left Bronze; whether it has still to build."""
-    if not silver_account.exists(config):
+    if not silver_account.begun(config):
         return False, False
     erased = erasing.last_version(config)
 
