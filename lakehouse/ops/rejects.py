@@ -151,6 +151,11 @@ def replay(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
 def _decided(
     run: Replay, args: argparse.Namespace, places: list[Place], edit: Callable[[Reject], bytes | None], work: Work
 ) -> list[Judged]:
+    if unknown := run.never_rejected(places):
+        raise LakehouseError(
+            f"No message at partition {unknown[0][0]}, offset {unknown[0][1]} was rejected. Nothing was changed. They are "
+            f"listed by: python ops_utils.py rejects list --motif '*'"
+        )
     chosen = run.choose(motif=args.motif, places=places)
     if args.set or args.edit:  # otherwise one that was replayed before is no error: the command may be repeated
         chosen = chosen[-1:]
