@@ -20,7 +20,7 @@ from typing import Any
 from lakehouse import runinfo
 from lakehouse.capture import Capture, Moved, Source, capture
 from lakehouse.config import Config, FilePath
-from lakehouse.errors import ConfigError, LakehouseError
+from lakehouse.errors import ConfigError, LakehouseError, TableMissing
 from lakehouse.manifest import Entry, Manifest, manifest_path, object_path, parse, text_of
 from lakehouse.reconciliation import Reconciliation
 from lakehouse.stores import Changed, Store, digest
@@ -183,7 +183,14 @@ class Backups:
             place = scratch / "lake"
             self.restore(manifest, str(place), progress, leave_out=None if built else "silver/")
             there = dataclasses.replace(config, delta=dataclasses.replace(config.delta, base_path=FilePath(place)))
-            return Reconciliation(there, ask_kafka=ask_kafka, progress=progress).run()
+            try:
+                return Reconciliation(there, ask_kafka=ask_kafka, progress=progress).run()
+            except TableMissing:
+                raise LakehouseError(
+                    f"The backup {manifest.id} was restored into a scratch folder, and holds nothing to reconcile: Bronze had "
+                    f"committed no batch then, or its checkpoint had been moved aside. When Bronze has run, make another: "
+                    f"python ops_utils.py backup create"
+                ) from None
 
 
 def check_empty(folder: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -142,6 +143,14 @@ def test_the_drill_restores_and_reconciles_and_sees_what_is_wrong(base: str, ope
     made(operate)
     code, text = operate("backup", "verify", "latest", "--restore", "--without-kafka")
     assert code == 1 and "DIFFERENCE: ventes_stream: the commit of version" in text
+
+
+def test_the_drill_of_a_backup_without_a_checkpoint_says_why_nothing_is_reconciled(base: str, operate: Operate) -> None:
+    shutil.rmtree(tables.checkpoint(base, "bronze"))  # as after restore-table
+    backup = made(operate)
+    code, text = operate("backup", "verify", backup, "--restore")
+    assert code == 1 and f"The backup {backup} was restored into a scratch folder, and holds nothing to reconcile" in text
+    assert str(base) not in text and "ventes-drill" not in text
 
 
 @pytest.mark.parametrize("how", ["missing", "changed"])
