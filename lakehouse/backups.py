@@ -164,17 +164,20 @@ class Backups:
             shutil.rmtree(making)
         entries = [entry for entry in manifest.entries if leave_out is None or not entry.path.startswith(leave_out)]
         to = Store(str(making), self._config)
-        with progress("files to bring back", len(entries)) as advance:
-            for entry in entries:
-                try:
+        try:
+            with progress("files to bring back", len(entries)) as advance:
+                for entry in entries:
                     to.put(entry.path, self.store.chunks(object_path(entry.sha256)), expected=entry.sha256)
-                except (Changed, FileNotFoundError):
-                    raise LakehouseError(
-                        f"The backup {manifest.id} is damaged at {entry.path}. Nothing was restored. See what is left of "
-                        f"it: python ops_utils.py backup verify {manifest.id}"
-                    ) from None
-                advance(1)
-        making.rename(target)
+                    advance(1)
+        except (Changed, FileNotFoundError):
+            raise LakehouseError(
+                f"The backup {manifest.id} is damaged at {entry.path}. Nothing was restored. See what is left of it: "
+                f"python ops_utils.py backup verify {manifest.id}"
+            ) from None
+        else:
+            making.rename(target)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)  # a full disk is not to stay full
 
     def drill(self, manifest: Manifest, config: Config, progress: Progress, *, ask_kafka: bool) -> dict[str, Any]:
         """Restore into a scratch folder, reconcile there, and remove it: the reconciliation's record."""

@@ -16,7 +16,7 @@ from typing import NoReturn
 from lakehouse import config as settings
 from lakehouse import log
 from lakehouse.config import Config
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, is_full_disk
 from lakehouse.roles import role_of
 
 EXIT_CODES = (
@@ -83,3 +83,12 @@ def run(
     except BrokenPipeError:  # the reader of our output has left; nothing more to say, and no traceback at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if not is_full_disk(error):
+            raise
+        print(
+            f"{made.prog}: The disk is full. See which: df -h. Make room, and type the same command again: it goes on from "
+            f"what was finished.",
+            file=sys.stderr,
+        )
+        return 1

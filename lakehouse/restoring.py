@@ -17,7 +17,7 @@ from deltalake.exceptions import DeltaError
 
 from lakehouse import delta_files, positions, rereading
 from lakehouse.config import Config
-from lakehouse.errors import ConfigError, LakehouseError, TableMissing
+from lakehouse.errors import ConfigError, LakehouseError, TableMissing, is_full_disk
 from lakehouse.lake import SPECS, Lake
 from lakehouse.locks import writer_lock
 from lakehouse.marks import INVALID, TOPIC_SINCE
@@ -148,6 +148,8 @@ def restore(config: Config, found: Plan) -> list[str]:
     try:
         delta_files.restore(spec, config, found.version, what=WHAT, leaving=found.leaving, returning=found.returning)
     except (DeltaError, OSError) as error:
+        if is_full_disk(error):
+            raise
         raise LakehouseError(
             f"{spec.name} cannot be restored to version {found.version}: {' '.join(str(error).split())[:200]}. If its files were "
             f"removed ([DELTA] deleted_file_retention), choose a later one: python ops_utils.py history {spec.name}"

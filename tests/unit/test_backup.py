@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -149,8 +151,47 @@ def test_the_drill_of_a_backup_without_a_checkpoint_says_why_nothing_is_reconcil
     shutil.rmtree(tables.checkpoint(base, "bronze"))  # as after restore-table
     backup = made(operate)
     code, text = operate("backup", "verify", backup, "--restore")
-    assert code == 1 and f"The backup {backup} was restored into a scratch folder, and holds nothing to reconcile" in text
+    assert (
+        code == 1 and f"The backup {backup} was restored into a scratch folder, and holds nothing to reconcile" in text
+    )
     assert str(base) not in text and "ventes-drill" not in text
+
+
+def on_a_small_disk(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """``ops_utils.py`` with ``words`` while ``place`` is a disk of 200 KiB, which no other process sees."""
+    place.mkdir()
+    inside = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mounted = f"mount -t tmpfs -o size=200k none '{place}'"
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*inside, mounted], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("this machine lets nobody mount a small disk of his own (unshare)")
+    script = f'{mounted} && "$0" ops_utils.py "$@"; code=$?; ls -A \'{place}\' >&2; exit $code'
+    command = [*inside, script, sys.executable, *words]
+    return subprocess.run(command, cwd=config.PROJECT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.usefixtures("base")
+def test_a_full_disk_is_said_in_a_sentence_and_is_not_left_full(operate: Operate, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    done = on_a_small_disk(small, "backup", "create", "--store", str(small / "store"))
+    assert done.returncode == 1 and "/store cannot be written: No space left on device. Make room there" in done.stderr
+    assert "Traceback" not in done.stderr
+    made(operate)
+    small.rmdir()
+    done = on_a_small_disk(small, "backup", "restore", "latest", "--to", str(small / "lake"))
+    assert done.returncode == 1 and "cannot be written: No space left on device" in done.stderr
+    assert done.stderr.endswith("type the same command again.\n"), "half a lake was left there"
+
+
+@pytest.mark.usefixtures("base")
+def test_a_place_that_cannot_be_made_is_no_lake_that_moves(operate: Operate, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, text = operate("backup", "create", "--store", str(tmp_path / "file"))
+    assert code == 1 and "file cannot be written: Not a directory." in text
+    code, text = operate("backup", "create", "--store", "/proc/nobody/store")
+    assert code == 1 and "/proc/nobody/store cannot be written: No such file or directory." in text
 
 
 @pytest.mark.parametrize("how", ["missing", "changed"])
