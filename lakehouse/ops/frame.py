@@ -21,7 +21,7 @@ from rich.text import Text
 
 from lakehouse import audit, cli, export, places, render
 from lakehouse.config import Config
-from lakehouse.errors import ConfigError, LakehouseError
+from lakehouse.errors import ConfigError, LakehouseError, is_full_disk
 from lakehouse.result import Result
 from lakehouse.values import plain, visible
 
@@ -166,6 +166,13 @@ def perform(args: argparse.Namespace, config: Config) -> int:
     except LakehouseError as error:
         note.end(error.exit_code, failed=type(error).__name__)
         raise
+    except Exception as error:
+        note.end(1, failed=type(error).__name__)
+        if is_full_disk(error) or not _is_of_a_table(error):
+            raise
+        raise LakehouseError(
+            f"A table cannot be read or written: {' '.join(str(error).split())[:300]}. Look for it in docs/TROUBLESHOOTING.md"
+        ) from error
     except KeyboardInterrupt:
         note.end(130, failed="KeyboardInterrupt")
         raise
@@ -178,6 +185,12 @@ def perform(args: argparse.Namespace, config: Config) -> int:
     else:
         _print(outcome.shown, config)
     return outcome.code
+
+
+def _is_of_a_table(error: Exception) -> bool:
+    from deltalake.exceptions import DeltaError  # takes its time: only when there is something to say
+
+    return isinstance(error, DeltaError)
 
 
 class _Notes:

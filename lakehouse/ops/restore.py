@@ -52,10 +52,10 @@ def _planned(version: int, spec: TableSpec, config: Config, work: Work) -> resto
 
 
 def _said(found: restoring.Plan) -> tuple[str, ...]:
-    first = (
-        f"{found.spec.name} goes from version {found.now} back to version {found.version}: {found.leaving} rows leave it, "
-        f"{found.returning} rows come back."
-    )
+    rows = f"{found.leaving} rows leave it, {found.returning} rows come back."
+    if found.leaving is None:
+        rows = "how many rows leave it cannot be counted, since a file of it is lost or damaged."
+    first = f"{found.spec.name} goes from version {found.now} back to version {found.version}: {rows}"
     return (first, *found.downstream)
 
 

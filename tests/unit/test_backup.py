@@ -157,6 +157,48 @@ def test_the_drill_of_a_backup_without_a_checkpoint_says_why_nothing_is_reconcil
     assert str(base) not in text and "ventes-drill" not in text
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("metadata", None, "its metadata file is missing or damaged"),
+        ("offsets/1", "v1", "offsets/1 is missing or damaged"),
+    ],
+)
+def test_a_broken_checkpoint_is_refused_and_the_way_on_is_named(
+    base: str, operate: Operate, name: str, text: str | None, fault: str
+) -> None:
+    path = Path(tables.checkpoint(base, "bronze"), name)
+    path.unlink() if text is None else path.write_text(text)
+    code, said = operate("backup", "create")
+    assert code == 3 and fault in said and "Type: python ops_utils.py rebuild bronze" in said
+
+
+def test_a_damaged_file_is_not_kept_and_a_verb_that_meets_it_says_so(base: str, operate: Operate) -> None:
+    path = Path(max(DeltaTable(VENTES.path(base)).file_uris()))
+    path.write_bytes(path.read_bytes()[:-9])
+    code, text = operate("backup", "create")
+    assert (
+        code == 1 and "and the log of its table says" in text and "it is damaged, and no backup was made of it." in text
+    )
+    for words in (("erase", "--client-id", "13", "--yes"), ("reconcile", "--without-kafka")):
+        code, text = operate(*words)
+        assert code == 1 and "is damaged. Roll the table back, or restore a backup" in text and path.name in text
+    path.unlink()
+    code, text = operate("erase", "--client-id", "13", "--yes")
+    assert code == 1 and "Run the same command again; if it says so again, it is lost." in text
+    code, text = operate("restore-table", "ventes_stream", "--version", "0", "--yes")
+    assert code == 0 and "how many rows leave it cannot be counted, since a file of it is lost or damaged." in text
+    assert operate("erase", "--client-id", "13", "--yes")[0] == 1, "Silver is due, and Bronze can be read"
+
+
+def test_a_log_that_cannot_be_read_is_a_sentence(base: str, operate: Operate) -> None:
+    log = max(Path(VENTES.path(base), "_delta_log").glob("*.json"))
+    log.write_bytes(log.read_bytes()[:-9])
+    for words in (("maintain", "--yes"), ("backup", "create"), ("rebuild", "silver", "--yes")):
+        code, text = operate(*words)
+        assert code == 1 and "Json error" in text, text
+
+
 def on_a_small_disk(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """``ops_utils.py`` with ``words`` while ``place`` is a disk of 200 KiB, which no other process sees."""
     place.mkdir()

@@ -114,7 +114,11 @@ def test_a_dry_run_says_rows_and_what_follows_and_changes_nothing(run: Run, base
     ledgers.build(base)
     code, out = run("restore-table", "ventes_stream", "--version", "0", "--dry-run")
     assert code == 0 and "goes from version 1 back to version 0: 150 rows leave it, 0 rows come back." in out
-    assert "reads the topic again" in out and "builds all six tables anew" in out and "Kafka does not answer" in out
+    assert (
+        "reads the topic again" in out
+        and "builds all six tables anew" in out
+        and "it does not answer, or rows cannot be counted" in out
+    )
     assert (count(base), states(base), checkpoints(base)) == (300, ["debut", "fin"], ["bronze"])
     code, out = run("restore-table", "ventes_stream", "--version", "0")
     assert code == 2 and "add --yes" in out and count(base) == 300
