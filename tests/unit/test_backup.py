@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from filelock import FileLock
 
 from lakehouse import backups, capture, config, tables
 from lakehouse.backups import Backups
@@ -155,6 +156,55 @@ def test_the_drill_of_a_backup_without_a_checkpoint_says_why_nothing_is_reconcil
         code == 1 and f"The backup {backup} was restored into a scratch folder, and holds nothing to reconcile" in text
     )
     assert str(base) not in text and "ventes-drill" not in text
+
+
+def test_a_backup_goes_with_what_it_alone_holds_and_the_others_stay_whole(
+    base: str, operate: Operate, store: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = made(operate)
+    DeltaTable(VENTES.path(base)).delete("kafka_partition = 1")
+    second = made(operate)
+    alone = store.load(first).objects().keys() - store.load(second).objects().keys()
+    assert alone
+    before = {file.path for file in store.store.files()}
+    code, text = operate("backup", "remove", first, "--dry-run")
+    assert code == 0 and f"would go, with {len(alone)} contents" in text
+    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115, PTH123
+    assert operate("backup", "remove", first)[0] == 2
+    assert {file.path for file in store.store.files()} == before
+
+    code, text = operate("backup", "remove", first, "--yes")
+    assert code == 0 and f"Backup {first} is gone, with {len(alone)} contents" in text
+    assert before - {file.path for file in store.store.files()} == {
+        f"backups/{first}.json", *(object_path(one) for one in alone),
+    }  # fmt: skip
+    assert store.ids() == [second] and operate("backup", "verify", second)[0] == 0
+    assert operate("backup", "remove", first, "--yes")[0] == 1
+
+
+def test_a_removal_that_is_killed_is_finished_by_the_same_command(base: str, operate: Operate, store: Backups) -> None:
+    first = made(operate)
+    DeltaTable(VENTES.path(base)).delete("kafka_partition = 1")
+    second = made(operate)
+    killed_at(base, "lakehouse.stores:Store.delete", ["backup", "remove", first, "--yes"], number=1)
+    assert store.ids() == [first, second] and operate("backup", "verify", first)[0] == 1
+    assert operate("backup", "remove", first, "--yes")[0] == 0
+    assert store.ids() == [second] and operate("backup", "verify", second)[0] == 0
+    needed = {object_path(one) for one in store.load(second).objects()}
+    assert {file.path for file in store.store.files("objects")} == needed
+
+
+def test_nothing_is_removed_while_a_backup_is_made_or_beside_a_damaged_manifest(
+    base: str, operate: Operate, store: Backups
+) -> None:
+    first, second = made(operate), made(operate)
+    with FileLock(Path(base, "locks", "backup.lock")):
+        for words in (("remove", first, "--yes"), ("create",)):
+            code, text = operate("backup", *words)
+            assert code == 4 and "Another process makes or removes a backup of this lake." in text
+    store.store.put(f"backups/{second}.json", [b"{}"])
+    code, text = operate("backup", "remove", first, "--yes")
+    assert code == 1 and "is damaged or was changed" in text and store.ids() == [first, second]
 
 
 @pytest.mark.parametrize(
