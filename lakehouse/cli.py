@@ -16,7 +16,7 @@ from typing import NoReturn
 from lakehouse import config as settings
 from lakehouse import log
 from lakehouse.config import Config
-from lakehouse.errors import LakehouseError, is_full_disk
+from lakehouse.errors import LakehouseError, is_full_disk, is_no_place
 from lakehouse.roles import role_of
 
 EXIT_CODES = (
@@ -84,6 +84,13 @@ def run(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and is_no_place(error):
+            print(
+                f"{made.prog}: {error.filename} cannot be read or written: {error.strerror}. Type: ls -ld {error.filename} ; it is "
+                f"to be a place of the user who runs the jobs, and you are to be that user.",
+                file=sys.stderr,
+            )
+            return 1
         if not is_full_disk(error):
             raise
         print(

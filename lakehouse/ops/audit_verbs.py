@@ -39,6 +39,10 @@ def verify(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
             f"may write that folder."
         )
         return Outcome(data, (line,), 1, {"fault": found.fault})
+    if not found.entries:
+        return Outcome(
+            data, (f"There is no audit log at {log.path}: no verb has run over this lake yet, or it was removed.",)
+        )
     line = f"The audit log is whole: {found.entries} entries. Note this hash elsewhere for --head: {found.head}"
     return Outcome(data, (line,))
 

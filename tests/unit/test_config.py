@@ -382,7 +382,14 @@ def test_a_full_disk_is_one_sentence_and_any_other_fault_keeps_its_traceback(
     def other(_: object, __: Config) -> int:
         raise OSError(errno.EIO, "broken")
 
+    def no_place(_: object, __: Config) -> int:
+        Path("/dev/null/locks").mkdir()
+        return 0
+
     made = cli.parser("essai.py", "Try.", ("essai.py",))
+    assert cli.run(made, no_place, []) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("essai.py: /dev/null/locks cannot be read or written: Not a directory. Type: ls -ld")
     for body in (write, of_a_table):
         assert cli.run(made, body, []) == 1
         assert capsys.readouterr().err.startswith("essai.py: The disk is full. See which: df -h. Make room, and type")

@@ -299,6 +299,12 @@ def test_processes_that_append_at_once_make_one_chain(tmp_path: Path) -> None:
     assert (found.entries, found.fault) == (60, None)
 
 
+def test_a_log_that_is_not_there_is_not_called_whole(run: Run, tmp_path: Path) -> None:
+    code, shown, _ = run("audit", "verify")
+    assert code == 0 and f"There is no audit log at {tmp_path}/audit/log.jsonl" in shown and "whole" not in shown
+    assert "is whole: 1 entries" in run("audit", "verify")[1]
+
+
 def test_audit_verify_names_the_line_and_exits_1(run: Run, tmp_path: Path) -> None:
     assert run("audit", "list")[0] == 0
     code, out, _ = run("audit", "verify")
