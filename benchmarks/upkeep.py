@@ -90,7 +90,7 @@ class Appends:
             stream.write("\n".join(map(json.dumps, actions)) + "\n")
 
 
-def simulate(hours: int, base: str) -> None:
+def simulate(hours: float, base: str) -> None:
     """A line for each hour: files that the table is made of, files on disk, entries of the log, seconds of the round."""
     from deltalake import DeltaTable, write_deltalake
 
@@ -110,7 +110,8 @@ def simulate(hours: int, base: str) -> None:
     keep = Path(base) / "first.parquet"
     os.link(file, keep)
     appends, version = Appends(path, keep), 0
-    for batch in range(1, hours * 3600 + 1):
+    batches = round(hours * 3600)
+    for batch in range(1, batches + 1):
         began, version = time.monotonic(), version + 1
         now = datetime.now(UTC)
         appends.commit(version, now)
@@ -120,12 +121,12 @@ def simulate(hours: int, base: str) -> None:
             table.create_checkpoint()
             version = table.version()
         clock.move(1 - (time.monotonic() - began))
-        if batch % 3600 == 0:
+        if batch % min(3600, batches) == 0:
             before, began = _counts(path), time.monotonic()
             keeping.run(config, "bronze")
             seconds, table = time.monotonic() - began, DeltaTable(path)
             version = table.version()
-            print(_line(batch // 3600, before, path, table, seconds), flush=True)
+            print(_line(batch / 3600, before, path, table, seconds), flush=True)
 
 
 def _counts(path: str) -> tuple[int, int]:
@@ -134,12 +135,12 @@ def _counts(path: str) -> tuple[int, int]:
     return sum(one.parent.name != "_delta_log" for one in Path(path).rglob("*.parquet")), log
 
 
-def _line(hour: int, before: tuple[int, int], path: str, table: Any, seconds: float) -> str:
+def _line(hour: float, before: tuple[int, int], path: str, table: Any, seconds: float) -> str:
     after = _counts(path)
     log = Path(path, "_delta_log")
     checkpoint = max((one.stat().st_size for one in log.glob("*.parquet")), default=0)
     return (
-        f"hour {hour:2}: version {table.version():6}, live files {len(table.file_uris()):4}, files on disk {before[0]:6} before "
+        f"hour {hour:2g}: version {table.version():6}, live files {len(table.file_uris()):4}, files on disk {before[0]:6} before "
         f"and {after[0]:6} after the round, log files {before[1]:6} and {after[1]:6}, largest checkpoint "
         f"{checkpoint / 1e6:.1f} MB, round {seconds:.1f} s"
     )
@@ -175,7 +176,7 @@ def checkpoint_files(batches: int, base: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Simulate one-second batches with the job's own maintenance.")
-    parser.add_argument("--hours", type=int, default=24)
+    parser.add_argument("--hours", type=float, default=24, help="a part of one has one round, at its end")
     parser.add_argument("--checkpoint", type=int, metavar="N", help="run the real Bronze job for N batches instead")
     args = parser.parse_args()
     hours = args.hours
@@ -200,7 +201,7 @@ def main() -> int:
             },
             check=False,
         ).returncode  # fmt: skip
-        print(f"{hours} hours of one-second batches in {time.monotonic() - began:.0f} s")
+        print(f"{hours:g} hours of one-second batches in {time.monotonic() - began:.0f} s")
     return code
 
 

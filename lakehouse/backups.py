@@ -11,16 +11,19 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from lakehouse import runinfo
 from lakehouse.capture import Capture, Moved, Source, capture
 from lakehouse.config import Config, FilePath
-from lakehouse.errors import ConfigError, LakehouseError
+from lakehouse.errors import ConfigError, LakehouseError, TableLocked, TableMissing
+from lakehouse.locks import lock_folder
 from lakehouse.manifest import Entry, Manifest, manifest_path, object_path, parse, text_of
 from lakehouse.reconciliation import Reconciliation
 from lakehouse.stores import Changed, Store, digest
@@ -89,7 +92,8 @@ class Backups:
                 found = capture(config)
                 if not found.tables:
                     raise LakehouseError(f"There is no table under {base} to keep. Type: make run")
-                return self._keep(found, Store(base, config), progress, dry_run)
+                with nullcontext() if dry_run else self._alone():
+                    return self._keep(found, Store(base, config), progress, dry_run)
             except (Moved, Changed, FileNotFoundError) as error:
                 reason = str(error)
         raise LakehouseError(
@@ -135,6 +139,45 @@ class Backups:
             return {(entry.path, entry.bytes, entry.mtime_ns): entry for entry in entries if entry.mtime_ns}
         return {}
 
+    # --- remove ------------------------------------------------------------------------------------------------------
+
+    def remove(self, manifest: Manifest, progress: Progress, *, dry_run: bool) -> dict[str, int]:
+        """Take a backup out of the store, with the contents that no other one holds: SHA-256 → bytes. The manifest goes
+        last, so that a removal that was killed is finished by the same command. Raises ``LakehouseError`` when the manifest
+        of another one is damaged: nobody can say then what it needs."""
+        with nullcontext() if dry_run else self._alone():
+            needed = {sha256 for other in self.ids() if other != manifest.id for sha256 in self.load(other).objects()}
+            there = self._objects()
+            gone = {one: there[one] for one in manifest.objects() if one in there and one not in needed}
+            if not dry_run:
+                with progress("contents to remove", len(gone)) as advance:
+                    for sha256 in gone:
+                        self.store.delete(object_path(sha256))
+                        advance(1)
+                self.store.delete(manifest_path(manifest.id))
+        return gone
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A backup that is made counts on contents that the store holds: none may be removed meanwhile."""
+        folder = lock_folder(self._config)
+        if not folder.parent.is_dir():  # no lake here: nobody makes a backup of it
+            yield
+            return
+        folder.mkdir(exist_ok=True)
+        lock = FileLock(folder / "backup.lock", thread_local=False)
+        try:
+            lock.acquire(timeout=self._config.delta.lock_timeout.total_seconds())
+        except Timeout:
+            raise TableLocked(
+                "Another process makes or removes a backup of this lake. Nothing was changed. When it has ended, type the same "
+                "command again."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
     # --- verify and restore ------------------------------------------------------------------------------------------
 
     def damaged(self, manifest: Manifest, progress: Progress) -> list[str]:
@@ -164,17 +207,20 @@ class Backups:
             shutil.rmtree(making)
         entries = [entry for entry in manifest.entries if leave_out is None or not entry.path.startswith(leave_out)]
         to = Store(str(making), self._config)
-        with progress("files to bring back", len(entries)) as advance:
-            for entry in entries:
-                try:
+        try:
+            with progress("files to bring back", len(entries)) as advance:
+                for entry in entries:
                     to.put(entry.path, self.store.chunks(object_path(entry.sha256)), expected=entry.sha256)
-                except (Changed, FileNotFoundError):
-                    raise LakehouseError(
-                        f"The backup {manifest.id} is damaged at {entry.path}. Nothing was restored. See what is left of "
-                        f"it: python ops_utils.py backup verify {manifest.id}"
-                    ) from None
-                advance(1)
-        making.rename(target)
+                    advance(1)
+        except (Changed, FileNotFoundError):
+            raise LakehouseError(
+                f"The backup {manifest.id} is damaged at {entry.path}. Nothing was restored. See what is left of it: "
+                f"python ops_utils.py backup verify {manifest.id}"
+            ) from None
+        else:
+            making.rename(target)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)  # a full disk is not to stay full
 
     def drill(self, manifest: Manifest, config: Config, progress: Progress, *, ask_kafka: bool) -> dict[str, Any]:
         """Restore into a scratch folder, reconcile there, and remove it: the reconciliation's record."""
@@ -183,7 +229,14 @@ class Backups:
             place = scratch / "lake"
             self.restore(manifest, str(place), progress, leave_out=None if built else "silver/")
             there = dataclasses.replace(config, delta=dataclasses.replace(config.delta, base_path=FilePath(place)))
-            return Reconciliation(there, ask_kafka=ask_kafka, progress=progress).run()
+            try:
+                return Reconciliation(there, ask_kafka=ask_kafka, progress=progress).run()
+            except TableMissing:
+                raise LakehouseError(
+                    f"The backup {manifest.id} was restored into a scratch folder, and holds nothing to reconcile: Bronze had "
+                    f"committed no batch then, or its checkpoint had been moved aside. When Bronze has run, make another: "
+                    f"python ops_utils.py backup create"
+                ) from None
 
 
 def check_empty(folder: str) -> Path:

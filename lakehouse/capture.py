@@ -24,8 +24,9 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from lakehouse import audit, object_store, positions
+from lakehouse import audit, object_store, positions, soundness
 from lakehouse.config import Config
+from lakehouse.errors import LakehouseError
 from lakehouse.stores import File, Store
 from lakehouse.tables import BRONZE, GENERATIONS, INTERNAL, PUBLIC, VENTES, TableSpec, checkpoint
 
@@ -127,8 +128,23 @@ class _Capturing:
             return None
         batch = committed[-1] if committed else -1
         plan = batch + 1 if with_plan and batch + 1 in planned else batch
-        query = str(json.loads(self._lake.read(f"{path}/metadata"))["id"])
-        return _Place(path, query, batch, plan, self._lake.read(f"{path}/offsets/{plan}") if plan >= 0 else b"")
+        return _Place(
+            path,
+            self._query(folder, path),
+            batch,
+            plan,
+            self._lake.read(f"{path}/offsets/{plan}") if plan >= 0 else b"",
+        )
+
+    def _query(self, folder: str, path: str) -> str:
+        """The query's id. Raises ``CheckpointInvalid`` when the checkpoint lost it: no job could go on from the backup."""
+        try:
+            return str(json.loads(self._lake.read(f"{path}/metadata"))["id"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            if not self._numbers(f"{path}/offsets"):
+                raise Moved(f"{path} was moved aside") from None
+            job = "bronze" if folder == checkpoint(self._base, "bronze") else "silver"
+            raise soundness.refusal(folder, job, "its metadata file is missing or damaged") from None
 
     def _numbers(self, folder: str) -> list[int]:
         names = (file.path.rpartition("/")[2] for file in self._lake.files(folder))
@@ -163,8 +179,12 @@ class _Capturing:
             return {}
 
         def ends(batch: int) -> Any:
-            lines = self._lake.read(f"{place.folder}/offsets/{batch}").decode().splitlines()
-            return json.loads(lines[2])[self._config.kafka.topic]
+            try:
+                lines = self._lake.read(f"{place.folder}/offsets/{batch}").decode().splitlines()
+                return json.loads(lines[2])[self._config.kafka.topic]
+            except (ValueError, KeyError, IndexError, TypeError):
+                path = checkpoint(self._base, "bronze")
+                raise soundness.refusal(path, "bronze", f"its file offsets/{batch} is cut off or damaged") from None
 
         topic_id = positions.bronze(self._config)
         return {
@@ -205,11 +225,18 @@ class _Capturing:
         """The log up to the version, its data files, and those of every version from ``since`` on that are still there."""
         folder = spec.path(self._base)[len(self._base) + 1 :]
         there = {file.path: file for file in self._lake.files(folder)}
-        wanted = {f"{folder}/{path}" for path in pa.table(handle.get_add_actions(flatten=True))["path"].to_pylist()}
+        actions = pa.table(handle.get_add_actions(flatten=True)).select(["path", "size_bytes"]).to_pylist()
+        sizes = {f"{folder}/{action['path']}": action["size_bytes"] for action in actions}
+        wanted = set(sizes)
         wanted |= self._left(folder, range(since + 1, handle.version() + 1)) & there.keys()
         for path in sorted(wanted):
             if path not in there:
                 raise Moved(f"{path} is not there any more")
+            if there[path].size != sizes.get(path, there[path].size):
+                raise LakehouseError(
+                    f"{path} has {there[path].size} bytes, and the log of its table says {sizes[path]}: it is damaged, and no "
+                    f"backup was made of it. See those that there are: python ops_utils.py backup list"
+                )
             yield Source(there[path])
         for path, file in there.items():
             name = path.removeprefix(f"{folder}/_delta_log/")

@@ -11,11 +11,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NoReturn
 
 from lakehouse import config as settings
 from lakehouse import log
 from lakehouse.config import Config
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, is_full_disk, is_no_place
 from lakehouse.roles import role_of
 
 EXIT_CODES = (
@@ -24,10 +25,18 @@ EXIT_CODES = (
 )
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, with the next command; argparse's own prints the whole usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        command = self.prog if ".py" in self.prog else f"-m {self.prog}"
+        self.exit(2, f"{self.prog}: {message}. What is allowed: python {command} --help\n")
+
+
 def parser(prog: str, description: str, examples: Sequence[str]) -> argparse.ArgumentParser:
     """A parser with ``--config``, the examples and the exit codes in its help."""
     lines = "\n".join(f"  {example}" for example in examples)
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog=prog,
         description=description,
         epilog=f"examples:\n{lines}\n\n{EXIT_CODES}",
@@ -74,3 +83,19 @@ def run(
     except BrokenPipeError:  # the reader of our output has left; nothing more to say, and no traceback at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if isinstance(error, OSError) and is_no_place(error):
+            print(
+                f"{made.prog}: {error.filename} cannot be read or written: {error.strerror}. Type: ls -ld {error.filename} ; it is "
+                f"to be a place of the user who runs the jobs, and you are to be that user.",
+                file=sys.stderr,
+            )
+            return 1
+        if not is_full_disk(error):
+            raise
+        print(
+            f"{made.prog}: The disk is full. See which: df -h. Make room, and type the same command again: it goes on from "
+            f"what was finished.",
+            file=sys.stderr,
+        )
+        return 1

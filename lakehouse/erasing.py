@@ -174,8 +174,9 @@ class _Erasing:
             )
         except TableMissing:
             return
-        for batch in reader:
-            yield from arrow.rows(batch)
+        with self._lake.reading((spec.name,)):
+            for batch in reader:
+                yield from arrow.rows(batch)
 
     def choose(self) -> dict[str, list[tuple[Coordinates, datetime, str | None]]]:
         """By table, the rows that are the client's: coordinates, date_ingestion, vente_id of a sale."""

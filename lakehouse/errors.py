@@ -21,6 +21,8 @@ Each message says what failed, the bad value, what is allowed, and the next comm
 
 from __future__ import annotations
 
+import errno
+
 
 class LakehouseError(Exception):
     """Base of all; ``exit_code`` is what ``main`` returns for it."""
@@ -74,3 +76,15 @@ class DefinitionChanged(LakehouseError):
 
 class QueryRefused(LakehouseError):
     exit_code = 2
+
+
+def is_no_place(error: OSError) -> bool:
+    """Whether a file or folder is another user's, on a disk that is read only, or not of the kind that was expected."""
+    return bool(error.filename) and error.errno in (
+        errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR,
+    )  # fmt: skip
+
+
+def is_full_disk(error: Exception) -> bool:
+    """Whether a disk had no room left. The tables' library says it in words only."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "(os error 28)" in str(error)

@@ -7,8 +7,9 @@ a new ``Lake`` at the newest version reads on.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 SPECS = {spec.name: spec for spec in tables.PUBLIC}
 _READABLE = {**SPECS, **{spec.name: spec for spec in tables.INTERNAL}}
+_LOST = "Roll the table back, or restore a backup: docs/TROUBLESHOOTING.md"
 WRITERS = {"bronze": "spark_streaming_delta.py --once", "silver": "streaming_silver.py"}
 
 
@@ -131,6 +133,16 @@ class Lake:
         except Exception as error:  # as above
             raise self._explain(error, query.tables) from error
 
+    @contextlib.contextmanager
+    def reading(self, names: tuple[str, ...]) -> Iterator[None]:
+        """What goes wrong while rows of these tables are read, as a ``LakehouseError``: for readers of ``stream``."""
+        try:
+            yield
+        except LakehouseError:
+            raise
+        except Exception as error:  # as above
+            raise self._explain(error, names) from error
+
     def counts(self) -> Result:
         """One row per table of the lake: rows, version, time of the commit; nulls for a table that is not there."""
         if self.version is not None:
@@ -199,7 +211,7 @@ class Lake:
                 raise
             text = " ".join(str(error).split())[:300]
             raise LakehouseError(
-                f"Table {name} at {path} cannot be opened: {text}. Type: setup_utils.py check"
+                f"Table {name} at {path} cannot be opened: {text}. Type: python ops_utils.py backup list"
             ) from error
 
     def _pin(self, name: str) -> Snapshot:
@@ -242,7 +254,10 @@ class Lake:
     def _explain(self, error: Exception, names: tuple[str, ...]) -> Exception:
         text = str(error)
         gone = re.search(r"Object at location (\S+) not found", text)
+        damaged = re.search(r"Parquet error.*?file (\S+?\.parquet)", text)
         if gone is None and "No such file" not in text:
+            if damaged:
+                return LakehouseError(f"Cannot read {', '.join(names)}: the file {damaged[1]} is damaged. {_LOST}")
             return LakehouseError(f"The query failed: {' '.join(text.split())[:500]}")
         table = next((name for name in names if gone and f"/{name}/" in gone[1]), ", ".join(names))
         pinned = self.version is not None or self.at is not None or table in self.versions
@@ -250,6 +265,6 @@ class Lake:
         advice = (
             f"its files were removed ([DELTA] deleted_file_retention). Type: query_utils.py history {table}"
             if pinned
-            else "a file was removed while it was read. Run the same command again."
+            else f"a file was removed while it was read. Run the same command again; if it says so again, it is lost. {_LOST}"
         )
         return SnapshotGone(f"Cannot read {read}: {advice}", pinned=pinned)

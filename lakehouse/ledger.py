@@ -92,7 +92,8 @@ def standing(lake: Lake, wanted: set[str]) -> set[str]:
         return set()
     values, found = pa.array(sorted(wanted), pa.string()), set()
     reader, _ = lake.stream(Query(f"SELECT vente_id FROM {VENTES.name}", (VENTES.name,)))
-    for batch in pa.RecordBatchReader.from_stream(reader):
-        column = pc.cast(batch.column(0), pa.string())
-        found |= set(column.filter(pc.is_in(column, value_set=values)).to_pylist())
+    with lake.reading((VENTES.name,)):
+        for batch in pa.RecordBatchReader.from_stream(reader):
+            column = pc.cast(batch.column(0), pa.string())
+            found |= set(column.filter(pc.is_in(column, value_set=values)).to_pylist())
     return found

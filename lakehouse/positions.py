@@ -74,8 +74,10 @@ class Folder:
         try:
             return json.loads((self.text(name) or "").splitlines()[line])
         except (ValueError, IndexError):
+            job = self.path.rstrip("/").rsplit("/", 1)[-1].split("-")[0]  # silver's folder ends with its generation
             raise CheckpointInvalid(
-                f"The file {self.path}/{name} is missing or damaged: how far the job has read cannot be told."
+                f"The file {self.path}/{name} is missing or damaged: how far the job has read cannot be told. Type: "
+                f"python ops_utils.py rebuild {job}"
             ) from None
 
 

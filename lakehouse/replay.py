@@ -103,6 +103,14 @@ def waiting(
     return [reject for reject in found if not wanted or (reject.partition, reject.offset) in wanted]
 
 
+def never_rejected(lake: Lake, places: Iterable[Place]) -> list[Place]:
+    """Those of the places that hold no message of the reject table. Raises ``TableMissing``."""
+    wanted = set(places)
+    at = ", ".join(str(offset) for _, offset in wanted) or "-1"
+    sql = f"SELECT DISTINCT kafka_partition, kafka_offset FROM {REJETS.name} WHERE kafka_offset IN ({at})"
+    return sorted(wanted - set(lake.read(Query(sql, (REJETS.name,))).rows))
+
+
 def counts(lake: Lake, motif: str | None = None) -> dict[str, int]:
     """How many wait, by reason. Raises ``TableMissing``."""
     source, tables = _open(lake, motif)
@@ -151,6 +159,9 @@ class Replay:
 
     def choose(self, *, motif: str | None, places: Sequence[Place]) -> list[Reject]:
         return waiting(self._lake, motif=motif, places=places)
+
+    def never_rejected(self, places: Sequence[Place]) -> list[Place]:
+        return never_rejected(self._lake, places) if places else []
 
     def decide(self, rejects: Sequence[Reject], edit: Callable[[Reject], bytes | None]) -> list[Judged]:
         """What becomes of each: a sale once, whatever of it stands in Bronze or comes twice here."""

@@ -17,7 +17,7 @@ from deltalake.exceptions import DeltaError
 
 from lakehouse import delta_files, positions, rereading
 from lakehouse.config import Config
-from lakehouse.errors import ConfigError, LakehouseError, TableMissing
+from lakehouse.errors import ConfigError, LakehouseError, TableMissing, is_full_disk
 from lakehouse.lake import SPECS, Lake
 from lakehouse.locks import writer_lock
 from lakehouse.marks import INVALID, TOPIC_SINCE
@@ -41,13 +41,14 @@ WHAT = "restore-table"
 @dataclass(frozen=True)
 class Plan:
     """What a restore does: rows that leave the table and rows that come back to it, counted by the table's keys;
-    ``gone``: those that leave and that Kafka cannot give again (None: not known); ``downstream``: what follows."""
+    both None when a file of the present version is lost. ``gone``: those that leave and that Kafka cannot give again (None:
+    not known); ``downstream``: what follows."""
 
     spec: TableSpec
     now: int
     version: int
-    leaving: int
-    returning: int
+    leaving: int | None
+    returning: int | None
     gone: int | None
     downstream: tuple[str, ...]
 
@@ -86,12 +87,19 @@ def plan(config: Config, spec: TableSpec, version: int) -> Plan:
     def rows(sql: str) -> list[tuple[Any, ...]]:
         from lakehouse import arrow
 
-        return [row for batch in both.execute(sql) for row in arrow.rows(batch)]
+        with lake.reading((spec.name,)):
+            return [row for batch in both.execute(sql) for row in arrow.rows(batch)]
 
     left = f"FROM now a WHERE NOT EXISTS (SELECT 1 FROM back b WHERE {same})"
-    ((leaving,),) = rows(f"SELECT COUNT(*) {left}")
-    ((returning,),) = rows(f"SELECT COUNT(*) FROM back a WHERE NOT EXISTS (SELECT 1 FROM now b WHERE {same})")
+    leaving: int | None = None
+    returning: int | None = None
     gone: int | None = 0
+    try:
+        ((leaving,),) = rows(f"SELECT COUNT(*) {left}")
+        ((returning,),) = rows(f"SELECT COUNT(*) FROM back a WHERE NOT EXISTS (SELECT 1 FROM now b WHERE {same})")
+    except LakehouseError:
+        rows(f"SELECT COUNT(DISTINCT {spec.keys[0]}) FROM back")  # a version that is lost itself is not gone back to
+        leaving = returning = gone = None
     if spec in BRONZE and leaving:
         position = positions.bronze(config)
         held = rereading.held(config, position.topic_id if position else None)
@@ -120,7 +128,7 @@ def _downstream(spec: TableSpec, gone: int | None, erased: int) -> tuple[str, ..
         "in twice, and so takes in again what leaves the table now."
     )
     lost = {
-        None: "Kafka does not answer: whether it still holds what leaves the table cannot be said.",
+        None: "Whether Kafka still holds what leaves the table cannot be said: it does not answer, or rows cannot be counted.",
         0: "Kafka still holds all that leaves the table.",
     }.get(gone, f"{gone} rows that leave the table lie before what Kafka still holds: they do not come back.")
     if erased:
@@ -148,6 +156,8 @@ def restore(config: Config, found: Plan) -> list[str]:
     try:
         delta_files.restore(spec, config, found.version, what=WHAT, leaving=found.leaving, returning=found.returning)
     except (DeltaError, OSError) as error:
+        if is_full_disk(error):
+            raise
         raise LakehouseError(
             f"{spec.name} cannot be restored to version {found.version}: {' '.join(str(error).split())[:200]}. If its files were "
             f"removed ([DELTA] deleted_file_retention), choose a later one: python ops_utils.py history {spec.name}"

@@ -23,6 +23,7 @@ from lakehouse.lake import Lake
 from lakehouse.queries.model import Query
 from lakehouse.tables import (
     AGGREGES,
+    GENERATIONS,
     PAR_PAYS,
     PAR_PRODUIT,
     PAR_SEGMENT,
@@ -206,6 +207,13 @@ def _named(row: tuple[Any, ...], keys: tuple[str, ...]) -> str:
 
 def exists(config: Config) -> bool:
     """Whether every Silver table is there."""
-    return all(
-        DeltaTable.is_deltatable(spec.path(config.delta.base_path), object_store.options(config)) for spec in SILVER
-    )
+    return all(_is_there(config, spec) for spec in SILVER)
+
+
+def begun(config: Config) -> bool:
+    """Whether a first build has begun: some of its tables may stand, from Bronze as it was when it began."""
+    return any(_is_there(config, spec) for spec in (GENERATIONS, *SILVER))
+
+
+def _is_there(config: Config, spec: TableSpec) -> bool:
+    return DeltaTable.is_deltatable(spec.path(config.delta.base_path), object_store.options(config))

@@ -84,27 +84,45 @@ class Store:
 
     def put(self, path: str, chunks: Iterable[bytes], *, expected: str | None = None) -> str:
         """Write a file and return its SHA-256. With ``expected``, raises ``Changed`` when the bytes have another one, and
-        leaves nothing behind."""
+        leaves nothing behind. Raises ``LakehouseError`` when the store cannot be written, and what ``chunks`` raises."""
         seen = hashlib.sha256()
-        part = self._at(path)
-        if self._is_local:
-            part += f".{uuid.uuid4().hex[:8]}.part"
-            self._fs.create_dir(part.rpartition("/")[0], recursive=True)
+        part = self._at(path) + (f".{uuid.uuid4().hex[:8]}.part" if self._is_local else "")
         try:
-            with self._fs.open_output_stream(part) as stream:
+            with self._writing():
+                if self._is_local:
+                    self._fs.create_dir(part.rpartition("/")[0], recursive=True)
+                stream = self._fs.open_output_stream(part)
+            try:
                 for chunk in chunks:
                     seen.update(chunk)
-                    stream.write(chunk)
+                    with self._writing():
+                        stream.write(chunk)
+            finally:
+                with self._writing():
+                    stream.close()
             if expected is not None and seen.hexdigest() != expected:
                 raise Changed(path)
             if self._is_local:
-                _sync(part)
-                self._fs.move(part, self._at(path))
+                with self._writing():
+                    _sync(part)
+                    self._fs.move(part, self._at(path))
         except BaseException:
             with contextlib.suppress(OSError):
                 self._fs.delete_file(part)
             raise
         return seen.hexdigest()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A full disk is no file that is missing: what reads the lake meanwhile begins again for those."""
+        try:
+            yield
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())[:200]
+            raise LakehouseError(
+                f"{self.place} cannot be written: {reason}. Make room there, or name another place, and type the same "
+                f"command again."
+            ) from None
 
     def delete(self, path: str) -> None:
         self._fs.delete_file(self._at(path))

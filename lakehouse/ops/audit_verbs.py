@@ -13,7 +13,10 @@ from lakehouse.result import Column, Result
 
 
 def add(subparsers: Subparsers) -> None:
-    inner = group(subparsers, "audit", "The hash-chained log of operator actions: verify it, or list it.")
+    inner = group(
+        subparsers, "audit", "The hash-chained log of operator actions: verify it, or list it.",
+        examples=("python ops_utils.py audit verify", "python ops_utils.py audit list --limit 20"),
+    )  # fmt: skip
     one = verb(
         inner, "audit verify", verify,
         examples=("python ops_utils.py audit verify", "python ops_utils.py audit verify --head 5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"),
@@ -36,6 +39,10 @@ def verify(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
             f"may write that folder."
         )
         return Outcome(data, (line,), 1, {"fault": found.fault})
+    if not found.entries:
+        return Outcome(
+            data, (f"There is no audit log at {log.path}: no verb has run over this lake yet, or it was removed.",)
+        )
     line = f"The audit log is whole: {found.entries} entries. Note this hash elsewhere for --head: {found.head}"
     return Outcome(data, (line,))
 

@@ -1,4 +1,4 @@
-"""EDGE. ``backup create | list | verify | restore``: tables, checkpoints and Kafka offsets of one moment, and back."""
+"""EDGE. ``backup create | list | verify | restore | remove``: tables, checkpoints and Kafka offsets of one moment, and back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _SHOWN = 20
 
 
 def add(subparsers: Subparsers) -> None:
-    inner = group(subparsers, "backup", "Keep the lake as it is at one moment, check what was kept, and bring it back.")
+    inner = group(
+        subparsers, "backup", "Keep the lake as it is at one moment, check what was kept, and bring it back.",
+        examples=("python ops_utils.py backup create", "python ops_utils.py backup verify latest --restore"),
+    )  # fmt: skip
     one = verb(
         inner, "backup create", create, writes=True,
         examples=(
@@ -46,6 +49,15 @@ def add(subparsers: Subparsers) -> None:
     _store(one)
     _id(one)
     one.add_argument("--to", required=True, metavar="FOLDER", help="where the lake shall lie: a new or empty folder")
+    one = verb(
+        inner, "backup remove", remove, writes=True, dangerous=True,
+        examples=(
+            "python ops_utils.py backup remove 20261125T180615.469136Z-12f9d7 --dry-run",
+            "python ops_utils.py backup remove 20261125T180615.469136Z-12f9d7",
+        ),
+    )  # fmt: skip
+    _store(one)
+    _id(one)
 
 
 def _store(parser: argparse.ArgumentParser) -> None:
@@ -180,3 +192,18 @@ def restore(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     )
     shown = [*_moment(manifest), end]
     return Outcome({**_facts(manifest), "to": str(target), "dry_run": work.dry_run}, shown, 0, {"backup": manifest.id})
+
+
+def remove(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
+    """Take a backup out of the store, with the contents that no other backup holds: to make room, or since it holds a person
+    who was erased. The other backups stay whole."""
+    backups = _backups(args, config)
+    manifest = backups.load(args.backup)
+    gone = backups.remove(manifest, work.progress, dry_run=True)
+    facts = f"{len(gone)} contents that no other backup holds, {_size(sum(gone.values()))}"
+    if not work.dry_run:
+        work.confirm(f"Backup {manifest.id} of {manifest.created} goes for ever, with {facts}.", "remove")
+        gone = backups.remove(manifest, work.progress, dry_run=False)
+    end = f"would go, with {facts}. Nothing was changed." if work.dry_run else f"is gone, with {facts}."
+    data = {"id": manifest.id, "objects": len(gone), "bytes": sum(gone.values()), "dry_run": work.dry_run}
+    return Outcome(data, (f"Backup {manifest.id} {end}",), 0, {"backup": manifest.id, "objects": len(gone)})

@@ -46,15 +46,18 @@ def add(subparsers: Subparsers) -> None:
 def erase(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     """Take a person out of Bronze, the rejects and Silver, while the jobs run, say what remains where and until when, and
     leave a receipt that names no one. Exit code 1 while Silver has still to be built anew."""
-    found = erasing.found(config, args.client_id)
+    with work.progress("looking for the person's rows"):
+        found = erasing.found(config, args.client_id)
     if work.dry_run:
         left = remains.listed(config, datetime.now(UTC), True, datetime.now(UTC)) if any(found.values()) else []
         shown: list[Shown] = [_counts(found), *_remains(left), "Nothing was changed."]
         return Outcome({"dry_run": True, "rows": found, "remains": left}, shown)
     what = ", ".join(f"{n} rows of {name}" for name, n in found.items() if n) or "no row of Bronze"
     work.confirm(f"This takes {what}, and the person's figures, out of the lake for ever.", "erase")
-    request = _serve(config, erasing.ask(config, args.client_id), args.wait, work)
-    asked, due = _wait_for_silver(config, args.client_id, args.wait, work)
+    with work.progress("erasing in Bronze"):
+        request = _serve(config, erasing.ask(config, args.client_id), args.wait, work)
+    with work.progress("waiting for Silver"):
+        asked, due = _wait_for_silver(config, args.client_id, args.wait, work)
     data: dict[str, Any] = {"dry_run": False, "rows": request.rows, "silver": "due" if due else "without the person"}
     shown = [_counts(request.rows)]
     summary: dict[str, Any] = {"rows": sum(request.rows.values())}
@@ -113,7 +116,7 @@ def _serve(config: Config, request: erasing.Request, wait: timedelta, work: Work
 
 def _wait_for_silver(config: Config, client_id: int, wait: timedelta, work: Work) -> tuple[bool, bool]:
     """Whether Silver was asked to build anew though nothing left Bronze; whether it has still to build."""
-    if not silver_account.exists(config):
+    if not silver_account.begun(config):
         return False, False
     erased = erasing.last_version(config)
 

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from lakehouse import audit, cli, export, places, render
 from lakehouse.config import Config
-from lakehouse.errors import ConfigError, LakehouseError
+from lakehouse.errors import ConfigError, LakehouseError, is_full_disk
 from lakehouse.result import Result
 from lakehouse.values import plain, visible
 
@@ -116,7 +116,7 @@ def verb(
         help=text,
         description=text,
         allow_abbrev=False,
-        epilog="examples:\n" + "\n".join(f"  {example}" for example in examples),
+        epilog=_examples(examples),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="settings file (default: config.ini)")
@@ -127,6 +127,10 @@ def verb(
         made.add_argument("--yes", action="store_true", help="do not ask before going on")
     made.set_defaults(verb=Verb(name, body, writes, dangerous, frozenset(private)))
     return made
+
+
+def _examples(examples: Sequence[str]) -> str:
+    return "examples:\n" + "\n".join(f"  {example}" for example in examples)
 
 
 def count(text: str) -> Any:
@@ -140,9 +144,12 @@ def count(text: str) -> Any:
     return cli.checked(parse)(text)
 
 
-def group(subparsers: Subparsers, name: str, text: str) -> Subparsers:
+def group(subparsers: Subparsers, name: str, text: str, *, examples: Sequence[str]) -> Subparsers:
     """Add a verb that has verbs of its own, and return their parsers' place."""
-    made = subparsers.add_parser(name, help=text, description=text, allow_abbrev=False)
+    made = subparsers.add_parser(
+        name, help=text, description=text, allow_abbrev=False, epilog=_examples(examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     return made.add_subparsers(title="verbs", metavar="VERB", required=True)
 
 
@@ -159,6 +166,13 @@ def perform(args: argparse.Namespace, config: Config) -> int:
     except LakehouseError as error:
         note.end(error.exit_code, failed=type(error).__name__)
         raise
+    except Exception as error:
+        note.end(1, failed=type(error).__name__)
+        if is_full_disk(error) or not _is_of_a_table(error):
+            raise
+        raise LakehouseError(
+            f"A table cannot be read or written: {' '.join(str(error).split())[:300]}. Look for it in docs/TROUBLESHOOTING.md"
+        ) from error
     except KeyboardInterrupt:
         note.end(130, failed="KeyboardInterrupt")
         raise
@@ -171,6 +185,12 @@ def perform(args: argparse.Namespace, config: Config) -> int:
     else:
         _print(outcome.shown, config)
     return outcome.code
+
+
+def _is_of_a_table(error: Exception) -> bool:
+    from deltalake.exceptions import DeltaError  # takes its time: only when there is something to say
+
+    return isinstance(error, DeltaError)
 
 
 class _Notes:

@@ -6,6 +6,7 @@ import argparse
 
 from lakehouse import changes, commits
 from lakehouse.config import Config
+from lakehouse.errors import LakehouseError
 from lakehouse.lake import SPECS, Lake
 from lakehouse.ops.frame import Outcome, Subparsers, Work, count, verb
 from lakehouse.origins import read_origin
@@ -36,9 +37,14 @@ def history(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
     """Show a table's commits: when, who, what, which run, which version of the code, and how many rows each changed; with
     --version, the rows themselves."""
     lake = Lake.of(config)
-    lake.newest_handle(args.table)  # says when there is no such table yet
+    newest = lake.newest_handle(args.table).version()  # says when there is no such table yet
     spec = SPECS[args.table]
     if args.version is not None:
+        if not 0 <= args.version <= newest:
+            raise LakehouseError(
+                f"Version {args.version} of {args.table} does not exist: the newest is {newest}. Type: python ops_utils.py "
+                f"history {args.table}"
+            )
         rows, cut = changes.rows_of(spec, config.delta.base_path, args.version, args.limit)
         kinds = dict((*spec.columns, *spec.optional))
         columns = (

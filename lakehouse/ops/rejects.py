@@ -27,7 +27,10 @@ _LISTED = 100
 
 
 def add(subparsers: Subparsers) -> None:
-    inner = group(subparsers, "rejects", "The messages that broke the contract: list them, show one, replay them.")
+    inner = group(
+        subparsers, "rejects", "The messages that broke the contract: list them, show one, replay them.",
+        examples=("python ops_utils.py rejects list", "python ops_utils.py rejects replay --all --dry-run"),
+    )  # fmt: skip
     one = verb(
         inner, "rejects list", listing,
         examples=("python ops_utils.py rejects list", "python ops_utils.py rejects list --motif champ_manquant:pays"),
@@ -134,22 +137,31 @@ def replay(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
         raise ConfigError("Say which messages to replay: PARTITION:OFFSET …, or --motif CODE, or --all.")
     if (args.set or args.edit) and len(places) != 1:
         raise ConfigError("--set and --edit change one message: name it as PARTITION:OFFSET.")
+    edit = _editing(args, places)
     if work.dry_run:
-        return _outcome(_decided(Replay(config), args, places, _editing(args, places)), dry_run=True)
+        return _outcome(_decided(Replay(config), args, places, edit, work), dry_run=True)
     with writer_lock(config, "bronze"):
         run = Replay(config)
-        judged = _decided(run, args, places, _editing(args, places))
-        run.write(judged)
+        judged = _decided(run, args, places, edit, work)
+        with work.progress("appending the sales"):
+            run.write(judged)
     return _outcome(judged, dry_run=False)
 
 
 def _decided(
-    run: Replay, args: argparse.Namespace, places: list[Place], edit: Callable[[Reject], bytes | None]
+    run: Replay, args: argparse.Namespace, places: list[Place], edit: Callable[[Reject], bytes | None], work: Work
 ) -> list[Judged]:
+    if unknown := run.never_rejected(places):
+        raise LakehouseError(
+            f"No message at partition {unknown[0][0]}, offset {unknown[0][1]} was rejected. Nothing was changed. They are "
+            f"listed by: python ops_utils.py rejects list --motif '*'"
+        )
     chosen = run.choose(motif=args.motif, places=places)
-    if places and not args.set and not args.edit:
-        return run.decide(chosen, edit)  # one that was replayed before is no error: the command may be repeated
-    return run.decide(chosen[-1:] if places else chosen, edit)
+    if args.set or args.edit:  # otherwise one that was replayed before is no error: the command may be repeated
+        chosen = chosen[-1:]
+    edited = {one.key: edit(one) for one in chosen}  # first: a person may type in an editor
+    with work.progress("judging the messages"):
+        return run.decide(chosen, lambda one: edited[one.key])
 
 
 def _editing(args: argparse.Namespace, places: list[Place]) -> Callable[[Reject], bytes | None]:

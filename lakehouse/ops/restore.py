@@ -8,6 +8,7 @@ from lakehouse import restoring
 from lakehouse.config import Config
 from lakehouse.lake import SPECS
 from lakehouse.ops.frame import Outcome, Subparsers, Work, verb
+from lakehouse.tables import TableSpec
 
 
 def add(subparsers: Subparsers) -> None:
@@ -29,12 +30,13 @@ def restore(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     The jobs that write it must be stopped; their next start makes everything consistent again."""
     spec = restoring.check(args.table)
     if work.dry_run:
-        found = restoring.plan(config, spec, args.version)
+        found = _planned(args.version, spec, config, work)
         return Outcome(_data(found), (*_said(found), "Nothing was changed."))
     with restoring.locked(config, spec):
-        found = restoring.plan(config, spec, args.version)
+        found = _planned(args.version, spec, config, work)
         work.confirm("\n".join(_said(found)), spec.name)
-        done = restoring.restore(config, found)
+        with work.progress(f"restoring {spec.name}"):
+            done = restoring.restore(config, found)
     shown = (*_said(found), *(f"done: {line}" for line in done))
     return Outcome(
         {**_data(found), "done": done},
@@ -44,11 +46,16 @@ def restore(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     )
 
 
+def _planned(version: int, spec: TableSpec, config: Config, work: Work) -> restoring.Plan:
+    with work.progress(f"comparing the versions of {spec.name}"):
+        return restoring.plan(config, spec, version)
+
+
 def _said(found: restoring.Plan) -> tuple[str, ...]:
-    first = (
-        f"{found.spec.name} goes from version {found.now} back to version {found.version}: {found.leaving} rows leave it, "
-        f"{found.returning} rows come back."
-    )
+    rows = f"{found.leaving} rows leave it, {found.returning} rows come back."
+    if found.leaving is None:
+        rows = "how many rows leave it cannot be counted, since a file of it is lost or damaged."
+    first = f"{found.spec.name} goes from version {found.now} back to version {found.version}: {rows}"
     return (first, *found.downstream)
 
 

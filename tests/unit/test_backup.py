@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from filelock import FileLock
 
 from lakehouse import backups, capture, config, tables
 from lakehouse.backups import Backups
@@ -142,6 +146,144 @@ def test_the_drill_restores_and_reconciles_and_sees_what_is_wrong(base: str, ope
     made(operate)
     code, text = operate("backup", "verify", "latest", "--restore", "--without-kafka")
     assert code == 1 and "DIFFERENCE: ventes_stream: the commit of version" in text
+
+
+def test_the_drill_of_a_backup_without_a_checkpoint_says_why_nothing_is_reconciled(base: str, operate: Operate) -> None:
+    shutil.rmtree(tables.checkpoint(base, "bronze"))  # as after restore-table
+    backup = made(operate)
+    code, text = operate("backup", "verify", backup, "--restore")
+    assert (
+        code == 1 and f"The backup {backup} was restored into a scratch folder, and holds nothing to reconcile" in text
+    )
+    assert str(base) not in text and "ventes-drill" not in text
+
+
+def test_a_backup_goes_with_what_it_alone_holds_and_the_others_stay_whole(
+    base: str, operate: Operate, store: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = made(operate)
+    DeltaTable(VENTES.path(base)).delete("kafka_partition = 1")
+    second = made(operate)
+    alone = store.load(first).objects().keys() - store.load(second).objects().keys()
+    assert alone
+    before = {file.path for file in store.store.files()}
+    code, text = operate("backup", "remove", first, "--dry-run")
+    assert code == 0 and f"would go, with {len(alone)} contents" in text
+    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115, PTH123
+    assert operate("backup", "remove", first)[0] == 2
+    assert {file.path for file in store.store.files()} == before
+
+    code, text = operate("backup", "remove", first, "--yes")
+    assert code == 0 and f"Backup {first} is gone, with {len(alone)} contents" in text
+    assert before - {file.path for file in store.store.files()} == {
+        f"backups/{first}.json", *(object_path(one) for one in alone),
+    }  # fmt: skip
+    assert store.ids() == [second] and operate("backup", "verify", second)[0] == 0
+    assert operate("backup", "remove", first, "--yes")[0] == 1
+
+
+def test_a_removal_that_is_killed_is_finished_by_the_same_command(base: str, operate: Operate, store: Backups) -> None:
+    first = made(operate)
+    DeltaTable(VENTES.path(base)).delete("kafka_partition = 1")
+    second = made(operate)
+    killed_at(base, "lakehouse.stores:Store.delete", ["backup", "remove", first, "--yes"], number=1)
+    assert store.ids() == [first, second] and operate("backup", "verify", first)[0] == 1
+    assert operate("backup", "remove", first, "--yes")[0] == 0
+    assert store.ids() == [second] and operate("backup", "verify", second)[0] == 0
+    needed = {object_path(one) for one in store.load(second).objects()}
+    assert {file.path for file in store.store.files("objects")} == needed
+
+
+def test_nothing_is_removed_while_a_backup_is_made_or_beside_a_damaged_manifest(
+    base: str, operate: Operate, store: Backups
+) -> None:
+    first, second = made(operate), made(operate)
+    with FileLock(Path(base, "locks", "backup.lock")):
+        for words in (("remove", first, "--yes"), ("create",)):
+            code, text = operate("backup", *words)
+            assert code == 4 and "Another process makes or removes a backup of this lake." in text
+    store.store.put(f"backups/{second}.json", [b"{}"])
+    code, text = operate("backup", "remove", first, "--yes")
+    assert code == 1 and "is damaged or was changed" in text and store.ids() == [first, second]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("metadata", None, "its metadata file is missing or damaged"),
+        ("offsets/1", "v1", "offsets/1 is missing or damaged"),
+    ],
+)
+def test_a_broken_checkpoint_is_refused_and_the_way_on_is_named(
+    base: str, operate: Operate, name: str, text: str | None, fault: str
+) -> None:
+    path = Path(tables.checkpoint(base, "bronze"), name)
+    path.unlink() if text is None else path.write_text(text)
+    code, said = operate("backup", "create")
+    assert code == 3 and fault in said and "Type: python ops_utils.py rebuild bronze" in said
+
+
+def test_a_damaged_file_is_not_kept_and_a_verb_that_meets_it_says_so(base: str, operate: Operate) -> None:
+    path = Path(max(DeltaTable(VENTES.path(base)).file_uris()))
+    path.write_bytes(path.read_bytes()[:-9])
+    code, text = operate("backup", "create")
+    assert (
+        code == 1 and "and the log of its table says" in text and "it is damaged, and no backup was made of it." in text
+    )
+    for words in (("erase", "--client-id", "13", "--yes"), ("reconcile", "--without-kafka")):
+        code, text = operate(*words)
+        assert code == 1 and "is damaged. Roll the table back, or restore a backup" in text and path.name in text
+    path.unlink()
+    code, text = operate("erase", "--client-id", "13", "--yes")
+    assert code == 1 and "Run the same command again; if it says so again, it is lost." in text
+    code, text = operate("restore-table", "ventes_stream", "--version", "0", "--yes")
+    assert code == 0 and "how many rows leave it cannot be counted, since a file of it is lost or damaged." in text
+    assert operate("erase", "--client-id", "13", "--yes")[0] == 1, "Silver is due, and Bronze can be read"
+
+
+def test_a_log_that_cannot_be_read_is_a_sentence(base: str, operate: Operate) -> None:
+    log = max(Path(VENTES.path(base), "_delta_log").glob("*.json"))
+    log.write_bytes(log.read_bytes()[:-9])
+    for words in (("maintain", "--yes"), ("backup", "create"), ("rebuild", "silver", "--yes")):
+        code, text = operate(*words)
+        assert code == 1 and "Json error" in text, text
+
+
+def on_a_small_disk(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """``ops_utils.py`` with ``words`` while ``place`` is a disk of 200 KiB, which no other process sees."""
+    place.mkdir()
+    inside = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mounted = f"mount -t tmpfs -o size=200k none '{place}'"
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*inside, mounted], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("this machine lets nobody mount a small disk of his own (unshare)")
+    script = f'{mounted} && "$0" ops_utils.py "$@"; code=$?; ls -A \'{place}\' >&2; exit $code'
+    command = [*inside, script, sys.executable, *words]
+    return subprocess.run(command, cwd=config.PROJECT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.usefixtures("base")
+def test_a_full_disk_is_said_in_a_sentence_and_is_not_left_full(operate: Operate, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    done = on_a_small_disk(small, "backup", "create", "--store", str(small / "store"))
+    assert done.returncode == 1 and "/store cannot be written: No space left on device. Make room there" in done.stderr
+    assert "Traceback" not in done.stderr
+    made(operate)
+    small.rmdir()
+    done = on_a_small_disk(small, "backup", "restore", "latest", "--to", str(small / "lake"))
+    assert done.returncode == 1 and "cannot be written: No space left on device" in done.stderr
+    assert done.stderr.endswith("type the same command again.\n"), "half a lake was left there"
+
+
+@pytest.mark.usefixtures("base")
+def test_a_place_that_cannot_be_made_is_no_lake_that_moves(operate: Operate, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, text = operate("backup", "create", "--store", str(tmp_path / "file"))
+    assert code == 1 and "file cannot be written: Not a directory." in text
+    code, text = operate("backup", "create", "--store", "/proc/nobody/store")
+    assert code == 1 and "/proc/nobody/store cannot be written: No such file or directory." in text
 
 
 @pytest.mark.parametrize("how", ["missing", "changed"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import errno
 import re
 import threading
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake.exceptions import DeltaError
 from filelock import FileLock
 
 import spark_streaming_delta
@@ -363,6 +365,36 @@ def test_an_interrupted_script_and_a_known_error_have_their_exit_codes(capsys: p
     assert (cli.run(made, fail, []), capsys.readouterr().err) == (2, "essai.py: Wrong.\n")
     assert cli.run(made, interrupt, []) == 130
     assert cli.run(made, fail, ["--help"]) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+def test_a_full_disk_is_one_sentence_and_any_other_fault_keeps_its_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def write(_: object, __: Config) -> int:
+        with open("/dev/full", "wb", buffering=0) as stream:  # noqa: PTH123
+            stream.write(b"x")
+        return 0
+
+    def of_a_table(_: object, __: Config) -> int:
+        raise DeltaError("Generic LocalFileSystem error: No space left on device (os error 28)")
+
+    def other(_: object, __: Config) -> int:
+        raise OSError(errno.EIO, "broken")
+
+    def no_place(_: object, __: Config) -> int:
+        Path("/dev/null/locks").mkdir()
+        return 0
+
+    made = cli.parser("essai.py", "Try.", ("essai.py",))
+    assert cli.run(made, no_place, []) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("essai.py: /dev/null/locks cannot be read or written: Not a directory. Type: ls -ld")
+    for body in (write, of_a_table):
+        assert cli.run(made, body, []) == 1
+        assert capsys.readouterr().err.startswith("essai.py: The disk is full. See which: df -h. Make room, and type")
+    with pytest.raises(OSError, match="broken"):
+        cli.run(made, other, [])
 
 
 def test_sections_are_frozen_and_money_is_decimal() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import threading
 from collections import Counter
@@ -20,7 +21,7 @@ from lakehouse import config, delta_files, erasing, locks, positions, run_files
 from lakehouse.audit import AuditLog
 from lakehouse.erasure import concerns, fingerprint
 from lakehouse.marks import SALT
-from lakehouse.tables import EFFACES, GENERATIONS, REJETS, REJOUES, SILVER, VENTES, TableSpec
+from lakehouse.tables import AGGREGES, EFFACES, GENERATIONS, REJETS, REJOUES, SILVER, VENTES, TableSpec
 from tests import lakes, ledgers
 from tests.kills import killed_at
 from tests.messages import encoded, sale
@@ -333,6 +334,20 @@ def test_silver_is_asked_to_build_when_it_alone_still_names_the_client(base: str
     erasing.silver_has_built(config.load(), done=True)
     code, text = operate(*ERASE)
     assert code == 0 and "hold nothing of this client any more" in text
+
+
+def test_a_first_build_that_has_not_ended_still_shows_the_client(base: str, operate: Operate) -> None:
+    """It goes on from Bronze as it was when it began, and had written one table."""
+    for spec in SILVER:
+        if spec is not AGGREGES:
+            shutil.rmtree(spec.path(base))
+    begun = ledgers.CLOCK + timedelta(days=1)
+    last = {"generation": "g", "etat": "debut", "bronze_version": DeltaTable(VENTES.path(base)).version(),
+            "definition": "d", "date_etat": begun}  # fmt: skip
+    lakes.write_spec(base, GENERATIONS, [last])
+    code, text = operate(*ERASE, "--json")
+    assert code == 1 and answer(text)["silver"] == "due"
+    assert erasing.in_silver(config.load(), CLIENT)
 
 
 def test_rows_that_a_rollback_brings_back_are_announced_and_erased_again(base: str, operate: Operate) -> None:

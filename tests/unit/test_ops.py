@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from lakehouse import audit, config, locks, ops, places, runinfo
+from lakehouse import audit, config, locks, ops, places, runinfo, tables
 from lakehouse.config import PROJECT
 from lakehouse.errors import ConfigError
 from lakehouse.ops import frame
 from lakehouse.ops.frame import Outcome
+from tests import ledgers
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -61,6 +62,62 @@ def test_every_verb_has_help_an_example_that_parses_and_the_shared_options(name:
     for example in examples:
         words = example.split("ops_utils.py ", 1)[1].split()
         assert ops.make_parser().parse_args(words).verb.name == name
+
+
+@pytest.mark.parametrize("name", ["rejects", "backup", "audit"])
+def test_a_group_of_verbs_has_examples_that_parse(run: Run, name: str) -> None:
+    code, shown, _ = run(name, "--help")
+    examples = [line.strip() for line in shown.splitlines() if line.strip().startswith("python ops_utils.py")]
+    assert code == 0 and len(examples) >= 2
+    for example in examples:
+        words = example.split("ops_utils.py ", 1)[1].split()
+        assert ops.make_parser().parse_args(words).verb.name.split()[0] == name == words[0]
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["nosuch"], "invalid choice: 'nosuch'"),
+        (["audit"], "the following arguments are required: VERB. What is allowed: python ops_utils.py audit --help"),
+        (["rebuild", "gold"], "invalid choice: 'gold'"),
+        (["erase", "--client-id", "0"], "'0' is not accepted: expected a whole number of 1 or more. What is allowed"),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence_with_the_next_command(run: Run, argv: list[str], says: str) -> None:
+    code, shown, said = run(*argv)
+    assert code == 2 and shown == "" and says in said
+    assert said.count("\n") == 1 and said.endswith(" --help\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "bars"),
+    [
+        (["restore-table", "ventes_stream", "--version", "0", "--yes"], ["comparing", "restoring"]),
+        (["erase", "--client-id", "1", "--yes"], ["looking", "erasing", "waiting"]),
+        (["rejects", "replay", "--all"], ["judging", "appending"]),
+        (["rebuild", "silver", "--yes", "--anyway"], ["what can be read again"]),
+        (["maintain", "bronze"], ["looking", "ventes_stream"]),
+        (["backup", "create"], ["files to keep"]),
+        (["reconcile", "--without-kafka"], ["offsets in the tables", "Silver tables"]),
+    ],
+)
+def test_long_work_shows_a_bar(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], bars: list[str]
+) -> None:
+    ledgers.build(str(tmp_path))
+    Path(tables.checkpoint(str(tmp_path), "bronze"), "metadata").write_text('{"id":"q1"}')
+    monkeypatch.setenv("VENTES_DELTA__BACKUP_PATH", f"{tmp_path}-store")
+    monkeypatch.setenv("VENTES_KAFKA__BOOTSTRAP_SERVERS", "localhost:1")
+    seen: list[str] = []
+    shown = frame.Work.progress
+
+    def noted(work: Any, what: str, total: int | None = None) -> Any:
+        seen.append(what)
+        return shown(work, what, total)
+
+    monkeypatch.setattr(frame.Work, "progress", noted)
+    run(*words)
+    assert all(any(bar in what for what in seen) for bar in bars), seen
 
 
 def log_of(base: Path) -> audit.AuditLog:
@@ -240,6 +297,12 @@ def test_processes_that_append_at_once_make_one_chain(tmp_path: Path) -> None:
     assert [child.wait(120) for child in children] == [0, 0, 0]
     found = log_of(tmp_path).verify()
     assert (found.entries, found.fault) == (60, None)
+
+
+def test_a_log_that_is_not_there_is_not_called_whole(run: Run, tmp_path: Path) -> None:
+    code, shown, _ = run("audit", "verify")
+    assert code == 0 and f"There is no audit log at {tmp_path}/audit/log.jsonl" in shown and "whole" not in shown
+    assert "is whole: 1 entries" in run("audit", "verify")[1]
 
 
 def test_audit_verify_names_the_line_and_exits_1(run: Run, tmp_path: Path) -> None:

@@ -179,6 +179,13 @@ def test_a_replay_that_is_not_clear_is_refused(run: Run, words: tuple[str, ...],
     assert code == 2 and said in out
 
 
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--set", "pays=France")])
+def test_a_place_at_which_nothing_was_rejected_is_no_success(run: Run, base: str, more: tuple[str, ...]) -> None:
+    code, out = run("replay", "0:504", "0:99999", *more) if not more[1:] else run("replay", "0:99999", *more)
+    assert code == 1 and "No message at partition 0, offset 99999 was rejected. Nothing was changed." in out
+    assert not held(base) and not Path(REJOUES.path(base)).exists()
+
+
 def test_a_running_bronze_job_is_not_disturbed(run: Run, base: str) -> None:
     with locks.writer_lock(config.load(), "bronze"):
         code, out = run(*ALL)
