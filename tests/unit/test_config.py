@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import re
 import threading
 from collections.abc import Callable
@@ -146,18 +147,18 @@ SHOWN_BY: dict[str, str] = {
     "MONITORING.log_level": "tests/unit/test_config.py::test_log_lines_obey_level_and_format",
     "MONITORING.log_format": "tests/unit/test_config.py::test_log_lines_obey_level_and_format",
     "MONITORING.progress_interval": "tests/unit/test_streams.py::test_progress_is_reported_at_the_interval",
-    "MONITORING.metrics": "tests/unit/test_monitor.py::test_the_setting_decides_the_port_the_host_and_whether_anything_is_served",
-    "MONITORING.metrics_host": "tests/unit/test_monitor.py::test_the_setting_decides_the_port_the_host_and_whether_anything_is_served",
-    "MONITORING.producer_metrics_port": "tests/unit/test_monitor.py::test_each_process_has_its_own_port",
-    "MONITORING.bronze_metrics_port": "tests/unit/test_monitor.py::test_each_process_has_its_own_port",
-    "MONITORING.silver_metrics_port": "tests/unit/test_monitor.py::test_each_process_has_its_own_port",
-    "MONITORING.kafka_metrics_port": "tests/unit/test_monitor.py::test_each_process_has_its_own_port",
-    "MONITORING.dashboard_metrics_port": "tests/unit/test_monitor.py::test_each_process_has_its_own_port",
-    "MONITORING.sample_interval": "tests/unit/test_monitor.py::test_samples_are_taken_at_the_interval_once_started_and_a_failing_one_is_counted",
-    "MONITORING.stuck_after": "tests/unit/test_monitor.py::test_livez_fails_when_the_loop_stands_still_and_not_when_it_rests",
-    "MONITORING.bronze_stale_after": "tests/unit/test_monitor.py::test_bronze_is_not_ready_without_a_broker_or_without_a_trigger",
-    "MONITORING.silver_stale_after": "tests/unit/test_monitor.py::test_silver_is_not_ready_when_a_pass_is_overdue",
-    "MONITORING.producer_stale_after": "tests/unit/test_monitor.py::test_the_producer_is_not_ready_when_messages_wait_too_long",
+    "MONITORING.metrics": "tests/process/test_monitor.py::test_the_setting_decides_the_port_the_host_and_whether_anything_is_served",
+    "MONITORING.metrics_host": "tests/process/test_monitor.py::test_the_setting_decides_the_port_the_host_and_whether_anything_is_served",
+    "MONITORING.producer_metrics_port": "tests/process/test_monitor.py::test_each_process_has_its_own_port",
+    "MONITORING.bronze_metrics_port": "tests/process/test_monitor.py::test_each_process_has_its_own_port",
+    "MONITORING.silver_metrics_port": "tests/process/test_monitor.py::test_each_process_has_its_own_port",
+    "MONITORING.kafka_metrics_port": "tests/process/test_monitor.py::test_each_process_has_its_own_port",
+    "MONITORING.dashboard_metrics_port": "tests/process/test_monitor.py::test_each_process_has_its_own_port",
+    "MONITORING.sample_interval": "tests/process/test_monitor.py::test_samples_are_taken_at_the_interval_once_started_and_a_failing_one_is_counted",
+    "MONITORING.stuck_after": "tests/process/test_monitor.py::test_livez_fails_when_the_loop_stands_still_and_not_when_it_rests",
+    "MONITORING.bronze_stale_after": "tests/process/test_monitor.py::test_bronze_is_not_ready_without_a_broker_or_without_a_trigger",
+    "MONITORING.silver_stale_after": "tests/process/test_monitor.py::test_silver_is_not_ready_when_a_pass_is_overdue",
+    "MONITORING.producer_stale_after": "tests/process/test_monitor.py::test_the_producer_is_not_ready_when_messages_wait_too_long",
     "MONITORING.log_file_bytes": "tests/unit/test_log.py::test_a_log_file_is_rotated_at_its_size_and_a_few_are_kept",
     "MONITORING.log_file_count": "tests/unit/test_log.py::test_a_log_file_is_rotated_at_its_size_and_a_few_are_kept",
     "MONITORING.min_free_disk": "tests/unit/test_checks.py::test_disk",
@@ -201,8 +202,13 @@ def test_a_setting_changes_what_it_decides(name: str) -> None:
 @pytest.mark.parametrize("name", SHOWN_BY)
 def test_the_test_that_shows_a_setting_exists(name: str) -> None:
     path, _, test = SHOWN_BY[name].partition("::")
+    assert test in functions(path)
+
+
+@functools.cache
+def functions(path: str) -> set[str]:
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-    assert test in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
 def test_config_ini_is_the_table_itself() -> None:
