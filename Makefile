@@ -4,6 +4,9 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
+# Compiled modules are kept: without them every process that a test starts compiles the project anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo test test-fast lint lock sbom audit bench scaling versitygw package clean
 
@@ -34,8 +37,8 @@ demo: setup ## A bounded run of 500 sales, checked against the generator's own t
 test: setup ## Every test (20 minutes at most)
 	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-fast: $(INSTALLED) ## The tests that need no Java (seconds)
-	@$(PY) -m pytest tests/unit -q -n 2
+test-fast: $(INSTALLED) ## The unit tests: no Java, no processes (15 s at most)
+	@$(PY) -m pytest tests/unit -q -n 2 --dist loadfile
 
 lint: $(INSTALLED) ## Format, rules and types
 	@$(PY) -m ruff format --check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +18,27 @@ if TYPE_CHECKING:
     from tests.harness import Lake
 
 
+@contextmanager
+def _broker(folder: Path) -> Iterator[tuple[Broker, str]]:
+    from lakehouse.broker import Broker
+    from lakehouse.broker_settings import free_port
+    from tests.harness import SHORT_LIVED, config_of
+
+    address = f"localhost:{free_port()}"
+    broker = Broker(config_of(folder, address, "unused"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JDK_JAVA_OPTIONS", SHORT_LIVED)
+        broker.start()
+    try:
+        yield broker, address
+    finally:
+        broker.stop()
+
+
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The bootstrap servers of the session's broker."""
-    from lakehouse.broker import Broker
-    from lakehouse.broker_settings import free_port
-    from tests.harness import config_of
-
-    address = f"localhost:{free_port()}"
-    with Broker(config_of(tmp_path_factory.mktemp("kafka"), address, "unused")):
+    with _broker(tmp_path_factory.mktemp("kafka")) as (_, address):
         yield address
 
 
@@ -56,13 +69,8 @@ def lake(make_lake: Callable[..., Lake], servers: str) -> Lake:
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[tuple[Broker, str]]:
     """A broker for one test, which may kill it; with its bootstrap servers."""
-    from lakehouse.broker import Broker
-    from lakehouse.broker_settings import free_port
-    from tests.harness import config_of
-
-    address = f"localhost:{free_port()}"
-    with Broker(config_of(tmp_path / "broker", address, "unused")) as broker:
-        yield broker, address
+    with _broker(tmp_path / "broker") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

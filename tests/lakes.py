@@ -14,7 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pyarrow as pa
-from deltalake import write_deltalake
+from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
 from lakehouse import tables
 from lakehouse.tables import TableSpec
@@ -196,6 +196,11 @@ def write(base: str, name: str, rows: Sequence[Row], mode: str = "append") -> No
 def write_spec(base: str, spec: TableSpec, rows: Sequence[Row], mode: str = "append") -> None:
     """One commit on one table, also one that people are not shown."""
     write_deltalake(spec.path(base), arrow_table(spec, rows), mode=mode, partition_by=list(spec.partition_by) or None)
+
+
+def contents(table: DeltaTable) -> pa.Table:
+    """All that a table holds. Not by pyarrow's dataset, which works out in Python what each file may hold: 90 ms a table."""
+    return pa.table(QueryBuilder().register("held", table).execute("SELECT * FROM held"))
 
 
 def build(base: str, rows: Sequence[Row] | None = None) -> list[Row]:

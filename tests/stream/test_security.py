@@ -175,6 +175,14 @@ def holding(folder: Path) -> set[str]:
     }
 
 
+def command_of(pid: int) -> str:
+    """Empty when it has ended meanwhile, as helpers of a start do."""
+    try:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.NoSuchProcess:  # also a zombie: nobody can read its command line any more
+        return ""
+
+
 def test_the_scripts_run_as_their_users_and_no_password_stands_anywhere(locked: Config) -> None:
     """Producer and Bronze as the command line starts them, with Spark's UI and event log switched on."""
     base = Path(locked.delta.base_path)
@@ -195,7 +203,7 @@ def test_the_scripts_run_as_their_users_and_no_password_stands_anywhere(locked: 
             bronze.process.pid,
             *(child.pid for child in psutil.Process(bronze.process.pid).children(recursive=True)),
         ]
-        commands = [" ".join(psutil.Process(pid).cmdline()) for pid in tree]
+        commands = [command_of(pid) for pid in tree]
         assert any("SparkSubmit" in command for command in commands) and CANARY not in "".join(commands)
         pages = [urllib.request.urlopen(f"http://localhost:{ui}{path}", timeout=30).read().decode() for path in PAGES]
         assert "Spark Properties" in pages[0] and CANARY not in "".join(pages)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import errno
+import functools
 import re
 import threading
 from collections.abc import Callable
@@ -126,12 +127,12 @@ SHOWN_BY: dict[str, str] = {
     "MONITORING.web_password_file": "tests/unit/test_web_access.py::test_the_password_comes_from_a_private_file",
     "MONITORING.web_certificate": "tests/unit/test_web_access.py::test_a_certificate_that_is_none_is_refused",
     "KAFKA.sasl_password_file": "tests/unit/test_config.py::test_a_secret_comes_from_a_private_file",
-    "DELTA.max_versions": "tests/unit/test_maintain.py::test_the_log_keeps_as_many_versions_as_the_settings_say_and_each_can_be_opened",
-    "DELTA.maintenance_interval": "tests/unit/test_maintain.py::test_a_job_does_its_round_when_one_is_due_and_goes_on_when_it_fails",
-    "DELTA.retention_days_bronze": "tests/unit/test_maintain.py::test_what_retention_takes_out_of_bronze_is_on_record_and_everything_still_adds_up",
-    "DELTA.retention_days_rejects": "tests/unit/test_maintain.py::test_rejects_and_silver_have_ages_of_their_own",
-    "DELTA.retention_days_silver": "tests/unit/test_maintain.py::test_rejects_and_silver_have_ages_of_their_own",
-    "DELTA.backup_path": "tests/unit/test_backup.py::test_a_backup_comes_back_as_it_was_and_nothing_is_copied_twice",
+    "DELTA.max_versions": "tests/ops/test_maintain.py::test_the_log_keeps_as_many_versions_as_the_settings_say_and_each_can_be_opened",
+    "DELTA.maintenance_interval": "tests/ops/test_maintain.py::test_a_job_does_its_round_when_one_is_due_and_goes_on_when_it_fails",
+    "DELTA.retention_days_bronze": "tests/ops/test_maintain.py::test_what_retention_takes_out_of_bronze_is_on_record_and_everything_still_adds_up",
+    "DELTA.retention_days_rejects": "tests/ops/test_maintain.py::test_rejects_and_silver_have_ages_of_their_own",
+    "DELTA.retention_days_silver": "tests/ops/test_maintain.py::test_rejects_and_silver_have_ages_of_their_own",
+    "DELTA.backup_path": "tests/ops/test_backup.py::test_a_backup_comes_back_as_it_was_and_nothing_is_copied_twice",
     "DELTA.lock_timeout": "tests/unit/test_config.py::test_a_writer_waits_for_the_lock_as_long_as_it_is_told",
     "S3.secret_key_file": "tests/unit/test_object_store.py::test_the_secret_comes_from_a_file_of_mode_0600",
     "STREAMING.max_restarts": "tests/unit/test_streams.py::test_the_job_gives_up_after_max_restarts_in_a_row",
@@ -148,28 +149,28 @@ SHOWN_BY: dict[str, str] = {
     "MONITORING.log_level": "tests/unit/test_config.py::test_log_lines_obey_level_and_format",
     "MONITORING.log_format": "tests/unit/test_config.py::test_log_lines_obey_level_and_format",
     "MONITORING.progress_interval": "tests/unit/test_streams.py::test_progress_is_reported_at_the_interval",
-    "MONITORING.metrics": "tests/unit/test_monitor.py::test_the_setting_decides_the_port_the_host_and_whether_anything_is_served",
-    "MONITORING.metrics_host": "tests/unit/test_monitor.py::test_the_setting_decides_the_port_the_host_and_whether_anything_is_served",
-    "MONITORING.producer_metrics_port": "tests/unit/test_monitor.py::test_each_process_has_its_own_port",
-    "MONITORING.bronze_metrics_port": "tests/unit/test_monitor.py::test_each_process_has_its_own_port",
-    "MONITORING.silver_metrics_port": "tests/unit/test_monitor.py::test_each_process_has_its_own_port",
-    "MONITORING.kafka_metrics_port": "tests/unit/test_monitor.py::test_each_process_has_its_own_port",
-    "MONITORING.dashboard_metrics_port": "tests/unit/test_monitor.py::test_each_process_has_its_own_port",
-    "MONITORING.sample_interval": "tests/unit/test_monitor.py::test_samples_are_taken_at_the_interval_once_started_and_a_failing_one_is_counted",
-    "MONITORING.stuck_after": "tests/unit/test_monitor.py::test_livez_fails_when_the_loop_stands_still_and_not_when_it_rests",
-    "MONITORING.bronze_stale_after": "tests/unit/test_monitor.py::test_bronze_is_not_ready_without_a_broker_or_without_a_trigger",
-    "MONITORING.silver_stale_after": "tests/unit/test_monitor.py::test_silver_is_not_ready_when_a_pass_is_overdue",
-    "MONITORING.producer_stale_after": "tests/unit/test_monitor.py::test_the_producer_is_not_ready_when_messages_wait_too_long",
+    "MONITORING.metrics": "tests/process/test_monitor.py::test_the_setting_decides_the_port_the_host_and_whether_anything_is_served",
+    "MONITORING.metrics_host": "tests/process/test_monitor.py::test_the_setting_decides_the_port_the_host_and_whether_anything_is_served",
+    "MONITORING.producer_metrics_port": "tests/process/test_monitor.py::test_each_process_has_its_own_port",
+    "MONITORING.bronze_metrics_port": "tests/process/test_monitor.py::test_each_process_has_its_own_port",
+    "MONITORING.silver_metrics_port": "tests/process/test_monitor.py::test_each_process_has_its_own_port",
+    "MONITORING.kafka_metrics_port": "tests/process/test_monitor.py::test_each_process_has_its_own_port",
+    "MONITORING.dashboard_metrics_port": "tests/process/test_monitor.py::test_each_process_has_its_own_port",
+    "MONITORING.sample_interval": "tests/process/test_monitor.py::test_samples_are_taken_at_the_interval_once_started_and_a_failing_one_is_counted",
+    "MONITORING.stuck_after": "tests/process/test_monitor.py::test_livez_fails_when_the_loop_stands_still_and_not_when_it_rests",
+    "MONITORING.bronze_stale_after": "tests/process/test_monitor.py::test_bronze_is_not_ready_without_a_broker_or_without_a_trigger",
+    "MONITORING.silver_stale_after": "tests/process/test_monitor.py::test_silver_is_not_ready_when_a_pass_is_overdue",
+    "MONITORING.producer_stale_after": "tests/process/test_monitor.py::test_the_producer_is_not_ready_when_messages_wait_too_long",
     "MONITORING.log_file_bytes": "tests/unit/test_log.py::test_a_log_file_is_rotated_at_its_size_and_a_few_are_kept",
     "MONITORING.log_file_count": "tests/unit/test_log.py::test_a_log_file_is_rotated_at_its_size_and_a_few_are_kept",
     "MONITORING.min_free_disk": "tests/unit/test_checks.py::test_disk",
-    "MONITORING.dashboard_host": "tests/unit/test_dashboard.py::test_it_listens_where_the_settings_say",
-    "MONITORING.dashboard_port": "tests/unit/test_dashboard.py::test_it_listens_where_the_settings_say",
+    "MONITORING.dashboard_host": "tests/process/test_dashboard.py::test_it_listens_where_the_settings_say",
+    "MONITORING.dashboard_port": "tests/process/test_dashboard.py::test_it_listens_where_the_settings_say",
     "PERFORMANCE.small_batch_rows": "tests/spark/test_sink.py::test_a_small_batch_is_one_file_and_a_large_one_is_not",
     "PERFORMANCE.broadcast_rows": "tests/spark/test_sink.py::test_few_old_rows_are_broadcast_and_many_are_not",
     "DEVELOPMENT.java_home": "tests/unit/test_java.py::test_the_setting_wins_and_is_never_overridden",
     "DEVELOPMENT.jars": "tests/unit/test_checks.py::test_provided_jars_are_not_asked_for",
-    "DEVELOPMENT.restart_children": "tests/unit/test_supervisor.py::test_without_restarts_the_first_death_stops_all",
+    "DEVELOPMENT.restart_children": "tests/process/test_supervisor.py::test_without_restarts_the_first_death_stops_all",
 }
 
 NAMES = [f"{row.section}.{row.key}" for row in config.settings()]
@@ -203,8 +204,13 @@ def test_a_setting_changes_what_it_decides(name: str) -> None:
 @pytest.mark.parametrize("name", SHOWN_BY)
 def test_the_test_that_shows_a_setting_exists(name: str) -> None:
     path, _, test = SHOWN_BY[name].partition("::")
+    assert test in functions(path)
+
+
+@functools.cache
+def functions(path: str) -> set[str]:
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-    assert test in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
 def test_config_ini_is_the_table_itself() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,16 +18,21 @@ MODULES = {
 SCRIPTS = sorted(path for path in ROOT.glob("*.py"))
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def kind(path: Path) -> str:
     """PURE or EDGE, as the module's docstring begins."""
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    docstring = ast.get_docstring(tree_of(path)) or ""
     return docstring.split(".")[0]
 
 
 def imports(path: Path) -> set[str]:
     """Modules of the project that a module imports, anywhere in it."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lakehouse":
             names = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= {name for name in names if name in MODULES} or {node.module}
@@ -51,7 +58,7 @@ def test_the_core_is_pure(name: str) -> None:
 def test_a_pure_module_imports_no_edge_and_does_nothing(name: str) -> None:
     path = MODULES[name]
     assert imports(path) <= PURE | {"lakehouse.errors", "lakehouse"}
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     banned_modules = {
         "os",
         "sys",
@@ -82,7 +89,7 @@ def test_a_pure_module_imports_no_edge_and_does_nothing(name: str) -> None:
 
 def test_no_file_but_tables_holds_a_lake_path_and_none_but_session_builds_spark() -> None:
     for name, path in MODULES.items():
-        code = ast.unparse(ast.parse(path.read_text(encoding="utf-8")))
+        code = ast.unparse(tree_of(path))
         if name != "lakehouse.tables":
             assert not re.search(r"""['"](bronze|silver)/[a-z_]+['"]""", code), name
         if name != "lakehouse.session":
@@ -91,7 +98,7 @@ def test_no_file_but_tables_holds_a_lake_path_and_none_but_session_builds_spark(
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_do_nothing_when_imported_and_have_a_main(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     for node in tree.body:
         guarded = isinstance(node, ast.If) and ast.unparse(node.test) in ("__name__ == '__main__'", "TYPE_CHECKING")
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
@@ -109,3 +116,9 @@ def test_no_module_is_longer_than_300_lines() -> None:
     assert {
         name: n for name, path in MODULES.items() if (n := len(path.read_text(encoding="utf-8").splitlines())) > 300
     } == {}
+
+
+def test_every_folder_of_tests_is_run() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    found = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
+    assert found == set(settings["testpaths"])

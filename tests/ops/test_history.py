@@ -102,12 +102,12 @@ def checkpoints(base: str) -> list[str]:
 
 
 def states(base: str) -> list[str]:
-    rows = ledgers.table(base, GENERATIONS).to_pyarrow_table().to_pylist()
+    rows = lakes.contents(ledgers.table(base, GENERATIONS)).to_pylist()
     return [row["etat"] for row in sorted(rows, key=lambda row: row["date_etat"])]
 
 
 def count(base: str, spec: Any = VENTES) -> int:
-    return int(ledgers.table(base, spec).to_pyarrow_table().num_rows)
+    return int(lakes.contents(ledgers.table(base, spec)).num_rows)
 
 
 def test_a_dry_run_says_rows_and_what_follows_and_changes_nothing(run: Run, base: str) -> None:

@@ -152,7 +152,7 @@ def test_a_declared_gap_is_no_difference_and_counts_as_such(run: Run, base: str)
 
 def test_a_replayed_reject_counts_once(run: Run, base: str) -> None:
     rows = ledgers.build(base)
-    reject = ledgers.table(base, REJETS).to_pyarrow_table().to_pylist()[0]
+    reject = lakes.contents(ledgers.table(base, REJETS)).to_pylist()[0]
     place = {name: reject[name] for name in ("kafka_partition", "kafka_offset", "kafka_timestamp")}
     replay = {
         **place,

@@ -18,7 +18,7 @@ from deltalake import DeltaTable
 from lakehouse import config, keeping, locks, ops, retention, upkeep
 from lakehouse.errors import ConfigError
 from lakehouse.tables import AGGREGES, PAR_PAYS, REJETS, RETRAITS, SOMMES, VENTES, TableSpec, checkpoint
-from tests import ledgers
+from tests import lakes, ledgers
 from tests.kills import killed_at
 
 Run = Callable[..., tuple[int, str]]
@@ -42,7 +42,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def rows(base: str, spec: TableSpec = VENTES) -> list[dict[str, Any]]:
-    return sorted(ledgers.table(base, spec).to_pyarrow_table().to_pylist(), key=repr)
+    return sorted(lakes.contents(ledgers.table(base, spec)).to_pylist(), key=repr)
 
 
 def silver_has_all(base: str) -> None:

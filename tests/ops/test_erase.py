@@ -97,7 +97,7 @@ def answer(text: str) -> dict[str, Any]:
 
 
 def held(base: str, spec: TableSpec) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = DeltaTable(spec.path(base)).to_pyarrow_table().to_pylist()
+    rows: list[dict[str, Any]] = lakes.contents(DeltaTable(spec.path(base))).to_pylist()
     return rows
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from lakehouse import config, kafka_clients, locks, ops, positions
 from lakehouse.tables import PERTES, checkpoint
-from tests import ledgers
+from tests import lakes, ledgers
 from tests.kills import killed_at
 
 Run = Callable[..., tuple[int, str]]
@@ -54,7 +54,7 @@ def folders(base: str) -> list[str]:
 def declared(base: str) -> list[tuple[int, int, int]]:
     if not Path(PERTES.path(base)).exists():
         return []
-    rows = ledgers.table(base, PERTES).to_pyarrow_table().to_pylist()
+    rows = lakes.contents(ledgers.table(base, PERTES)).to_pylist()
     return sorted((row["kafka_partition"], row["premier_offset"], row["dernier_offset"]) for row in rows)
 
 

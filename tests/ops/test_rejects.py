@@ -54,12 +54,12 @@ def lake(base: str) -> None:
 
 
 def held(base: str) -> Counter[tuple[int, int]]:
-    rows = ledgers.table(base, VENTES).to_pyarrow_table().to_pylist()
+    rows = lakes.contents(ledgers.table(base, VENTES)).to_pylist()
     return Counter((row["kafka_partition"], row["kafka_offset"]) for row in rows if row["kafka_offset"] >= 500)
 
 
 def results(base: str) -> dict[int, str]:
-    rows = ledgers.table(base, REJOUES).to_pyarrow_table().to_pylist()
+    rows = lakes.contents(ledgers.table(base, REJOUES)).to_pylist()
     found = {row["kafka_offset"]: row["resultat"] for row in rows}
     assert len(found) == len(rows), "an offset was noted twice"
     return found
@@ -86,7 +86,7 @@ def test_list_and_show_say_what_there_is(run: Run) -> None:
 
 
 def test_replay_takes_in_what_is_a_sale_once_and_keeps_the_rejects(run: Run, base: str) -> None:
-    before = sorted(ledgers.table(base, REJETS).to_pyarrow_table().to_pylist(), key=repr)
+    before = sorted(lakes.contents(ledgers.table(base, REJETS)).to_pylist(), key=repr)
     code, out = run(*ALL, "--dry-run")
     assert code == 1 and "Would be: 2 doublon, 1 still rejected, 3 vente. Nothing was changed." in out
     assert not held(base) and not Path(REJOUES.path(base)).exists()
@@ -94,10 +94,10 @@ def test_replay_takes_in_what_is_a_sale_once_and_keeps_the_rejects(run: Run, bas
     assert run(*ALL)[0] == 1
     assert held(base) == Counter({(0, 500): 1, (0, 501): 1, (0, 505): 1})
     assert results(base) == EXPECTED
-    (row,) = [r for r in ledgers.table(base, VENTES).to_pyarrow_table().to_pylist() if r["vente_id"] == "new-1"]
+    (row,) = [r for r in lakes.contents(ledgers.table(base, VENTES)).to_pylist() if r["vente_id"] == "new-1"]
     assert (row["montant"], row["kafka_timestamp"], row["est_tardif"]) == (Decimal("51.00"), ARRIVED, False)
     assert row["jour"] == (ARRIVED - timedelta(seconds=5)).date() and row["date_ingestion"].microsecond % 1000 == 1
-    assert sorted(ledgers.table(base, REJETS).to_pyarrow_table().to_pylist(), key=repr) == before
+    assert sorted(lakes.contents(ledgers.table(base, REJETS)).to_pylist(), key=repr) == before
 
     version = ledgers.table(base, VENTES).version()
     assert run(*ALL)[0] == 1  # 504 is still bad
@@ -145,9 +145,9 @@ def test_set_and_edit_correct_one_message_and_are_recorded(
 ) -> None:
     code, out = run("replay", "0:504", "--set", "pays=Japon", "--set", "montant=12.10")
     assert code == 0, out
-    (row,) = [r for r in ledgers.table(base, VENTES).to_pyarrow_table().to_pylist() if r["vente_id"] == "new-4"]
+    (row,) = [r for r in lakes.contents(ledgers.table(base, VENTES)).to_pylist() if r["vente_id"] == "new-4"]
     assert (row["pays"], row["montant"]) == ("Japon", Decimal("12.10"))
-    (note,) = ledgers.table(base, REJOUES).to_pyarrow_table().to_pylist()
+    (note,) = lakes.contents(ledgers.table(base, REJOUES)).to_pylist()
     assert note["corrige"] and '"pays": "Japon"' in note["correction"] and "12.10" in note["correction"]
     assert "Japon" not in AuditLog(Path(base) / "audit").path.read_text()
 
@@ -157,7 +157,7 @@ def test_set_and_edit_correct_one_message_and_are_recorded(
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", str(editor))
     assert run("replay", "0:500", "--edit")[0] == 0
-    (row,) = [r for r in ledgers.table(base, VENTES).to_pyarrow_table().to_pylist() if r["vente_id"] == "new-1"]
+    (row,) = [r for r in lakes.contents(ledgers.table(base, VENTES)).to_pylist() if r["vente_id"] == "new-1"]
     assert row["produit_nom"] == "Clavier"
     monkeypatch.setenv("EDITOR", "false")
     code, out = run("replay", "0:501", "--edit")
@@ -214,7 +214,7 @@ def test_a_replayed_sale_keeps_its_unknown_fields_when_bronze_does(
     }  # fmt: skip
     ledgers.append(base, REJETS, [bad], ledgers.CLOCK + timedelta(minutes=3), 3)
     assert run("replay", "0:600", "--set", "quantite=3")[0] == 0
-    table = ledgers.table(base, VENTES).to_pyarrow_table()
+    table = lakes.contents(ledgers.table(base, VENTES))
     (row,) = [row for row in table.to_pylist() if row["vente_id"] == "new-7"]
     kept = '{"remise": 0.5}' if policy == "garder" else None
     assert (row["quantite"], row.get(CHAMPS_INCONNUS)) == (3, kept)
