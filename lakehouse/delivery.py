@@ -47,6 +47,8 @@ def answer(
         from lakehouse.render import footer_text
 
         print(footer_text(result, answers.zone), file=sys.stderr)
+        if hint := answers.why_empty(result, filters):
+            print(hint, file=sys.stderr)
     return 0
 
 
@@ -57,6 +59,8 @@ def _table(answers: Answers, result: Result, stream: IO[str], entry: Entry | Non
     if entry is not None:
         render.heading(out, entry.title + (f" ({filters})" if filters and filters.narrowed else ""))
     render.show(out, result, zone=answers.zone, wanted=entry.chart if entry and answers.chart else None)
+    if hint := answers.why_empty(result, filters):
+        render.note(out, hint)
 
 
 def report(answers: Answers, kind: str, output: str | None) -> int:
@@ -100,5 +104,7 @@ def _report_table(answers: Answers, found: list[SectionAnswer], stream: IO[str])
         else:
             wanted = section.section.entry.chart if answers.chart else None
             render.show(out, section.result, zone=answers.zone, wanted=wanted, footer=False)
+            if section.empty:
+                render.note(out, section.empty)
         out.print()
     render.note(out, f"read: {render.read_at(sources(found), answers.zone)} · times: {answers.zone} · amounts: EUR")

@@ -140,15 +140,19 @@ class Lake:
         found: list[tuple[Any, ...]] = []
         sources: list[Source] = []
         self._need_base()
+        missing: TableMissing | None = None
         for spec in tables.PUBLIC:
             try:
                 source = self.snapshot(spec.name).source
-            except TableMissing:
+            except TableMissing as error:
+                missing = missing or error
                 found.append((spec.name, spec.layer, None, None, None))
                 continue
             count = self.read_one(Query(f"SELECT COUNT(*) FROM {spec.name}", (spec.name,)))
             found.append((spec.name, spec.layer, count, source.version, source.committed))
             sources.append(source)
+        if missing and not sources:  # nothing to count: say what to run, or that nothing was there at that time
+            raise missing
         kinds: tuple[tuple[str, Kind], ...] = (
             ("table", "text"), ("couche", "text"), ("lignes", "integer"), ("version", "integer"),
             ("date_commit", "timestamp"),
@@ -197,7 +201,7 @@ class Lake:
         except (DeltaError, OSError) as error:
             if version is not None:
                 raise
-            text = " ".join(str(error).split())[:300]
+            text = " ".join(str(error).split())[:300].rstrip(".")
             raise LakehouseError(
                 f"Table {name} at {path} cannot be opened: {text}. Type: setup_utils.py check"
             ) from error
@@ -206,31 +210,25 @@ class Lake:
         from deltalake.exceptions import DeltaError
 
         handle = self._load(name)
-        wanted = self.versions.get(name, self.version)
         newest = handle.version()
+        wanted = self.versions.get(name, self.version)
+        if wanted is None and self.at is not None:
+            path = _READABLE[name].path(self.base)
+            wanted = min(newest, commits.version_at(name, path, lambda: self._load(name), self.at))
         if wanted is not None and not 0 <= wanted <= newest:
             raise LakehouseError(
                 f"Version {wanted} of {name} does not exist: the newest is {newest}. Type: query_utils.py history {name}"
             )
         try:
-            if wanted is not None:
+            if wanted is not None and wanted != newest:
                 handle = self._load(name, wanted)
-            elif self.at is not None:
-                handle.load_as_version(self.at)
         except (DeltaError, OSError) as error:
-            asked = f"version {wanted}" if wanted is not None else f"state of {self.at:%Y-%m-%d %H:%M:%S %Z}"
+            asked = f"state of {self.at:%Y-%m-%d %H:%M:%S %Z}" if self.at is not None else f"version {wanted}"
             raise LakehouseError(
                 f"The {asked} of {name} can no longer be read: its log entries were cleaned up "
                 f"([DELTA] log_retention). Type: query_utils.py history {name}"
             ) from error
-        committed = self._committed(name, handle.version())
-        if wanted is None and self.at is not None and committed is not None and committed > self.at:
-            # deltalake answers a time before the first commit with the first version: that state never was.
-            raise LakehouseError(
-                f"{name} did not exist at {self.at:%Y-%m-%d %H:%M:%S %Z}: its first version that can be read is "
-                f"{handle.version()}, of {committed:%Y-%m-%d %H:%M:%S} UTC. Type: query_utils.py history {name}"
-            )
-        return Snapshot(Source(name, handle.version(), committed), handle)
+        return Snapshot(Source(name, handle.version(), self._committed(name, handle.version())), handle)
 
     def _committed(self, name: str, version: int) -> datetime | None:
         path = _READABLE[name].path(self.base)
