@@ -123,7 +123,7 @@ class Painter:
         if answer is None:
             drawn.pending = True
         elif answer.result is None:
-            drawn.problem, drawn.missing = answer.problem, answer.missing
+            drawn.problem, drawn.missing, drawn.csv = answer.problem, answer.missing, ""
             if answer.missing and card.name in pages.RARE:
                 drawn.problem, drawn.nothing = "", card.none
         else:

@@ -149,7 +149,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "fewer": ("less", "moins"),
     "more": ("more", "plus"),
     "off-map": ("Not on the map: {}", "Hors carte : {}"),
-    "matrix-cell": ("recency {}, frequency {}: {} clients", "récence {}, fréquence {} : {} clients"),
+    "matrix-cell": ("recency {}, frequency {}: {}", "récence {}, fréquence {} : {}"),
+    "one-client": ("{} client", "{} client"),
+    "many-clients": ("{} clients", "{} clients"),
+    "one-sale": ("{} sale", "{} vente"),
+    "many-sales": ("{} sales", "{} ventes"),
     "recency": ("Recency (5: bought last)", "Récence (5 : achat le plus récent)"),
     "frequency": ("Frequency (5: buys most often)", "Fréquence (5 : achète le plus souvent)"),
     "figures-as-of": ("Figures from", "Chiffres tirés de"),
@@ -239,7 +243,29 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "valeur_mesuree": ("Value", "Valeur"),
     "champ": ("Field", "Champ"),
     "contenu": ("Content", "Contenu"),
+    "date_correction": ("Corrected", "Corrigé le"),
+    "transactions": ("Sales", "Ventes"),
+    "articles": ("Items", "Articles"),
+    "generation": ("Generation", "Génération"),
+    "lot": ("Batch no.", "N° du lot"),
+    "date_rejeu": ("Replayed", "Rejoué le"),
+    "resultat": ("Result", "Résultat"),
+    "corrige": ("Corrected", "Corrigé"),
+    "correction": ("Correction", "Correction"),
+    "run": ("Run", "Exécution"),
 }
+
+FIELDS: dict[str, tuple[str, str]] = {
+    "finished": ("Finished", "Terminée le"),
+    "differences": ("Differences", "Écarts"),
+    "found": ("Found", "Trouvés"),
+    "notes": ("Notes", "Remarques"),
+    "record": ("Record", "Procès-verbal"),
+    "versions": ("Versions", "Versions"),
+    "silver_bronze_version": ("Bronze version in Silver", "Version de Bronze dans Silver"),
+    "operator": ("By", "Par"),
+}
+"""The fields of a reconciliation's record."""
 
 FIGURES: dict[str, tuple[str, str]] = {
     "lag_records": ("Kafka lag (messages)", "Retard sur Kafka (messages)"),
@@ -273,6 +299,12 @@ def say(key: str, language: Literal["en", "fr"], *parts: object) -> str:
     return (text if language == "en" else _FRENCH_SPACES.sub("\u00a0", text)).format(*parts)
 
 
+def counted(thing: Literal["client", "sale"], language: Literal["en", "fr"], count: int, digits: str) -> str:
+    """``1 sale``, ``2 sales``, ``0 sales``; in French nothing and one are singular. ``digits`` is the count as it is shown."""
+    single = count == 1 or (count == 0 and language == "fr")
+    return say(f"one-{thing}" if single else f"many-{thing}s", language, digits)
+
+
 def titled(name: str, language: Literal["en", "fr"]) -> str:
-    """A column's title; a name without one stands for itself."""
-    return (COLUMNS.get(name) or FIGURES.get(name) or (name, name))[("en", "fr").index(language)]
+    """The title of a column, a process's figure or a record's field; a name without one stands for itself."""
+    return (COLUMNS.get(name) or FIGURES.get(name) or FIELDS.get(name) or (name, name))[("en", "fr").index(language)]

@@ -23,14 +23,14 @@ import pytest
 
 import dashboard as script
 from lakehouse import config as settings
-from lakehouse import explorer, queries, tls
+from lakehouse import explorer, queries, tables, tls
 from lakehouse.config import PROJECT, Config
 from lakehouse.dashboard import amounts, board, download, draw, facts, pages, words
 from lakehouse.dashboard.asker import Asker, AskerProcess, Question, Reply
 from lakehouse.dashboard.board import Board
 from lakehouse.dashboard.paint import Painter
 from lakehouse.dashboard.places import key
-from lakehouse.dashboard.view import PAGES, View, read
+from lakehouse.dashboard.view import PAGES, Language, View, read
 from lakehouse.lake import Lake
 from lakehouse.pipeline import dashboard_address, with_free_port
 from lakehouse.queries import Filters
@@ -162,8 +162,30 @@ def test_a_day_without_a_sale_is_an_empty_place_in_the_chart() -> None:
     chart = draw.days(days_of((date(2026, 11, 4), "150.00"), (date(2026, 11, 2), "75.50")), view)
     assert chart is not None
     assert [bar.height for bar in chart.bars] == [0, 377, 0, 750]  # of a scale that ends at 200
-    assert chart.bars[1].hint == "2026-11-02: €75.50, 1 Sales" and chart.bars[0].hint.startswith("2026-11-01: €0.00")
+    assert chart.bars[1].hint == "2026-11-02: €75.50, 1 sale" and chart.bars[0].hint.startswith("2026-11-01: €0.00")
     assert chart.scale == ["€200", "€100", "€0"]
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", ["0 sales", "1 sale", "2 sales"]), ("fr", ["0 vente", "1 vente", "2 ventes"])],
+)
+def test_one_is_not_many(language: Language, said: list[str]) -> None:
+    assert [words.counted("sale", language, count, str(count)) for count in range(3)] == said
+    columns = tuple(Column(name, "integer") for name in ("recence", "frequence", "clients"))
+    made = draw.matrix(Result(columns, [(5, 1, 1), (5, 2, 1200)]), language)
+    hints = [hint for _, _, hint in made.rows[0][1]]
+    assert hints[0].endswith(": 1 client") and hints[1].endswith("200 clients")
+
+
+def test_every_column_and_field_that_is_shown_has_a_title() -> None:
+    """A name of the code on a page that people read: in both languages."""
+    shown = set(facts.RECORD)
+    for card in (card for cards in pages.CARDS.values() for card in cards if not card.fact):
+        listed = [spec.public for spec in tables.PUBLIC if spec.name == card.question.replace("-", "_")]
+        shown |= {*card.columns, *(listed[0] if listed and not card.columns else ())}
+    assert {name for name in shown if words.titled(name, "en") == name} == set()
+    assert {name for name in shown if words.titled(name, "fr") == name} == set()
 
 
 @pytest.mark.parametrize(
@@ -396,7 +418,7 @@ def test_the_last_reconciliation_is_shown_or_how_to_make_one(base: str, monkeypa
     monkeypatch.setattr(facts.importlib, "import_module", lambda _: record)
     text = page_text(base, "trust")
     assert (
-        "finished 2026-11-22T08:00:00+00:00 differences 0 versions ventes_stream: 3" in text
+        "Finished 2026-11-22T08:00:00+00:00 Differences 0 Versions ventes_stream: 3" in text
         and "a line a day" not in text
     )
 
@@ -487,6 +509,18 @@ def test_only_this_machines_names_are_answered(served: Served) -> None:
     assert served.get("/sales", Host="evil.example").status == 400
     assert served.get("/nothing").status == 404 and served.get("/csv/nothing.csv").status == 404
     assert served.get("/static/../server.py").status == 404 and served.get("/static/%2e%2e/server.py").status == 404
+
+
+def test_every_download_that_a_page_offers_is_there(served: Served) -> None:
+    """A table that does not exist offers none; a question without a table of its own is no download."""
+    for page in PAGES:
+        text = served.get(f"/{page}?{PERIOD}&client=2").text
+        offered = re.findall(r'class="csv" href="([^"]+)"', text)
+        assert offered and not any(name in link for link in offered for name in pages.RARE)
+        assert {html.unescape(link): served.get(html.unescape(link)).status for link in offered} == {
+            html.unescape(link): 200 for link in offered
+        }
+    assert {served.get(f"/csv/{name}.csv").status for name in ("row-counts", "history", "sql", "corrections")} == {404}
 
 
 ASKED = sorted({card.question for cards in pages.CARDS.values() for card in cards if not card.fact} - pages.RARE)
