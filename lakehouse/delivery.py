@@ -58,7 +58,8 @@ def _table(answers: Answers, result: Result, stream: IO[str], entry: Entry | Non
     out = render.console(stream)
     if entry is not None:
         render.heading(out, entry.title + (f" ({filters})" if filters and filters.narrowed else ""))
-    render.show(out, result, zone=answers.zone, wanted=entry.chart if entry and answers.chart else None)
+    wanted = entry.chart if entry and answers.chart else None
+    render.show(out, result, zone=answers.zone, wanted=wanted, less=entry.less if entry else ())
     if hint := answers.why_empty(result, filters):
         render.note(out, hint)
 
@@ -103,7 +104,8 @@ def _report_table(answers: Answers, found: list[SectionAnswer], stream: IO[str])
             render.note(out, section.missing)
         else:
             wanted = section.section.entry.chart if answers.chart else None
-            render.show(out, section.result, zone=answers.zone, wanted=wanted, footer=False)
+            less = section.section.entry.less
+            render.show(out, section.result, zone=answers.zone, wanted=wanted, footer=False, less=less)
             if section.empty:
                 render.note(out, section.empty)
         out.print()

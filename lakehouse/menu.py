@@ -155,13 +155,15 @@ class Menu:
             size = self._page_size(entry)
             filters = self._usable(entry)
             result = self.answers.ask(entry, dataclasses.replace(filters, limit=size + 1, offset=offset), table=table)
-            fitting = grid.rows_that_fit(result, zone=self.answers.zone, width=self.out.width, height=self.out.height)
+            fitting = grid.rows_that_fit(
+                result, zone=self.answers.zone, width=self.out.width, height=self.out.height, less=entry.less
+            )
             size = min(size, fitting)
             more = len(result.rows) > size
             page = dataclasses.replace(result, rows=result.rows[:size])
             render.heading(self.out, entry.title + (f" ({filters})" if filters.narrowed else ""))
             wanted = entry.chart if self.answers.chart else None
-            render.show(self.out, page, zone=self.answers.zone, wanted=wanted)
+            render.show(self.out, page, zone=self.answers.zone, wanted=wanted, less=entry.less)
             if hint := self.answers.why_empty(page, filters):
                 self._say(hint)
             unused = self.filters.used - entry.filters - {"client"}
