@@ -12,7 +12,7 @@ from lakehouse.dashboard.amounts import change, euros, grouped, is_number, shown
 from lakehouse.dashboard.pages import Card
 from lakehouse.dashboard.places import key
 from lakehouse.dashboard.view import Language, View
-from lakehouse.dashboard.words import FIELDS, FIGURES, counted, say, titled
+from lakehouse.dashboard.words import FIELDS, FIGURES, RFM_SEGMENTS, counted, say, titled
 from lakehouse.result import Column, Result
 from lakehouse.values import visible
 
@@ -131,6 +131,8 @@ def _cell(card: Card, value: Any, column: Column, most: Any, view: View, zone: t
         link = view.address(page="clients", client=str(value)) + "#client-sales"
     if (column.name == "mesure" and value in FIGURES) or (column.name == "champ" and value in FIELDS):
         text = titled(value, view.language)
+    if column.name == "segment_rfm" and value in RFM_SEGMENTS:
+        text = RFM_SEGMENTS[value][view.language == "fr"]
     state = ""
     if column.name == "etat":
         state, text = str(value), say(f"state-{value}", view.language)

@@ -62,6 +62,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "la démarrer : make run",
     ),
     "down": ("Not everything is running", "Tout ne tourne pas"),
+    "one-down": ("{}: {}", "{} : {}"),
     "down-do": ("{}. Start it again with: make run", "{}. Redémarrer avec : make run"),
     "broken": ("A table cannot be read", "Une table ne peut pas être lue"),
     "mistake": (
@@ -288,6 +289,16 @@ FIGURES: dict[str, tuple[str, str]] = {
     "behind_versions": ("Behind Bronze (versions)", "En retard sur Bronze (versions)"),
 }
 
+
+RFM_SEGMENTS: dict[str, tuple[str, str]] = {
+    "Champions": ("Champions", "Champions"),
+    "Loyal": ("Loyal", "Fidèles"),
+    "New": ("New", "Nouveaux"),
+    "At risk": ("At risk", "À risque"),
+    "Lost": ("Lost", "Perdus"),
+    "Promising": ("Promising", "Prometteurs"),
+}
+"""The names that ``queries.clients`` gives; the CSV keeps them."""
 
 _FRENCH_SPACES = re.compile(r" (?=[?;:»])|(?<=«) ")
 """French puts a space before these marks, at which no line may be broken."""

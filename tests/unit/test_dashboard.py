@@ -34,6 +34,7 @@ from lakehouse.dashboard.view import PAGES, Language, View, read
 from lakehouse.lake import Lake
 from lakehouse.pipeline import dashboard_address, with_free_port
 from lakehouse.queries import Filters
+from lakehouse.queries.clients import RFM_RULES
 from lakehouse.result import Column, Result
 from lakehouse.status import ProcessState
 from tests import lakes
@@ -176,6 +177,17 @@ def test_one_is_not_many(language: Language, said: list[str]) -> None:
     made = draw.matrix(Result(columns, [(5, 1, 1), (5, 2, 1200)]), language)
     hints = [hint for _, _, hint in made.rows[0][1]]
     assert hints[0].endswith(": 1 client") and hints[1].endswith("200 clients")
+
+
+def test_every_rfm_segment_has_a_name_in_french() -> None:
+    assert set(words.RFM_SEGMENTS) == {name for name, _ in RFM_RULES}
+    assert words.RFM_SEGMENTS["Lost"] == ("Lost", "Perdus")
+
+
+def test_a_process_number_is_a_name_and_a_minus_is_a_minus() -> None:
+    assert amounts.shown(26091, Column("pid", "integer"), UTC, "en") == "26091"
+    assert amounts.shown(-1200, Column("transactions", "integer"), UTC, "fr") == "−1\u202f200"
+    assert amounts.shown(Decimal("-1.50"), Column("montant", "decimal"), UTC, "en") == "−€1.50"
 
 
 def test_every_column_and_field_that_is_shown_has_a_title() -> None:
@@ -509,6 +521,43 @@ def test_only_this_machines_names_are_answered(served: Served) -> None:
     assert served.get("/sales", Host="evil.example").status == 400
     assert served.get("/nothing").status == 404 and served.get("/csv/nothing.csv").status == 404
     assert served.get("/static/../server.py").status == 404 and served.get("/static/%2e%2e/server.py").status == 404
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2's relative luminance of ``#rgb`` or ``#rrggbb``."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out_from_their_ground(scheme: str) -> None:
+    """WCAG 2 AA: 4.5 for texts, 3 for edges and bars; and a country that sold little is no bare land."""
+    css = (PROJECT / "lakehouse/dashboard/static/style.css").read_text()
+    marker = "@media (prefers-color-scheme: dark)"
+    bright, dark = css.split(marker)[0], css.split(marker)[1]
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6})", bright))
+    inks = dict.fromkeys(("s4", "s5"), "#fff") | dict.fromkeys(("s1", "s2", "s3"), "#10151b")
+    assert ".heat4, .heat5 { color: #fff; } .heat1, .heat2, .heat3 { color: #10151b; }" in css
+    if scheme == "dark":
+        colours |= dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6})", dark))
+        inks = dict.fromkeys(("s1", "s2"), "#fff") | dict.fromkeys(("s3", "s4", "s5"), "#10151b")
+        assert ".heat1, .heat2 { color: #fff; } .heat3, .heat4, .heat5 { color: #10151b; }" in css
+    texts = [
+        (name, ground) for name in ("ink", "soft", "accent", "good", "bad", "warn") for ground in ("paper", "ground")
+    ]
+    texts += [("bad", "bad-ground"), ("warn", "warn-ground"), ("paper", "accent")]
+    faint = [pair for pair in texts if contrast(colours[pair[0]], colours[pair[1]]) < 4.5]
+    faint += [(ink, shade) for shade, ink in inks.items() if contrast(colours[shade], ink) < 4.5]
+    faint += [(name, "paper") for name in ("bar", "edge") if contrast(colours[name], colours["paper"]) < 3]
+    faint += [("s1", "land")] * (contrast(colours["s1"], colours["land"]) < 1.3)
+    assert faint == []
 
 
 def test_every_download_that_a_page_offers_is_there(served: Served) -> None:
