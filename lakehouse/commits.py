@@ -63,6 +63,12 @@ def committed(path: str, version: int) -> datetime | None:
     return None
 
 
+def is_blank(path: str, version: int) -> bool:
+    """Whether a local commit's log entry is there and empty: it was cut off, and readers take it for a commit of nothing."""
+    entry = Path(path, "_delta_log", f"{version:020}.json")
+    return "://" not in path and entry.exists() and entry.stat().st_size == 0
+
+
 def version_at(name: str, path: str, load: Callable[[], DeltaTable], at: datetime) -> int:
     """The last version committed at or before ``at``, by the times that the commits themselves carry.
 

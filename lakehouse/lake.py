@@ -202,18 +202,16 @@ class Lake:
             if version is not None:
                 raise
             text = " ".join(str(error).split())[:300].rstrip(".")
-            raise LakehouseError(
-                f"Table {name} at {path} cannot be opened: {text}. Type: setup_utils.py check"
-            ) from error
+            raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {_mend(name, path)}") from error
 
     def _pin(self, name: str) -> Snapshot:
         from deltalake.exceptions import DeltaError
 
+        path = _READABLE[name].path(self.base)
         handle = self._load(name)
         newest = handle.version()
         wanted = self.versions.get(name, self.version)
         if wanted is None and self.at is not None:
-            path = _READABLE[name].path(self.base)
             wanted = min(newest, commits.version_at(name, path, lambda: self._load(name), self.at))
         if wanted is not None and not 0 <= wanted <= newest:
             raise LakehouseError(
@@ -228,6 +226,9 @@ class Lake:
                 f"The {asked} of {name} can no longer be read: its log entries were cleaned up "
                 f"([DELTA] log_retention). Type: query_utils.py history {name}"
             ) from error
+        if commits.is_blank(path, handle.version()):
+            text = f"the log entry of version {handle.version()} is empty"
+            raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {_mend(name, path)}")
         return Snapshot(Source(name, handle.version(), self._committed(name, handle.version())), handle)
 
     def _committed(self, name: str, version: int) -> datetime | None:
@@ -251,3 +252,12 @@ class Lake:
             else "a file was removed while it was read. Run the same command again."
         )
         return SnapshotGone(f"Cannot read {read}: {advice}", pinned=pinned)
+
+
+def _mend(name: str, path: str) -> str:
+    """What to type for a table whose log cannot be read."""
+    if "://" in path:
+        return "Type: setup_utils.py check"
+    if _READABLE[name].layer == "silver":
+        return "Move that folder away, then type: python streaming_silver.py --full"
+    return "Type: python ops_utils.py backup list"

@@ -104,9 +104,9 @@ CARDS: dict[str, tuple[Card, ...]] = {
     "running": (
         Card("processes", "processes", wide=("pid", "depuis"), fact=True, full=True),
         Card("figures", fact=True, full=True, none="figures-none"),
-        Card("tables", wide=("couche", "version"), fact=True, full=True),
+        Card("tables", wide=("couche", "version"), fact=True, full=True, none="tables-none"),
         Card("latest-sales", wide=("vente_id", "segment", "produit_nom"), rows=ROWS, full=True),
-        Card("commits", wide=("mesures", "moteur"), fact=True, full=True),
+        Card("commits", wide=("mesures", "moteur"), fact=True, full=True, none="tables-none"),
     ),
 }  # fmt: skip
 LISTS = frozenset(

@@ -139,6 +139,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "figures": ("Lag, batches, freshness", "Retard, lots, fraîcheur"),
     "figures-none": ("No process reports figures.", "Aucun processus ne donne de chiffres."),
     "tables": ("Tables", "Tables"),
+    "tables-none": ("No table has been written yet.", "Aucune table n’a encore été écrite."),
     "commits": ("Latest commits", "Derniers commits"),
     "latest-sales": ("Latest sales that arrived", "Dernières ventes arrivées"),
     "state-running": ("running", "en marche"),

@@ -272,7 +272,7 @@ def test_no_data_a_broken_table_and_a_stopped_pipeline_say_what_to_do(browser: A
         (table / f"{1:020}.json").write_text("{broken")
         page.locator("#live .notice.bad", has_text="cannot be read").first.wait_for()
         said = page.locator("#live .notice.bad", has_text="cannot be read").first.inner_text()
-        assert "A table cannot be read." in said and "ventes_stream" in said and "setup_utils.py check" in said
+        assert "A table cannot be read." in said and "ventes_stream" in said and "ops_utils.py backup list" in said
         assert "bronze: stopped" in page.locator("#live .notice.bad", has_text="Not everything is running").inner_text()
         page.locator("#key-figures", has_text="docs/TROUBLESHOOTING.md").wait_for()
         assert page.locator("#by-day svg").count() == 1, "the other cards go on"

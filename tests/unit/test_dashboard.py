@@ -409,6 +409,11 @@ def test_an_old_lake_an_empty_one_and_an_empty_period_say_what_to_do(base: str, 
     assert "No sale in this period. The lake holds sales from 2026-11-10 to 2026-11-21. Show all days" in period
 
 
+def test_an_empty_place_has_no_table_rather_than_none_in_this_period(tmp_path: Path) -> None:
+    text = page_text(str(tmp_path / "lake"))
+    assert text.count("No table has been written yet.") == 2
+
+
 def test_the_last_reconciliation_is_shown_or_how_to_make_one(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facts.importlib.util, "find_spec", lambda _: None)
     assert "Never run. Type: python ops_utils.py reconcile" in page_text(base, "trust")

@@ -405,6 +405,22 @@ def test_a_log_that_cannot_be_read_is_a_sentence(run: Run, own: str) -> None:
     code, _, err = run("totals", base=own)
     assert code == 1
     assert err.startswith(f"query_utils.py: Table ventes_stream at {own}/bronze/ventes_stream cannot be opened: ")
+    assert err.endswith("Type: python ops_utils.py backup list\n")
+    Path(own, "silver/ventes_par_pays/_delta_log/00000000000000000000.json").write_text("{broken")
+    err = run("ventes-par-pays", base=own)[2]
+    assert err.endswith("Move that folder away, then type: python streaming_silver.py --full\n")
+
+
+def test_a_log_entry_that_was_cut_off_is_no_commit_of_nothing(run: Run, own: str) -> None:
+    """The engine would count half of the sales, and say so of version 1."""
+    Path(own, "bronze/ventes_stream/_delta_log/00000000000000000001.json").write_text("")
+    code, out, err = run("totals", base=own)
+    assert (code, out) == (1, "")
+    assert (
+        "ventes_stream cannot be opened: the log entry of version 1 is empty. Type: python ops_utils.py backup list"
+        in err.replace(f" at {own}/bronze/ventes_stream", "")
+    )
+    assert run("totals", "--version", "0", base=own)[0] == 0
 
 
 def test_help_lists_every_question(run: Run) -> None:
