@@ -13,7 +13,7 @@ from lakehouse.errors import ConfigError, LakehouseError, TableMissing
 from lakehouse.lake import SPECS, Lake, SnapshotGone
 from lakehouse.queries import Entry, Filters, Section
 from lakehouse.queries.model import Query
-from lakehouse.result import Result, Source
+from lakehouse.result import Flow, Result, Source
 from lakehouse.settings import Config
 
 T = TypeVar("T")
@@ -82,13 +82,7 @@ class Answers:
 
     def ask(self, entry: Entry, filters: Filters, *, table: str = "ventes_stream") -> Result:
         """One answer; raises ``ConfigError`` for a filter that the question does not take."""
-        unknown = filters.used - entry.filters
-        if unknown:
-            takes = ", ".join(FILTER_OPTIONS[name] for name in FILTER_OPTIONS if name in entry.filters)
-            raise ConfigError(
-                f"{entry.name} takes no {' and no '.join(FILTER_OPTIONS[name] for name in sorted(unknown))}: "
-                f"it takes {takes or 'no filters'}."
-            )
+        self._check_filters(entry, filters)
         if entry.kind == "counts":
             return self._steady(lambda: self.lake.counts())
         if entry.kind == "history":
@@ -96,6 +90,20 @@ class Answers:
                 raise ConfigError(f"There is no table {table!r}. Tables: {', '.join(SPECS)}.")
             return self.lake.history(table, limit=filters.limit, offset=filters.offset)
         return self._steady(lambda: self.lake.read(entry.query(filters)))
+
+    def _check_filters(self, entry: Entry, filters: Filters) -> None:
+        unknown = filters.used - entry.filters
+        if unknown:
+            takes = ", ".join(FILTER_OPTIONS[name] for name in FILTER_OPTIONS if name in entry.filters)
+            raise ConfigError(
+                f"{entry.name} takes no {' and no '.join(FILTER_OPTIONS[name] for name in sorted(unknown))}: "
+                f"it takes {takes or 'no filters'}."
+            )
+
+    def flow(self, entry: Entry, filters: Filters) -> Flow:
+        """Every row of a question, read while it is written; raises ``ConfigError`` as ``ask`` does."""
+        self._check_filters(entry, filters)
+        return self._steady(lambda: self.lake.flow(entry.query(filters)))
 
     def sql(self, text: str, *, max_rows: int | None, timeout: float) -> Result:
         """One SELECT that a person wrote, checked and run in a process of its own with caps on rows, time and memory."""

@@ -10,7 +10,7 @@ from typing import IO
 from lakehouse import export
 from lakehouse.answers import Answers, SectionAnswer, sources
 from lakehouse.queries import Entry, Filters
-from lakehouse.result import Result
+from lakehouse.result import Flow, Result
 
 
 @contextlib.contextmanager
@@ -24,7 +24,7 @@ def _stream(output: str | None) -> Iterator[IO[str]]:
 
 def answer(
     answers: Answers,
-    result: Result,
+    result: Result | Flow,
     kind: str,
     output: str | None,
     *,
@@ -42,12 +42,17 @@ def answer(
             elif kind == "json":
                 export.to_json(result, stream)
             else:
+                assert isinstance(result, Result)
                 _table(answers, result, stream, entry, filters)
     if kind != "table":
         from lakehouse.render import footer_text
 
-        print(footer_text(result, answers.zone), file=sys.stderr)
-        if hint := answers.why_empty(result, filters):
+        count = result.count if isinstance(result, Flow) else len(result.rows)
+        print(footer_text(result, answers.zone, count), file=sys.stderr)
+        seen = (
+            result if isinstance(result, Result) else Result(result.columns, [(), ()] if count else [], result.sources)
+        )
+        if hint := answers.why_empty(seen, filters):
             print(hint, file=sys.stderr)
     return 0
 

@@ -17,7 +17,7 @@ from lakehouse.answers import Answers
 from lakehouse.asking import MAX_ROWS, TIMEOUT, find, parse_count, parse_day, parse_seconds, parse_time, parse_versions
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.queries import Entry, Filters
-from lakehouse.result import Result
+from lakehouse.result import Flow, Result
 from lakehouse.settings import Config
 
 EXAMPLES = (
@@ -144,12 +144,16 @@ def once(args: argparse.Namespace, answers: Answers, entry: Entry | None) -> int
     filters = filters_of(args)
     if args.limit is None:
         filters = answers.with_default_limit(entry, filters)
-    result = answers.ask(entry, filters, table=args.table or "ventes_stream")
-    _check_versions(answers, result)
-    return delivery.answer(answers, result, args.format, args.output, entry=entry, filters=filters)
+    found: Result | Flow
+    if args.format != "table" and filters.limit is None and entry.limit is not None and entry.kind == "query":
+        found = answers.flow(entry, filters)
+    else:
+        found = answers.ask(entry, filters, table=args.table or "ventes_stream")
+    _check_versions(answers, found)
+    return delivery.answer(answers, found, args.format, args.output, entry=entry, filters=filters)
 
 
-def _check_versions(answers: Answers, result: Result) -> None:
+def _check_versions(answers: Answers, result: Result | Flow) -> None:
     """A version that nothing was read at would look as if it had been obeyed."""
     read = [source.table for source in result.sources]
     for table, version in answers.lake.versions.items():

@@ -8,9 +8,10 @@ a new ``Lake`` at the newest version reads on.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from lakehouse import arrow, commits, object_store, tables
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing
 from lakehouse.queries.model import Query
-from lakehouse.result import Column, Kind, Result, Source
+from lakehouse.result import Column, Flow, Kind, Result, Source
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -101,27 +102,33 @@ class Lake:
         ``max_rows`` stops reading there and marks the result as cut. The query is not checked here: text that a
         person wrote goes through ``lakehouse.sqlguard`` first.
         """
-        if self.version is not None and len(query.tables) != 1:
-            raise ConfigError(
-                f"--version {self.version} needs a question about one table, and this one reads "
-                f"{', '.join(query.tables) or 'none'}. Name it: --version {(query.tables or ('TABLE',))[0]}={self.version}, or use --at."
-            )
-        rows: list[tuple[Any, ...]] = []
+        found = self.flow(query)
+        rows = list(found.rows if max_rows is None else islice(found.rows, max_rows + 1))
+        cut = max_rows is not None and len(rows) > max_rows
+        return Result(found.columns, rows[:max_rows], found.sources, cut)
+
+    def flow(self, query: Query) -> Flow:
+        """The same, read while it is used: for answers that memory should not hold."""
         reader, sources = self.stream(query)
-        columns = arrow.columns(reader.schema)
-        try:
-            for batch in reader:
-                rows.extend(arrow.rows(batch))
-                if max_rows is not None and len(rows) > max_rows:
-                    return Result(columns, rows[:max_rows], sources, cut=True)
-        except Exception as error:  # deltalake raises bare Exception for a failed file read
-            raise self._explain(error, query.tables) from error
-        return Result(columns, rows, sources)
+
+        def rows() -> Iterator[tuple[Any, ...]]:
+            try:
+                for batch in reader:
+                    yield from arrow.rows(batch)
+            except Exception as error:  # deltalake raises bare Exception for a failed file read
+                raise self._explain(error, query.tables) from error
+
+        return Flow(arrow.columns(reader.schema), rows(), sources)
 
     def stream(self, query: Query) -> tuple[Any, tuple[Source, ...]]:
         """The Arrow record batches of a query as they come, and what they are read from."""
         from deltalake import QueryBuilder
 
+        if self.version is not None and len(query.tables) != 1:
+            raise ConfigError(
+                f"--version {self.version} needs a question about one table, and this one reads "
+                f"{', '.join(query.tables) or 'none'}. Name it: --version {(query.tables or ('TABLE',))[0]}={self.version}, or use --at."
+            )
         builder = QueryBuilder()
         opened = [self.snapshot(name) for name in dict.fromkeys(query.tables)]
         for snapshot in opened:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from lakehouse.grid import fitted, table
 from lakehouse.queries.model import Chart
-from lakehouse.result import Column, Result, Source
+from lakehouse.result import Column, Flow, Result, Source
 from lakehouse.values import shown
 
 UNBOUND = 100_000
@@ -133,11 +133,11 @@ def show(
     if left := [name for name in result.names if name not in shown_here.names]:
         note(out, f"left out, too narrow: {', '.join(left)} (a wider terminal or --format csv has all)")
     if footer:
-        note(out, footer_text(result, zone))
+        note(out, footer_text(result, zone, len(result.rows)))
 
 
-def footer_text(result: Result, zone: tzinfo) -> str:
-    size = f"{len(result.rows):,} row{'' if len(result.rows) == 1 else 's'}"
+def footer_text(result: Result | Flow, zone: tzinfo, count: int) -> str:
+    size = f"{count:,} row{'' if count == 1 else 's'}"
     parts = [f"first {size} only" if result.cut else size]
     if result.sources:
         parts.append(f"read: {read_at(result.sources, zone)}")

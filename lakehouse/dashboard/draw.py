@@ -11,8 +11,9 @@ from typing import Any
 from lakehouse.dashboard.amounts import change, euros, grouped, is_number, shown
 from lakehouse.dashboard.pages import Card
 from lakehouse.dashboard.places import key
+from lakehouse.dashboard.titles import FIELDS, FIGURES, RFM_SEGMENTS, titled
 from lakehouse.dashboard.view import Language, View
-from lakehouse.dashboard.words import FIELDS, FIGURES, RFM_SEGMENTS, counted, say, titled
+from lakehouse.dashboard.words import counted, say
 from lakehouse.result import Column, Result
 from lakehouse.values import visible
 

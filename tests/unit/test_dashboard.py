@@ -25,7 +25,7 @@ import dashboard as script
 from lakehouse import config as settings
 from lakehouse import explorer, queries, tables, tls
 from lakehouse.config import PROJECT, Config
-from lakehouse.dashboard import amounts, board, download, draw, facts, pages, words
+from lakehouse.dashboard import amounts, board, download, draw, facts, pages, titles, words
 from lakehouse.dashboard.asker import Asker, AskerProcess, Question, Reply
 from lakehouse.dashboard.board import Board
 from lakehouse.dashboard.paint import Painter
@@ -147,7 +147,7 @@ def test_every_card_and_column_has_its_words() -> None:
         PROJECT / "lakehouse/dashboard/templates/cards.html"
     ).read_text()
     assert set(re.findall(r"""say\(["']([a-z-]+)["'][,)]""", template)) <= set(words.TEXTS)
-    assert all(len(pair) == 2 and all(pair) for pair in (*words.TEXTS.values(), *words.COLUMNS.values()))
+    assert all(len(pair) == 2 and all(pair) for pair in (*words.TEXTS.values(), *titles.COLUMNS.values()))
 
 
 # --- drawings --------------------------------------------------------------------------------------------------------
@@ -180,8 +180,8 @@ def test_one_is_not_many(language: Language, said: list[str]) -> None:
 
 
 def test_every_rfm_segment_has_a_name_in_french() -> None:
-    assert set(words.RFM_SEGMENTS) == {name for name, _ in RFM_RULES}
-    assert words.RFM_SEGMENTS["Lost"] == ("Lost", "Perdus")
+    assert set(titles.RFM_SEGMENTS) == {name for name, _ in RFM_RULES}
+    assert titles.RFM_SEGMENTS["Lost"] == ("Lost", "Perdus")
 
 
 def test_a_process_number_is_a_name_and_a_minus_is_a_minus() -> None:
@@ -196,8 +196,8 @@ def test_every_column_and_field_that_is_shown_has_a_title() -> None:
     for card in (card for cards in pages.CARDS.values() for card in cards if not card.fact):
         listed = [spec.public for spec in tables.PUBLIC if spec.name == card.question.replace("-", "_")]
         shown |= {*card.columns, *(listed[0] if listed and not card.columns else ())}
-    assert {name for name in shown if words.titled(name, "en") == name} == set()
-    assert {name for name in shown if words.titled(name, "fr") == name} == set()
+    assert {name for name in shown if titles.titled(name, "en") == name} == set()
+    assert {name for name in shown if titles.titled(name, "fr") == name} == set()
 
 
 @pytest.mark.parametrize(

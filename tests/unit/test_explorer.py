@@ -289,6 +289,34 @@ def test_a_commit_that_lands_while_history_is_read_shifts_no_number(own: str, mo
     assert answer.column("version") == [2, 1, 0]
 
 
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+def test_every_row_of_a_table_is_written_as_it_is_read(
+    run: Run, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``--limit 0`` of a large table: nothing holds all rows, and the file is that of an answer held as a whole."""
+    monkeypatch.setattr("lakehouse.export.CHUNK", 150)
+    whole, flowing = tmp_path / "whole", tmp_path / "flowing"
+    assert run("ventes-stream", "--limit", "400", "--format", kind, "--output", str(whole))[0] == 0
+    monkeypatch.setattr(Lake, "read", None)
+    code, _, err = run("ventes-stream", "--limit", "0", "--format", kind, "--output", str(flowing))
+    assert (code, err.startswith("400 rows · read: ventes_stream version 1")) == (0, True)
+    if kind == "parquet":
+        assert pq.read_table(flowing).equals(pq.read_table(whole))
+        assert pq.ParquetFile(flowing).num_row_groups == 3
+        assert pq.read_schema(flowing).metadata == pq.read_schema(whole).metadata
+    else:
+        assert flowing.read_bytes() == whole.read_bytes()
+
+
+def test_a_flow_that_fails_leaves_the_file_that_was_there(run: Run, own: str, tmp_path: Path) -> None:
+    target = tmp_path / "sales.csv"
+    target.write_text("before")
+    for path in Path(own, "bronze/ventes_stream").glob("jour=*/*.parquet"):
+        path.unlink()
+    code, _, err = run("ventes-stream", "--limit", "0", "--format", "csv", "--output", str(target), base=own)
+    assert (code, "Cannot read ventes_stream version 1" in err, target.read_text()) == (1, True, "before")
+
+
 def test_output_files(run: Run, tmp_path: Path) -> None:
     for kind in ("table", "csv", "json", "parquet"):
         target = tmp_path / f"out.{kind}"
