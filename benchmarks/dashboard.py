@@ -24,6 +24,7 @@ import psutil
 
 from benchmarks import big_lake
 from lakehouse.dashboard.view import PAGES
+from lakehouse.tables import VENTES
 from tests.dashboards import Served
 from tests.dashboards import dashboard as serving
 
@@ -120,7 +121,7 @@ def main() -> int:
     made = argparse.ArgumentParser(description=__doc__)
     made.add_argument("folder")
     args = made.parse_args()
-    if not Path(args.folder).exists():
+    if not Path(VENTES.path(args.folder)).exists():
         big_lake.build(args.folder, sales=5_000_000, days=100, last=datetime.now(UTC).date())
     logs = (Path(args.folder) / f"dashboard-{time.time_ns()}.log" for _ in iter(int, 1))
     for path in ("sales", "sales?periode=all", "clients?periode=all", "trust?periode=all", "running"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from lakehouse.errors import LakehouseError, TableMissing
 from lakehouse.result import Column
 
 if TYPE_CHECKING:
@@ -59,6 +61,46 @@ def committed(path: str, version: int) -> datetime | None:
     except OSError:
         return None
     return None
+
+
+def is_blank(path: str, version: int) -> bool:
+    """Whether a local commit's log entry is there and empty: it was cut off, and readers take it for a commit of nothing."""
+    entry = Path(path, "_delta_log", f"{version:020}.json")
+    return "://" not in path and entry.exists() and entry.stat().st_size == 0
+
+
+def version_at(name: str, path: str, load: Callable[[], DeltaTable], at: datetime) -> int:
+    """The last version committed at or before ``at``, by the times that the commits themselves carry.
+
+    ``deltalake`` goes by the times of the log's files (1.6.6), and a copied or restored lake has new ones. Raises
+    ``TableMissing`` when the table did not exist yet, ``LakehouseError`` when its log no longer reaches back.
+    """
+    if "://" in path:
+        found = newest(load, None)[::-1]
+        versions: Sequence[int] = [commit["version"] for commit in found]
+        times = [moment(commit.get("timestamp")) or at for commit in found]
+        place, first = bisect_right(times, at), times[0]
+    else:
+        versions = _logged(path) or [load().version()]
+        place, first = bisect_right(versions, at, key=lambda version: _when(path, version)), _when(path, versions[0])
+    if place:
+        return versions[place - 1]
+    never = versions[0] == 0
+    raise (TableMissing if never else LakehouseError)(
+        f"{name} {'did not exist' if never else 'can no longer be read as it was'} at {at:%Y-%m-%d %H:%M:%S} UTC: its first "
+        f"version that can be read is {versions[0]}, of {first:%Y-%m-%d %H:%M:%S} UTC. Type: query_utils.py history {name}"
+    )
+
+
+def _logged(path: str) -> Sequence[int]:
+    """The versions whose log entries a local table still has, the oldest first."""
+    return sorted(int(entry.stem) for entry in Path(path, "_delta_log").glob("*.json") if entry.stem.isdecimal())
+
+
+def _when(path: str, version: int) -> datetime:
+    """A commit's own time; that of its file when a writer left it out."""
+    entry = Path(path, "_delta_log", f"{version:020}.json")
+    return committed(path, version) or datetime.fromtimestamp(entry.stat().st_mtime, UTC)
 
 
 def added_newest_first(path: str) -> Iterator[list[str]]:

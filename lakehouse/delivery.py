@@ -10,7 +10,7 @@ from typing import IO
 from lakehouse import export
 from lakehouse.answers import Answers, SectionAnswer, sources
 from lakehouse.queries import Entry, Filters
-from lakehouse.result import Result
+from lakehouse.result import Flow, Result
 
 
 @contextlib.contextmanager
@@ -24,7 +24,7 @@ def _stream(output: str | None) -> Iterator[IO[str]]:
 
 def answer(
     answers: Answers,
-    result: Result,
+    result: Result | Flow,
     kind: str,
     output: str | None,
     *,
@@ -42,11 +42,18 @@ def answer(
             elif kind == "json":
                 export.to_json(result, stream)
             else:
+                assert isinstance(result, Result)
                 _table(answers, result, stream, entry, filters)
     if kind != "table":
         from lakehouse.render import footer_text
 
-        print(footer_text(result, answers.zone), file=sys.stderr)
+        count = result.count if isinstance(result, Flow) else len(result.rows)
+        print(footer_text(result, answers.zone, count), file=sys.stderr)
+        seen = (
+            result if isinstance(result, Result) else Result(result.columns, [(), ()] if count else [], result.sources)
+        )
+        if hint := answers.why_empty(seen, filters):
+            print(hint, file=sys.stderr)
     return 0
 
 
@@ -56,7 +63,10 @@ def _table(answers: Answers, result: Result, stream: IO[str], entry: Entry | Non
     out = render.console(stream)
     if entry is not None:
         render.heading(out, entry.title + (f" ({filters})" if filters and filters.narrowed else ""))
-    render.show(out, result, zone=answers.zone, wanted=entry.chart if entry and answers.chart else None)
+    wanted = entry.chart if entry and answers.chart else None
+    render.show(out, result, zone=answers.zone, wanted=wanted, less=entry.less if entry else ())
+    if hint := answers.why_empty(result, filters):
+        render.note(out, hint)
 
 
 def report(answers: Answers, kind: str, output: str | None) -> int:
@@ -99,6 +109,9 @@ def _report_table(answers: Answers, found: list[SectionAnswer], stream: IO[str])
             render.note(out, section.missing)
         else:
             wanted = section.section.entry.chart if answers.chart else None
-            render.show(out, section.result, zone=answers.zone, wanted=wanted, footer=False)
+            less = section.section.entry.less
+            render.show(out, section.result, zone=answers.zone, wanted=wanted, footer=False, less=less)
+            if section.empty:
+                render.note(out, section.empty)
         out.print()
     render.note(out, f"read: {render.read_at(sources(found), answers.zone)} · times: {answers.zone} · amounts: EUR")

@@ -17,6 +17,7 @@ from lakehouse.answers import Answers
 from lakehouse.asking import MAX_ROWS, TIMEOUT, find, parse_count, parse_day, parse_seconds, parse_time, parse_versions
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.queries import Entry, Filters
+from lakehouse.result import Flow, Result
 from lakehouse.settings import Config
 
 EXAMPLES = (
@@ -116,6 +117,8 @@ def body(args: argparse.Namespace, config: Config) -> int:
     entry = find(args.question) if args.question else None
     if args.table and (entry is None or entry.kind != "history"):
         raise ConfigError(f"{args.table!r} is one word too many: only history takes a table.")
+    if entry is not None and entry.kind == "history" and (args.version or args.at):
+        raise ConfigError("history lists every version that the log still holds: it takes no --version and no --at.")
     if (entry is None and not args.batch and args.sql is None) or (
         entry is not None and entry.kind in ("sql", "travel")
     ):
@@ -135,13 +138,29 @@ def once(args: argparse.Namespace, answers: Answers, entry: Entry | None) -> int
         return delivery.report(answers, args.format, args.output)
     if args.sql is not None:
         result = answers.sql(args.sql, max_rows=args.max_rows or None, timeout=args.timeout)
+        _check_versions(answers, result)
         return delivery.answer(answers, result, args.format, args.output)
     assert entry is not None
     filters = filters_of(args)
     if args.limit is None:
         filters = answers.with_default_limit(entry, filters)
-    result = answers.ask(entry, filters, table=args.table or "ventes_stream")
-    return delivery.answer(answers, result, args.format, args.output, entry=entry, filters=filters)
+    found: Result | Flow
+    if args.format != "table" and filters.limit is None and entry.limit is not None and entry.kind == "query":
+        found = answers.flow(entry, filters)
+    else:
+        found = answers.ask(entry, filters, table=args.table or "ventes_stream")
+    _check_versions(answers, found)
+    return delivery.answer(answers, found, args.format, args.output, entry=entry, filters=filters)
+
+
+def _check_versions(answers: Answers, result: Result | Flow) -> None:
+    """A version that nothing was read at would look as if it had been obeyed."""
+    read = [source.table for source in result.sources]
+    for table, version in answers.lake.versions.items():
+        if table not in read:
+            raise ConfigError(
+                f"--version {table}={version} has no effect: this question reads {', '.join(read) or 'no table'}."
+            )
 
 
 def watch(ask: Callable[[], int], seconds: float, *, clear: bool, wait: Callable[[float], None] = time.sleep) -> int:

@@ -12,12 +12,16 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 from lakehouse.errors import ConfigError
-from lakehouse.result import Result, Source
+from lakehouse.result import Flow, Result, Source
 from lakehouse.values import UNSAFE, plain, visible
+
+CHUNK = 50_000
+"""Rows of a Parquet row group of an answer that is read while it is written."""
 
 
 @contextlib.contextmanager
@@ -42,7 +46,7 @@ def _replacing(target: str) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def to_csv(result: Result, stream: IO[str], *, harmless: bool = False) -> None:
+def to_csv(result: Result | Flow, stream: IO[str], *, harmless: bool = False) -> None:
     """RFC 4180 with a header line. ``harmless`` (for a terminal) writes control characters as escapes."""
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(result.names)
@@ -70,13 +74,20 @@ def dumps(value: Any) -> str:
 
 
 def records(result: Result) -> list[dict[str, Any]]:
-    return [dict(zip(result.names, map(plain, row), strict=True)) for row in result.rows]
+    return [_record(result, row) for row in result.rows]
 
 
-def to_json(result: Result, stream: IO[str]) -> None:
+def _record(result: Result | Flow, row: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip(result.names, map(plain, row), strict=True))
+
+
+def to_json(result: Result | Flow, stream: IO[str]) -> None:
     """An array of objects, one a line."""
-    lines = ",\n".join(dumps(record) for record in records(result))
-    stream.write(f"[\n{lines}\n]\n" if lines else "[]\n")
+    before = "[\n"
+    for row in result.rows:
+        stream.write(before + dumps(_record(result, row)))
+        before = ",\n"
+    stream.write("[]\n" if before == "[\n" else "\n]\n")
 
 
 def versions(sources: Iterable[Source]) -> dict[str, Any]:
@@ -84,7 +95,7 @@ def versions(sources: Iterable[Source]) -> dict[str, Any]:
     return {source.table: {"version": source.version, "committed": plain(source.committed)} for source in sources}
 
 
-def to_parquet(result: Result, target: str) -> None:
+def to_parquet(result: Result | Flow, target: str) -> None:
     """One Parquet file; its metadata key ``lakehouse.sources`` says what it was read from."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -93,18 +104,25 @@ def to_parquet(result: Result, target: str) -> None:
         "text": pa.string(), "integer": pa.int64(), "boolean": pa.bool_(), "date": pa.date32(),
         "timestamp": pa.timestamp("us", "UTC"), "float": pa.float64(), "binary": pa.binary(),
     }  # fmt: skip
-    arrays = []
+    rows = iter(result.rows)
+    part_of = list(islice(rows, CHUNK if isinstance(result, Flow) else None))
+    fields = []
     for index, column in enumerate(result.columns):
-        values = [row[index] for row in result.rows]
+        values = [row[index] for row in part_of]
         if column.kind == "decimal":
             scale = max((-value.as_tuple().exponent for value in values if value is not None), default=2)
-            arrays.append(pa.array(values, pa.decimal128(38, scale)))
+            fields.append((column.name, pa.decimal128(38, scale)))
         else:
-            arrays.append(pa.array(values, kinds.get(column.kind)))
-    made = pa.table(dict(zip(result.names, arrays, strict=True)))
-    made = made.replace_schema_metadata({"lakehouse.sources": dumps(versions(result.sources))})
-    with _replacing(target) as part:
-        pq.write_table(made, str(part))
+            fields.append((column.name, kinds.get(column.kind) or pa.array(values).type))
+    schema = pa.schema(fields, {"lakehouse.sources": dumps(versions(result.sources))})
+    with _replacing(target) as part, pq.ParquetWriter(str(part), schema) as writer:
+        while True:
+            columns = [[row[index] for row in part_of] for index in range(len(fields))]
+            arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            part_of = list(islice(rows, CHUNK))
+            if not part_of:
+                return
 
 
 def text_of(result: Result, kind: str) -> str:

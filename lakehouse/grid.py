@@ -5,6 +5,7 @@ Texts fold; an amount, a time or an identifier is never cut and never wrapped in
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -64,8 +65,28 @@ def _cells(result: Result, zone: tzinfo) -> list[list[str]]:
     ]
 
 
-def rows_that_fit(result: Result, *, zone: tzinfo, width: int, height: int) -> int:
+def fitted(result: Result, *, zone: tzinfo, width: int, less: Sequence[str]) -> Result:
+    """The result without as many of the ``less`` columns as keep it from being a table; whole when that does not help."""
+    kept = result
+    for name in ("", *less) if len(result.rows) > 1 else ():
+        kept = _without(kept, name)
+        if _layout(kept, _cells(kept, zone), width) is not None:
+            return kept
+    return result
+
+
+def _without(result: Result, name: str) -> Result:
+    keep = [index for index, column in enumerate(result.columns) if column.name != name]
+    return dataclasses.replace(
+        result,
+        columns=tuple(result.columns[index] for index in keep),
+        rows=[tuple(row[index] for index in keep) for row in result.rows],
+    )
+
+
+def rows_that_fit(result: Result, *, zone: tzinfo, width: int, height: int, less: Sequence[str] = ()) -> int:
     """Rows for one page: all of them as a table; as many blocks as the height holds when it is too narrow for one."""
+    result = fitted(result, zone=zone, width=width, less=less)
     if _layout(result, _cells(result, zone), width) is not None:
         return max(len(result.rows), 1)
     return max(1, (height - 5) // (len(result.columns) + 1))

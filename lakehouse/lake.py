@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from lakehouse import arrow, commits, object_store, tables
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing
 from lakehouse.queries.model import Query
-from lakehouse.result import Column, Kind, Result, Source
+from lakehouse.result import Column, Flow, Kind, Result, Source
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -103,27 +104,33 @@ class Lake:
         ``max_rows`` stops reading there and marks the result as cut. The query is not checked here: text that a
         person wrote goes through ``lakehouse.sqlguard`` first.
         """
-        if self.version is not None and len(query.tables) != 1:
-            raise ConfigError(
-                f"--version {self.version} needs a question about one table, and this one reads "
-                f"{', '.join(query.tables) or 'none'}. Name it: --version {(query.tables or ('TABLE',))[0]}={self.version}, or use --at."
-            )
-        rows: list[tuple[Any, ...]] = []
+        found = self.flow(query)
+        rows = list(found.rows if max_rows is None else islice(found.rows, max_rows + 1))
+        cut = max_rows is not None and len(rows) > max_rows
+        return Result(found.columns, rows[:max_rows], found.sources, cut)
+
+    def flow(self, query: Query) -> Flow:
+        """The same, read while it is used: for answers that memory should not hold."""
         reader, sources = self.stream(query)
-        columns = arrow.columns(reader.schema)
-        try:
-            for batch in reader:
-                rows.extend(arrow.rows(batch))
-                if max_rows is not None and len(rows) > max_rows:
-                    return Result(columns, rows[:max_rows], sources, cut=True)
-        except Exception as error:  # deltalake raises bare Exception for a failed file read
-            raise self._explain(error, query.tables) from error
-        return Result(columns, rows, sources)
+
+        def rows() -> Iterator[tuple[Any, ...]]:
+            try:
+                for batch in reader:
+                    yield from arrow.rows(batch)
+            except Exception as error:  # deltalake raises bare Exception for a failed file read
+                raise self._explain(error, query.tables) from error
+
+        return Flow(arrow.columns(reader.schema), rows(), sources)
 
     def stream(self, query: Query) -> tuple[Any, tuple[Source, ...]]:
         """The Arrow record batches of a query as they come, and what they are read from."""
         from deltalake import QueryBuilder
 
+        if self.version is not None and len(query.tables) != 1:
+            raise ConfigError(
+                f"--version {self.version} needs a question about one table, and this one reads "
+                f"{', '.join(query.tables) or 'none'}. Name it: --version {(query.tables or ('TABLE',))[0]}={self.version}, or use --at."
+            )
         builder = QueryBuilder()
         opened = [self.snapshot(name) for name in dict.fromkeys(query.tables)]
         for snapshot in opened:
@@ -152,15 +159,19 @@ class Lake:
         found: list[tuple[Any, ...]] = []
         sources: list[Source] = []
         self._need_base()
+        missing: TableMissing | None = None
         for spec in tables.PUBLIC:
             try:
                 source = self.snapshot(spec.name).source
-            except TableMissing:
+            except TableMissing as error:
+                missing = missing or error
                 found.append((spec.name, spec.layer, None, None, None))
                 continue
             count = self.read_one(Query(f"SELECT COUNT(*) FROM {spec.name}", (spec.name,)))
             found.append((spec.name, spec.layer, count, source.version, source.committed))
             sources.append(source)
+        if missing and not sources:  # nothing to count: say what to run, or that nothing was there at that time
+            raise missing
         kinds: tuple[tuple[str, Kind], ...] = (
             ("table", "text"), ("couche", "text"), ("lignes", "integer"), ("version", "integer"),
             ("date_commit", "timestamp"),
@@ -209,40 +220,35 @@ class Lake:
         except (DeltaError, OSError) as error:
             if version is not None:
                 raise
-            text = " ".join(str(error).split())[:300]
-            raise LakehouseError(
-                f"Table {name} at {path} cannot be opened: {text}. Type: python ops_utils.py backup list"
-            ) from error
+            text = " ".join(str(error).split())[:300].rstrip(".")
+            raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {_mend(name, path)}") from error
 
     def _pin(self, name: str) -> Snapshot:
         from deltalake.exceptions import DeltaError
 
+        path = _READABLE[name].path(self.base)
         handle = self._load(name)
-        wanted = self.versions.get(name, self.version)
         newest = handle.version()
+        wanted = self.versions.get(name, self.version)
+        if wanted is None and self.at is not None:
+            wanted = min(newest, commits.version_at(name, path, lambda: self._load(name), self.at))
         if wanted is not None and not 0 <= wanted <= newest:
             raise LakehouseError(
                 f"Version {wanted} of {name} does not exist: the newest is {newest}. Type: query_utils.py history {name}"
             )
         try:
-            if wanted is not None:
+            if wanted is not None and wanted != newest:
                 handle = self._load(name, wanted)
-            elif self.at is not None:
-                handle.load_as_version(self.at)
         except (DeltaError, OSError) as error:
-            asked = f"version {wanted}" if wanted is not None else f"state of {self.at:%Y-%m-%d %H:%M:%S %Z}"
+            asked = f"state of {self.at:%Y-%m-%d %H:%M:%S %Z}" if self.at is not None else f"version {wanted}"
             raise LakehouseError(
                 f"The {asked} of {name} can no longer be read: its log entries were cleaned up "
                 f"([DELTA] log_retention). Type: query_utils.py history {name}"
             ) from error
-        committed = self._committed(name, handle.version())
-        if wanted is None and self.at is not None and committed is not None and committed > self.at:
-            # deltalake answers a time before the first commit with the first version: that state never was.
-            raise LakehouseError(
-                f"{name} did not exist at {self.at:%Y-%m-%d %H:%M:%S %Z}: its first version that can be read is "
-                f"{handle.version()}, of {committed:%Y-%m-%d %H:%M:%S} UTC. Type: query_utils.py history {name}"
-            )
-        return Snapshot(Source(name, handle.version(), committed), handle)
+        if commits.is_blank(path, handle.version()):
+            text = f"the log entry of version {handle.version()} is empty"
+            raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {_mend(name, path)}")
+        return Snapshot(Source(name, handle.version(), self._committed(name, handle.version())), handle)
 
     def _committed(self, name: str, version: int) -> datetime | None:
         path = _READABLE[name].path(self.base)
@@ -268,3 +274,12 @@ class Lake:
             else f"a file was removed while it was read. Run the same command again; if it says so again, it is lost. {_LOST}"
         )
         return SnapshotGone(f"Cannot read {read}: {advice}", pinned=pinned)
+
+
+def _mend(name: str, path: str) -> str:
+    """What to type for a table whose log cannot be read."""
+    if "://" in path:
+        return "Type: setup_utils.py check"
+    if _READABLE[name].layer == "silver":
+        return "Move that folder away, then type: python streaming_silver.py --full"
+    return "Type: python ops_utils.py backup list"

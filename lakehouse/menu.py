@@ -99,7 +99,8 @@ class Menu:
         if self.answers.lake.at:
             self._say(f"time travel: {self.answers.lake.at.astimezone(self.answers.zone):%Y-%m-%d %H:%M:%S %Z}")
         if self.answers.lake.versions:
-            self._say(f"time travel: {self.answers.lake.versions}")
+            named = (f"{table} version {version}" for table, version in self.answers.lake.versions.items())
+            self._say(f"time travel: {', '.join(named)}")
 
     def _command(self, typed: str) -> None:
         if typed in ("", "m"):
@@ -139,6 +140,11 @@ class Menu:
         elif entry.kind == "history":
             table = self.read("table [ventes_stream]> ").strip() or "ventes_stream"
             self._pages(entry, table)
+        elif "client" in entry.filters:
+            self.filters = dataclasses.replace(
+                self.filters, client=prompts.client(self.filters.client, self.read, self._say)
+            )
+            self._pages(entry)
         else:
             self._pages(entry)
 
@@ -149,14 +155,18 @@ class Menu:
             size = self._page_size(entry)
             filters = self._usable(entry)
             result = self.answers.ask(entry, dataclasses.replace(filters, limit=size + 1, offset=offset), table=table)
-            fitting = grid.rows_that_fit(result, zone=self.answers.zone, width=self.out.width, height=self.out.height)
+            fitting = grid.rows_that_fit(
+                result, zone=self.answers.zone, width=self.out.width, height=self.out.height, less=entry.less
+            )
             size = min(size, fitting)
             more = len(result.rows) > size
             page = dataclasses.replace(result, rows=result.rows[:size])
             render.heading(self.out, entry.title + (f" ({filters})" if filters.narrowed else ""))
             wanted = entry.chart if self.answers.chart else None
-            render.show(self.out, page, zone=self.answers.zone, wanted=wanted)
-            unused = self.filters.used - entry.filters
+            render.show(self.out, page, zone=self.answers.zone, wanted=wanted, less=entry.less)
+            if hint := self.answers.why_empty(page, filters):
+                self._say(hint)
+            unused = self.filters.used - entry.filters - {"client"}
             if unused:
                 self._say(f"not used here: {', '.join(sorted(unused))}")
             if not more and not offset:
@@ -184,6 +194,7 @@ class Menu:
             au=kept.au if "dates" in entry.filters else None,
             pays=kept.pays if "pays" in entry.filters else (),
             segment=kept.segment if "segment" in entry.filters else (),
+            client=kept.client if "client" in entry.filters else None,
         )
 
     def _step(self, first: int, last: int, more: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
-from lakehouse.asking import parse_day
+from lakehouse.asking import parse_count, parse_day
 from lakehouse.errors import ConfigError
 from lakehouse.queries import Filters
 
@@ -21,7 +21,7 @@ def filters(now: Filters, read: Read, say: Say) -> Filters:
     if du and au and du > au:
         raise ConfigError(f"{du} lies after {au}: the filters stay as they were.")
     pays = several("country (pays)", now.pays, read)
-    return Filters(du, au, pays, several("segment (Particulier, Entreprise)", now.segment, read))
+    return Filters(du, au, pays, several("segment (Particulier, Entreprise)", now.segment, read), client=now.client)
 
 
 def day(name: str, now: date | None, read: Read, say: Say) -> date | None:
@@ -32,6 +32,18 @@ def day(name: str, now: date | None, read: Read, say: Say) -> date | None:
             return None if typed else now
         try:
             return parse_day(typed)
+        except ValueError as error:
+            say(f"{typed!r} is not accepted: expected {error}, or -")
+
+
+def client(now: int | None, read: Read, say: Say) -> int | None:
+    """A client_id: Enter keeps the last one, ``-`` asks for all clients. Asks until the answer is a number."""
+    while True:
+        typed = read(f"client_id [{'all' if now is None else now}]> ").strip()
+        if typed in ("", "-"):
+            return None if typed else now
+        try:
+            return parse_count(typed)
         except ValueError as error:
             say(f"{typed!r} is not accepted: expected {error}, or -")
 

@@ -16,9 +16,9 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from lakehouse.grid import table
+from lakehouse.grid import fitted, table
 from lakehouse.queries.model import Chart
-from lakehouse.result import Column, Result, Source
+from lakehouse.result import Column, Flow, Result, Source
 from lakehouse.values import shown
 
 UNBOUND = 100_000
@@ -109,11 +109,20 @@ def read_at(sources: Iterable[Source], zone: tzinfo) -> str:
     )
 
 
-def show(out: Console, result: Result, *, zone: tzinfo, wanted: Chart | None = None, footer: bool = True) -> None:
-    """One answer: its table, its drawing, and what it was read from."""
+def show(
+    out: Console,
+    result: Result,
+    *,
+    zone: tzinfo,
+    wanted: Chart | None = None,
+    footer: bool = True,
+    less: Sequence[str] = (),
+) -> None:
+    """One answer: its table, its drawing, and what it was read from. ``less``: see ``Entry``."""
     unicode = draws(out)
+    shown_here = fitted(result, zone=zone, width=out.width, less=less)
     if result.rows:
-        out.print(table(result, zone=zone, width=out.width, unicode=unicode), soft_wrap=False)
+        out.print(table(shown_here, zone=zone, width=out.width, unicode=unicode), soft_wrap=False)
     else:
         out.print(Text("no rows", style="dim"))
     lines = chart(result, wanted, zone=zone, width=out.width, unicode=unicode) if wanted and result.rows else []
@@ -121,12 +130,14 @@ def show(out: Console, result: Result, *, zone: tzinfo, wanted: Chart | None = N
         out.print()
         for line in lines:
             out.print(Text(line), no_wrap=True, crop=False, overflow="ignore")
+    if left := [name for name in result.names if name not in shown_here.names]:
+        note(out, f"left out, too narrow: {', '.join(left)} (a wider terminal or --format csv has all)")
     if footer:
-        note(out, footer_text(result, zone))
+        note(out, footer_text(result, zone, len(result.rows)))
 
 
-def footer_text(result: Result, zone: tzinfo) -> str:
-    size = f"{len(result.rows):,} row{'' if len(result.rows) == 1 else 's'}"
+def footer_text(result: Result | Flow, zone: tzinfo, count: int) -> str:
+    size = f"{count:,} row{'' if count == 1 else 's'}"
     parts = [f"first {size} only" if result.cut else size]
     if result.sources:
         parts.append(f"read: {read_at(result.sources, zone)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -43,3 +44,21 @@ class Result:
         """The values of one column, top to bottom."""
         index = self.names.index(name)
         return [row[index] for row in self.rows]
+
+
+class Flow:
+    """An answer of any size: its rows are read while they are written, once. ``count`` is how many there were so far."""
+
+    cut = False
+
+    def __init__(
+        self, columns: tuple[Column, ...], rows: Iterable[tuple[Any, ...]], sources: tuple[Source, ...]
+    ) -> None:
+        self.columns, self.sources, self.count = columns, sources, 0
+        self.names = tuple(column.name for column in columns)
+        self.rows = self._counted(rows)
+
+    def _counted(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        for row in rows:
+            self.count += 1
+            yield row

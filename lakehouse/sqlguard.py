@@ -25,6 +25,7 @@ MAX_DEPTH = 60
 EXAMPLE = 'Type for example: query_utils.py --sql "SELECT pays, revenue_total FROM ventes_par_pays"'
 WORD = re.compile(r"[^\W\d]\w*( +[^\W\d]\w*)*")
 NUMBER = re.compile(r"\d+(\.\d*)?([eE][+-]?\d+)?")
+CAPITALS = re.compile("[A-Z]+")
 OPERATOR = re.compile(r"[-()\[\],.*/%+<>=!|&^~]+|::")
 # Functions whose result is as large as one asks for, and those that stand for a table.
 GROWING = frozenset({
@@ -54,7 +55,7 @@ def check(text: str, tables: Collection[str]) -> Checked:
     sql = _rebuild(tokens)
     tree = _parse(sql)
     names = tuple(sorted(set(_tables(tree, tables))))
-    internal = frozenset(token.text for token in tokens if token.text.startswith("_"))
+    internal = frozenset(_piece(token).strip('"') for token in tokens if token.text.startswith("_"))
     return Checked(sql, names, internal)
 
 
@@ -121,7 +122,8 @@ def _piece(token: Token) -> str:
     if not token.token_type.name.endswith("STRING"):  # dollar quotes, E'', N'', X'': each parser has its own idea
         text = " ".join(text.split())  # ORDER and BY may stand on two lines
         if any(form.fullmatch(text) for form in (WORD, NUMBER, OPERATOR)):
-            return text
+            # In lower case as SQL has unquoted names; deltalake's DataFusion leaves them as typed and finds none (1.6.6).
+            return CAPITALS.sub(lambda found: found[0].lower(), text)
     raise _refused(f"{text[:20]!r} is not understood here: use plain 'texts', numbers, names and operators")
 
 
@@ -144,6 +146,8 @@ def _tables(tree: exp.Query, known: Collection[str]) -> Iterator[str]:
     for node in tree.walk():
         if isinstance(node, WRITING):
             raise _refused(f"{type(node).__name__.upper()} writes, locks or changes settings")
+        if isinstance(node, exp.TableSample):
+            raise _refused("TABLESAMPLE would be ignored, and every row read")
         if isinstance(node, exp.With) and node.args.get("recursive"):
             raise _refused("WITH RECURSIVE can run without end")
         if isinstance(node, exp.UDTF) and not isinstance(node, exp.Values):

@@ -12,7 +12,7 @@ from lakehouse.result import Column
 NULL = "null"
 RIGHT = frozenset({"integer", "decimal", "float"})
 # Numbers that name something: a separator of thousands would make 12,345 of client 12345.
-NAMING = ("_id", "version", "heure", "_partition", "_offset")
+NAMING = ("_id", "version", "heure", "_partition", "_offset", "pid")
 # Control, format (bidi overrides, zero width), private, unassigned, surrogates, line and paragraph separators.
 UNSAFE = frozenset({"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"})
 

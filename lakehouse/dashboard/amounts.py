@@ -21,7 +21,8 @@ EUROS = (
 
 
 def grouped(digits: str, language: Language) -> str:
-    """``1,234.50`` as the language writes it; the digits are the ones that came in."""
+    """``1,234.50`` as the language writes it, with a true minus; the digits are the ones that came in."""
+    digits = digits.replace("-", "−")
     return digits if language == "en" else digits.replace(",", NARROW).replace(".", ",")
 
 

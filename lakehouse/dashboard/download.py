@@ -36,7 +36,10 @@ def rows(name: str, view: View, config: Config) -> tuple[str, Iterator[str]]:
     if name in FACTS:
         result = FACTS[name].find(config, lake)
         return f"{name}.csv", _lines([result.names, *result.rows])
-    reader, sources = lake.stream(queries.entry(name).query(filters_of(name, view)))
+    entry = queries.entry(name)
+    if entry.build is None:
+        raise KeyError(name)
+    reader, sources = lake.stream(entry.query(filters_of(name, view)))
     names = tuple(column.name for column in arrow.columns(reader.schema))
     versions = "_".join(f"v{source.version}" for source in sources)
 

@@ -11,8 +11,9 @@ from typing import Any
 from lakehouse.dashboard.amounts import change, euros, grouped, is_number, shown
 from lakehouse.dashboard.pages import Card
 from lakehouse.dashboard.places import key
+from lakehouse.dashboard.titles import FIELDS, FIGURES, RFM_SEGMENTS, titled
 from lakehouse.dashboard.view import Language, View
-from lakehouse.dashboard.words import FIGURES, say, titled
+from lakehouse.dashboard.words import counted, say
 from lakehouse.result import Column, Result
 from lakehouse.values import visible
 
@@ -129,8 +130,10 @@ def _cell(card: Card, value: Any, column: Column, most: Any, view: View, zone: t
     link = ""
     if column.name == "client_id" and value is not None:
         link = view.address(page="clients", client=str(value)) + "#client-sales"
-    if column.name == "mesure" and value in FIGURES:
+    if (column.name == "mesure" and value in FIGURES) or (column.name == "champ" and value in FIELDS):
         text = titled(value, view.language)
+    if column.name == "segment_rfm" and value in RFM_SEGMENTS:
+        text = RFM_SEGMENTS[value][view.language == "fr"]
     state = ""
     if column.name == "etat":
         state, text = str(value), say(f"state-{value}", view.language)
@@ -185,10 +188,9 @@ def chart(
 ) -> Chart:
     """Columns from left to right: (label, revenue, sales); None where nothing was sold."""
     top = ceiling(max((amount for _, amount, _ in places if amount is not None), default=Decimal(0)))
-    sales = titled("total_transactions", language)
     bars = [
         Bar(index * 10, length(amount, top) if amount else 0,
-            f"{label}: {euros(amount or Decimal('0.00'), language)}, {grouped(f'{count or 0:,}', language)} {sales}")
+            f"{label}: {euros(amount or Decimal('0.00'), language)}, {counted('sale', language, count or 0, grouped(f'{count or 0:,}', language))}")
         for index, (label, amount, count) in enumerate(places)
     ]  # fmt: skip
     scale = [euros(Decimal(top), language), euros(Decimal(top // 2), language), euros(Decimal(0), language)]
@@ -263,8 +265,8 @@ def matrix(result: Result, language: Language) -> Matrix:
     most = max(found.values(), default=0)
     return Matrix([
         (recency, [
-            (grouped(f"{(count := found.get((recency, frequency), 0)):,}", language), min(5, 1 + int(count * 5 / most)) if count else 0,
-             say("matrix-cell", language, recency, frequency, count))
+            (digits := grouped(f"{(count := found.get((recency, frequency), 0)):,}", language), min(5, 1 + int(count * 5 / most)) if count else 0,
+             say("matrix-cell", language, recency, frequency, counted("client", language, count, digits)))
             for frequency in range(1, 6)
         ])
         for recency in range(5, 0, -1)

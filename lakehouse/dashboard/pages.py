@@ -62,7 +62,7 @@ CARDS: dict[str, tuple[Card, ...]] = {
             columns=("client_id", "client_nom", "total_depense", "nb_achats", "panier_moyen", "nb_jours_actifs", "dernier_jour"),
             wide=("panier_moyen", "nb_jours_actifs", "dernier_jour"), bar="total_depense", rows=10, full=True,
         ),
-        Card("client-sales", wide=("client_id", "vente_id", "segment", "est_tardif"), rows=ROWS, full=True),
+        Card("client-sales", wide=("client_id", "client_nom", "vente_id", "pays", "segment", "est_tardif"), rows=ROWS, full=True),
         Card("rfm-matrix", "matrix"),
         Card(
             "rfm-segments", columns=("segment_rfm", "clients", "total_depense", "depense_par_client", "nb_achats"),
@@ -76,26 +76,37 @@ CARDS: dict[str, tuple[Card, ...]] = {
             "spending-segments", columns=("segment_depense", "total_depense", "clients", "jours_client", "panier_moyen"),
             wide=("jours_client", "panier_moyen"), bar="total_depense",
         ),
-        Card("rfm", wide=("pays", "segment", "dernier_achat", "nb_achats"), rows=ROWS, full=True),
+        Card(
+            "rfm", wide=("pays", "segment", "dernier_achat", "nb_achats", "recence", "frequence", "montant_quintile"),
+            rows=ROWS, full=True,
+        ),
     ),
     "trust": (
         Card("rejects-by-reason", columns=("motif", "messages", "dernier"), bar="messages", none="empty-good"),
         Card("offsets-without-row", note="offsets-note", wide=("premier_offset", "dernier_offset")),
-        Card("latest-rejects", wide=("topic", "kafka_partition", "kafka_offset"), rows=ROWS, full=True, none="empty-good"),
+        Card(
+            "latest-rejects", wide=("explication", "topic", "kafka_partition", "kafka_offset"), rows=ROWS, full=True,
+            none="empty-good",
+        ),
         Card("reconciliation", fact=True, none="reconciliation-never"),
         Card("drift", fact=True, none="drift-unknown"),
-        Card("late-sales", wide=("vente_id", "segment", "kafka_timestamp"), rows=ROWS, full=True, none="empty-good"),
+        Card("late-sales", wide=("vente_id", "pays", "segment", "kafka_timestamp"), rows=ROWS, full=True, none="empty-good"),
         Card("late-by-country", bar="ventes_tardives", rows=30),
-        Card("pertes-declarees", rows=ROWS, none="empty-good"),
-        Card("corrections", rows=ROWS, full=True, none="empty-good"),
-        Card("rejets-rejoues", rows=ROWS, full=True, none="empty-good"),
+        Card("pertes-declarees", wide=("topic", "date_declaration"), rows=ROWS, none="empty-good"),
+        Card(
+            "corrections", wide=("date_correction", "segment", "articles", "generation", "lot"), rows=ROWS, full=True, none="empty-good"
+        ),
+        Card(
+            "rejets-rejoues", wide=("topic", "kafka_timestamp", "vente_id", "corrige", "correction", "operateur", "run"), rows=ROWS,
+            full=True, none="empty-good",
+        ),
     ),
     "running": (
-        Card("processes", "processes", wide=("pid",), fact=True, full=True),
+        Card("processes", "processes", wide=("pid", "depuis"), fact=True, full=True),
         Card("figures", fact=True, full=True, none="figures-none"),
-        Card("tables", wide=("couche", "version"), fact=True, full=True),
-        Card("latest-sales", wide=("vente_id", "segment", "produit_nom"), rows=ROWS, full=True),
-        Card("commits", wide=("mesures", "moteur"), fact=True, full=True),
+        Card("tables", wide=("couche", "version", "date_commit"), fact=True, full=True, none="tables-none"),
+        Card("latest-sales", wide=("vente_id", "segment", "produit_nom", "quantite"), rows=ROWS, full=True),
+        Card("commits", wide=("mesures", "moteur"), fact=True, full=True, none="tables-none"),
     ),
 }  # fmt: skip
 LISTS = frozenset(

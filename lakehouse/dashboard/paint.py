@@ -123,7 +123,7 @@ class Painter:
         if answer is None:
             drawn.pending = True
         elif answer.result is None:
-            drawn.problem, drawn.missing = answer.problem, answer.missing
+            drawn.problem, drawn.missing, drawn.csv = answer.problem, answer.missing, ""
             if answer.missing and card.name in pages.RARE:
                 drawn.problem, drawn.nothing = "", card.none
         else:
@@ -185,7 +185,11 @@ class Painter:
         """``bronze: dead``, of the processes that say, or are found, not to work."""
         answer = answers.get(Question(*pages.PROCESSES))
         rows = answer.result.rows if answer and answer.result else []
-        return ", ".join(f"{name}: {say(f'state-{state}', language)}" for name, state, *_ in rows if state in DOWN)
+        return ", ".join(
+            say("one-down", language, name, say(f"state-{state}", language))
+            for name, state, *_ in rows
+            if state in DOWN
+        )
 
     def _empty_period(self, view: View, answers: Answers) -> tuple[Any, Any] | None:
         """The lake's first and last day, when there are some and none of them lies in the period."""

@@ -85,7 +85,8 @@ class Entry:
     """One question: a line of the menu, a sub-command and a paragraph of the documents.
 
     ``kind`` is ``query`` for what ``build`` answers alone; the others need the lake itself (``counts``, ``history``)
-    or the person (``sql``, ``travel``). ``limit`` is the number of rows when nobody asks for another one.
+    or the person (``sql``, ``travel``). ``limit`` is the number of rows when nobody asks for another one. ``less`` are the
+    columns that a narrow terminal may leave out, the least wanted first; amounts are never among them.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Entry:
     chart: Chart | None = None
     limit: int | None = None
     kind: Literal["query", "counts", "history", "sql", "travel"] = "query"
+    less: tuple[str, ...] = ()
 
     def query(self, filters: Filters) -> Query:
         """The text for these filters, cut to their page; ``filters.used`` must be within ``self.filters``."""

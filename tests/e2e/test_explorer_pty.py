@@ -167,6 +167,19 @@ def test_a_narrow_terminal_shows_every_amount(base: str, terminals: list[Termina
     assert all(len(line) <= columns for line in text.splitlines())
 
 
+def test_eighty_columns_hold_a_table(base: str, terminals: list[Terminal]) -> None:
+    """The usual width: one line a sale, the amount among it, and what is left out is named."""
+    terminal = Terminal(base, "latest-sales", "--limit", "5", columns=80)
+    terminals.append(terminal)
+    code, text = terminal.end()
+    assert code == 0
+    newest = sorted(lakes.sales(), key=lambda row: (row["timestamp"], row["vente_id"]), reverse=True)[:5]
+    for row in newest:
+        assert re.search(rf"^{row['timestamp']:%Y-%m-%d %H:%M:%S} .* {row['montant']:,} ", text, re.MULTILINE)
+    assert "left out, too narrow: segment, vente_id" in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
 def test_colours_only_on_a_terminal_that_wants_them(base: str, terminals: list[Terminal]) -> None:
     for env, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
         terminal = Terminal(base, "loyalty", **env)

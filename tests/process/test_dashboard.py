@@ -23,17 +23,18 @@ import pytest
 
 import dashboard as script
 from lakehouse import config as settings
-from lakehouse import explorer, queries, tls
+from lakehouse import explorer, queries, tables, tls
 from lakehouse.config import PROJECT, Config
-from lakehouse.dashboard import amounts, board, download, draw, facts, pages, words
+from lakehouse.dashboard import amounts, board, download, draw, facts, pages, titles, words
 from lakehouse.dashboard.asker import Asker, AskerProcess, Question, Reply
 from lakehouse.dashboard.board import Board
 from lakehouse.dashboard.paint import Painter
 from lakehouse.dashboard.places import key
-from lakehouse.dashboard.view import PAGES, View, read
+from lakehouse.dashboard.view import PAGES, Language, View, read
 from lakehouse.lake import Lake
 from lakehouse.pipeline import dashboard_address, with_free_port
 from lakehouse.queries import Filters
+from lakehouse.queries.clients import RFM_RULES
 from lakehouse.result import Column, Result
 from lakehouse.status import ProcessState
 from tests import lakes
@@ -146,7 +147,7 @@ def test_every_card_and_column_has_its_words() -> None:
         PROJECT / "lakehouse/dashboard/templates/cards.html"
     ).read_text()
     assert set(re.findall(r"""say\(["']([a-z-]+)["'][,)]""", template)) <= set(words.TEXTS)
-    assert all(len(pair) == 2 and all(pair) for pair in (*words.TEXTS.values(), *words.COLUMNS.values()))
+    assert all(len(pair) == 2 and all(pair) for pair in (*words.TEXTS.values(), *titles.COLUMNS.values()))
 
 
 # --- drawings --------------------------------------------------------------------------------------------------------
@@ -162,8 +163,41 @@ def test_a_day_without_a_sale_is_an_empty_place_in_the_chart() -> None:
     chart = draw.days(days_of((date(2026, 11, 4), "150.00"), (date(2026, 11, 2), "75.50")), view)
     assert chart is not None
     assert [bar.height for bar in chart.bars] == [0, 377, 0, 750]  # of a scale that ends at 200
-    assert chart.bars[1].hint == "2026-11-02: €75.50, 1 Sales" and chart.bars[0].hint.startswith("2026-11-01: €0.00")
+    assert chart.bars[1].hint == "2026-11-02: €75.50, 1 sale" and chart.bars[0].hint.startswith("2026-11-01: €0.00")
     assert chart.scale == ["€200", "€100", "€0"]
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", ["0 sales", "1 sale", "2 sales"]), ("fr", ["0 vente", "1 vente", "2 ventes"])],
+)
+def test_one_is_not_many(language: Language, said: list[str]) -> None:
+    assert [words.counted("sale", language, count, str(count)) for count in range(3)] == said
+    columns = tuple(Column(name, "integer") for name in ("recence", "frequence", "clients"))
+    made = draw.matrix(Result(columns, [(5, 1, 1), (5, 2, 1200)]), language)
+    hints = [hint for _, _, hint in made.rows[0][1]]
+    assert hints[0].endswith(": 1 client") and hints[1].endswith("200 clients")
+
+
+def test_every_rfm_segment_has_a_name_in_french() -> None:
+    assert set(titles.RFM_SEGMENTS) == {name for name, _ in RFM_RULES}
+    assert titles.RFM_SEGMENTS["Lost"] == ("Lost", "Perdus")
+
+
+def test_a_process_number_is_a_name_and_a_minus_is_a_minus() -> None:
+    assert amounts.shown(26091, Column("pid", "integer"), UTC, "en") == "26091"
+    assert amounts.shown(-1200, Column("transactions", "integer"), UTC, "fr") == "−1\u202f200"
+    assert amounts.shown(Decimal("-1.50"), Column("montant", "decimal"), UTC, "en") == "−€1.50"
+
+
+def test_every_column_and_field_that_is_shown_has_a_title() -> None:
+    """A name of the code on a page that people read: in both languages."""
+    shown = set(facts.RECORD)
+    for card in (card for cards in pages.CARDS.values() for card in cards if not card.fact):
+        listed = [spec.public for spec in tables.PUBLIC if spec.name == card.question.replace("-", "_")]
+        shown |= {*card.columns, *(listed[0] if listed and not card.columns else ())}
+    assert {name for name in shown if titles.titled(name, "en") == name} == set()
+    assert {name for name in shown if titles.titled(name, "fr") == name} == set()
 
 
 @pytest.mark.parametrize(
@@ -375,6 +409,11 @@ def test_an_old_lake_an_empty_one_and_an_empty_period_say_what_to_do(base: str, 
     assert "No sale in this period. The lake holds sales from 2026-11-10 to 2026-11-21. Show all days" in period
 
 
+def test_an_empty_place_has_no_table_rather_than_none_in_this_period(tmp_path: Path) -> None:
+    text = page_text(str(tmp_path / "lake"))
+    assert text.count("No table has been written yet.") == 2
+
+
 def test_the_last_reconciliation_is_shown_or_how_to_make_one(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facts.importlib.util, "find_spec", lambda _: None)
     assert "Never run. Type: python ops_utils.py reconcile" in page_text(base, "trust")
@@ -396,7 +435,7 @@ def test_the_last_reconciliation_is_shown_or_how_to_make_one(base: str, monkeypa
     monkeypatch.setattr(facts.importlib, "import_module", lambda _: record)
     text = page_text(base, "trust")
     assert (
-        "finished 2026-11-22T08:00:00+00:00 differences 0 versions ventes_stream: 3" in text
+        "Finished 2026-11-22T08:00:00+00:00 Differences 0 Versions ventes_stream: 3" in text
         and "a line a day" not in text
     )
 
@@ -487,6 +526,55 @@ def test_only_this_machines_names_are_answered(served: Served) -> None:
     assert served.get("/sales", Host="evil.example").status == 400
     assert served.get("/nothing").status == 404 and served.get("/csv/nothing.csv").status == 404
     assert served.get("/static/../server.py").status == 404 and served.get("/static/%2e%2e/server.py").status == 404
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2's relative luminance of ``#rgb`` or ``#rrggbb``."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out_from_their_ground(scheme: str) -> None:
+    """WCAG 2 AA: 4.5 for texts, 3 for edges and bars; and a country that sold little is no bare land."""
+    css = (PROJECT / "lakehouse/dashboard/static/style.css").read_text()
+    marker = "@media (prefers-color-scheme: dark)"
+    bright, dark = css.split(marker)[0], css.split(marker)[1]
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6})", bright))
+    inks = dict.fromkeys(("s4", "s5"), "#fff") | dict.fromkeys(("s1", "s2", "s3"), "#10151b")
+    assert ".heat4, .heat5 { color: #fff; } .heat1, .heat2, .heat3 { color: #10151b; }" in css
+    if scheme == "dark":
+        colours |= dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6})", dark))
+        inks = dict.fromkeys(("s1", "s2"), "#fff") | dict.fromkeys(("s3", "s4", "s5"), "#10151b")
+        assert ".heat1, .heat2 { color: #fff; } .heat3, .heat4, .heat5 { color: #10151b; }" in css
+    texts = [
+        (name, ground) for name in ("ink", "soft", "accent", "good", "bad", "warn") for ground in ("paper", "ground")
+    ]
+    texts += [("bad", "bad-ground"), ("warn", "warn-ground"), ("paper", "accent")]
+    faint = [pair for pair in texts if contrast(colours[pair[0]], colours[pair[1]]) < 4.5]
+    faint += [(ink, shade) for shade, ink in inks.items() if contrast(colours[shade], ink) < 4.5]
+    faint += [(name, "paper") for name in ("bar", "edge") if contrast(colours[name], colours["paper"]) < 3]
+    faint += [("s1", "land")] * (contrast(colours["s1"], colours["land"]) < 1.3)
+    assert faint == []
+
+
+def test_every_download_that_a_page_offers_is_there(served: Served) -> None:
+    """A table that does not exist offers none; a question without a table of its own is no download."""
+    for page in PAGES:
+        text = served.get(f"/{page}?{PERIOD}&client=2").text
+        offered = re.findall(r'class="csv" href="([^"]+)"', text)
+        assert offered and not any(name in link for link in offered for name in pages.RARE)
+        assert {html.unescape(link): served.get(html.unescape(link)).status for link in offered} == {
+            html.unescape(link): 200 for link in offered
+        }
+    assert {served.get(f"/csv/{name}.csv").status for name in ("row-counts", "history", "sql", "corrections")} == {404}
 
 
 ASKED = sorted({card.question for cards in pages.CARDS.values() for card in cards if not card.fact} - pages.RARE)

@@ -167,20 +167,50 @@ def test_time_travel_by_version(run: Run) -> None:
     ]
 
 
-def test_time_travel_by_time(run: Run, own: str) -> None:
-    """The moment between two commits shows the first; one before the table shows a sentence."""
+def test_time_travel_by_time_goes_by_the_commits_own_times(run: Run, own: str) -> None:
+    """The moment between two commits shows the first, whatever times the files of a copied or restored log have."""
     commits = Lake(own).history("ventes_stream").column("date_commit")
-    at = (commits[1] + (commits[0] - commits[1]) / 2).isoformat()
-    for version, moment in enumerate(
-        reversed(commits)
-    ):  # delta reads the times of the log's files: a copy has new ones
-        stamp = moment.timestamp()
-        for path in Path(own, "bronze/ventes_stream/_delta_log").glob(f"*{version}.json"):
+    between = commits[1] + (commits[0] - commits[1]) / 2
+    for stamp in (0, 4_000_000_000):
+        for path in Path(own, "bronze/ventes_stream/_delta_log").glob("*.json"):
             os.utime(path, (stamp, stamp))
-    assert rows(run("totals", "--at", at, "--format", "csv", base=own)[1])[0]["total_transactions"] == "200"
+        for moment, count in ((between, "200"), (commits[0], "400"), (datetime(2999, 1, 1, tzinfo=UTC), "400")):
+            out = run("totals", "--at", moment.isoformat(), "--format", "csv", base=own)[1]
+            assert rows(out)[0]["total_transactions"] == count
     code, _, err = run("totals", "--at", "2020-01-01", base=own)
     assert code == 1
     assert "ventes_stream did not exist at 2020-01-01 00:00:00 UTC: its first version that can be read is 0" in err
+
+
+def test_a_table_that_did_not_exist_at_that_time_is_missing_and_no_more(run: Run, own: str) -> None:
+    """Silver came after Bronze: at that time the counts and the report go on without it."""
+    lake = Lake(own)
+    [bronze] = lake.history("ventes_stream", limit=1).column("date_commit")
+    at = bronze.isoformat()
+    assert all(lake.history(spec.name).column("date_commit")[-1] > bronze for spec in tables.SILVER)
+    code, out, _ = run("row-counts", "--at", at, "--format", "csv", base=own)
+    assert code == 0
+    counts = {row["table"]: row["lignes"] for row in rows(out)}
+    assert (counts["ventes_stream"], counts["ventes_par_pays"]) == ("400", "")
+    code, out, _ = run("--batch", "--at", at, base=own)
+    assert (code, "ventes_par_pays did not exist at" in out, "Last 10 sales" in out) == (1, True, True)
+    assert run("row-counts", "--at", "2020-01-01", base=own)[0] == 1
+
+
+def test_a_log_that_no_longer_reaches_back_is_a_sentence(run: Run, own: str) -> None:
+    DeltaTable(f"{own}/bronze/ventes_stream").create_checkpoint()
+    Path(own, "bronze/ventes_stream/_delta_log/00000000000000000000.json").unlink()
+    code, _, err = run("totals", "--at", "2020-01-01", base=own)
+    assert (code, "ventes_stream can no longer be read as it was at 2020-01-01" in err) == (1, True)
+
+
+def test_a_version_that_the_question_does_not_read_is_refused(run: Run) -> None:
+    for argv in (("totals",), ("--sql", "SELECT COUNT(*) FROM ventes_stream")):
+        code, out, err = run(*argv, "--version", "ventes_par_pays=0")
+        assert (code, out) == (2, "")
+        assert "--version ventes_par_pays=0 has no effect: this question reads ventes_stream." in err
+    assert run("history", "--version", "0")[0] == 2
+    assert run("history", "--at", "2036-01-01")[0] == 2
 
 
 def test_unknown_versions_are_sentences(run: Run) -> None:
@@ -259,6 +289,34 @@ def test_a_commit_that_lands_while_history_is_read_shifts_no_number(own: str, mo
     assert answer.column("version") == [2, 1, 0]
 
 
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+def test_every_row_of_a_table_is_written_as_it_is_read(
+    run: Run, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``--limit 0`` of a large table: nothing holds all rows, and the file is that of an answer held as a whole."""
+    monkeypatch.setattr("lakehouse.export.CHUNK", 150)
+    whole, flowing = tmp_path / "whole", tmp_path / "flowing"
+    assert run("ventes-stream", "--limit", "400", "--format", kind, "--output", str(whole))[0] == 0
+    monkeypatch.setattr(Lake, "read", None)
+    code, _, err = run("ventes-stream", "--limit", "0", "--format", kind, "--output", str(flowing))
+    assert (code, err.startswith("400 rows · read: ventes_stream version 1")) == (0, True)
+    if kind == "parquet":
+        assert pq.read_table(flowing).equals(pq.read_table(whole))
+        assert pq.ParquetFile(flowing).num_row_groups == 3
+        assert pq.read_schema(flowing).metadata == pq.read_schema(whole).metadata
+    else:
+        assert flowing.read_bytes() == whole.read_bytes()
+
+
+def test_a_flow_that_fails_leaves_the_file_that_was_there(run: Run, own: str, tmp_path: Path) -> None:
+    target = tmp_path / "sales.csv"
+    target.write_text("before")
+    for path in Path(own, "bronze/ventes_stream").glob("jour=*/*.parquet"):
+        path.unlink()
+    code, _, err = run("ventes-stream", "--limit", "0", "--format", "csv", "--output", str(target), base=own)
+    assert (code, "Cannot read ventes_stream version 1" in err, target.read_text()) == (1, True, "before")
+
+
 def test_output_files(run: Run, tmp_path: Path) -> None:
     for kind in ("table", "csv", "json", "parquet"):
         target = tmp_path / f"out.{kind}"
@@ -296,9 +354,32 @@ def test_wrong_arguments_are_sentences(run: Run, argv: tuple[str, ...], sentence
     assert sentence in err
 
 
-def test_no_rows_is_an_answer(run: Run) -> None:
+def test_no_rows_is_an_answer_that_says_where_to_look(run: Run) -> None:
     code, out, _ = run("latest-sales", "--pays", "Atlantide")
     assert (code, "no rows" in out) == (0, True)
+    assert "Nothing matches: pays Atlantide. What there is: query_utils.py ventes-par-pays" in out
+    assert (
+        "Nothing matches: from 2020-01-01, to 2020-01-02"
+        in run("totals", "--du", "2020-01-01", "--au", "2020-01-02")[1]
+    )
+    _, out, err = run("latest-sales", "--pays", "Atlantide", "--format", "json")
+    assert (out, "Nothing matches" in err) == ("[]\n", True)
+    assert "Nothing matches" not in run("latest-sales", "--pays", "Japon")[1]
+
+
+def test_an_empty_table_says_what_to_run(run: Run, own: str) -> None:
+    for spec in (*tables.SILVER, tables.VENTES, tables.REJETS):
+        lakes.write_spec(own, spec, [], mode="overwrite")
+    for name, sentence in (
+        ("latest-sales", "ventes_stream has no row yet. Start all: make run."), ("totals", "ventes_stream has no row yet."),
+        ("statistics", "ventes_stream has no row yet."), ("rejects-by-reason", "No message was rejected so far."),
+        ("by-day", "tendances_horaires has no row yet. Type: python streaming_silver.py"), ("--batch", "Start all: make run."),
+    ):  # fmt: skip
+        code, out, _ = run(name, base=own)
+        assert (code, sentence in out) == (0, True), out
+    out = run("ventes-par-pays", "--version", "1", base=own)[1]
+    assert "ventes_par_pays had no row then. Type: query_utils.py history ventes_par_pays" in out
+    assert "had no row" not in run("ventes-par-pays", "--version", "0", base=own)[1]
 
 
 def test_a_filter_value_is_only_ever_a_value(run: Run) -> None:
@@ -352,6 +433,22 @@ def test_a_log_that_cannot_be_read_is_a_sentence(run: Run, own: str) -> None:
     code, _, err = run("totals", base=own)
     assert code == 1
     assert err.startswith(f"query_utils.py: Table ventes_stream at {own}/bronze/ventes_stream cannot be opened: ")
+    assert err.endswith("Type: python ops_utils.py backup list\n")
+    Path(own, "silver/ventes_par_pays/_delta_log/00000000000000000000.json").write_text("{broken")
+    err = run("ventes-par-pays", base=own)[2]
+    assert err.endswith("Move that folder away, then type: python streaming_silver.py --full\n")
+
+
+def test_a_log_entry_that_was_cut_off_is_no_commit_of_nothing(run: Run, own: str) -> None:
+    """The engine would count half of the sales, and say so of version 1."""
+    Path(own, "bronze/ventes_stream/_delta_log/00000000000000000001.json").write_text("")
+    code, out, err = run("totals", base=own)
+    assert (code, out) == (1, "")
+    assert (
+        "ventes_stream cannot be opened: the log entry of version 1 is empty. Type: python ops_utils.py backup list"
+        in err.replace(f" at {own}/bronze/ventes_stream", "")
+    )
+    assert run("totals", "--version", "0", base=own)[0] == 0
 
 
 def test_help_lists_every_question(run: Run) -> None:

@@ -120,3 +120,22 @@ def test_an_error_is_said_and_the_menu_goes_on(base: str, capsys: pytest.Capture
 def test_time_travel_in_the_menu(base: str, capsys: pytest.CaptureFixture[str]) -> None:
     converse(base, "t", "ventes_stream=0", "totals", "q")
     assert "read: ventes_stream version 0" in capsys.readouterr().out
+    converse(base, "t", "ventes_stream=0", "q")
+    assert "time travel: ventes_stream version 0" in capsys.readouterr().out
+
+
+def test_the_menu_asks_which_client(base: str, capsys: pytest.CaptureFixture[str]) -> None:
+    prompts = converse(base, "client-sales", "Zoé", "2", "q", "client-sales", "", "q", "totals", "q")
+    text = capsys.readouterr().out
+    assert prompts.count("client_id [all]> ") == 2 and prompts.count("client_id [2]> ") == 1
+    assert "'Zoé' is not accepted: expected a whole number of 0 or more, or -" in text
+    assert text.count("Sales of one client (client 2)") == 2
+    assert "Client 3" not in text
+    assert "not used here" not in text
+
+
+def test_each_group_stands_once_in_the_menu() -> None:
+    groups = [entry.group for entry in queries.ENTRIES]
+    assert [group for number, group in enumerate(groups) if group not in groups[:number]] == [
+        group for number, group in enumerate(groups) if number == 0 or groups[number - 1] != group
+    ]

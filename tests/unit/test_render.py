@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,11 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from lakehouse import export, render
+from lakehouse import export, queries, render
 from lakehouse.errors import ConfigError
-from lakehouse.queries import Chart
+from lakehouse.grid import fitted
+from lakehouse.lake import Lake
+from lakehouse.queries import Chart, Filters
 from lakehouse.result import Column, Result, Source
 from lakehouse.values import shown, visible
+from tests import lakes
 
 PARIS = ZoneInfo("Europe/Paris")
 READ = (Source("ventes_par_pays", 3, datetime(2026, 11, 22, 20, 0, tzinfo=UTC)),)
@@ -66,6 +70,27 @@ def test_a_narrow_terminal_gets_blocks_and_every_digit() -> None:
 @pytest.mark.parametrize("width", [20, 40, 80, 100, 120, 160])
 def test_no_width_cuts_an_amount(width: int) -> None:
     assert "1,234,567.50" in printed(width=width)
+
+
+def test_a_narrow_terminal_leaves_out_what_is_less_wanted_and_says_so() -> None:
+    raw = io.StringIO()
+    out = Console(file=raw, width=80, markup=False, highlight=False, emoji=False)
+    less = ("valeur", "timestamp", "est_tardif")
+    render.show(out, RESULT, zone=PARIS, less=less)
+    text = " ".join(raw.getvalue().split())
+    assert re.search(r"12345 .*1,234,567 +1,234,567\.50 +yes +2026-11-01", text), "one line a row"
+    assert "left out, too narrow: timestamp, valeur (a wider terminal or --format csv has all)" in text
+    assert "left out" not in printed()
+    assert fitted(RESULT, zone=PARIS, width=20, less=less) is RESULT, "blocks show all"
+    one = Result(RESULT.columns, RESULT.rows[:1])
+    assert fitted(one, zone=PARIS, width=80, less=less) is one
+
+
+def test_no_question_may_leave_out_an_amount(tmp_path: Path) -> None:
+    lakes.build(str(tmp_path))
+    for entry in (entry for entry in queries.ENTRIES if entry.less):
+        kinds = {column.name: column.kind for column in Lake(str(tmp_path)).read(entry.query(Filters(limit=1))).columns}
+        assert {kinds[name] for name in entry.less} <= {"text", "integer", "boolean", "date", "timestamp"}
 
 
 def test_an_ascii_terminal_gets_ascii_lines() -> None:

@@ -30,7 +30,7 @@ ALLOWED = (
         "SELECT a.pays FROM ventes_stream a JOIN profil_clients p ON a.client_id = p.client_id",
         ("profil_clients", "ventes_stream"),
     ),
-    ('SELECT "timestamp", timestamp FROM ventes_stream ORDER\nBY 1', ("ventes_stream",)),
+    ('SELECT "timestamp", timestamp AS moment FROM ventes_stream ORDER\nBY 1', ("ventes_stream",)),
     (
         "SELECT pays FROM ventes_stream WHERE client_id IN (SELECT client_id FROM profil_clients)",
         ("profil_clients", "ventes_stream"),
@@ -95,6 +95,8 @@ REFUSED = (
     ("SELECT * FROM information_schema.tables", "names a schema"),
     ("SELECT * FROM datafusion.public.ventes_stream", "names a schema"),
     ("SELECT * FROM public.ventes_stream", "names a schema"),
+    ("SELECT * FROM ventes_stream TABLESAMPLE (10)", "TABLESAMPLE would be ignored"),
+    ("SELECT * FROM ventes_stream TABLESAMPLE BERNOULLI (10) REPEATABLE (1)", "TABLESAMPLE would be ignored"),
     ("SELECT * FROM secret", "there is no table 'secret'"),
     ("SELECT * FROM _generations", "there is no table '_generations'"),
     ('SELECT * FROM "VENTES_STREAM"', "there is no table 'VENTES_STREAM'"),
@@ -136,18 +138,19 @@ def test_all_else_is_refused_with_the_reason(sql: str, reason: str) -> None:
 
 
 def test_comments_never_reach_the_engine_and_glue_nothing() -> None:
-    assert check("SELECT a/* x */b, 1 -- y\n, 2", SPECS).sql == "SELECT a b, 1 , 2"
+    assert check("SELECT a/* x */b, 1 -- y\n, 2", SPECS).sql == "select a b, 1 , 2"
 
 
 def test_a_prefix_never_touches_a_quote() -> None:
-    assert check("SELECT date'2026-01-01'", SPECS).sql == "SELECT date '2026-01-01'"
+    assert check("SELECT date'2026-01-01'", SPECS).sql == "select date '2026-01-01'"
     with pytest.raises(QueryRefused, match="cannot be read as SQL"):
         check("SELECT r'a'", SPECS)
 
 
 def test_internal_columns_are_named_or_not() -> None:
     assert check("SELECT * FROM ventes_par_segment", SPECS).internal == frozenset()
-    assert check("SELECT _pays FROM ventes_par_segment", SPECS).internal == {"_pays"}
+    for name in ("_pays", "_PAYS", '"_pays"'):
+        assert check(f"SELECT {name} FROM ventes_par_segment", SPECS).internal == {"_pays"}
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +158,23 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     base = str(tmp_path_factory.mktemp("lake"))
     lakes.build(base, lakes.sales(20))
     return Lake(base)
+
+
+@pytest.mark.parametrize(("sql", "named"), ALLOWED, ids=[sql[:40] for sql, _ in ALLOWED])
+def test_what_passes_also_runs(lake: Lake, sql: str, named: tuple[str, ...]) -> None:
+    assert tuple(source.table for source in lake.read(Query(check(sql, SPECS).sql, named)).sources) == named
+
+
+def test_unquoted_names_have_no_case(lake: Lake) -> None:
+    texts = (
+        "SELECT PAYS AS Ca, 'Pays' FROM VENTES_PAR_PAYS v WHERE V.Pays <> 'FRANCE' ORDER BY Pays",
+        "select pays as ca, 'Pays' from ventes_par_pays v where v.pays <> 'FRANCE' order by pays",
+    )
+    loud, plain = (lake.read(Query(check(sql, SPECS).sql, ("ventes_par_pays",))) for sql in texts)
+    assert loud.rows == plain.rows and loud.names[0] == "ca" and loud.rows[0][1] == "Pays"
+    assert lake.read(
+        Query(check('SELECT pays AS "Ca" FROM ventes_par_pays', SPECS).sql, ("ventes_par_pays",))
+    ).names == ("Ca",)
 
 
 @pytest.mark.parametrize("text", ["it's", "'''a''b'''", "\\", "a\\'b", "$$", "--", "/*", "é\u202e\x1b", "''"])
