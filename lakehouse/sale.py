@@ -171,15 +171,20 @@ _STRING: tuple[Callable[[object], bool], str] = (lambda value: isinstance(value,
 
 ISO_DAY = r"(?:[0-9]{4}-?[0-9]{2}-?[0-9]{2}|[0-9]{4}-?W[0-9]{2}-?[0-9])[Tt ]"
 """How a timestamp begins: a day, as a date or a week date, and what stands before the time."""
+_CLOCK = r"[0-9]{2}(?:(?P<@>:?)[0-5][0-9](?:(?P=@)[0-5][0-9](?:[.,][0-9]+)?)?)?"
+_ISO = re.compile(
+    rf"{ISO_DAY}{_CLOCK.replace('@', 'time')}(?P<offset>[Zz]|[+-]{_CLOCK.replace('@', 'zone')})?", re.ASCII
+)
 
 
 def parse_moment(text: str) -> datetime:
     """ISO 8601 with an offset or ``Z`` → UTC; finer than a microsecond is cut off. Raises ``ValueError``."""
-    if not re.match(ISO_DAY, text):
+    # fromisoformat lets more pass than ISO 8601 has, and not the same in each Python
+    if not (shape := _ISO.fullmatch(text)):
         raise ValueError("no ISO 8601 date and time")
-    moment = datetime.fromisoformat(text.upper())
-    if moment.tzinfo is None:
+    if not shape["offset"]:
         raise ValueError("no offset")
+    moment = datetime.fromisoformat(text.upper())
     try:
         return moment.astimezone(UTC)
     except OverflowError:

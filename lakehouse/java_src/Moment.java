@@ -44,8 +44,8 @@ public final class Moment {
     }
 
     private static Long unusual(String text) {
-        // only ASCII letters: Python's upper() makes no T, W or Z of anything else
-        Matcher m = UNUSUAL.matcher(text.replace('t', 'T').replace('z', 'Z').replace('w', 'W'));
+        // as sale.ISO_DAY has it: a week's W is a capital, T and Z need not be
+        Matcher m = UNUSUAL.matcher(text.replace('t', 'T').replace('z', 'Z'));
         if (!m.matches()) {
             return null;
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -220,6 +221,8 @@ def test_sparks_own_log_level_is_set_when_it_is_another(
     monkeypatch.setattr(session, "SparkSession", SimpleNamespace(builder=builder))
     monkeypatch.setattr(session.java, "environment", lambda _: {})
     monkeypatch.setattr(session.jars, "resolve", lambda *_: [])
+    monkeypatch.setattr(session.java_classes, "jar", lambda *_: Path(__file__))
+    monkeypatch.setattr(session, "_register_decoder", lambda *_: None)
     session.build(config.load(env={"VENTES_SPARK__LOG_LEVEL": level}), "essai")
     assert seen == set_to
 
