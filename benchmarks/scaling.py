@@ -195,7 +195,7 @@ def parser() -> argparse.ArgumentParser:
     number = cli.checked(_whole)
     option = made.add_argument
     option("only", nargs="*", choices=[[], *MEASURES], metavar="WHAT", help=f"{', '.join(MEASURES)} (default: all)")
-    option("--sales", type=number, default=2_000_000, metavar="N", help="backlog (default: %(default)s)")
+    option("--sales", type=number, default=1_000_000, metavar="N", help="backlog (default: %(default)s)")
     option("--ids", type=number, default=10_000_000, metavar="N", help="identities in the state (default: %(default)s)")
     option("--store", choices=STORES, help="this state store alone (default: both)")
     option("--state-heap", default="4g", metavar="SIZE", help="Java heap of the state's job (default: %(default)s)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 import subprocess
@@ -136,6 +137,23 @@ def test_the_image_copies_what_there_is_and_its_entry_point_is_a_shell_script() 
     text = (FOLDER / "Dockerfile").read_text(encoding="utf-8")
     copied = [word for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE) for word in line.split()[:-1]]
     assert "lakehouse" in copied and all(list(PROJECT.glob(word)) for word in copied)
+
+
+def test_the_image_takes_each_package_by_its_hash() -> None:
+    text = (FOLDER / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    installs = re.findall(r"pip install [^&\n]*", text)
+    assert [one.split()[-1] for one in installs] == ["requirements-build.lock", "requirements.lock"]
+    assert all("--require-hashes" in one for one in installs)
+
+
+def test_the_image_is_built_from_what_it_copies_and_never_sees_the_data() -> None:
+    wanted = (PROJECT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    kept = {line[1:] for line in wanted if line.startswith("!")}
+    copied = re.findall(r"^COPY (.*) \S+$", (FOLDER / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert "*" in wanted
+    for word in " ".join(copied).split():
+        assert any(fnmatch.fnmatch(word, pattern) for pattern in kept), word
+    assert not any(fnmatch.fnmatch(private, pattern) for private in ("data", ".cache", ".venv") for pattern in kept)
 
 
 def entry(tmp_path: Path, *words: str, **environment: str) -> list[str]:

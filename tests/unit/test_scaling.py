@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from benchmarks import projection, scaling, scaling_file, state_job
 from benchmarks.projection import Input
 from lakehouse.config import Config
+from lakehouse.errors import LakehouseError
 
 ROUND = {
     "sales_per_core": 1000, "silver_sales_per_core": 500, "message_bytes": 100, "bronze_bytes": 10, "state_bytes": 50,
@@ -90,14 +93,6 @@ def test_a_row_replaces_that_of_its_own_case_and_no_other() -> None:
     assert kept["inputs"]["state_bytes"]["value"] == 30
 
 
-def test_a_part_that_fails_keeps_what_it_had_measured(tmp_path: Path) -> None:
-    file = tmp_path / "scaling.json"
-    file.write_text(scaling.FILE.read_text(encoding="utf-8"), encoding="utf-8")
-    scaling_file.put(file, TO_DATE, "The memory of recent sales", STATE)
-    found = json.loads(file.read_text(encoding="utf-8"))
-    assert {"about": TO_DATE, "row": STATE} in found["measured"]["The memory of recent sales"]
-
-
 def test_tables_are_markdown_and_say_what_was_not_measured() -> None:
     assert "make scaling" in projection.measured_tables({"measured": {}})
     build = {"about": machine(0.1), "row": {"step": "build", "sales": 3650000, "s": 12.345}}
@@ -132,9 +127,28 @@ def test_a_busy_machine_writes_nothing_into_the_documents(
     assert scaling.FILE.read_bytes() == before
 
 
-def test_a_busy_machine_may_be_measured_when_the_user_says_so() -> None:
-    assert scaling.parser().parse_args(["state", "--write", "--busy-ok"]).busy_ok
-    assert not scaling.parser().parse_args(["state", "--write"]).busy_ok
+def test_a_busy_machine_may_be_measured_when_the_user_says_so_and_each_row_is_kept_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def silver(*_: object) -> Iterator[dict[str, Any]]:
+        yield {"step": "one new day", "CPU s per million": 40.0}
+        raise LakehouseError("the second step fails")
+
+    file = tmp_path / "scaling.json"
+    file.write_text(scaling.FILE.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setenv("VENTES_DELTA__BASE_PATH", str(tmp_path))
+    monkeypatch.setattr(scaling, "FILE", file)
+    monkeypatch.setattr(scaling, "Broker", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(scaling, "interrupt_on_signals", lambda: None)
+    monkeypatch.setattr(scaling.about, "collect", lambda _: machine(3.2))
+    monkeypatch.setitem(scaling.MEASURES, "silver", silver)
+    monkeypatch.setattr(os, "getloadavg", lambda: (3.2, 1.0, 1.0))
+    assert scaling.main(["silver", "--write", "--busy-ok"]) == 1
+    found = json.loads(file.read_text(encoding="utf-8"))
+    rows = {one["row"]["step"]: one for one in found["measured"]["Silver"]}
+    assert rows["one new day"]["row"]["CPU s per million"] == 40.0
+    assert rows["one new day"]["about"]["machine"]["load"] == 3.2
+    assert found["inputs"]["silver_sales_per_core"]["value"] == 25_000
 
 
 def test_the_state_settles_where_it_should() -> None:
