@@ -214,3 +214,12 @@ def test_the_cluster_profile_of_compose_is_the_pipeline_on_a_master_and_two_work
         cores = int(session.extra_settings(loaded)["spark.cores.max"])
         workers = [one["command"] for one in profile.values() if "Worker" in one["command"][1]]
         assert 2 * cores <= sum(int(words[words.index("--cores") + 1]) for words in workers)
+
+
+def test_the_cluster_profile_runs_as_the_owner_of_a_folder_that_is_there_before() -> None:
+    services = yaml.safe_load((PROJECT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    mounting = [one for one in services.values() if "./data:/data" in one.get("volumes", ())]
+    assert mounting and {one["user"] for one in mounting} == {"${UID:-1000}:0"}
+    page = (PROJECT / "docs" / "CLUSTER.md").read_text(encoding="utf-8")
+    before, _, _ = page.partition("docker compose --profile cluster up")
+    assert "mkdir -p data && export UID" in before
