@@ -43,6 +43,8 @@ from tests.clusters import Cluster
 FILE = PROJECT / "docs" / "scaling.json"
 OUTPUT = PROJECT / "artifacts" / "scaling.json"
 STORES = ("memory", "rocksdb")
+PATIENCE = 900.0
+"""Seconds for one state store, or one Silver pass: a heap that is nearly full collects garbage for hours."""
 QUIET = 0.5
 """Load of the machine above which nothing is written into the documents."""
 
@@ -103,10 +105,11 @@ def measure_state(config: Config, args: argparse.Namespace) -> Iterator[Row]:
         case = {"store": store, "heap": args.state_heap, "identities": args.ids, "new a batch": batch}
         try:
             with job:
-                usage = job.wait(1800)
+                usage = job.wait(PATIENCE)
         except LakehouseError as failure:  # an answer too: it does not fit
             _say(f"  {store}: {str(failure).splitlines()[-1][:200]}")
-            yield {**case, "outcome": "does not fit into the heap" if _out_of_memory(job.log) else "failed"}
+            outcome = "does not fit into the heap" if _out_of_memory(job.log) else str(failure).splitlines()[0]
+            yield {**case, "outcome": outcome}
             continue
         made = json.loads(job.log.read_text(encoding="utf-8").splitlines()[-1])
         settled, end = made["settled"], made["end"]
@@ -148,7 +151,7 @@ def _shifted(sales: pa.Table, first: Any, number: int) -> pa.Table:
 def _silver_pass(config: Config, step: str, sales: int) -> Row:
     job = contenders.measured(config, "silver", [sys.executable, str(PROJECT / "streaming_silver.py")])
     with job:
-        usage = job.wait(3600)
+        usage = job.wait(PATIENCE)
     base = config.delta.base_path
     bronze = _one(VENTES.path(base), "SELECT count(*) AS n, sum(montant) AS m FROM t")
     silver = _one(AGGREGES.path(base), "SELECT sum(nb_achats) AS n, sum(total_depense) AS m FROM t")
