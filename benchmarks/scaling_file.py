@@ -26,9 +26,18 @@ def inputs_from(title: str, row: Row) -> dict[str, float]:
         }  # fmt: skip
     if title == TITLES["state"] and row["outcome"] == "fits" and row["store"] == "memory":
         return {"state_bytes": row["state bytes per identity"]}
-    if title == TITLES["silver"] and row["step"] == "one new day" and row["CPU s per million"]:
-        return {"silver_sales_per_core": 1e6 / row["CPU s per million"]}
     return {}
+
+
+def silver_rate(rows: list[Row]) -> dict[str, float]:
+    """What the build took more than the pass over one day, for the sales that it had more: each pass also pays for its start,
+    which for one day's sales is nearly all of it."""
+    spent = {row["step"]: (row["sales"], row["CPU s per million"]) for row in rows}
+    if not all(spent.get(step, (0, None))[1] for step in ("first build", "one new day")):
+        return {}
+    (many, dear), (few, cheap) = spent["first build"], spent["one new day"]
+    more = (many * dear - few * cheap) / 1e6
+    return {"silver_sales_per_core": (many - few) / more} if many > few and more > 0 else {}
 
 
 def merged(kept: dict[str, Any], who: dict[str, Any], title: str, row: Row) -> dict[str, Any]:
@@ -42,7 +51,10 @@ def merged(kept: dict[str, Any], who: dict[str, Any], title: str, row: Row) -> d
     else:
         rows.append(new)
     inputs = {name: dict(one) for name, one in kept["inputs"].items()}
-    for name, value in inputs_from(title, row).items():
+    given = inputs_from(title, row)
+    if title == TITLES["silver"]:
+        given = silver_rate([one["row"] for one in rows])
+    for name, value in given.items():
         inputs[name] |= {"value": float(f"{value:.3g}"), "origin": f"measured, `make scaling`, {who['date'][:10]}"}
     found = {**kept["measured"], title: rows}
     return {"measured": {name: found[name] for name in TITLES.values() if name in found}, "inputs": inputs}

@@ -63,7 +63,7 @@ def machine(load: float) -> dict[str, Any]:
 
 
 def test_measured_figures_replace_the_inputs_that_follow_from_them() -> None:
-    kept: dict[str, Any] = {"measured": {"Silver": [{"about": {}, "row": {"step": "old"}}]}, "inputs": {
+    kept: dict[str, Any] = {"measured": {"Silver": [{"about": {}, "row": {"step": "old", "sales": 1, "CPU s per million": 1.0}}]}, "inputs": {
         name: {"value": 1, "unit": "u", "means": "m", "origin": "assumed"} for name in ROUND
     }}  # fmt: skip
     made = kept
@@ -79,6 +79,19 @@ def test_measured_figures_replace_the_inputs_that_follow_from_them() -> None:
     assert made["inputs"]["state_bytes"]["origin"] == "measured, `make scaling`, 2026-11-24"
     assert list(made["measured"]) == ["Partitions of the topic", "The memory of recent sales", "Silver"]
     assert kept["inputs"]["state_bytes"]["origin"] == "assumed" and list(kept["measured"]) == ["Silver"]
+
+
+def test_silvers_rate_leaves_out_what_the_start_of_a_pass_costs() -> None:
+    rows = [
+        {"step": "first build", "sales": 1_000_000, "CPU s per million": 110.0},
+        {"step": "one new day", "sales": 1_000, "CPU s per million": 10_100.0},
+    ]
+    assert scaling_file.silver_rate(rows) == {"silver_sales_per_core": pytest.approx(999_000 / 99.9)}
+    assert scaling_file.silver_rate(rows[1:]) == {}
+    kept: dict[str, Any] = {"measured": {}, "inputs": {"silver_sales_per_core": {"value": 1, "origin": "assumed"}}}
+    for row in rows:
+        kept = scaling_file.merged(kept, TO_DATE, "Silver", row)
+    assert kept["inputs"]["silver_sales_per_core"]["value"] == 10_000
 
 
 def test_a_row_replaces_that_of_its_own_case_and_no_other() -> None:
@@ -131,7 +144,7 @@ def test_a_busy_machine_may_be_measured_when_the_user_says_so_and_each_row_is_ke
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def silver(*_: object) -> Iterator[dict[str, Any]]:
-        yield {"step": "one new day", "CPU s per million": 40.0}
+        yield {"step": "one new day", "sales": 10, "CPU s per million": 40.0}
         raise LakehouseError("the second step fails")
 
     file = tmp_path / "scaling.json"
@@ -148,7 +161,6 @@ def test_a_busy_machine_may_be_measured_when_the_user_says_so_and_each_row_is_ke
     rows = {one["row"]["step"]: one for one in found["measured"]["Silver"]}
     assert rows["one new day"]["row"]["CPU s per million"] == 40.0
     assert rows["one new day"]["about"]["machine"]["load"] == 3.2
-    assert found["inputs"]["silver_sales_per_core"]["value"] == 25_000
 
 
 def test_the_state_settles_where_it_should() -> None:
