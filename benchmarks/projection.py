@@ -107,17 +107,29 @@ def measured_tables(found: Mapping[str, Any]) -> str:
     """What ``benchmarks.scaling`` measured, or the command that would."""
     if not found.get("measured"):
         return "Not measured on a quiet machine yet. One command measures and writes it here: `make scaling`."
-    about, parts = found["about"], []
-    for title, rows in found["measured"].items():
-        heads = list(rows[0])
-        lines = [tuple(_cell(row[head]) for head in heads) for row in rows]
+    parts = []
+    for title, kept in found["measured"].items():
+        heads = list(dict.fromkeys(head for one in kept for head in one["row"]))
+        lines = [tuple(_cell(one["row"].get(head)) for head in heads) for one in kept]
         parts.append(f"**{title}**\n\n{table(tuple(heads), lines)}")
-    machine = about["machine"]
-    parts.append(
-        f"`make scaling`, {about['date'][:10]}, commit {about['commit']}: {machine['processor']}, {machine['cores']} cores, "
-        f"{machine['memory_gb']:.0f} GB, load {machine['load']:.1f} before the start."
-    )
+        parts.append("\n".join(_runs(kept)))
     return "\n\n".join(parts)
+
+
+def _runs(kept: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Where and when the rows of one table were measured: a line for each run, with its rows' cases."""
+    runs: dict[str, list[str]] = {}
+    for one in kept:
+        about, case = one["about"], next(iter(one["row"].values()))
+        machine = about["machine"]
+        text = (
+            f"{about['date'][:10]}, commit {about['commit']}: {machine['processor']}, {machine['cores']} cores, "
+            f"{machine['memory_gb']:.0f} GB, load {machine['load']:.1f} before the start."
+        )
+        runs.setdefault(text, []).append(str(case))
+    return [
+        f"{', '.join(cases)}: {text}" if len(runs) > 1 else f"`make scaling`, {text}" for text, cases in runs.items()
+    ]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -126,6 +138,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
     if isinstance(value, float):
         return _short(value)
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

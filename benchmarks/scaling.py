@@ -6,8 +6,9 @@
 - **silver**: ``--clients`` × ``--days`` of Bronze into the six tables: the first build, then a pass over one new day, then one over
   late sales of all days.
 
-``--write`` puts the figures, and the projection's inputs that follow from them, into docs/scaling.json; docs/generate.py makes
-the tables of docs/ARCHITECTURE.md from it. It is refused when the machine was busy before the start.
+``--write`` puts each figure, as soon as it is there, and the projection's inputs that follow from it, into docs/scaling.json;
+docs/generate.py makes the tables of docs/ARCHITECTURE.md from it. One part, or one case of it, leaves the others as they are. It is
+refused when the machine was busy before the start, unless ``--busy-ok``; the page shows the load.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import argparse
 import dataclasses
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +31,7 @@ from deltalake import DeltaTable, QueryBuilder
 from benchmarks import about, big_lake, contenders, drain, preload
 from benchmarks.contenders import OURS
 from benchmarks.run import _say, _whole, data_folder, settings_of
+from benchmarks.scaling_file import TITLES, Row, put
 from lakehouse import cli
 from lakehouse.broker import Broker
 from lakehouse.config import PROJECT, Config
@@ -39,9 +42,11 @@ from tests.clusters import Cluster
 
 FILE = PROJECT / "docs" / "scaling.json"
 OUTPUT = PROJECT / "artifacts" / "scaling.json"
+STORES = ("memory", "rocksdb")
+PATIENCE = 900.0
+"""Seconds for one state store, or one Silver pass: a heap that is nearly full collects garbage for hours."""
 QUIET = 0.5
 """Load of the machine above which nothing is written into the documents."""
-Row = dict[str, Any]
 
 
 def with_partitions(config: Config, count: int) -> Config:
@@ -64,19 +69,17 @@ def drained(name: str, config: Config, truth: preload.Truth, case: Row) -> Row:
     }  # fmt: skip
 
 
-def measure_partitions(config: Config, args: argparse.Namespace) -> list[Row]:
-    rows = []
+def measure_partitions(config: Config, args: argparse.Namespace) -> Iterator[Row]:
     for count in (1, 2, 4):
         own = with_partitions(config, count)
         truth = preload.fill(own, args.sales, Path(config.delta.base_path) / f"preload-{count}.log")
         row = drained(f"partitions-{count}", own, truth, {"partitions": count})
-        rows.append({**row, "Kafka bytes per sale": _log_bytes(own) / truth.sales})
-    return rows
+        yield {**row, "Kafka bytes per sale": _log_bytes(own) / truth.sales}
 
 
-def measure_workers(config: Config, args: argparse.Namespace) -> list[Row]:
+def measure_workers(config: Config, args: argparse.Namespace) -> Iterator[Row]:
     own = with_partitions(dataclasses.replace(config, kafka=dataclasses.replace(config.kafka, topic="workers")), 4)
-    home, rows = Path(config.delta.base_path), []
+    home = Path(config.delta.base_path)
     truth = preload.fill(own, args.sales, home / "preload-workers.log")
     for count in (1, 2):
         with Cluster(config, home / f"cluster-{count}", workers=count) as cluster:
@@ -84,14 +87,12 @@ def measure_workers(config: Config, args: argparse.Namespace) -> list[Row]:
             spark = dataclasses.replace(own.spark, master=cluster.master, conf=conf)
             row = drained(f"workers-{count}", dataclasses.replace(own, spark=spark), truth, {"workers": count})
         # the executors are the workers' children: the driver's share alone says nothing
-        rows.append({name: value for name, value in row.items() if name not in ("CPU s per million", "peak MB")})
-    return rows
+        yield {name: value for name, value in row.items() if name not in ("CPU s per million", "peak MB")}
 
 
-def measure_state(config: Config, args: argparse.Namespace) -> list[Row]:
-    rows = []
+def measure_state(config: Config, args: argparse.Namespace) -> Iterator[Row]:
     batch = max(1, min(500_000, args.ids // 20))
-    for store in ("memory", "rocksdb"):
+    for store in [args.store] if args.store else STORES:
         folder = Path(config.delta.base_path) / f"state-{store}"
         folder.mkdir(parents=True)
         own = contenders.configured(config, folder, config.kafka.topic)
@@ -104,40 +105,40 @@ def measure_state(config: Config, args: argparse.Namespace) -> list[Row]:
         case = {"store": store, "heap": args.state_heap, "identities": args.ids, "new a batch": batch}
         try:
             with job:
-                usage = job.wait(1800)
+                usage = job.wait(PATIENCE)
         except LakehouseError as failure:  # an answer too: it does not fit
             _say(f"  {store}: {str(failure).splitlines()[-1][:200]}")
-            rows.append({**case, "outcome": "does not fit into the heap" if _out_of_memory(job.log) else "failed"})
+            outcome = "does not fit into the heap" if _out_of_memory(job.log) else str(failure).splitlines()[0]
+            yield {**case, "outcome": outcome}
             continue
         made = json.loads(job.log.read_text(encoding="utf-8").splitlines()[-1])
         settled, end = made["settled"], made["end"]
         if made["dropped"] or not 0.8 * args.ids <= made["ids"] <= 1.2 * args.ids:
             raise LakehouseError(f"The state was not what was wanted: {made}")
-        rows.append({
+        yield {
             **case, "outcome": "fits", "state bytes per identity": settled["state_mb"] * 1e6 / made["ids"],
-            "JVM MB settled": settled["jvm_mb"], f"JVM MB {end['batch'] - settled['batch']} batches later": end["jvm_mb"],
+            "JVM MB settled": settled["jvm_mb"], "JVM MB at the end": end["jvm_mb"],
+            "batches between": end["batch"] - settled["batch"],
             "batch ms": made["batch_ms"], "peak MB": usage.peak_mb,
-        })  # fmt: skip
-        _say(f"  {store}: {rows[-1]}")
-    return _same_columns(rows)
+            "CPU s per million": None if usage.cpu_seconds is None else usage.cpu_seconds / made["rows"] * 1e6,
+        }  # fmt: skip
 
 
-def measure_silver(config: Config, args: argparse.Namespace) -> list[Row]:
+def measure_silver(config: Config, args: argparse.Namespace) -> Iterator[Row]:
     base = str(Path(config.delta.base_path) / "silver-lake")
     own = contenders.configured(config, Path(base), config.kafka.topic)
     last, first = datetime.now(UTC).date(), datetime.now(UTC).date() - timedelta(days=args.days - 1)
     day = big_lake.one_day(args.clients, first, clients=args.clients)
     for number in range(args.days - 1):
         big_lake.append(base, big_lake.moved(day, number, first + timedelta(days=number)))
-    rows = [_silver_pass(own, "first build", args.clients * (args.days - 1))]
+    yield _silver_pass(own, "first build", args.clients * (args.days - 1))
     big_lake.append(base, big_lake.moved(day, args.days - 1, last))
-    rows.append(_silver_pass(own, "one new day", args.clients))
+    yield _silver_pass(own, "one new day", args.clients)
     share = max(1, args.clients // args.days)
     late = [big_lake.moved(day.slice(0, share), n + 10_000, first + timedelta(days=n)) for n in range(args.days)]
     # the number in the id says that they are new; their day is an old one
     big_lake.append(base, pa.concat_tables(_shifted(one, first, n) for n, one in enumerate(late)))
-    rows.append(_silver_pass(own, "late sales of all days", share * args.days))
-    return rows
+    yield _silver_pass(own, "late sales of all days", share * args.days)
 
 
 def _shifted(sales: pa.Table, first: Any, number: int) -> pa.Table:
@@ -150,7 +151,7 @@ def _shifted(sales: pa.Table, first: Any, number: int) -> pa.Table:
 def _silver_pass(config: Config, step: str, sales: int) -> Row:
     job = contenders.measured(config, "silver", [sys.executable, str(PROJECT / "streaming_silver.py")])
     with job:
-        usage = job.wait(3600)
+        usage = job.wait(PATIENCE)
     base = config.delta.base_path
     bronze = _one(VENTES.path(base), "SELECT count(*) AS n, sum(montant) AS m FROM t")
     silver = _one(AGGREGES.path(base), "SELECT sum(nb_achats) AS n, sum(total_depense) AS m FROM t")
@@ -179,84 +180,57 @@ def _out_of_memory(log: Path) -> bool:
     return "OutOfMemoryError" in text or "GC overhead" in text
 
 
-def _same_columns(rows: list[Row]) -> list[Row]:
-    heads = list(dict.fromkeys(head for row in rows for head in row))
-    return [{head: row.get(head, "–") for head in heads} for row in rows]
-
-
-MEASURES: dict[str, Callable[[Config, argparse.Namespace], list[Row]]] = {
+MEASURES: dict[str, Callable[[Config, argparse.Namespace], Iterator[Row]]] = {
     "partitions": measure_partitions, "workers": measure_workers, "state": measure_state, "silver": measure_silver,
 }  # fmt: skip
-TITLES = {
-    "partitions": "Partitions of the topic", "workers": "Workers of a standalone cluster",
-    "state": "The memory of recent sales", "silver": "Silver",
-}  # fmt: skip
-
-
-def inputs_from(measured: dict[str, list[Row]]) -> dict[str, float]:
-    """The projection's inputs that these figures give."""
-    found: dict[str, float] = {}
-    if drains := measured.get(TITLES["partitions"]):
-        found["message_bytes"], found["bronze_bytes"] = (
-            drains[-1][f"{what} bytes per sale"] for what in ("Kafka", "Bronze")
-        )
-        found["sales_per_core"] = 1e6 / drains[-1]["CPU s per million"]
-    for row in measured.get(TITLES["state"], []):
-        if row["outcome"] == "fits" and row["store"] == "memory":
-            found["state_bytes"] = row["state bytes per identity"]
-    for row in measured.get(TITLES["silver"], []):
-        if row["step"] == "one new day":
-            found["silver_sales_per_core"] = 1e6 / row["CPU s per million"]
-    return found
-
-
-def merged(kept: dict[str, Any], who: dict[str, Any], measured: dict[str, list[Row]]) -> dict[str, Any]:
-    """docs/scaling.json with new figures in it; what was not measured this time stays."""
-    origin = f"measured, `make scaling`, {who['date'][:10]}"
-    inputs = {name: dict(one) for name, one in kept["inputs"].items()}
-    for name, value in inputs_from(measured).items():
-        inputs[name] |= {"value": float(f"{value:.3g}"), "origin": origin}
-    return {"about": who, "measured": {**kept["measured"], **measured}, "inputs": inputs}
 
 
 def parser() -> argparse.ArgumentParser:
     made = cli.parser(
         "benchmarks.scaling",
         "Measure how Bronze and Silver scale on this machine, on a broker and in a data folder of their own.",
-        ("make scaling", "python -m benchmarks.scaling state --ids 1000000", "python -m benchmarks.scaling --write"),
+        (
+            "make scaling",
+            "python -m benchmarks.scaling state --ids 1000000",
+            "python -m benchmarks.scaling state --store rocksdb --write",
+        ),
     )
     number = cli.checked(_whole)
     option = made.add_argument
     option("only", nargs="*", choices=[[], *MEASURES], metavar="WHAT", help=f"{', '.join(MEASURES)} (default: all)")
-    option("--sales", type=number, default=2_000_000, metavar="N", help="backlog (default: %(default)s)")
+    option("--sales", type=number, default=1_000_000, metavar="N", help="backlog (default: %(default)s)")
     option("--ids", type=number, default=10_000_000, metavar="N", help="identities in the state (default: %(default)s)")
+    option("--store", choices=STORES, help="this state store alone (default: both)")
     option("--state-heap", default="4g", metavar="SIZE", help="Java heap of the state's job (default: %(default)s)")
     option("--clients", type=number, default=10_000, metavar="N", help="Silver's clients (default: %(default)s)")
     option("--days", type=number, default=365, metavar="N", help="Silver's days (default: %(default)s)")
     option("--write", action="store_true", help="put the figures into docs/scaling.json, on a quiet machine only")
+    option("--busy-ok", action="store_true", help="write figures of a busy machine too; the page shows its load")
     option("--keep", action="store_true", help="keep the data folder")
     return made
 
 
 def body(args: argparse.Namespace, config: Config) -> int:
     load = os.getloadavg()[0]
-    if args.write and load > QUIET:
+    if args.write and load > QUIET and not args.busy_ok:
         raise LakehouseError(
-            f"The load of this machine is {load:.1f}: figures for the documents need {QUIET} or less. Wait, or leave --write out."
+            f"The load of this machine is {load:.1f}: figures for the documents need {QUIET} or less. "
+            "Wait, leave --write out, or say --busy-ok."
         )
     interrupt_on_signals()
     who = about.collect(config)
-    measured: dict[str, list[Row]] = {}
+    target = FILE if args.write else OUTPUT
+    if not args.write:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(FILE, target)
     with data_folder(config.delta.base_path, keep=args.keep) as home:
         own = settings_of(config, home, "drain")
         with Broker(own):
             for name in args.only or MEASURES:
                 _say(name)
-                measured[TITLES[name]] = MEASURES[name](own, args)
-    target = FILE if args.write else OUTPUT
-    target.parent.mkdir(parents=True, exist_ok=True)
-    kept = json.loads(FILE.read_text(encoding="utf-8"))
-    target.write_text(json.dumps(merged(kept, who, measured), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+                for row in MEASURES[name](own, args):
+                    _say(f"  {row}")
+                    put(target, who, TITLES[name], row)
     print(f"All figures: {target}" + ("" if not args.write else "   Now type: .venv/bin/python docs/generate.py"))
     return 0
 

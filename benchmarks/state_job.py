@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     filled, flat = _half(found, 0, fill), _half(found, fill, fill + args.flat)
     print(json.dumps({"store": config.streaming.state_store, "ids": max(one["ids"] for one in flat), "filling": filled[-1],
                       "settled": flat[0], "end": flat[-1], "batch_ms": sorted(one["ms"] for one in flat)[len(flat) // 2],
-                      "dropped": sum(one["dropped"] for one in found.values())}))  # fmt: skip
+                      "dropped": sum(one["dropped"] for one in found.values()), "rows": len(found) * args.rows}))  # fmt: skip
     return 0
 
 

@@ -26,6 +26,9 @@ LINKED = sorted((*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")))
 README, TROUBLES = PROJECT / "README.md", PROJECT / "docs" / "TROUBLESHOOTING.md"
 # Options of programs that are not ours, and placeholders.
 FOREIGN = {
+    "--require-hashes",
+    "--port",
+    "--region",  # pip, versitygw
     "--help",
     "--jars",
     "--packages",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 import subprocess
@@ -138,6 +139,23 @@ def test_the_image_copies_what_there_is_and_its_entry_point_is_a_shell_script() 
     assert "lakehouse" in copied and all(list(PROJECT.glob(word)) for word in copied)
 
 
+def test_the_image_takes_each_package_by_its_hash() -> None:
+    text = (FOLDER / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    installs = re.findall(r"pip install [^&\n]*", text)
+    assert [one.split()[-1] for one in installs] == ["requirements-build.lock", "requirements.lock"]
+    assert all("--require-hashes" in one for one in installs)
+
+
+def test_the_image_is_built_from_what_it_copies_and_never_sees_the_data() -> None:
+    wanted = (PROJECT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    kept = {line[1:] for line in wanted if line.startswith("!")}
+    copied = re.findall(r"^COPY (.*) \S+$", (FOLDER / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert "*" in wanted
+    for word in " ".join(copied).split():
+        assert any(fnmatch.fnmatch(word, pattern) for pattern in kept), word
+    assert not any(fnmatch.fnmatch(private, pattern) for private in ("data", ".cache", ".venv") for pattern in kept)
+
+
 def entry(tmp_path: Path, *words: str, **environment: str) -> list[str]:
     """What the image's entry point would run, with a ``tini`` that prints its arguments."""
     tini = tmp_path / "tini"
@@ -196,3 +214,12 @@ def test_the_cluster_profile_of_compose_is_the_pipeline_on_a_master_and_two_work
         cores = int(session.extra_settings(loaded)["spark.cores.max"])
         workers = [one["command"] for one in profile.values() if "Worker" in one["command"][1]]
         assert 2 * cores <= sum(int(words[words.index("--cores") + 1]) for words in workers)
+
+
+def test_the_cluster_profile_runs_as_the_owner_of_a_folder_that_is_there_before() -> None:
+    services = yaml.safe_load((PROJECT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    mounting = [one for one in services.values() if "./data:/data" in one.get("volumes", ())]
+    assert mounting and {one["user"] for one in mounting} == {"${UID:-1000}:0"}
+    page = (PROJECT / "docs" / "CLUSTER.md").read_text(encoding="utf-8")
+    before, _, _ = page.partition("docker compose --profile cluster up")
+    assert "mkdir -p data && export UID" in before
