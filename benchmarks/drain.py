@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -61,24 +61,42 @@ class DrainRun:
         return None if self.cpu_seconds is None else self.cpu_seconds / self.sales * 1e6
 
 
-def take_turns(
-    config: Config, home: Path, who: Sequence[Contender], turns: int, truth: Truth, done: Callable[[DrainRun], None]
-) -> list[DrainRun]:
-    """A B A B …, each in a folder of its own under ``home``; ``done`` is told of each run."""
-    runs = []
-    for turn in range(1, turns + 1):
-        for contender in who:
-            folder = home / f"drain-{contender.name}-{turn}"
-            runs.append(drain(contender, contenders.configured(config, folder, config.kafka.topic), turn, truth))
-            done(runs[-1])
-    return runs
+@dataclass(frozen=True)
+class Failure:
+    """A turn that gave no figures."""
+
+    contender: str
+    turn: int
+    why: str
+
+
+def one_turn(
+    config: Config,
+    home: Path,
+    who: Sequence[Contender],
+    turn: int,
+    truth: Truth,
+    done: Callable[[DrainRun | Failure], None],
+) -> Iterator[DrainRun | Failure]:
+    """One run of each, in a folder of its own under ``home``; ``done`` is told of each. One that fails does not keep the
+    others from going on."""
+    for contender in who:
+        folder = home / f"drain-{contender.name.replace(' ', '-')}-{turn}"
+        found: DrainRun | Failure
+        try:
+            found = drain(contender, contenders.configured(config, folder, config.kafka.topic), turn, truth)
+        except LakehouseError as error:
+            found = Failure(contender.name, turn, str(error))
+        done(found)
+        yield found
 
 
 def drain(contender: Contender, config: Config, turn: int, truth: Truth) -> DrainRun:
     """Run a contender over the filled topic, then look at what it left. Raises ``LakehouseError`` when it fails."""
     with contenders.start(contender, config, once=True) as child:
         usage = child.wait(300 + truth.sales / _SLOWEST)
-    seconds, batches = processing(Path(checkpoint(config.delta.base_path, JOB)))
+    place = Path(checkpoint(config.delta.base_path, JOB))
+    seconds, batches = processing(place) if contender.checkpointed else said(child.log)
     found = held(config.delta.base_path)
     correct = found == Held(truth.sales, truth.sales, truth.cents)
     return DrainRun(
@@ -95,6 +113,16 @@ def processing(place: Path) -> tuple[float, int]:
     # the offset log of a batch: a version, a line of metadata with the batch's clock, the offsets
     metadata = json.loads((place / "offsets" / "0").read_text(encoding="utf-8").splitlines()[1])
     return committed[-1].stat().st_mtime - metadata["batchTimestampMs"] / 1000, len(committed)
+
+
+def said(log: Path) -> tuple[float, int]:
+    """Seconds and appends, from the line of JSON that a contender without a checkpoint has printed last."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    try:
+        found = json.loads(lines[-1])
+        return float(found["seconds"]), int(found["batches"])
+    except (IndexError, KeyError, ValueError):
+        raise LakehouseError(f"{log.name} does not end with a line of figures: {lines[-1:]}") from None
 
 
 def _number(path: Path) -> int:

@@ -1,0 +1,184 @@
+"""The sections of the benchmarks: each measures one thing and gives its figures as JSON has them. Any can be run alone."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import (
+    big_lake,
+    contenders,
+    explorer,
+    kafka_tools,
+    latency,
+    memory,
+    preload,
+    sending,
+    silver,
+    soak,
+    start,
+)
+from benchmarks import drain as drains
+from benchmarks.contenders import CONTENDERS, DRAINERS
+from benchmarks.drain import DrainRun, Failure
+from lakehouse import class_archive
+from lakehouse.config import Config
+from lakehouse.errors import LakehouseError
+
+Say = Callable[[str], None]
+Row = dict[str, Any]
+EXPLORER_DAYS = 100
+
+
+@dataclass(frozen=True)
+class Section:
+    """``measure(config, home, options, say)``; ``broker``: within a running broker, whose address ``config`` holds."""
+
+    title: str
+    measure: Callable[[Config, Path, argparse.Namespace, Say], Row]
+    broker: bool
+
+
+def _drain(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
+    """Fill the topic, then let Kafka's own tool (which also brings it into the page cache) and all contenders take turns."""
+    own = contenders.configured(config, home, "drain")
+    say(f"  filling a topic with {args.sales:,} sales")
+    truth = preload.fill(own, args.sales, home / "preload.log")
+    say(
+        f"  {truth.seconds:.1f} s, {truth.sales / truth.seconds:,.0f} sales/s, {truth.value_bytes / truth.sales:.0f} bytes each"
+    )
+
+    def told(one: DrainRun | Failure) -> None:
+        if isinstance(one, Failure):
+            say(f"  {one.contender}: no figures: {one.why}")
+        else:
+            say(
+                f"  {one.contender}: {one.seconds:.1f} s, {one.rate:,.0f} sales/s{'' if one.correct else ', its table DIFFERS'}"
+            )
+
+    runs: list[Row] = []
+    failures: list[Row] = []
+    for turn in range(1, args.repeat + 1):
+        runs.append(_consumed(own, home, turn, args.sales))
+        say(f"  ConsumerPerformance: {runs[-1]['seconds']:.1f} s, {runs[-1]['rate']:,.0f} sales/s")
+        out = {one["contender"] for one in failures}
+        who = [each for each in DRAINERS if each.name not in out]
+        for found in drains.one_turn(own, home, who, turn, truth, told):
+            if isinstance(found, Failure):
+                failures.append(dataclasses.asdict(found))
+            else:
+                derived = {name: getattr(found, name) for name in ("rate", "processing_rate", "cpu_per_million")}
+                runs.append({**dataclasses.asdict(found), **derived})
+    does = {each.name: each.does for each in DRAINERS} | {
+        "ConsumerPerformance": "the ceiling: Kafka's own reader counts the bytes and throws them away"
+    }
+    first = {name: place for place, name in enumerate(does)}
+    runs.sort(key=lambda run: (first[run["contender"]], run["turn"]))
+    return {
+        "sales": truth.sales, "value_bytes": truth.value_bytes, "cents": truth.cents, "fill_seconds": truth.seconds,
+        "partitions": config.kafka.partitions, "compression": "lz4", "does": does, "runs": runs, "failures": failures,
+    }  # fmt: skip
+
+
+def _consumed(config: Config, home: Path, turn: int, sales: int) -> Row:
+    """ConsumerPerformance as a row beside the contenders'. ``processing_rate`` is without joining the group."""
+    found = kafka_tools.consumer_performance(
+        contenders.configured(config, home / f"tool-{turn}", config.kafka.topic), sales
+    )
+    assert found.seconds is not None
+    return {
+        "contender": "ConsumerPerformance", "turn": turn, "sales": found.records, "seconds": found.seconds,
+        "rate": found.records / found.seconds, "own_rate": found.records_per_second,
+        "processing_rate": found.fetch_records_per_second, "peak_mb": None, "held": None, "correct": found.records == sales,
+        "cpu_per_million": None if found.cpu_seconds is None else found.cpu_seconds / found.records * 1e6,
+    }  # fmt: skip
+
+
+def _latency(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
+    """One contender after the other, each with a topic of its own."""
+    runs: list[Row] = []
+    for each in CONTENDERS:
+        own = contenders.configured(config, home / f"latency-{each.name}", f"latency_{each.name}")
+        run = latency.measure(each, own, args.latency_seconds, args.rate)
+        runs.append(dataclasses.asdict(run))
+        say(f"  {each.name}: p50 {run.p50:.2f} s, p99 {run.p99:.2f} s")
+    return {"rate": args.rate, "seconds": args.latency_seconds, "runs": runs}
+
+
+def _soak(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
+    own = contenders.configured(config, home / "soak", "soak")
+    found = soak.measure(own, args.soak_minutes * 60, args.rate)
+    say(f"  p50 {found['p50']:.2f} s, p99 {found['p99']:.2f} s, {found['first_p50']:.2f} → {found['last_p50']:.2f} s")
+    return found
+
+
+def _silver(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
+    return silver.measure(config, home, args.history, args.repeat, say)
+
+
+def _explorer(_config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
+    base = str(home / "explorer")
+    big_lake.build(base, sales=args.explorer_sales, days=EXPLORER_DAYS, last=datetime.now(UTC).date())
+    found = explorer.measure(base)
+    say(f"  cold {found['cold: explorer']:.2f} s")
+    return {"sales": args.explorer_sales // EXPLORER_DAYS * EXPLORER_DAYS, **found}
+
+
+def _start(config: Config, _home: Path, args: argparse.Namespace, _say: Say) -> Row:
+    class_archive.make(config)
+    return {"seconds": start.measure(config, args.repeat)}
+
+
+def _memory(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
+    return memory.measure(config, home, args.minutes, say)
+
+
+def _producer(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
+    return sending.measure(config, home, args.count, args.repeat, say)
+
+
+SECTIONS = {
+    "drain": Section("backlog drain, beside four others", _drain, True),
+    "latency": Section("Kafka timestamp to visible, beside the textbook job", _latency, True),
+    "start": Section("command to first commit, beside the textbook job", _start, False),
+    "explorer": Section("the explorer, cold and warm, beside PySpark", _explorer, False),
+    "producer": Section("the producer at full speed, beside kafka-python and ProducerPerformance", _producer, True),
+    "soak": Section("the latency over half an hour", _soak, True),
+    "silver": Section("Silver over much and little history, and the full recompute", _silver, False),
+    "memory": Section("resident memory of the whole pipeline", _memory, False),
+}
+SHORT = ("drain", "latency", "start", "explorer", "producer")
+LONG = ("soak", "silver", "memory")
+
+
+def wrong(name: str, figures: Row) -> list[str]:
+    """What a section found to be not as it was sent. PURE."""
+    found = []
+    if name == "drain":
+        found += [
+            f"{run['contender']}, turn {run['turn']}: the table holds {run['held']}"
+            for run in figures["runs"]
+            if not run["correct"]
+        ]
+        found += [f"{one['contender']}: {one['why'].splitlines()[0]}" for one in figures["failures"]]
+    if name == "silver":
+        found += [
+            f"{which}: {lake['differing_cells']} cells differ"
+            for which, lake in figures["lakes"].items()
+            if lake["differing_cells"]
+        ]
+    return found
+
+
+def measured(name: str, config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row | None:
+    """The figures of a section; None, and the reason said, when it failed: the others go on."""
+    try:
+        return SECTIONS[name].measure(config, home, args, say)
+    except (LakehouseError, OSError, AssertionError) as error:
+        say(f"  {name} gave no figures: {error}")
+        return None
