@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
+from deltalake.exceptions import DeltaError
 
 from benchmarks import contenders
 from benchmarks.contenders import JOB, Contender
@@ -61,43 +61,16 @@ class DrainRun:
         return None if self.cpu_seconds is None else self.cpu_seconds / self.sales * 1e6
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A turn that gave no figures."""
-
-    contender: str
-    turn: int
-    why: str
-
-
-def one_turn(
-    config: Config,
-    home: Path,
-    who: Sequence[Contender],
-    turn: int,
-    truth: Truth,
-    done: Callable[[DrainRun | Failure], None],
-) -> Iterator[DrainRun | Failure]:
-    """One run of each, in a folder of its own under ``home``; ``done`` is told of each. One that fails does not keep the
-    others from going on."""
-    for contender in who:
-        folder = home / f"drain-{contender.name.replace(' ', '-')}-{turn}"
-        found: DrainRun | Failure
-        try:
-            found = drain(contender, contenders.configured(config, folder, config.kafka.topic), turn, truth)
-        except LakehouseError as error:
-            found = Failure(contender.name, turn, str(error))
-        done(found)
-        yield found
-
-
 def drain(contender: Contender, config: Config, turn: int, truth: Truth) -> DrainRun:
     """Run a contender over the filled topic, then look at what it left. Raises ``LakehouseError`` when it fails."""
     with contenders.start(contender, config, once=True) as child:
         usage = child.wait(300 + truth.sales / _SLOWEST)
     place = Path(checkpoint(config.delta.base_path, JOB))
     seconds, batches = processing(place) if contender.checkpointed else said(child.log)
-    found = held(config.delta.base_path)
+    try:
+        found = held(config.delta.base_path)
+    except DeltaError as error:
+        raise LakehouseError(f"{contender.name} left no table that can be read: {error}") from None
     correct = found == Held(truth.sales, truth.sales, truth.cents)
     return DrainRun(
         contender.name, turn, truth.sales, usage.seconds, seconds, batches, usage.cpu_seconds, usage.peak_mb, found,

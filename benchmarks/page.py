@@ -33,9 +33,17 @@ def drain(found: Figures) -> list[Grid]:
     head = ("contender", "turns", "start to exit s", "sales/s", "of the turns", "sales/s processing", "CPU s per million",
             "peak MB", "rows, ids, cents", "ours ÷ it")  # fmt: skip
     notes = [f"- {name}: {text}" for name, text in found["does"].items()]
-    notes += [f"- {one['contender']} has no figures: {one['why'].splitlines()[0][:200]}" for one in found["failures"]]
+    notes += failures(found)
     title = f"Drain of {found['sales']:,} distinct sales of {found['value_bytes'] / found['sales']:.0f} bytes, medians"
     return [Grid(title, head, tuple(rows), ("\n".join(notes),))]
+
+
+def failures(found: Figures) -> list[str]:
+    """A line for each contender that gave no figures."""
+    return [
+        f"- {one['contender']} has no figures from turn {one['turn']} on: {one['why'].splitlines()[0][:200]}"
+        for one in found["failures"]
+    ]
 
 
 def latency(found: Figures) -> list[Grid]:
@@ -46,7 +54,7 @@ def latency(found: Figures) -> list[Grid]:
     )  # fmt: skip
     head = ("contender", "p50 s", "p99 s", "worst s", "sales", "commits", "start to first sale s")
     title = f"Kafka timestamp to visible in Bronze, {found['rate']:,} sales/s for {found['seconds']:g} s"
-    return [Grid(title, head, rows)]
+    return [Grid(title, head, rows, tuple(failures(found)))]
 
 
 def soak(found: Figures) -> list[Grid]:
@@ -131,7 +139,14 @@ def producer(found: Figures) -> list[Grid]:
         for name in names
     )  # fmt: skip
     head = ("contender", "messages/s", "of the turns", "start to exit s", "CPU s per million", "ours ÷ it")
-    return [Grid(f"{found['count']:,} messages of {found['bytes']} bytes at full speed, medians", head, rows)]
+    return [
+        Grid(
+            f"{found['count']:,} messages of {found['bytes']} bytes at full speed, medians",
+            head,
+            rows,
+            tuple(failures(found)),
+        )
+    ]
 
 
 GRIDS: dict[str, Callable[[Figures], list[Grid]]] = {

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from deltalake.exceptions import DeltaError
+from kafka.errors import KafkaError
 
 from benchmarks import (
     big_lake,
@@ -24,8 +28,7 @@ from benchmarks import (
     start,
 )
 from benchmarks import drain as drains
-from benchmarks.contenders import CONTENDERS, DRAINERS
-from benchmarks.drain import DrainRun, Failure
+from benchmarks.contenders import CONTENDERS, DRAINERS, Contender
 from lakehouse import class_archive
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
@@ -33,6 +36,9 @@ from lakehouse.errors import LakehouseError
 Say = Callable[[str], None]
 Row = dict[str, Any]
 EXPLORER_DAYS = 100
+FAULTS = (LakehouseError, OSError, AssertionError, DeltaError, KafkaError, subprocess.SubprocessError)
+"""What loses one contender's figures, or one section's, and no more."""
+_SAID = ("seconds", "rate", "cpu_per_million", "p50", "p99")
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,25 @@ class Section:
     broker: bool
 
 
+def taken(turns: Mapping[str, Callable[[int], Row]], repeat: int, say: Say) -> tuple[list[Row], list[Row]]:
+    """A B A B …: the rows, and the failures. A contender that fails has no further turn; the others go on."""
+    runs: list[Row] = []
+    failures: list[Row] = []
+    for turn in range(1, repeat + 1):
+        for name, work in turns.items():
+            if name in {one["contender"] for one in failures}:
+                continue
+            try:
+                runs.append(work(turn))
+            except FAULTS as error:
+                failures.append({"contender": name, "turn": turn, "why": str(error)})
+                say(f"  {name}: no figures: {error}")
+            else:
+                figures = {one: value for one, value in runs[-1].items() if one in _SAID and value is not None}
+                say(f"  {name}: " + ", ".join(f"{one} {value:,.1f}" for one, value in figures.items()))
+    return runs, failures
+
+
 def _drain(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
     """Fill the topic, then let Kafka's own tool (which also brings it into the page cache) and all contenders take turns."""
     own = contenders.configured(config, home, "drain")
@@ -53,27 +78,12 @@ def _drain(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Ro
         f"  {truth.seconds:.1f} s, {truth.sales / truth.seconds:,.0f} sales/s, {truth.value_bytes / truth.sales:.0f} bytes each"
     )
 
-    def told(one: DrainRun | Failure) -> None:
-        if isinstance(one, Failure):
-            say(f"  {one.contender}: no figures: {one.why}")
-        else:
-            say(
-                f"  {one.contender}: {one.seconds:.1f} s, {one.rate:,.0f} sales/s{'' if one.correct else ', its table DIFFERS'}"
-            )
-
-    runs: list[Row] = []
-    failures: list[Row] = []
-    for turn in range(1, args.repeat + 1):
-        runs.append(_consumed(own, home, turn, args.sales))
-        say(f"  ConsumerPerformance: {runs[-1]['seconds']:.1f} s, {runs[-1]['rate']:,.0f} sales/s")
-        out = {one["contender"] for one in failures}
-        who = [each for each in DRAINERS if each.name not in out]
-        for found in drains.one_turn(own, home, who, turn, truth, told):
-            if isinstance(found, Failure):
-                failures.append(dataclasses.asdict(found))
-            else:
-                derived = {name: getattr(found, name) for name in ("rate", "processing_rate", "cpu_per_million")}
-                runs.append({**dataclasses.asdict(found), **derived})
+    turns: dict[str, Callable[[int], Row]] = {
+        "ConsumerPerformance": lambda turn: _consumed(own, home, turn, args.sales)
+    }
+    for each in DRAINERS:
+        turns[each.name] = lambda turn, each=each: _drained(own, home, each, turn, truth)  # type: ignore[misc]
+    runs, failures = taken(turns, args.repeat, say)
     does = {each.name: each.does for each in DRAINERS} | {
         "ConsumerPerformance": "the ceiling: Kafka's own reader counts the bytes and throws them away"
     }
@@ -83,6 +93,13 @@ def _drain(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Ro
         "sales": truth.sales, "value_bytes": truth.value_bytes, "cents": truth.cents, "fill_seconds": truth.seconds,
         "partitions": config.kafka.partitions, "compression": "lz4", "does": does, "runs": runs, "failures": failures,
     }  # fmt: skip
+
+
+def _drained(config: Config, home: Path, who: Contender, turn: int, truth: preload.Truth) -> Row:
+    folder = home / f"drain-{who.name.replace(' ', '-')}-{turn}"
+    run = drains.drain(who, contenders.configured(config, folder, config.kafka.topic), turn, truth)
+    derived = {name: getattr(run, name) for name in ("rate", "processing_rate", "cpu_per_million")}
+    return {**dataclasses.asdict(run), **derived}
 
 
 def _consumed(config: Config, home: Path, turn: int, sales: int) -> Row:
@@ -101,13 +118,13 @@ def _consumed(config: Config, home: Path, turn: int, sales: int) -> Row:
 
 def _latency(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
     """One contender after the other, each with a topic of its own."""
-    runs: list[Row] = []
-    for each in CONTENDERS:
-        own = contenders.configured(config, home / f"latency-{each.name}", f"latency_{each.name}")
-        run = latency.measure(each, own, args.latency_seconds, args.rate)
-        runs.append(dataclasses.asdict(run))
-        say(f"  {each.name}: p50 {run.p50:.2f} s, p99 {run.p99:.2f} s")
-    return {"rate": args.rate, "seconds": args.latency_seconds, "runs": runs}
+
+    def run_of(who: Contender) -> Row:
+        own = contenders.configured(config, home / f"latency-{who.name}", f"latency_{who.name}")
+        return dataclasses.asdict(latency.measure(who, own, args.latency_seconds, args.rate))
+
+    runs, failures = taken({each.name: lambda _, each=each: run_of(each) for each in CONTENDERS}, 1, say)  # type: ignore[misc]
+    return {"rate": args.rate, "seconds": args.latency_seconds, "runs": runs, "failures": failures}
 
 
 def _soak(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
@@ -139,7 +156,9 @@ def _memory(config: Config, home: Path, args: argparse.Namespace, say: Say) -> R
 
 
 def _producer(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
-    return sending.measure(config, home, args.count, args.repeat, say)
+    found, turns = sending.turns(config, home, args.count)
+    runs, failures = taken(turns, args.repeat, say)
+    return {**found, "runs": runs, "failures": failures}
 
 
 SECTIONS = {
@@ -158,14 +177,13 @@ LONG = ("soak", "silver", "memory")
 
 def wrong(name: str, figures: Row) -> list[str]:
     """What a section found to be not as it was sent. PURE."""
-    found = []
+    found = [f"{one['contender']}: {one['why'].splitlines()[0]}" for one in figures.get("failures", ())]
     if name == "drain":
         found += [
             f"{run['contender']}, turn {run['turn']}: the table holds {run['held']}"
             for run in figures["runs"]
             if not run["correct"]
         ]
-        found += [f"{one['contender']}: {one['why'].splitlines()[0]}" for one in figures["failures"]]
     if name == "silver":
         found += [
             f"{which}: {lake['differing_cells']} cells differ"
@@ -179,6 +197,6 @@ def measured(name: str, config: Config, home: Path, args: argparse.Namespace, sa
     """The figures of a section; None, and the reason said, when it failed: the others go on."""
     try:
         return SECTIONS[name].measure(config, home, args, say)
-    except (LakehouseError, OSError, AssertionError) as error:
+    except FAULTS as error:
         say(f"  {name} gave no figures: {error}")
         return None

@@ -39,40 +39,42 @@ def constant(text: str) -> tuple[int, float]:
     return found["sent"], found["seconds"]
 
 
-def measure(config: Config, home: Path, count: int, repeat: int, say: Callable[[str], None]) -> Row:
+def turns(config: Config, home: Path, count: int) -> tuple[Row, dict[str, Callable[[int], Row]]]:
+    """What was sent and with which settings, and one function a contender, which is told the number of its turn."""
     sample = list(preload.sales(SAMPLE, 1_763_800_000.0))
     size = round(sum(len(message.value) for message in sample) / SAMPLE)
     script = str(PROJECT / "producer_ventes.py")
-    programs = {
-        "ours": ([sys.executable, script, "--rate=max", f"--count={count}", "--seed=7"], ours),
-        "constant": ([sys.executable, "-m", "benchmarks.constant_sender", f"--count={count}", f"--size={size}"], constant),
-    }  # fmt: skip
     payloads = home / "payloads.txt"
     payloads.write_bytes(b"\n".join(message.value for message in sample))
-    runs: list[Row] = []
-    for turn in range(1, repeat + 1):
-        for name, (command, account) in programs.items():
-            own = contenders.configured(config, home / f"sending-{name}-{turn}", f"sending_{name}_{turn}")
-            kafka_clients.ensure_topic(own)
-            Path(own.delta.base_path).mkdir(parents=True)
-            with contenders.measured(own, name, command, PROJECT) as child:
-                usage = child.wait(_TIMEOUT)
-            sent, seconds = account(child.log.read_text(encoding="utf-8", errors="replace"))
-            runs.append(_row(name, turn, sent, seconds, usage.seconds, usage.cpu_seconds))
-            _check(own, sent)
-            say(f"  {name}: {runs[-1]['rate']:,.0f} messages/s")
-        own = contenders.configured(config, home / f"sending-tool-{turn}", f"sending_tool_{turn}")
+
+    def topic(name: str, turn: int) -> Config:
+        own = contenders.configured(config, home / f"sending-{name}-{turn}", f"sending_{name}_{turn}")
         kafka_clients.ensure_topic(own)
+        Path(own.delta.base_path).mkdir(parents=True)
+        return own
+
+    def sent(name: str, command: list[str], account: Callable[[str], tuple[int, float]], turn: int) -> Row:
+        own = topic(name, turn)
+        with contenders.measured(own, name, command, PROJECT) as child:
+            usage = child.wait(_TIMEOUT)
+        messages, seconds = account(child.log.read_text(encoding="utf-8", errors="replace"))
+        return _checked(own, _row(name, turn, messages, seconds, usage.seconds, usage.cpu_seconds))
+
+    def by_tool(turn: int) -> Row:
+        own = topic("tool", turn)
         made = kafka_tools.producer_performance(own, 10 * count, payloads)
-        _check(own, made.records)
         seconds = made.records / made.records_per_second
-        runs.append(_row("ProducerPerformance", turn, made.records, seconds, made.seconds, made.cpu_seconds))
-        say(f"  ProducerPerformance: {made.records_per_second:,.0f} messages/s")
+        return _checked(own, _row("ProducerPerformance", turn, made.records, seconds, made.seconds, made.cpu_seconds))
+
+    mine = [sys.executable, script, "--rate=max", f"--count={count}", "--seed=7"]
+    bare = [sys.executable, "-m", "benchmarks.constant_sender", f"--count={count}", f"--size={size}"]
     producer = dataclasses.asdict(config.producer)
-    return {
-        "count": count, "bytes": size, "runs": runs,
-        "settings": {name: str(producer[name]) for name in ("linger", "batch_size", "buffer_memory", "compression")},
-    }  # fmt: skip
+    chosen = {name: str(producer[name]) for name in ("linger", "batch_size", "buffer_memory", "compression")}
+    return {"count": count, "bytes": size, "settings": chosen}, {
+        "ours": lambda turn: sent("ours", mine, ours, turn),
+        "constant": lambda turn: sent("constant", bare, constant, turn),
+        "ProducerPerformance": by_tool,
+    }
 
 
 def _row(name: str, turn: int, sent: int, seconds: float, process: float | None, cpu: float | None) -> Row:
@@ -82,7 +84,8 @@ def _row(name: str, turn: int, sent: int, seconds: float, process: float | None,
     }  # fmt: skip
 
 
-def _check(config: Config, sent: int) -> None:
+def _checked(config: Config, row: Row) -> Row:
     held = sum(end - begin for begin, end in kafka_clients.earliest_and_latest_offsets(config).values())
-    if held != sent:
-        raise LakehouseError(f"{config.kafka.topic} holds {held:,} messages instead of {sent:,}.")
+    if held != row["sent"]:
+        raise LakehouseError(f"{config.kafka.topic} holds {held:,} messages instead of {row['sent']:,}.")
+    return row

@@ -66,7 +66,7 @@ DRAIN = {
     ],
     "failures": [{"contender": "Quix Streams", "turn": 1, "why": "no registry\nand more"}],
 }  # fmt: skip
-LATENCY = {"rate": 1000, "seconds": 60, "runs": [
+LATENCY: Row = {"rate": 1000, "seconds": 60, "failures": [], "runs": [
     dataclasses.asdict(LatencyRun("ours", 100, 10, 0.9, 2.0, 2.5, 10.0)),
     dataclasses.asdict(LatencyRun("textbook", 100, 3, 4.5, 8.0, 9.0, 20.0)),
 ]}  # fmt: skip
@@ -90,7 +90,7 @@ MEMORY = {
     "minutes": 60, "warm_up_minutes": 15, "pss_mb": 2400.0, "rss_mb": 2700.0, "peak_pss_mb": 2500.0,
     "slope_mb_per_hour": -12.0, "by_process": {"kafka: Java": 400.0}, "samples": [[10, 2000, 2100], [20, 2400, 2700]],
 }  # fmt: skip
-SENDING = {"count": 1000, "bytes": 300, "runs": [
+SENDING = {"count": 1000, "bytes": 300, "failures": [], "runs": [
     {"contender": "ours", "turn": 1, "rate": 9000.0, "process_seconds": 2.0, "cpu_per_million": 90.0},
     {"contender": "constant", "turn": 1, "rate": 10_000.0, "process_seconds": 1.9, "cpu_per_million": None},
 ]}  # fmt: skip
@@ -192,7 +192,9 @@ def test_the_drains_table_shows_medians_and_a_table_that_differs() -> None:
     assert grid.rows[0] == ("ours", "3", "25.0", "40", "25 – 100", "80", "3,000.0", "512", "equal", "1.00 ×")
     assert grid.rows[1][-2:] == ("DIFFER", "0.80 ×")
     assert grid.rows[3][2:4] == ("2.5", "400") and grid.rows[3][7:] == ("–", "–", "0.10 ×")
-    assert "- Quix Streams has no figures: no registry" in grid.notes[0] and "and more" not in grid.notes[0]
+    assert (
+        "- Quix Streams has no figures from turn 1 on: no registry" in grid.notes[0] and "and more" not in grid.notes[0]
+    )
     assert "40 │" in shown(report.terminal(grid)).replace("  ", " ")
 
 
@@ -287,7 +289,7 @@ def test_what_is_wrong_is_told_and_a_failed_section_leaves_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert sections.wrong("drain", DRAIN) == [
-        f"textbook, turn 1: the table holds {dataclasses.asdict(HELD)}", "Quix Streams: no registry",
+        "Quix Streams: no registry", f"textbook, turn 1: the table holds {dataclasses.asdict(HELD)}",
     ]  # fmt: skip
     assert sections.wrong("silver", SILVER) == sections.wrong("latency", LATENCY) == []
 
@@ -298,6 +300,24 @@ def test_what_is_wrong_is_told_and_a_failed_section_leaves_the_others(
     monkeypatch.setitem(sections.SECTIONS, "soak", dataclasses.replace(sections.SECTIONS["soak"], measure=fails))
     assert sections.measured("soak", Config(), tmp_path, argparse.Namespace(), heard.append) is None
     assert heard == ["  soak gave no figures: no broker"]
+
+
+def test_a_contender_that_fails_has_no_further_turn_and_the_others_go_on() -> None:
+    asked: list[tuple[str, int]] = []
+
+    def work(name: str, turn: int) -> Row:
+        asked.append((name, turn))
+        if (name, turn) == ("b", 2):
+            raise OSError("no registry")
+        return {"contender": name, "rate": 1.0, "cpu_per_million": None}
+
+    heard: list[str] = []
+    turns = {name: (lambda turn, name=name: work(name, turn)) for name in "abc"}  # type: ignore[misc]
+    runs, failures = sections.taken(turns, 3, heard.append)
+    assert asked == [(name, turn) for turn in (1, 2, 3) for name in "abc" if (name, turn) != ("b", 3)]
+    assert [run["contender"] for run in runs] == [*"abcacac"]
+    assert failures == [{"contender": "b", "turn": 2, "why": "no registry"}]
+    assert heard[0] == "  a: rate 1.0" and heard[4] == "  b: no figures: no registry"
 
 
 def test_a_soak_compares_its_first_and_last_sixth() -> None:
