@@ -34,6 +34,7 @@ def drain(found: Figures) -> list[Grid]:
             "peak MB", "rows, ids, cents", "ours ÷ it")  # fmt: skip
     notes = [f"- {name}: {text}" for name, text in found["does"].items()]
     notes += failures(found)
+    notes.append(f"- in environments of their own: {', '.join(found['packages'])}")
     title = f"Drain of {found['sales']:,} distinct sales of {found['value_bytes'] / found['sales']:.0f} bytes, medians"
     return [Grid(title, head, tuple(rows), ("\n".join(notes),))]
 

@@ -26,6 +26,7 @@ from benchmarks import (
     silver,
     soak,
     start,
+    venvs,
 )
 from benchmarks import drain as drains
 from benchmarks.contenders import CONTENDERS, DRAINERS, Contender
@@ -91,7 +92,8 @@ def _drain(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Ro
     runs.sort(key=lambda run: (first[run["contender"]], run["turn"]))
     return {
         "sales": truth.sales, "value_bytes": truth.value_bytes, "cents": truth.cents, "fill_seconds": truth.seconds,
-        "partitions": config.kafka.partitions, "compression": "lz4", "does": does, "runs": runs, "failures": failures,
+        "partitions": config.kafka.partitions, "compression": "lz4", "does": does,
+        "packages": sorted({pin for name in venvs.NAMES for pin in venvs.pins(name)}), "runs": runs, "failures": failures,
     }  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def main() -> int:
             job.run(full=what == "full", spark=spark)
         seconds = time.monotonic() - began
         if what == "pass":
-            counts = meter.counts(under=config.delta.base_path)
+            counts = meter.counts()
             found = {
                 "sales": noted.sales,
                 "seconds": noted.seconds,

@@ -7,6 +7,7 @@ None of these packages is in the project's own environment, and none is needed t
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,12 @@ _TIMEOUT = 900.0
 
 def lock_of(name: str) -> Path:
     return FOLDER / f"requirements-{name}.lock"
+
+
+def pins(name: str) -> list[str]:
+    """``package==version`` of what an environment was asked for."""
+    text = (FOLDER / f"requirements-{name}.txt").read_text(encoding="utf-8")
+    return re.findall(r"^([\w-]+==[\w.]+)$", text, re.MULTILINE)
 
 
 def python(config: Config, name: str) -> str:
