@@ -68,7 +68,7 @@ def producer_performance(config: Config, records: int, payloads: Path) -> Produc
         "compression.type": own.compression, "batch.size": own.batch_size, "buffer.memory": own.buffer_memory,
         "linger.ms": own.linger // timedelta(milliseconds=1),
     }  # fmt: skip
-    options = [text for name, value in properties.items() for text in ("--command-property", f"{name}={value}")]
+    options = ["--command-property", *(f"{name}={value}" for name, value in properties.items())]  # one option for all
     fixed = ("--topic", config.kafka.topic, "--num-records", str(records), "--throughput", "-1")
     lines, usage = _run(config, "ProducerPerformance", *fixed, "--payload-file", str(payloads), *options)
     return dataclasses.replace(parse_produced(lines), seconds=usage.seconds, cpu_seconds=usage.cpu_seconds)

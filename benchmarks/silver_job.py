@@ -31,13 +31,12 @@ class Noting(SilverWatch):
 def main() -> int:
     config = settings.load()
     spark = session.build(config, "silver")
-    job = SilverJob(config)
-    noted = job._watched = Noting(config, Monitor(config, "silver"))
     meter = Meter(spark)
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         what = line.strip()
-        noted.sales, noted.seconds = 0, 0.0
+        job = SilverJob(config)
+        noted = job._watched = Noting(config, Monitor(config, "silver"))
         meter.reset()
         began = time.monotonic()
         found = {"differences": len(job.verify(spark=spark))} if what == "verify" else {}
