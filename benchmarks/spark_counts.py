@@ -1,7 +1,7 @@
 """What Spark did since a mark, counted by Spark itself: jobs, files and rows that scans have read.
 
 From the stores behind Spark's own web pages, which are filled whether or not the pages are served. A count does not depend on
-how busy the machine is: tests/stream and tests/spark keep them from growing.
+how busy the machine is, so that a test can keep it from growing.
 """
 
 from __future__ import annotations
