@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-fast lint lock sbom audit bench scaling versitygw package clean
+.PHONY: help setup run demo test test-fast lint lock sbom audit bench bench-quick bench-long scaling versitygw package clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -60,8 +60,14 @@ sbom: $(INSTALLED) ## The bill of materials (CycloneDX): artifacts/sbom.cdx.json
 audit: $(INSTALLED) ## Known weaknesses of the locked packages (pip-audit; needs the network)
 	@$(PY) -m lakehouse.supply audit
 
-bench: setup ## Throughput and latency beside a textbook job
-	@$(PY) -m benchmarks.run
+bench: setup ## Beside what a user would pick instead, into docs/BENCHMARKS.md (30 minutes on 2 cores)
+	@$(PY) -m benchmarks.run --write
+
+bench-quick: setup ## The same with fewer sales and one turn, into artifacts/bench.json (5 minutes)
+	@$(PY) -m benchmarks.run --quick
+
+bench-long: setup ## Half an hour of latency, Silver over 50 million sales, an hour of memory (3 hours)
+	@$(PY) -m benchmarks.run --long --write
 
 scaling: setup ## Partitions, workers, state and Silver, measured into docs/scaling.json on a quiet machine
 	@$(PY) -m benchmarks.scaling --write

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import venvs
 from benchmarks.measured import Measured, inherit_orphans
 from lakehouse import config as settings
 from lakehouse import jars, java
@@ -19,11 +20,16 @@ JOB = "bronze"
 
 @dataclass(frozen=True)
 class Contender:
-    """``command`` gives the command line for the settings of one run; ``once``: read the topic to its end, then exit."""
+    """``command`` gives the command line for the settings of one run; ``once``: read the topic to its end, then exit.
+
+    ``does`` says what it guarantees, and what it does not. ``checkpointed``: it leaves Spark's checkpoint; the others print
+    a line of JSON with their ``batches`` and ``seconds``.
+    """
 
     name: str
     does: str
     command: Callable[[Config, bool], list[str]]
+    checkpointed: bool = True
 
 
 def _ours(_config: Config, once: bool) -> list[str]:
@@ -49,9 +55,42 @@ def _textbook(config: Config, once: bool) -> list[str]:
     ]
 
 
-OURS = Contender("ours", "deduplicated, quarantined, exactly once", _ours)
-TEXTBOOK = Contender("textbook", "from_json, to_date, append; no deduplication, no quarantine", _textbook)
+def _in_venv(name: str, script: str) -> Callable[[Config, bool], list[str]]:
+    def command(config: Config, _once: bool) -> list[str]:
+        return [
+            venvs.python(config, name), str(PROJECT / "benchmarks" / script),
+            f"--bootstrap-servers={config.kafka.bootstrap_servers}", f"--topic={config.kafka.topic}",
+            f"--table={VENTES.path(config.delta.base_path)}",
+        ]  # fmt: skip
+
+    return command
+
+
+OURS = Contender(
+    "ours", "each sale once (deduplicated, also against Bronze), bad messages quarantined with their reason, exactly once", _ours
+)  # fmt: skip
+TEXTBOOK = Contender(
+    "textbook",
+    "Structured Streaming at its defaults: from_json, to_date, append; exactly once; does not deduplicate, and has no "
+    "quarantine: a bad message becomes a row of nulls",
+    _textbook,
+)
+BARE = Contender(
+    "bare loop",
+    "confluent_kafka.consume, pyarrow.json, write_deltalake; does not deduplicate, has no quarantine (a bad message ends it), "
+    "and is not exactly once: a crash doubles up to 500,000 rows; no timestamp of Kafka, no metrics",
+    _in_venv("bare", "bare_loop.py"),
+    checkpointed=False,
+)
+QUIX = Contender(
+    "Quix Streams",
+    "default settings, with a sink of one write_deltalake a partition and checkpoint; does not deduplicate, has no "
+    "quarantine, and is not exactly once: a crash doubles up to 5 seconds of rows; no timestamp of Kafka",
+    _in_venv("quix", "quix_job.py"),
+    checkpointed=False,
+)
 CONTENDERS = (OURS, TEXTBOOK)
+DRAINERS = (OURS, TEXTBOOK, BARE, QUIX)
 
 
 def configured(config: Config, folder: Path, topic: str) -> Config:

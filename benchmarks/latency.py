@@ -1,6 +1,6 @@
 """From the broker's timestamp of a sale to the moment at which a reader can see it in the Bronze table.
 
-The same method for each contender: a topic of its own, our producer at a steady rate, and a look at the table's log every
+The same method for each contender: a topic of its own, our producer at a steady rate (1,000 sales a second), and a look at the table's log every
 20 ms. A new version counts as visible when ``deltalake`` has loaded it; the sales it added are read from its added files
 afterwards, so that the reading delays no look. Commits that only rewrite files (compaction) add no sale.
 
@@ -34,7 +34,7 @@ from lakehouse.config import PROJECT, Config
 from lakehouse.errors import LakehouseError
 from lakehouse.tables import VENTES
 
-RATE = 100
+RATE = 1000
 WARM_UP = 20.0
 COOL_DOWN = 10.0
 _LOOK_SECONDS = 0.02
@@ -107,30 +107,45 @@ def added(entry: Path) -> list[tuple[Path, int]]:
     return found
 
 
-def measure(contender: Contender, config: Config, seconds: float) -> LatencyRun:
+@dataclass(frozen=True)
+class Window:
+    """What one run gave: (version, seconds since the window's start, seconds until visible) of each sale of the window."""
+
+    first_sale: float
+    sales: list[tuple[int, float, float]]
+
+
+def measure(contender: Contender, config: Config, seconds: float, rate: int = RATE) -> LatencyRun:
     """Run a contender and the producer side by side. ``config`` names the run's own folder and topic."""
+    found = watch(contender, config, seconds, rate)
+    return summary(contender.name, [(version, wait) for version, _, wait in found.sales], found.first_sale)
+
+
+def watch(contender: Contender, config: Config, seconds: float, rate: int) -> Window:
+    """``measure``, sale by sale."""
     kafka_clients.ensure_topic(config)
+    producing = [sys.executable, str(PROJECT / "producer_ventes.py"), f"--rate={rate}"]
     with contextlib.ExitStack() as stack:
         job = stack.enter_context(contenders.start(contender, config, once=False))
-        producer = stack.enter_context(
-            contenders.measured(
-                config, "producer", [sys.executable, str(PROJECT / "producer_ventes.py"), f"--rate={RATE}"]
-            )
-        )
+        producer = stack.enter_context(contenders.measured(config, "producer", producing))
         watcher = Watcher(VENTES.path(config.delta.base_path))
         _until(watcher, 1, job, producer)
         first_sale = time.time() - job.began
         watcher.look_for(WARM_UP)
         start = time.time()
-        watcher.look_for(seconds + COOL_DOWN)
-        job.check()
-        producer.check()
+        deadline = time.monotonic() + seconds + COOL_DOWN
+        while (left := deadline - time.monotonic()) > 0:
+            watcher.look_for(min(left, 10.0))
+            job.check()
+            producer.check()
         producer.end()
         ends = kafka_clients.earliest_and_latest_offsets(config)
         _until(watcher, sum(end - begin for begin, end in ends.values()), job)
         job.end(patience=60)
-    inside = [(version, wait) for version, stamp, wait in watcher.waits() if start <= stamp < start + seconds]
-    return summary(contender.name, inside, first_sale)
+    inside = [
+        (version, stamp - start, wait) for version, stamp, wait in watcher.waits() if start <= stamp < start + seconds
+    ]
+    return Window(first_sale, inside)
 
 
 def summary(name: str, inside: list[tuple[int, float]], first_sale: float) -> LatencyRun:

@@ -78,6 +78,10 @@ class Measured:
         self.end(patience=0)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         """Whether the command itself still runs; it is reaped here when it does not."""
         if self._process.returncode is None:

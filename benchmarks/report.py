@@ -1,40 +1,27 @@
-"""PURE. Figures → medians, ratios beside their goals, tables for people."""
+"""PURE. Figures → medians, and tables that stand in a terminal and in a page of Markdown alike."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from benchmarks.drain import DrainRun
-    from benchmarks.kafka_tools import Consumed
-    from benchmarks.latency import LatencyRun
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """One of our figures over another's. ``goal`` is None for one that is only shown."""
+class Grid:
+    """A table: the first ``texts`` columns are words, the others figures; ``notes`` stand below it."""
 
-    name: str
-    value: float
-    goal: float | None = None
-    at_least: bool = True
-
-    @property
-    def verdict(self) -> str:
-        """``reached``, ``missed``, or a dash without a goal."""
-        if self.goal is None:
-            return "–"
-        return "reached" if (self.value >= self.goal) is self.at_least or self.value == self.goal else "missed"
-
-    @property
-    def goal_text(self) -> str:
-        return "–" if self.goal is None else f"{'≥' if self.at_least else '≤'} {self.goal:.2f} ×"
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+    texts: int = 1
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
@@ -44,78 +31,47 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def typical(runs: Sequence[DrainRun], contender: str, figure: Callable[[DrainRun], float]) -> float:
-    """The median of a figure over a contender's turns."""
-    return median(figure(run) for run in runs if run.contender == contender)
+def typical(runs: Sequence[Row], contender: str, figure: str) -> float | None:
+    """The median of a figure over a contender's turns; None when it has none."""
+    values = [run[figure] for run in runs if run["contender"] == contender and run[figure] is not None]
+    return median(values) if values else None
 
 
-def ratios(runs: Sequence[DrainRun], consumed: Consumed | None, latencies: Sequence[LatencyRun]) -> list[Ratio]:
-    """Our figures over the textbook job's, medians over the turns, for what was measured."""
-    found = []
-    if runs:
-        ours, textbook = (typical(runs, name, lambda run: run.rate) for name in ("ours", "textbook"))
-        found.append(Ratio("drain, process start to exit: ours / textbook", ours / textbook, 1.0))
-        pair = [typical(runs, name, lambda run: run.processing_rate) for name in ("ours", "textbook")]
-        found.append(Ratio("drain, first batch to last commit: ours / textbook", pair[0] / pair[1]))
-        if consumed is not None:
-            ratio = ours / consumed.records_per_second
-            found.append(Ratio("drain, process start to exit: ours / ConsumerPerformance", ratio))
-    if latencies:
-        by_name = {run.contender: run for run in latencies}
-        ours_run, textbook_run = by_name["ours"], by_name["textbook"]
-        found += [
-            Ratio("latency p50: ours / textbook", ours_run.p50 / textbook_run.p50, 0.4, at_least=False),
-            Ratio("latency p99: ours / textbook", ours_run.p99 / textbook_run.p99),
-            Ratio("start to first sale visible: ours / textbook", ours_run.first_sale / textbook_run.first_sale),
-        ]
-    return found
+def names(runs: Sequence[Row]) -> list[str]:
+    """The contenders, in the order of their first turns."""
+    return list(dict.fromkeys(run["contender"] for run in runs))
 
 
-def drain_table(runs: Sequence[DrainRun], consumed: Consumed | None, sales: int, does: Mapping[str, str]) -> Table:
-    """One row a turn; ``does`` tells what each contender guarantees."""
-    table = _table(f"Backlog drain of {sales:,} sales", ("contender", "turn"), (
-        "start to exit s", "sales/s", "processing s", "sales/s processing", "batches", "CPU s per million", "peak MB",
-        "rows and cents",
-    ))  # fmt: skip
-    for run in runs:
-        table.add_row(
-            run.contender, str(run.turn), f"{run.seconds:.1f}", f"{run.rate:,.0f}", f"{run.processing_seconds:.1f}",
-            f"{run.processing_rate:,.0f}", str(run.batches), _number(run.cpu_per_million), _number(run.peak_mb),
-            "equal" if run.correct else "DIFFER",
-        )  # fmt: skip
-    if consumed is not None:
-        seconds = consumed.records / consumed.records_per_second
-        table.add_row(
-            "ConsumerPerformance", "–", f"{seconds:.1f}", f"{consumed.records_per_second:,.0f}", "–",
-            f"{consumed.fetch_records_per_second:,.0f}", "–", "–", "–", "–",
-        )  # fmt: skip
-    table.caption = "\n".join(f"{name}: {text}" for name, text in does.items())
+def number(value: float | None, digits: int = 0) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def ratio(ours: float | None, other: float | None) -> str:
+    return "–" if ours is None or not other else f"{ours / other:.2f} ×"
+
+
+def spread(runs: Sequence[Row], contender: str, figure: str) -> str:
+    """The lowest and the highest turn."""
+    values = [run[figure] for run in runs if run["contender"] == contender]
+    return f"{min(values):,.0f} – {max(values):,.0f}" if len(values) > 1 else "–"
+
+
+def markdown(grid: Grid) -> str:
+    rule = tuple("---" if place < grid.texts else "---:" for place in range(len(grid.head)))
+    lines = [f"| {' | '.join(_cell(cell) for cell in line)} |" for line in (grid.head, rule, *grid.rows)]
+    return "\n\n".join([f"**{grid.title}**", "\n".join(lines), *grid.notes])
+
+
+def terminal(grid: Grid) -> Table:
+    table = Table(title=grid.title, title_justify="left", caption_justify="left", caption="\n".join(grid.notes) or None)
+    for place, name in enumerate(grid.head):
+        table.add_column(name, justify="left" if place < grid.texts else "right")
+    for row in grid.rows:
+        table.add_row(*row)
     return table
 
 
-def latency_table(runs: Sequence[LatencyRun], rate: int, seconds: float) -> Table:
-    """One row a contender."""
-    table = _table(
-        f"Kafka timestamp to visible in Bronze, {rate} sales/s for {seconds:g} s", ("contender",),
-        ("p50 s", "p99 s", "worst s", "sales", "versions", "start to first sale s"),
-    )  # fmt: skip
-    for run in runs:
-        table.add_row(
-            run.contender, f"{run.p50:.2f}", f"{run.p99:.2f}", f"{run.worst:.2f}", f"{run.sales:,}", str(run.versions),
-            f"{run.first_sale:.1f}",
-        )  # fmt: skip
-    return table
-
-
-def ratio_table(found: Sequence[Ratio]) -> Table:
-    """Each ratio beside its goal."""
-    table = _table("Ratios", ("figure",), ("measured", "goal", "verdict"))
-    for ratio in found:
-        table.add_row(ratio.name, f"{ratio.value:.2f} ×", ratio.goal_text, ratio.verdict)
-    return table
-
-
-def headline(about: Mapping[str, Any]) -> str:
+def headline(about: Row) -> str:
     """Date, machine and versions in three lines."""
     machine, versions = about["machine"], about["versions"]
     return (
@@ -126,14 +82,5 @@ def headline(about: Mapping[str, Any]) -> str:
     )
 
 
-def _table(title: str, texts: Sequence[str], figures: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", caption_justify="left")
-    for name in texts:
-        table.add_column(name, no_wrap=True)
-    for name in figures:
-        table.add_column(name, justify="right")
-    return table
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}"
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")

@@ -17,11 +17,8 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import about, contenders, drain, kafka_tools, latency, preload, report
-from benchmarks.contenders import CONTENDERS
-from benchmarks.drain import DrainRun
-from benchmarks.kafka_tools import Consumed
-from benchmarks.latency import LatencyRun
+from benchmarks import about, contenders, goals, latency, page, publish, report, sections
+from benchmarks.sections import LONG, SECTIONS, SHORT
 from lakehouse import cli, jars
 from lakehouse.broker import Broker
 from lakehouse.broker_settings import free_port
@@ -42,27 +39,81 @@ def _whole(text: str) -> int:
 def parser() -> argparse.ArgumentParser:
     made = cli.parser(
         "benchmarks.run",
-        "Measure the Bronze job beside a textbook Structured Streaming job, on a broker and in a data folder of their own. "
-        "Goals are printed, not asserted. Exit code 1: a contender's table differs from what was sent.",
+        "Measure the project beside what a user would write instead, on a broker and in data folders of its own. Goals are "
+        "printed, not asserted. Exit code 1: a contender's table differs from what was sent, or a section gave no figures.",
         (
             "make bench",
-            "python -m benchmarks.run --sales 2000000 --repeat 3",
-            "python -m benchmarks.run --only latency --latency-seconds 300",
-            "python -m benchmarks.run --sales 20000 --latency-seconds 10 --output /tmp/bench.json --keep",
+            "make bench-quick",
+            "python -m benchmarks.run --only drain --sales 2000000 --repeat 1",
+            "python -m benchmarks.run --only soak --soak-minutes 30 --write",
+            "python -m benchmarks.run --only silver --history 2000000",
         ),
     )
     number = cli.checked(_whole)
     option = made.add_argument
-    option("--sales", type=number, default=2_000_000, metavar="N", help="sales to drain (default: %(default)s)")
-    option("--repeat", type=number, default=1, metavar="N", help="turns of each contender's drain (default: 1)")
+    listed = "; ".join(f"{name}: {one.title}" for name, one in SECTIONS.items())
+    option("--only", nargs="+", choices=tuple(SECTIONS), metavar="SECTION", help=f"{listed} (default: the first five)")
+    option("--long", action="store_true", help=f"{', '.join(LONG)} instead: about three hours")
+    option("--quick", action="store_true", help="fewer sales and one turn: about 5 minutes, for no document")
+    option("--sales", type=number, metavar="N", help="sales to drain (default: 5,000,000; quick 200,000)")
+    option("--repeat", type=number, metavar="N", help="turns of each contender (default: 3; quick 1)")
     option(
-        "--latency-seconds", type=number, default=60, metavar="N",
-        help="length of the latency measurement of each contender (default: %(default)s)",
-    )  # fmt: skip
-    option("--only", choices=("drain", "latency"), help="measure this alone (default: both)")
+        "--rate",
+        type=number,
+        default=latency.RATE,
+        metavar="N",
+        help="latency, soak: sales a second (default: %(default)s)",
+    )
+    option("--latency-seconds", type=number, metavar="N", help="each contender's window (default: 60; quick 15)")
+    option("--soak-minutes", type=number, default=30, metavar="N", help="length of the soak (default: %(default)s)")
+    option(
+        "--history",
+        type=number,
+        default=50_000_000,
+        metavar="N",
+        help="silver: rows of the larger history (default: %(default)s)",
+    )
+    option(
+        "--explorer-sales",
+        type=number,
+        metavar="N",
+        help="explorer: sales in its lake (default: 5,000,000; quick 300,000)",
+    )
+    option("--minutes", type=number, default=60, metavar="N", help="memory: length of the run (default: %(default)s)")
+    option("--count", type=number, metavar="N", help="producer: messages of a turn (default: 300,000; quick 50,000)")
     option("--output", type=Path, default=OUTPUT, metavar="FILE", help="all figures as JSON (default: %(default)s)")
+    option("--write", action="store_true", help="put the figures into docs/benchmarks.json and docs/BENCHMARKS.md")
     option("--keep", action="store_true", help="keep the data folder, with the contenders' tables and logs")
     return made
+
+
+SIZES = {
+    "sales": (5_000_000, 200_000), "repeat": (3, 1), "latency_seconds": (60, 15), "explorer_sales": (5_000_000, 300_000),
+    "count": (300_000, 50_000),
+}  # fmt: skip
+"""(full, quick) of what was not given."""
+
+
+def completed(args: argparse.Namespace) -> argparse.Namespace:
+    """The arguments with every size filled in. Raises ``ConfigError`` for a combination that makes no sense."""
+    if args.quick and args.write:
+        raise ConfigError("--quick with --write: figures of a quick run stand in no document. Leave one of them out.")
+    if args.only and args.long:
+        raise ConfigError("--only and --long: name the sections, or leave --only out.")
+    sizes = {name: pair[args.quick] for name, pair in SIZES.items() if getattr(args, name) is None}
+    chosen = args.only or (LONG if args.long else SHORT)
+    return argparse.Namespace(**{**vars(args), **sizes, "only": [name for name in SECTIONS if name in chosen]})
+
+
+def command_of(name: str, args: argparse.Namespace) -> str:
+    """What to type for one section's figures again."""
+    used = {
+        "drain": ("sales", "repeat"), "latency": ("rate", "latency_seconds"), "soak": ("rate", "soak_minutes"),
+        "silver": ("history", "repeat"), "explorer": ("explorer_sales",), "start": ("repeat",), "memory": ("minutes",),
+        "producer": ("count", "repeat"),
+    }[name]  # fmt: skip
+    given = " ".join(f"--{one.replace('_', '-')} {getattr(args, one)}" for one in used)
+    return f"python -m benchmarks.run --only {name} {given}"
 
 
 def settings_of(config: Config, home: Path, topic: str) -> Config:
@@ -98,82 +149,47 @@ def _say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def _drained(run: DrainRun) -> None:
-    _say(
-        f"  {run.contender}: {run.seconds:.1f} s, {run.rate:,.0f} sales/s{'' if run.correct else ', the table DIFFERS'}"
-    )
-
-
-def measure_drain(
-    config: Config, home: Path, args: argparse.Namespace
-) -> tuple[list[DrainRun], Consumed, preload.Truth]:
-    """Fill the topic, read it with Kafka's own tool (which also brings it into the page cache), then let all take turns."""
-    _say(f"filling a topic with {args.sales:,} sales")
-    truth = preload.fill(config, args.sales, home / "preload.log")
-    size = truth.value_bytes / truth.sales
-    _say(f"  {truth.seconds:.1f} s, {truth.sales / truth.seconds:,.0f} sales/s, {size:.0f} bytes each")
-    consumed = kafka_tools.consumer_performance(config, args.sales)
-    _say(f"draining: {args.repeat} × {', '.join(each.name for each in CONTENDERS)}")
-    return drain.take_turns(config, home, CONTENDERS, args.repeat, truth, _drained), consumed, truth
-
-
-def measure_latency(config: Config, home: Path, args: argparse.Namespace) -> list[LatencyRun]:
-    """One contender after the other, each with a topic of its own."""
-    runs = []
-    for each in CONTENDERS:
-        _say(
-            f"latency of {each.name}: {latency.WARM_UP + args.latency_seconds + latency.COOL_DOWN:.0f} s after its start"
-        )
-        own = contenders.configured(config, home / f"latency-{each.name}", f"latency_{each.name}")
-        runs.append(latency.measure(each, own, args.latency_seconds))
-        _say(f"  p50 {runs[-1].p50:.2f} s, p99 {runs[-1].p99:.2f} s")
-    return runs
-
-
 def body(args: argparse.Namespace, config: Config) -> int:
+    args = completed(args)
     interrupt_on_signals()
     for which in jars.SETS:
         jars.resolve(config, which)
-    found: dict[str, Any] = about.collect(config)
-    runs: list[DrainRun] = []
-    latencies: list[LatencyRun] = []
-    consumed = None
-    console = Console(width=None if sys.stdout.isatty() else 132)
-    with data_folder(config.delta.base_path, keep=args.keep) as home:
+    found: dict[str, Any] = {"sections": {}}
+    failed: list[str] = []
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    with data_folder(config.delta.base_path, keep=args.keep) as home, contextlib.ExitStack() as stack:
         own = settings_of(config, home, "drain")
-        with Broker(own):
-            if args.only != "latency":
-                runs, consumed, truth = measure_drain(own, home, args)
-                found["drain"] = _drain_figures(runs, consumed, truth)
-            if args.only != "drain":
-                latencies = measure_latency(own, home, args)
-                figures = [dataclasses.asdict(run) for run in latencies]
-                found["latency"] = {"rate": latency.RATE, "seconds": args.latency_seconds, "runs": figures}
-    ratios = report.ratios(runs, consumed, latencies)
-    found["ratios"] = [{**dataclasses.asdict(ratio), "verdict": ratio.verdict} for ratio in ratios]
+        started = False
+        for name in args.only:
+            section, who = SECTIONS[name], about.collect(config)
+            _say(f"{name}: {section.title}")
+            if section.broker and not started:
+                stack.enter_context(Broker(own))
+                started = True
+            # the whole default pipeline and the start have brokers of their own, with settings of their own
+            figures = sections.measured(name, own if section.broker else config, home, args, _say)
+            if figures is None:
+                failed.append(f"{name}: no figures")
+                continue
+            failed += sections.wrong(name, figures)
+            found["sections"][name] = {"about": who, "command": command_of(name, args), "figures": figures}
+            _written(found, args)
+            for grid in page.GRIDS[name](figures):
+                console.print(report.terminal(grid), highlight=False)
+    console.print(report.headline(about.collect(config)), highlight=False)
+    console.print(report.terminal(goals.grid(found["sections"])), highlight=False)
+    print(f"All figures: {args.output}" + (f"   The page: {publish.PAGE}" if args.write else ""))
+    for one in failed:
+        print(f"not as it should be: {one}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _written(found: dict[str, Any], args: argparse.Namespace) -> None:
+    """After each section: an hour's figures do not wait for the next section's end."""
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    console.print(report.headline(found), highlight=False)
-    if runs:
-        console.print(report.drain_table(runs, consumed, args.sales, {each.name: each.does for each in CONTENDERS}))
-    if latencies:
-        console.print(report.latency_table(latencies, latency.RATE, args.latency_seconds))
-    console.print(report.ratio_table(ratios))
-    print(f"All figures: {args.output}")
-    return 0 if all(run.correct for run in runs) else 1
-
-
-def _drain_figures(runs: Sequence[DrainRun], consumed: Consumed, truth: preload.Truth) -> dict[str, Any]:
-    derived = [
-        {
-            **dataclasses.asdict(run),
-            "rate": run.rate,
-            "processing_rate": run.processing_rate,
-            "cpu_per_million": run.cpu_per_million,
-        }
-        for run in runs
-    ]
-    return {"truth": dataclasses.asdict(truth), "consumer_performance": dataclasses.asdict(consumed), "runs": derived}
+    if args.write:
+        publish.merge(found["sections"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

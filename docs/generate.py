@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Writes docs/METRICS.md, docs/vente.schema.json and the generated parts of README.md (the settings table, the scripts' options)
-and of docs/ARCHITECTURE.md (how it scales, from docs/scaling.json). ``--check`` only compares.
+and of docs/ARCHITECTURE.md (how it scales, from docs/scaling.json), docs/BENCHMARKS.md and its plots (from docs/benchmarks.json).
+``--check`` only compares.
 
 A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end: NAME -->``.
 """
@@ -25,7 +26,7 @@ import producer_ventes  # noqa: E402
 import setup_utils  # noqa: E402
 import spark_streaming_delta  # noqa: E402
 import streaming_silver  # noqa: E402
-from benchmarks import projection  # noqa: E402
+from benchmarks import projection, publish  # noqa: E402
 from lakehouse import config, contract, explorer, metrics, ops  # noqa: E402
 
 README = PROJECT / "README.md"
@@ -123,6 +124,7 @@ PARTS: dict[Path, dict[str, Callable[[], str]]] = {
         "inputs": lambda: projection.inputs_table(projection.inputs(_scaling()["inputs"])),
         "projection": lambda: projection.projection_table(projection.inputs(_scaling()["inputs"])),
     },
+    publish.PAGE: publish.parts(),
 }
 
 
@@ -188,6 +190,7 @@ def main() -> int:
         **{page: generated(page.read_text(encoding="utf-8"), page) for page in PARTS},
         METRICS: metrics_page(),
         SCHEMA: schema_text(),
+        **publish.images(),
     }
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv[1:]:

@@ -13,6 +13,7 @@ from types import ModuleType
 
 import pytest
 
+from benchmarks import run as bench
 from lakehouse import config, errors
 from lakehouse.config import PROJECT
 
@@ -140,7 +141,7 @@ def test_every_command_has_a_script_that_knows_its_options(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCS, ids=ids)
 def test_every_option_that_a_document_names_exists(path: Path) -> None:
     known = set(FOREIGN)
-    for parser in generate().parsers().values():
+    for parser in (*generate().parsers().values(), bench.parser()):
         for one in (parser, *generate().verbs(parser).values()):
             known |= {name for action in one._actions for name in action.option_strings}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", without_html(text_of(path)))) <= known
