@@ -32,6 +32,8 @@ def jar(config: Config, classes: tuple[str, ...]) -> Path:
     text = b"".join(source.read_bytes() for source in sources)
     key = hashlib.sha256(text + pyspark.__version__.encode()).hexdigest()[:16]
     place = Path(config.development.cache_dir) / "jars" / "own" / f"{classes[0]}-{key}.jar"
+    if place.is_file():  # where nothing may be written, such as a pod, it is there from the start
+        return place
     place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(place.parent / "own.lock"):
         if not place.is_file():
