@@ -55,8 +55,10 @@ class Meter:
             if not node.name().startswith("Scan parquet") or _LOG in node.desc():
                 continue
             for metric in (node.metrics().apply(place) for place in range(node.metrics().size())):
+                if metric.name() not in ("number of files read", "number of output rows"):  # others are times and sizes
+                    continue
                 value = values.get(metric.accumulatorId())
-                number = int(value.get().replace(",", "")) if value.isDefined() and value.get()[:1].isdigit() else 0
+                number = int(value.get().replace(",", "")) if value.isDefined() else 0
                 files += number if metric.name() == "number of files read" else 0
                 rows += number if metric.name() == "number of output rows" else 0
         return files, rows
