@@ -6,7 +6,9 @@ import contextlib
 import json
 import signal
 import subprocess
+import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,12 @@ def asked(url: str) -> Any:
         return None
 
 
+def _looks(count: int, pause: float) -> Iterator[int]:
+    for look in range(count):
+        yield look
+        time.sleep(pause)
+
+
 def executors(ui_port: int) -> dict[str, dict[str, Any]]:
     """The executors that the application's own page shows, those that died among them, by number."""
     root = f"http://127.0.0.1:{ui_port}/api/v1/applications"
@@ -120,14 +128,19 @@ def executors(ui_port: int) -> dict[str, dict[str, Any]]:
 def kill_one_at_work(cluster: Cluster, ui_port: int) -> str | None:
     """SIGKILL to a worker and its executor while it has a task in hand; the executor's number.
 
-    The executor is frozen first: a task that the driver still counts then cannot end any more. None when none had one.
+    The executor is frozen first: a task that the driver goes on counting then cannot end any more (one look would not do,
+    since the news of an end may be on its way). None when none had one.
     """
+
+    def has_work(number: str) -> bool:
+        return bool(executors(ui_port).get(number, {}).get("activeTasks"))
+
     for number, row in executors(ui_port).items():
         if not row["isActive"] or not row["activeTasks"]:
             continue
         executor, worker = cluster.executor(number)
         executor.suspend()
-        if executors(ui_port).get(number, {}).get("activeTasks"):
+        if all(has_work(number) for _ in _looks(10, 0.1)):
             for process in (worker, executor):
                 process.kill()
             psutil.wait_procs([executor, worker], timeout=60)

@@ -24,7 +24,10 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     jar = tmp_path / "one.jar"
     jar.write_bytes(b"one")
     monkeypatch.setattr(java, "find", lambda _config: Java(home, 17))
+    own = tmp_path / "own.jar"
+    own.write_bytes(b"own")
     monkeypatch.setattr(class_archive.jars, "resolve", lambda _config, _which: [jar])
+    monkeypatch.setattr(class_archive.java_classes, "jar", lambda _config, _classes: own)
     return settings.load(env={"VENTES_DEVELOPMENT__CACHE_DIR": str(tmp_path / "cache")})
 
 
@@ -48,7 +51,7 @@ def test_another_jar_or_java_asks_for_another_archive(config: Config, tmp_path: 
 
 def test_a_cluster_gets_the_jars_themselves(config: Config, tmp_path: Path) -> None:
     cluster = dataclasses.replace(config, spark=dataclasses.replace(config.spark, master="spark://host:7077"))
-    assert session.jar_settings(cluster) == {"spark.jars": str(tmp_path / "one.jar")}
+    assert session.jar_settings(cluster) == {"spark.jars": f"{tmp_path / 'one.jar'},{tmp_path / 'own.jar'}"}
 
 
 @pytest.mark.usefixtures("config")
