@@ -143,8 +143,10 @@ def _silver(config: Config, home: Path, args: argparse.Namespace, say: Say) -> R
 def _explorer(_config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
     base = str(home / "explorer")
     big_lake.build(base, sales=args.explorer_sales, days=EXPLORER_DAYS, last=datetime.now(UTC).date())
-    found = explorer.measure(base)
-    say(f"  cold {found['cold: explorer']:.2f} s")
+    found = {}
+    for what, value in explorer.measure(base):
+        found[what] = value
+        say(f"  {what}: {value:g}")
     return {"sales": args.explorer_sales // EXPLORER_DAYS * EXPLORER_DAYS, **found}
 
 
