@@ -58,7 +58,7 @@ def get_jars(args: argparse.Namespace, config: Config) -> int:
         return 0
     for which in jars.wanted(config):
         print(f"{which}: {len(jars.resolve(config, which))} JARs, every SHA-256 right, in {jars.folder(config, which)}")
-    print(f"our own Java: {java_classes.jar(config, java_classes.DECODER)}")
+    print(f"our own Java: {java_classes.jar(config, java_classes.CORE)}")
     return 0
 
 

@@ -34,7 +34,7 @@ def class_path(config: Config) -> list[Path]:
     """The JARs in front of Spark's own on a local driver's class path. Java accepts an archive only with the same."""
     if config.development.jars != "lock":
         return []
-    return [*jars.resolve(config, "spark"), java_classes.jar(config, java_classes.DECODER)]
+    return [*jars.resolve(config, "spark"), java_classes.jar(config, java_classes.CORE)]
 
 
 def path(config: Config) -> Path:

@@ -164,6 +164,11 @@ def read(spark: SparkSession, spec: TableSpec, config: Config, *, version: int |
     return reader.load(spec.path(config.delta.base_path))
 
 
+def is_empty(spark: SparkSession, spec: TableSpec, config: Config) -> bool:
+    """Whether the table holds no row. One that was just created is not looked into, which would take seconds."""
+    return version(spark, spec, config) == 0 or read(spark, spec, config).isEmpty()
+
+
 def append(
     rows: DataFrame,
     spec: TableSpec,

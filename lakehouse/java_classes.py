@@ -20,8 +20,8 @@ from lakehouse.errors import SetupError
 _SOURCES = Path(__file__).with_name("java_src")
 LOG_STORE = ("ConditionalS3LogStore",)
 """Delta's log on S3: only a lake there needs it."""
-DECODER = ("SaleDecoder", "Moment")
-"""The sale contract as Bronze's stream applies it."""
+CORE = ("SaleDecoder", "Moment", "LocalFiles", "LocalFilesContext")
+"""The sale contract as Bronze's stream applies it, and local files without child processes."""
 
 
 def jar(config: Config, classes: tuple[str, ...]) -> Path:

@@ -87,12 +87,18 @@ def own_settings(config: Config) -> dict[str, str]:
     if cluster.is_local(spark.master):
         # nothing of a local run listens beyond this machine, nor minds when its network changes
         settings |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    if cluster.is_local(spark.master) and config.development.jars == "lock":
+        # Java's own chmod and readlink; elsewhere the class may come too late for the first file
+        settings |= {
+            "spark.hadoop.fs.file.impl": "ventes.LocalFiles",
+            "spark.hadoop.fs.AbstractFileSystem.file.impl": "ventes.LocalFilesContext",
+        }
     return settings
 
 
 def jar_files(config: Config) -> list[Path]:
     """Every JAR that a job needs on top of Spark's own, fetched or made when it is missing."""
-    always = [*jars.resolve(config, "spark"), java_classes.jar(config, java_classes.DECODER)]
+    always = [*jars.resolve(config, "spark"), java_classes.jar(config, java_classes.CORE)]
     if not object_store.is_s3(config):
         return always
     return [*always, *jars.resolve(config, "s3"), java_classes.jar(config, java_classes.LOG_STORE)]
@@ -163,7 +169,7 @@ def _register_decoder(session: SparkSession, config: Config) -> None:
     try:
         made = _decoder(own)
     except Py4JJavaError:  # no such class
-        session.sql(f"ADD JAR '{java_classes.jar(config, java_classes.DECODER)}'")
+        session.sql(f"ADD JAR '{java_classes.jar(config, java_classes.CORE)}'")
         made = _decoder(own)
     # registerJavaFunction asks for a class with its types in angle brackets, which Janino does not write
     schema = own.parseDataType(StructType.fromDDL(bronze.DECODED).json())

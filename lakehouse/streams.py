@@ -127,7 +127,7 @@ class BronzeJob:
         source = KafkaBatches(spark, config, place)
         sink = BronzeSink(spark, config, place, self._stop, source, self._monitor.meter)
         self._watched.show(sink)
-        if place.is_new() and not all(delta_io.read(spark, spec, config).isEmpty() for spec in (VENTES, REJETS)):
+        if place.is_new() and not all(delta_io.is_empty(spark, spec, config) for spec in (VENTES, REJETS)):
             sink.open_exact_door()
         if place.drop_plan_behind_the_clock():
             _log.warning(
