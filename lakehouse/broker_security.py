@@ -48,6 +48,9 @@ def properties(config: Config) -> dict[str, object]:
         "security.inter.broker.protocol": "SASL_SSL",
         "sasl.mechanism.inter.broker.protocol": MECHANISM,
         "sasl.enabled.mechanisms": MECHANISM,
+        # the answer to a wrong password goes out well before the connection ends: kafka-python, which is told both in the
+        # same moment by default (100 ms), takes the refusal for a lost connection
+        "connection.failed.authentication.delay.ms": "2000",
         f"listener.name.sasl_ssl.{MECHANISM.lower()}.sasl.jaas.config": jaas(
             MECHANISM, BROKER, password_of(config, BROKER)
         ),
