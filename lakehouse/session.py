@@ -14,7 +14,6 @@ from py4j.protocol import Py4JJavaError
 from pyspark import cloudpickle
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
-from pyspark.sql.types import StructType
 
 from lakehouse import bronze, class_archive, cluster, jars, java, java_classes, log, object_store, runinfo, sale
 from lakehouse.config import Config
@@ -172,14 +171,7 @@ def _register_decoder(session: SparkSession, config: Config) -> None:
         session.sql(f"ADD JAR '{java_classes.jar(config, java_classes.CORE)}'")
         made = _decoder(own)
     # registerJavaFunction asks for a class with its types in angle brackets, which Janino does not write
-    schema = own.parseDataType(StructType.fromDDL(bronze.DECODED).json())
-    decoder = _jvm(session).org.apache.spark.sql.functions.udf(made, schema)
-    # said to be what it is not: a filter on what it returns would otherwise be pushed below it, and run it twice
-    own.udf().register(bronze.DECODER, decoder.asNondeterministic())
-
-
-def _jvm(session: SparkSession) -> Any:
-    return session._jvm
+    made.register(own, bronze.DECODER, bronze.DECODED)
 
 
 def _decoder(own: Any) -> Any:

@@ -14,7 +14,11 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.TreeMap;
 import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.api.java.UDF1;
+import org.apache.spark.sql.expressions.UserDefinedFunction;
+import org.apache.spark.sql.functions;
+import org.apache.spark.sql.types.DataType;
 
 /**
  * A Kafka message's bytes as a sale, or null: whether it keeps the contract of lakehouse/sale.py, and what it says then.
@@ -60,6 +64,18 @@ public class SaleDecoder implements UDF1 {
         JSON.disable(JsonFactory.Feature.INTERN_FIELD_NAMES);
         STRICT.disable(JsonFactory.Feature.INTERN_FIELD_NAMES);
         STRICT.enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
+    }
+
+    /**
+     * Make it known to SQL by this name; what it returns is written as DDL.
+     *
+     * Here, not in Python: which of the methods called udf a call from there reaches depends on the order in which Java
+     * happens to list them.
+     */
+    public void register(SparkSession session, String name, String returned) {
+        UserDefinedFunction function = functions.udf((UDF1) this, DataType.fromDDL(returned));
+        // said to be what it is not: a filter on what it returns would otherwise be pushed below it, and run it twice
+        session.udf().register(name, function.asNondeterministic());
     }
 
     public Object call(Object value) throws Exception {
