@@ -27,12 +27,16 @@ OLD = "_ancien"
 UNKNOWN = "_inconnus"
 
 DECODER = "lire_vente"
-"""The SQL function that reads one message: bytes → ``DECODED``, null when they are against the contract
-(``lakehouse/java_src/SaleDecoder.java``)."""
+"""The SQL function that reads one message: its bytes, the broker's and the batch's time, the watermark's delay, the future's
+tolerance and the business time zone → ``DECODED`` (``lakehouse/java_src/BronzeRow.java``). Times in microseconds."""
 DECODED = ", ".join(
-    (sale.JSON_DDL.replace("`timestamp` STRING", "`timestamp` BIGINT"), "inconnus STRING", "champs STRING")
-)
-"""What it returns: the sale's fields, ``timestamp`` in microseconds since 1970, then what the contract does not know."""
+    (
+        sale.JSON_DDL.replace("`timestamp` STRING", "`timestamp` BIGINT"), "inconnus STRING", "champs STRING",
+        "jour INT", "tardif BOOLEAN", "ancien BOOLEAN", "horloge BIGINT", "motif STRING", "explication STRING",
+    )
+)  # fmt: skip
+"""What it returns: the sale's fields (null in a bad message), ``timestamp`` in microseconds since 1970; what the contract
+does not know; then ``decoded``'s columns of the same names, ``jour`` in days and ``horloge`` in microseconds."""
 
 REFUSED = "a_expliquer"
 """The ``motif`` of a message that the decoder refused, until ``explained`` has found out why."""
@@ -61,55 +65,50 @@ def decoded(
     """One row per Kafka message, judged by the contract of ``sale``. ``ingested`` is the micro-batch's own time, which
     Spark's ``current_timestamp`` is in a stream.
 
-    Adds the sale's fields (null in a bad message), ``motif`` and ``explication`` (null in a valid one; ``REFUSED`` and
+    Has the sale's fields (null in a bad message), ``motif`` and ``explication`` (null in a valid one; ``REFUSED`` and
     null in a bad one, but for a sale from the future), ``jour`` in the business time zone, ``date_ingestion`` (the
     micro-batch's own time), ``est_tardif`` (the sender was late: event time before the broker's time minus
-    ``watermark_delay``) and, for the stream's own use, ``_cle``, ``_horloge`` (the clamped event time that carries the
+    ``watermark_delay``) and, for the stream's own use, ``_cle`` (null in a bad message), ``_horloge`` (the clamped event time that carries the
     watermark), ``_ancien`` (too old for the state to know its duplicates) and ``_inconnus`` (names of fields that the
     contract does not know, as JSON); and ``champs_inconnus``, these fields with their values, as JSON.
     """
-    delay, tolerance = F.lit(watermark_delay), F.lit(future_tolerance)
-    ingested, broker_time = F.current_timestamp() if ingested is None else ingested, F.col("timestamp")
-    read = messages.withColumn("_vente", F.call_function(DECODER, F.col("value")))
-    event = F.timestamp_micros(F.col("_vente.timestamp"))
-    too_early = event > broker_time + tolerance
-    reason = F.when(F.col("_vente").isNull(), REFUSED).when(too_early, sale.FUTUR)
-    sentence = F.when(
-        too_early,
-        F.concat(
-            F.lit("The field timestamp is "), F.date_format(event, "yyyy-MM-dd'T'HH:mm:ss'Z'"),
-            F.lit(f": more than {int(future_tolerance.total_seconds())} s after the broker's clock, "),
-            F.date_format(broker_time, "yyyy-MM-dd'T'HH:mm:ss'Z'."),
-        ),
-    )  # fmt: skip
-    day = F.to_date(F.from_utc_timestamp(F.when(reason.isNull(), event).otherwise(broker_time), timezone))
-    position = F.concat_ws("-", F.lit("r"), "topic", "partition", "offset")
-    key = F.when(reason.isNull(), F.concat(F.lit("v-"), F.col("_vente.vente_id"))).otherwise(position)
-    clamped = F.coalesce(F.least(F.greatest(event, ingested - delay), ingested), ingested)
-    fields: Sequence[Column] = [
-        F.when(reason.isNull(), event if name == "timestamp" else F.col(f"_vente.{name}")).alias(name)
-        for name in sale.FIELDS
-    ]
+    if ingested is None:
+        ingested = F.current_timestamp()
+    times = (F.unix_micros("timestamp"), F.unix_micros(ingested), _micros(watermark_delay), _micros(future_tolerance))
+    read = messages.withColumn("_lu", F.call_function(DECODER, F.col("value"), *times, F.lit(timezone)))
+    bad = F.col("_lu.motif").isNotNull()
+    event = F.timestamp_micros(F.col("_lu.timestamp"))
     return read.select(
-        *fields,
-        day.alias("jour"),
+        *((event if name == "timestamp" else F.col(f"_lu.{name}")).alias(name) for name in sale.FIELDS),
+        F.date_from_unix_date(F.col("_lu.jour")).alias("jour"),
         ingested.alias("date_ingestion"),
         F.col("partition").alias("kafka_partition"),
         F.col("offset").alias("kafka_offset"),
-        broker_time.alias("kafka_timestamp"),
-        F.when(reason.isNull(), event < broker_time - delay).alias("est_tardif"),
-        reason.alias("motif"),
-        sentence.alias("explication"),
+        F.col("timestamp").alias("kafka_timestamp"),
+        F.col("_lu.tardif").alias("est_tardif"),
+        F.col("_lu.motif").alias("motif"),
+        F.col("_lu.explication").alias("explication"),
         # a valid sale's bytes are not kept: its fields say all of it
-        F.when(reason.isNotNull(), F.col("value")).alias("valeur"),
-        F.when(reason.isNotNull(), F.col("key")).alias("cle"),
-        F.when(reason.isNotNull(), F.col("topic")).alias("topic"),
-        key.alias(KEY),
-        F.when(reason.isNull(), clamped).otherwise(ingested).alias(CLOCK),
-        F.when(reason.isNull(), event < ingested - delay).otherwise(False).alias(OLD),
-        F.col("_vente.inconnus").alias(UNKNOWN),
-        F.col("_vente.champs").alias(CHAMPS_INCONNUS),
+        F.when(bad, F.col("value")).alias("valeur"),
+        F.when(bad, F.col("key")).alias("cle"),
+        F.when(bad, F.col("topic")).alias("topic"),
+        F.concat(F.lit("v-"), F.col("_lu.vente_id")).alias(KEY),
+        F.timestamp_micros(F.col("_lu.horloge")).alias(CLOCK),
+        F.col("_lu.ancien").alias(OLD),
+        F.col("_lu.inconnus").alias(UNKNOWN),
+        F.col("_lu.champs").alias(CHAMPS_INCONNUS),
     )
+
+
+def _micros(duration: timedelta) -> Column:
+    return F.lit(duration // timedelta(microseconds=1)).cast("bigint")
+
+
+def recent(messages: DataFrame, span: timedelta) -> DataFrame:
+    """Without the messages that the broker got more than ``span`` before the batch, the watermark's delay and the future's
+    tolerance together: none of them can be on time, and they need not be read to know it. An on-time sale's event time is at
+    most the delay before the batch, and at most the tolerance after the broker's time."""
+    return messages.where(F.col("timestamp") >= F.current_timestamp() - F.lit(span))
 
 
 def on_time(rows: DataFrame) -> DataFrame:

@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from lakehouse import log, runinfo
+from lakehouse import java_classes, log, runinfo
 from lakehouse.config import Config
 from lakehouse.origins import read_origin
 from lakehouse.tables import CHAMPS_INCONNUS, TableSpec
@@ -181,7 +181,10 @@ def append(
     """Append ``rows`` once: a repeat with the same ``app_id`` and ``batch_id`` changes nothing. ``facts`` about the batch
     go into the commit itself, beside its origin."""
     origin = runinfo.commit_metadata(f"{spec.layer} batch", batch=batch_id, **(facts or {}))
-    _commit_once(rows.write.format("delta").mode("append"), spec, config, app_id, batch_id, origin)
+    session = rows.sparkSession
+    java_classes.new(session, "DeltaAppend").append(
+        session._jsparkSession, spec.path(config.delta.base_path), rows._jdf, app_id, batch_id, origin
+    )
 
 
 def exists(spark: SparkSession, spec: TableSpec, config: Config) -> bool:
@@ -206,12 +209,5 @@ def replace(
     else:  # Delta takes these for the table's properties when the write creates it, and only then
         writer = writer.options(**wanted_properties(spec, config))
     origin = runinfo.commit_metadata(f"{spec.layer} build", **(facts or {}))
-    _commit_once(writer, spec, config, app_id, batch_id, origin)
-
-
-def _commit_once(
-    writer: DataFrameWriter, spec: TableSpec, config: Config, app_id: str, batch_id: int, origin: str
-) -> None:
-    """Write under (``app_id``, ``batch_id``), a pair that Delta refuses the second time."""
     writer = writer.option("txnAppId", app_id).option("txnVersion", batch_id).option("userMetadata", origin)
     writer.save(spec.path(config.delta.base_path))

@@ -20,8 +20,12 @@ def unknown_sales(batch: DataFrame, facts: BatchFacts, config: Config, cached: l
     to_compare, fresh = batch.where("_exact"), batch.where(~F.col("_exact"))
     doubtful = suspects(to_compare, facts, config).persist(StorageLevel.MEMORY_AND_DISK)
     cached.append(doubtful)
-    # nearly always there is none, and the rows stay where they are
-    new = to_compare if doubtful.isEmpty() else bronze.first_copies(to_compare, doubtful)
+    if doubtful.isEmpty():  # nearly always, and the rows stay where they are
+        # now, since Delta plans what is cached of a table anew whenever it writes to it
+        doubtful.unpersist()
+        new = to_compare
+    else:
+        new = bronze.first_copies(to_compare, doubtful)
     new = erased.without_erased_sales(new, config)
     return new if facts.exacts == facts.n - facts.rejets else fresh.unionByName(new)
 

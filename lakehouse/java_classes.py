@@ -10,6 +10,7 @@ import os
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -17,11 +18,14 @@ from lakehouse import jars, java
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 _SOURCES = Path(__file__).with_name("java_src")
 LOG_STORE = ("ConditionalS3LogStore",)
 """Delta's log on S3: only a lake there needs it."""
-CORE = ("SaleDecoder", "Moment", "LocalFiles", "LocalFilesContext")
-"""The sale contract as Bronze's stream applies it, and local files without child processes."""
+CORE = ("BronzeRow", "SaleDecoder", "Moment", "DeltaAppend", "LocalFiles", "LocalFilesContext")
+"""The sale contract as Bronze's stream applies it, the append to a Delta table, and local files without child processes."""
 
 
 def jar(config: Config, classes: tuple[str, ...]) -> Path:
@@ -45,6 +49,12 @@ def jar(config: Config, classes: tuple[str, ...]) -> Path:
                         archive.write(file, file.relative_to(scratch))
                 made.replace(place)
     return place
+
+
+def new(session: SparkSession, name: str) -> Any:
+    """An object of one of the classes, in the session's JVM, which has the JAR."""
+    own: Any = session._jsparkSession
+    return own.sharedState().jarClassLoader().loadClass(f"ventes.{name}").newInstance()
 
 
 def _compile(config: Config, sources: list[Path], into: Path) -> list[Path]:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark import cloudpickle
@@ -77,10 +76,11 @@ def own_settings(config: Config) -> dict[str, str]:
     settings = {
         "spark.master": spark.master,
         "spark.driver.memory": spark.driver_memory,
-        # a small heap that gives memory back: two Spark drivers and a broker share one laptop
+        # a small heap that gives memory back: two Spark drivers and a broker share one laptop. Loading Spark's classes is no
+        # reason to collect it.
         "spark.driver.extraJavaOptions": (
             f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} "
-            f"-XX:+UseSerialGC -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 {spark.java_options}"
+            f"-XX:+UseParallelGC -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 -XX:MetaspaceSize=256m {spark.java_options}"
         ).strip(),
     }
     if cluster.is_local(spark.master):
@@ -164,18 +164,13 @@ def _stderr_into(file: Path) -> Iterator[None]:
 
 def _register_decoder(session: SparkSession, config: Config) -> None:
     """Make the decoder known by its name. Whoever started this JVM may not have named our JAR: it is sent after it then."""
-    own: Any = session._jsparkSession
     try:
-        made = _decoder(own)
+        made = java_classes.new(session, "BronzeRow")
     except Py4JJavaError:  # no such class
         session.sql(f"ADD JAR '{java_classes.jar(config, java_classes.CORE)}'")
-        made = _decoder(own)
+        made = java_classes.new(session, "BronzeRow")
     # registerJavaFunction asks for a class with its types in angle brackets, which Janino does not write
-    made.register(own, bronze.DECODER, bronze.DECODED)
-
-
-def _decoder(own: Any) -> Any:
-    return own.sharedState().jarClassLoader().loadClass("ventes.SaleDecoder").newInstance()
+    made.register(session._jsparkSession, bronze.DECODER, bronze.DECODED)
 
 
 def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:

@@ -45,7 +45,9 @@ _LOOK_SECONDS = 1.0
 def rows_of(messages: DataFrame, config: Config) -> DataFrame:
     """Kafka rows → the on-time sales, without the copies that the watermark's state knows. The sink reads the batch's
     other messages by itself: neither a backlog nor a flood of bad messages goes through the state."""
-    rows = bronze.on_time(bronze.decoded(messages, **batch_source.judging_options(config)))
+    judging = batch_source.judging_options(config)
+    messages = bronze.recent(messages, judging["watermark_delay"] + judging["future_tolerance"])
+    rows = bronze.on_time(bronze.decoded(messages, **judging))
     return bronze.deduplicated(rows, watermark_delay=config.streaming.watermark_delay)
 
 

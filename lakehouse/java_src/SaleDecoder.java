@@ -13,12 +13,6 @@ import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.TreeMap;
-import org.apache.spark.sql.RowFactory;
-import org.apache.spark.sql.SparkSession;
-import org.apache.spark.sql.api.java.UDF1;
-import org.apache.spark.sql.expressions.UserDefinedFunction;
-import org.apache.spark.sql.functions;
-import org.apache.spark.sql.types.DataType;
 
 /**
  * A Kafka message's bytes as a sale, or null: whether it keeps the contract of lakehouse/sale.py, and what it says then.
@@ -28,14 +22,15 @@ import org.apache.spark.sql.types.DataType;
  *
  * Columns: the contract's fields in its order (timestamp as microseconds since 1970), then the names of the fields that
  * the contract does not know as a JSON array, and these fields as a JSON object; both null when there are none.
- *
- * Compiled by lakehouse/java_classes.py with the Janino of Spark, which reads no generics and no lambdas.
  */
-public class SaleDecoder implements UDF1 {
+final class SaleDecoder {
 
     private static final int VENTE_ID = 0, CLIENT_ID = 1, PRODUIT_ID = 2, TIMESTAMP = 3, QUANTITE = 4, MONTANT = 5;
     private static final int CLIENT_NOM = 6, PRODUIT_NOM = 7, CATEGORIE = 8, PAYS = 9, SEGMENT = 10;
-    private static final int FIELDS = 11;
+    static final int FIELDS = 11;
+    /** How many columns read fills; the moment's place among them. */
+    static final int COLUMNS = FIELDS + 2;
+    static final int MOMENT = TIMESTAMP;
     private static final int ALL = (1 << FIELDS) - 1;
     private static final long MAX_UNITS = 9999999999999999L; // of DECIMAL(18,2), before the point
     private static final HashMap PLACES = new HashMap();
@@ -66,20 +61,8 @@ public class SaleDecoder implements UDF1 {
         STRICT.enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
     }
 
-    /**
-     * Make it known to SQL by this name; what it returns is written as DDL.
-     *
-     * Here, not in Python: which of the methods called udf a call from there reaches depends on the order in which Java
-     * happens to list them.
-     */
-    public void register(SparkSession session, String name, String returned) {
-        UserDefinedFunction function = functions.udf((UDF1) this, DataType.fromDDL(returned));
-        // said to be what it is not: a filter on what it returns would otherwise be pushed below it, and run it twice
-        session.udf().register(name, function.asNondeterministic());
-    }
-
-    public Object call(Object value) throws Exception {
-        byte[] bytes = (byte[]) value;
+    /** Null for a message that is against the contract. */
+    static Object[] read(byte[] bytes) throws Exception {
         if (bytes == null || bytes.length == 0) {
             return null;
         }
@@ -87,16 +70,16 @@ public class SaleDecoder implements UDF1 {
         if (text.indexOf('\ufffd') >= 0 && !isUtf8(bytes)) {
             return null;
         }
-        Object[] columns = new Object[FIELDS + 2];
+        Object[] columns = new Object[COLUMNS];
         try {
             int found = read(text, columns, JSON, null);
             if (found == UNKNOWN) { // rare: read again, with all that an unknown field may be
-                columns = new Object[FIELDS + 2];
+                columns = new Object[COLUMNS];
                 TreeMap unknown = new TreeMap(new ByCodePoint());
                 found = read(text, columns, STRICT, unknown);
                 describe(unknown, columns);
             }
-            return found == ALL ? RowFactory.create(columns) : null;
+            return found == ALL ? columns : null;
         } catch (JsonProcessingException notJson) {
             return null;
         }
@@ -325,7 +308,7 @@ public class SaleDecoder implements UDF1 {
     }
 
     /** Python's order of texts. */
-    public static class ByCodePoint implements java.util.Comparator {
+    private static class ByCodePoint implements java.util.Comparator {
 
         public int compare(Object one, Object other) {
             String a = (String) one;

@@ -175,12 +175,32 @@ def test_the_watermark_column_is_clamped_so_that_no_row_lies_below_it(spark: Spa
     assert [row[bronze.OLD] for row in rows] == [True, False, False, False]
 
 
-def test_bad_messages_never_collapse_and_a_sale_cannot_pose_as_one(spark: SparkSession) -> None:
-    posing = text(vente_id="r-ventes_stream-0-0").encode()
-    rows = decoded(spark, [b"", b"", posing, posing])
-    assert [row[bronze.KEY] for row in rows] == [
-        "r-ventes_stream-0-0", "r-ventes_stream-0-1", "v-r-ventes_stream-0-0", "v-r-ventes_stream-0-0",
-    ]  # fmt: skip
+def test_no_sale_that_is_on_time_is_left_unread(spark: SparkSession) -> None:
+    delay, tolerance, now = timedelta(minutes=10), timedelta(minutes=5), datetime.now(UTC)
+    span, minute = delay + tolerance, timedelta(minutes=1)
+    # the broker's times on both sides of the span's end, with event times from too old to as early as is allowed
+    moments = [
+        (received, received + after)
+        for received in (now - span - minute, now - span + minute, now - minute)
+        for after in (-delay - minute, -delay + 2 * minute, timedelta(), tolerance - timedelta(seconds=1))
+    ]
+    messages = [
+        (b"12", text(vente_id=str(n), timestamp=event.isoformat()).encode(), "t", 0, n, received, 1)
+        for n, (received, event) in enumerate(moments)
+    ]
+    rows = spark.createDataFrame(messages, KAFKA)
+
+    def found(read: DataFrame) -> list[str]:
+        judged = bronze.decoded(read, watermark_delay=delay, future_tolerance=tolerance, timezone="UTC")
+        return sorted(row.vente_id for row in bronze.on_time(judged).collect())
+
+    assert found(bronze.recent(rows, span)) == found(rows) == sorted(["7", "9", "10", "11"])
+    assert bronze.recent(rows, span).count() == 8
+
+
+def test_only_sales_have_a_key(spark: SparkSession) -> None:
+    rows = decoded(spark, [b"", text(vente_id="a").encode()])
+    assert [row[bronze.KEY] for row in rows] == [None, "v-a"]
 
 
 def test_the_day_is_the_business_time_zones(spark: SparkSession) -> None:

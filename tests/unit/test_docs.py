@@ -272,6 +272,9 @@ def printed_texts() -> tuple[str, ...]:
             for node in ast.walk(ast.parse(text_of(file))):
                 if isinstance(node, ast.JoinedStr | ast.Constant | ast.BinOp):
                     found.append(fixed(shape(node)))
+    for file in (PROJECT / "lakehouse" / "java_src").glob("*.java"):
+        joined = re.sub(r'"\s*\+\s*(?:([^"]*?)\s*\+\s*)?"', lambda value: "<>" if value[1] else "", text_of(file))
+        found += [fixed(text) for text in re.findall(r'"([^"\n]*)"', joined)]
     return tuple(filter(None, found))
 
 

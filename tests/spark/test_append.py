@@ -1,0 +1,101 @@
+"""The append that happens once: what Delta's own options txnAppId and txnVersion promise, with and without checksums."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from delta.exceptions import ConcurrentTransactionException
+from deltalake import DeltaTable, write_deltalake
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import LongType
+
+from benchmarks.spark_counts import Meter
+from lakehouse import delta_io
+from lakehouse.config import Config
+from lakehouse.tables import TableSpec
+from tests.children import eventually
+from tests.harness import config_of
+
+SPEC = TableSpec(name="essai", layer="bronze", grain="a number", columns=(("n", "BIGINT"),), keys=("n",))
+
+
+@pytest.fixture
+def table(spark: SparkSession, tmp_path: Path) -> Config:
+    made = config_of(tmp_path, "localhost:1", "unused")
+    delta_io.ensure(spark, SPEC, made)
+    return made
+
+
+def append(spark: SparkSession, table: Config, number: int, *, app: str = "one", rows: DataFrame | None = None) -> None:
+    given = spark.range(number, number + 1).toDF("n") if rows is None else rows
+    delta_io.append(given, SPEC, table, app_id=app, batch_id=number)
+
+
+def held(table: Config) -> list[int]:
+    return sorted(DeltaTable(SPEC.path(table.delta.base_path)).to_pyarrow_table()["n"].to_pylist())
+
+
+def checksums(table: Config) -> list[Path]:
+    return list((Path(SPEC.path(table.delta.base_path)) / "_delta_log").glob("*.crc"))
+
+
+def test_a_number_is_written_once_and_an_earlier_one_never_after_it(spark: SparkSession, table: Config) -> None:
+    for number in (3, 3, 2, 4, 4):
+        append(spark, table, number)
+    append(spark, table, 3, app="other")
+    assert held(table) == [3, 3, 4]
+    state = delta_io._snapshot(spark, SPEC, table).setTransactions()
+    assert {state.apply(i).appId(): state.apply(i).version() for i in range(state.size())} == {"one": 4, "other": 3}
+
+
+def test_what_was_written_is_known_without_a_spark_job(spark: SparkSession, table: Config) -> None:
+    append(spark, table, 1)
+    meter = Meter(spark)
+    append(spark, table, 2)
+    assert checksums(table)
+    assert meter.counts().jobs == 1  # the rows themselves
+
+
+def test_a_writer_that_keeps_no_checksum_hides_nothing(spark: SparkSession, table: Config) -> None:
+    append(spark, table, 1)
+    path = SPEC.path(table.delta.base_path)
+    write_deltalake(path, DeltaTable(path).to_pyarrow_table(), mode="append")
+    append(spark, table, 1)
+    assert held(table) == [1, 1]
+    assert DeltaTable(path).version() == 2
+
+
+def test_of_two_that_write_one_number_at_once_one_is_refused(
+    spark: SparkSession, table: Config, tmp_path: Path
+) -> None:
+    append(spark, table, 1)
+    reached, go_on = tmp_path / "reached", tmp_path / "go-on"
+
+    @F.udf(LongType())
+    def slow(n: int) -> int:
+        import time
+
+        reached.touch()
+        while not go_on.exists():
+            time.sleep(0.05)
+        return n
+
+    refused: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            append(spark, table, 2, rows=spark.range(2, 3).select(slow("id").alias("n")))
+        except ConcurrentTransactionException as error:
+            refused.append(error)
+
+    first = threading.Thread(target=work)
+    first.start()
+    eventually(reached.exists)  # it has looked, and writes
+    append(spark, table, 2)
+    go_on.touch()
+    first.join(60)
+    assert len(refused) == 1
+    assert held(table) == [1, 2]
