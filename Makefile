@@ -35,7 +35,7 @@ demo: setup ## A bounded run of 500 sales, checked against the generator's own t
 	@$(PY) -m lakehouse.demo
 
 test: setup ## Every test (about 30 minutes on 2 cores)
-	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(INSTALLED) ## The unit tests: no Java, no processes (15 s at most)
 	@$(PY) -m pytest tests/unit -q -n 2 --dist loadfile

@@ -51,16 +51,16 @@ class Truth:
     seconds: float = 0.0
 
 
-def sales(count: int, now: float) -> Iterator[Message]:
-    """``count`` distinct sales, the first 6 hours before ``now`` (seconds since 1970), the last just before it."""
-    first, step = int((now - SPAN_SECONDS) * 1_000_000), SPAN_SECONDS * 1_000_000 / count
+def sales(count: int, now: float, span: float = SPAN_SECONDS) -> Iterator[Message]:
+    """``count`` distinct sales, the first ``span`` seconds before ``now`` (seconds since 1970), the last just before it."""
+    first, step = int((now - span) * 1_000_000), span * 1_000_000 / count
     ticks = itertools.count()
     made = messages(seed=SEED, clients=200, clock=lambda: first + int(next(ticks) * step))
     return itertools.islice(made, count)
 
 
-def fill(config: Config, count: int, log: Path) -> Truth:
-    """Create the topic and fill it. Raises ``LakehouseError`` unless Kafka then holds exactly ``count`` messages."""
+def fill(config: Config, count: int, log: Path, *, span: float = SPAN_SECONDS) -> Truth:
+    """Create the topic and fill it with sales of the last ``span`` seconds. Raises ``LakehouseError`` unless Kafka then holds exactly ``count`` messages."""
     if not kafka_clients.ensure_topic(config):
         raise LakehouseError(f"The topic {config.kafka.topic} exists already: the benchmark fills a new one.")
     began = time.monotonic()
@@ -70,7 +70,7 @@ def fill(config: Config, count: int, log: Path) -> Truth:
             command, stdin=subprocess.PIPE, stdout=sink, stderr=sink, preexec_fn=die_with_parent, bufsize=0
         )
         try:
-            truth = _feed(process, sales(count, time.time()))
+            truth = _feed(process, sales(count, time.time(), span))
             code = process.wait(_TIMEOUT)
         except BrokenPipeError:
             code = process.wait(_TIMEOUT)

@@ -1,6 +1,6 @@
 """From the command to the first commit in Bronze: with the class archive, without it, and the textbook job, in turns.
 
-``python -m benchmarks.start --repeat 3``. The broker runs and holds 1,000 sales; the JARs are in the cache; each start has
+``python -m benchmarks.start --repeat 3``. The broker runs and holds 1,000 sales of the last minute; the JARs are in the cache; each start has
 an empty lake of its own.
 """
 
@@ -66,7 +66,7 @@ def measure(config: Config, repeat: int) -> dict[str, list[float]]:
         }
         found: dict[str, list[float]] = {name: [] for name in turns}
         with Broker(own):
-            preload.fill(own, SALES, folder / "preload.log")
+            preload.fill(own, SALES, folder / "preload.log", span=60)
             for number in range(repeat):
                 for name, (contender, settings_of) in turns.items():
                     lake = folder / f"lake-{len(found[name])}-{name.replace(' ', '-')}"

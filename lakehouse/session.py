@@ -80,7 +80,7 @@ def own_settings(config: Config) -> dict[str, str]:
         # reason to collect it.
         "spark.driver.extraJavaOptions": (
             f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} "
-            f"-XX:+UseParallelGC -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 -XX:MetaspaceSize=256m {spark.java_options}"
+            f"-XX:+UseSerialGC -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 -XX:MetaspaceSize=256m {spark.java_options}"
         ).strip(),
     }
     if cluster.is_local(spark.master):
