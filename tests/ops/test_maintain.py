@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse import config, keeping, locks, ops, retention, upkeep
+from lakehouse import config, keeping, locks, retention, upkeep
 from lakehouse.errors import ConfigError
 from lakehouse.tables import AGGREGES, PAR_PAYS, REJETS, RETRAITS, SOMMES, VENTES, TableSpec, checkpoint
 from tests import lakes, ledgers
@@ -32,13 +32,8 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*words: str) -> tuple[int, str]:
-        code = ops.main(list(words))
-        said = capsys.readouterr()
-        return code, said.out + said.err
-
-    return call
+def run(operate: Run) -> Run:
+    return operate
 
 
 def rows(base: str, spec: TableSpec = VENTES) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import config, kafka_clients, locks, ops, positions
+from lakehouse import config, kafka_clients, locks, positions
 from lakehouse.tables import PERTES, checkpoint
 from tests import lakes, ledgers
 from tests.kills import killed_at
@@ -28,13 +28,8 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*words: str) -> tuple[int, str]:
-        code = ops.main(list(words))
-        said = capsys.readouterr()
-        return code, said.out + said.err
-
-    return call
+def run(operate: Run) -> Run:
+    return operate
 
 
 def whole(base: str) -> Path:
