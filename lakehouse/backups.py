@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from lakehouse import runinfo
 from lakehouse.capture import Capture, Moved, Source, capture
 from lakehouse.config import Config, FilePath
-from lakehouse.errors import ConfigError, LakehouseError, TableLocked, TableMissing
+from lakehouse.errors import ConfigError, LakehouseError, TableLocked, TableMissing, one_line
 from lakehouse.locks import lock_folder
 from lakehouse.manifest import Entry, Manifest, manifest_path, object_path, parse, text_of
 from lakehouse.reconciliation import Reconciliation
@@ -192,7 +192,7 @@ class Backups:
                 except FileNotFoundError:
                     state = "is missing"
                 except OSError as error:  # an object store compares checksums of its own
-                    state = f"cannot be read ({' '.join(str(error).split())[:100]})"
+                    state = f"cannot be read ({one_line(error, 100)})"
                 if state:
                     found.append(f"{object_path(sha256)} {state}: it is {entry.path}")
                 advance(1)

@@ -22,7 +22,7 @@ from typing import Any
 from lakehouse import arrow, commits, delta_files, locks
 from lakehouse.config import Config
 from lakehouse.erasure import concerns, fingerprint
-from lakehouse.errors import TableMissing
+from lakehouse.errors import TableMissing, one_line
 from lakehouse.lake import Lake
 from lakehouse.marks import ERASE, SALT
 from lakehouse.origins import read_origin
@@ -114,7 +114,7 @@ def serve(config: Config) -> list[Request]:
             try:
                 served = _Erasing(config, request).run()
             except Exception as error:  # noqa: BLE001  # the stream goes on; who asked is told
-                served = replace(request, state="failed", error=" ".join(str(error).split())[:300])
+                served = replace(request, state="failed", error=one_line(error))
             _write(config, served)
             done.append(served)
     return done

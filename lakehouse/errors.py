@@ -22,6 +22,12 @@ Each message says what failed, the bad value, what is allowed, and the next comm
 from __future__ import annotations
 
 import errno
+import re
+
+
+def one_line(error: object, length: int = 300) -> str:
+    """What an error of a library says, on one line and without a terminal's colours, which some of them put in."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:length]
 
 
 class LakehouseError(Exception):

@@ -15,7 +15,7 @@ from deltalake.exceptions import DeltaError
 
 from lakehouse import log, retention, upkeep
 from lakehouse.config import Config
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, one_line
 from lakehouse.tables import TableSpec
 
 _log = log.get("maintain")
@@ -85,7 +85,7 @@ class Schedule:
         try:
             done = run(self._config, self._job)
         except (LakehouseError, DeltaError, OSError) as error:
-            _log.warning("maintenance failed; the job goes on", job=self._job, fault=" ".join(str(error).split())[:300])
+            _log.warning("maintenance failed; the job goes on", job=self._job, fault=one_line(error))
         else:
             totals = dict(_totals(done))
             _log.info("maintained", job=self._job, seconds=round(time.monotonic() - began, 1), **totals)

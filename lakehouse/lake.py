@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse import arrow, commits, object_store, tables
 from lakehouse.config import Config
-from lakehouse.errors import ConfigError, LakehouseError, TableMissing
+from lakehouse.errors import ConfigError, LakehouseError, TableMissing, one_line
 from lakehouse.queries.model import Query
 from lakehouse.result import Column, Flow, Kind, Result, Source
 
@@ -220,7 +220,7 @@ class Lake:
         except (DeltaError, OSError) as error:
             if version is not None:
                 raise
-            text = " ".join(str(error).split())[:300].rstrip(".")
+            text = one_line(error).rstrip(".")
             raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {_mend(name, path)}") from error
 
     def _pin(self, name: str) -> Snapshot:

@@ -24,7 +24,7 @@ import psutil  # type: ignore[import-untyped]
 
 from lakehouse import runinfo
 from lakehouse.config import Config
-from lakehouse.errors import LakehouseError, SetupError, TableLocked
+from lakehouse.errors import LakehouseError, SetupError, TableLocked, one_line
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -169,7 +169,7 @@ def claim(config: Config, job: str) -> Iterator[None]:
         _prove_conditional(objects, name, place)
     except BaseError as error:
         raise LakehouseError(
-            f"The store of {place} does not answer as it should: {' '.join(str(error).split())[:300]}. See [S3] in config.ini."
+            f"The store of {place} does not answer as it should: {one_line(error)}. See [S3] in config.ini."
         ) from None
     try:
         yield

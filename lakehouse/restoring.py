@@ -17,7 +17,7 @@ from deltalake.exceptions import DeltaError
 
 from lakehouse import delta_files, positions, rereading
 from lakehouse.config import Config
-from lakehouse.errors import ConfigError, LakehouseError, TableMissing, is_full_disk
+from lakehouse.errors import ConfigError, LakehouseError, TableMissing, is_full_disk, one_line
 from lakehouse.lake import SPECS, Lake
 from lakehouse.locks import writer_lock
 from lakehouse.marks import INVALID, TOPIC_SINCE
@@ -159,7 +159,7 @@ def restore(config: Config, found: Plan) -> list[str]:
         if is_full_disk(error):
             raise
         raise LakehouseError(
-            f"{spec.name} cannot be restored to version {found.version}: {' '.join(str(error).split())[:200]}. If its files were "
+            f"{spec.name} cannot be restored to version {found.version}: {one_line(error, 200)}. If its files were "
             f"removed ([DELTA] deleted_file_retention), choose a later one: python ops_utils.py history {spec.name}"
         ) from None
     if since and spec is VENTES:

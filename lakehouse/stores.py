@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse import object_store
 from lakehouse.config import Config
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, one_line
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -48,7 +48,7 @@ class Store:
         try:
             self._fs, self._root = object_store.filesystem(config, path)
         except (OSError, ValueError) as error:
-            raise LakehouseError(f"The place {place} cannot be opened: {' '.join(str(error).split())[:200]}") from None
+            raise LakehouseError(f"The place {place} cannot be opened: {one_line(error, 200)}") from None
         self._is_local = isinstance(self._fs, fs.LocalFileSystem)
 
     def _at(self, path: str) -> str:
@@ -118,7 +118,7 @@ class Store:
         try:
             yield
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())[:200]
+            reason = os.strerror(error.errno) if error.errno else one_line(error, 200)
             raise LakehouseError(
                 f"{self.place} cannot be written: {reason}. Make room there, or name another place, and type the same "
                 f"command again."
