@@ -60,7 +60,8 @@ def sales(count: int, now: float, span: float = SPAN_SECONDS) -> Iterator[Messag
 
 
 def fill(config: Config, count: int, log: Path, *, span: float = SPAN_SECONDS) -> Truth:
-    """Create the topic and fill it with sales of the last ``span`` seconds. Raises ``LakehouseError`` unless Kafka then holds exactly ``count`` messages."""
+    """Create the topic and fill it with sales of the last ``span`` seconds. Raises ``LakehouseError`` unless Kafka then holds
+    exactly ``count`` messages."""
     if not kafka_clients.ensure_topic(config):
         raise LakehouseError(f"The topic {config.kafka.topic} exists already: the benchmark fills a new one.")
     began = time.monotonic()

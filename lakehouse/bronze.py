@@ -68,9 +68,9 @@ def decoded(
     Has the sale's fields (null in a bad message), ``motif`` and ``explication`` (null in a valid one; ``REFUSED`` and
     null in a bad one, but for a sale from the future), ``jour`` in the business time zone, ``date_ingestion`` (the
     micro-batch's own time), ``est_tardif`` (the sender was late: event time before the broker's time minus
-    ``watermark_delay``) and, for the stream's own use, ``_cle`` (null in a bad message), ``_horloge`` (the clamped event time that carries the
-    watermark), ``_ancien`` (too old for the state to know its duplicates) and ``_inconnus`` (names of fields that the
-    contract does not know, as JSON); and ``champs_inconnus``, these fields with their values, as JSON.
+    ``watermark_delay``) and, for the stream's own use, ``_cle`` (null in a bad message), ``_horloge`` (the clamped event
+    time that carries the watermark), ``_ancien`` (too old for the state to know its duplicates) and ``_inconnus`` (names of
+    fields that the contract does not know, as JSON); and ``champs_inconnus``, these fields with their values, as JSON.
     """
     if ingested is None:
         ingested = F.current_timestamp()
@@ -117,8 +117,9 @@ def on_time(rows: DataFrame) -> DataFrame:
 
 
 def others(rows: DataFrame) -> DataFrame:
-    """All that ``on_time`` leaves out: old sales, which Bronze itself is asked about, and bad messages."""
-    return rows.where(~_is_on_time())
+    """All that ``on_time`` leaves out: old sales, which Bronze itself is asked about, and bad messages. Without the columns
+    that only the state has a use for."""
+    return rows.where(~_is_on_time()).drop(KEY, CLOCK)
 
 
 def _is_on_time() -> Column:
@@ -126,12 +127,13 @@ def _is_on_time() -> Column:
 
 
 def deduplicated(rows: DataFrame, *, watermark_delay: timedelta) -> DataFrame:
-    """Drop the copies of keys that the watermark's state still holds.
+    """Drop the copies of keys that the watermark's state still holds, and the columns that it needed for it.
 
     The clamp in ``decoded`` keeps every row above the watermark, so that the operator never drops a row as late.
     """
     seconds = watermark_delay / timedelta(milliseconds=1)
-    return rows.withWatermark(CLOCK, f"{seconds:.0f} milliseconds").dropDuplicatesWithinWatermark([KEY])
+    marked = rows.withWatermark(CLOCK, f"{seconds:.0f} milliseconds")
+    return marked.dropDuplicatesWithinWatermark([KEY]).drop(KEY, CLOCK)
 
 
 def accepted(rows: DataFrame, *, keep_unknown: bool = False) -> DataFrame:

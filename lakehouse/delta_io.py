@@ -165,8 +165,10 @@ def read(spark: SparkSession, spec: TableSpec, config: Config, *, version: int |
 
 
 def is_empty(spark: SparkSession, spec: TableSpec, config: Config) -> bool:
-    """Whether the table holds no row. One that was just created is not looked into, which would take seconds."""
-    return version(spark, spec, config) == 0 or read(spark, spec, config).isEmpty()
+    """Whether the table holds no row. Of one that was just created the only commit is asked: to look into it takes seconds."""
+    if version(spark, spec, config) == 0:
+        return '"add":' not in _entry(spark, spec, config, 0)
+    return read(spark, spec, config).isEmpty()
 
 
 def append(

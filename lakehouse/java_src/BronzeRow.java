@@ -23,6 +23,8 @@ import org.apache.spark.sql.types.DataType;
 public class BronzeRow implements UDF6 {
 
     private static final long DAY = 86400L * 1000000L;
+    private static final int JOUR = SaleDecoder.COLUMNS, TARDIF = JOUR + 1, ANCIEN = JOUR + 2, HORLOGE = JOUR + 3;
+    private static final int MOTIF = JOUR + 4, EXPLICATION = JOUR + 5;
     private static final String REFUSED = "a_expliquer";
     private static final String FUTURE = "horodatage_futur";
     private static final DateTimeFormatter SECONDS = DateTimeFormatter.ofPattern("uuuu-MM-dd'T'HH:mm:ss'Z'").withZone(ZoneOffset.UTC);
@@ -48,35 +50,33 @@ public class BronzeRow implements UDF6 {
         long batch = ((Long) batchTime).longValue();
         long delay = ((Long) delayed).longValue();
         long tolerance = ((Long) tolerated).longValue();
-        Object[] row = new Object[SaleDecoder.COLUMNS + 6];
+        Object[] row = new Object[EXPLICATION + 1];
         Object[] sale = SaleDecoder.read((byte[]) value);
-        int at = SaleDecoder.COLUMNS;
         if (sale == null) {
-            row[at++] = day(broker, (String) zoneName);
-            row[at++] = null;
-            row[at++] = Boolean.FALSE;
-            row[at++] = Long.valueOf(batch);
-            row[at] = REFUSED;
-            return RowFactory.create(row);
+            return refused(row, day(broker, (String) zoneName), batch, REFUSED, null);
         }
         long event = ((Long) sale[SaleDecoder.MOMENT]).longValue();
         if (event > broker + tolerance) {
             // what the contract does not know is told of a bad message too
             System.arraycopy(sale, SaleDecoder.FIELDS, row, SaleDecoder.FIELDS, SaleDecoder.COLUMNS - SaleDecoder.FIELDS);
-            row[at++] = day(broker, (String) zoneName);
-            row[at++] = null;
-            row[at++] = Boolean.FALSE;
-            row[at++] = Long.valueOf(batch);
-            row[at++] = FUTURE;
-            row[at] = "The field timestamp is " + seconds(event) + ": more than " + tolerance / 1000000L
+            String sentence = "The field timestamp is " + seconds(event) + ": more than " + tolerance / 1000000L
                 + " s after the broker's clock, " + seconds(broker) + ".";
-            return RowFactory.create(row);
+            return refused(row, day(broker, (String) zoneName), batch, FUTURE, sentence);
         }
         System.arraycopy(sale, 0, row, 0, SaleDecoder.COLUMNS);
-        row[at++] = day(event, (String) zoneName);
-        row[at++] = Boolean.valueOf(event < broker - delay);
-        row[at++] = Boolean.valueOf(event < batch - delay);
-        row[at] = Long.valueOf(Math.min(Math.max(event, batch - delay), batch));
+        row[JOUR] = day(event, (String) zoneName);
+        row[TARDIF] = Boolean.valueOf(event < broker - delay);
+        row[ANCIEN] = Boolean.valueOf(event < batch - delay);
+        row[HORLOGE] = Long.valueOf(Math.min(Math.max(event, batch - delay), batch));
+        return RowFactory.create(row);
+    }
+
+    private static Object refused(Object[] row, Integer day, long batch, String reason, String sentence) {
+        row[JOUR] = day;
+        row[ANCIEN] = Boolean.FALSE;
+        row[HORLOGE] = Long.valueOf(batch);
+        row[MOTIF] = reason;
+        row[EXPLICATION] = sentence;
         return RowFactory.create(row);
     }
 

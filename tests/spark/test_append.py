@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from delta.exceptions import ConcurrentTransactionException
 from deltalake import DeltaTable, write_deltalake
@@ -99,3 +100,13 @@ def test_of_two_that_write_one_number_at_once_one_is_refused(
     first.join(60)
     assert len(refused) == 1
     assert held(table) == [1, 2]
+
+
+def test_a_table_that_was_created_with_rows_is_not_empty(spark: SparkSession, table: Config, tmp_path: Path) -> None:
+    assert delta_io.is_empty(spark, SPEC, table)
+    append(spark, table, 1)
+    assert not delta_io.is_empty(spark, SPEC, table)
+    other = config_of(tmp_path / "other", "localhost:1", "unused")
+    write_deltalake(SPEC.path(other.delta.base_path), pa.table({"n": pa.array([1], pa.int64())}))
+    assert DeltaTable(SPEC.path(other.delta.base_path)).version() == 0
+    assert not delta_io.is_empty(spark, SPEC, other)

@@ -203,6 +203,17 @@ def test_only_sales_have_a_key(spark: SparkSession) -> None:
     assert [row[bronze.KEY] for row in rows] == [None, "v-a"]
 
 
+def test_equal_bad_messages_never_collapse(spark: SparkSession) -> None:
+    """They are never compared: none of them goes through the state."""
+    posing = text(vente_id="r-ventes_stream-0-0", timestamp=datetime.now(UTC).isoformat()).encode()
+    judged = bronze.decoded(
+        kafka_rows(spark, [b"", b"", posing, b"x", b"x"], datetime.now(UTC)),
+        watermark_delay=timedelta(minutes=10), future_tolerance=timedelta(minutes=5), timezone="UTC",
+    )  # fmt: skip
+    assert sorted(row.kafka_offset for row in bronze.others(judged).collect()) == [0, 1, 3, 4]
+    assert [row.kafka_offset for row in bronze.on_time(judged).collect()] == [2]
+
+
 def test_the_day_is_the_business_time_zones(spark: SparkSession) -> None:
     value = text(timestamp="2026-11-22T23:30:00Z").encode()
     late_evening = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
