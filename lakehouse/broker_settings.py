@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import socket
 import struct
 from dataclasses import dataclass
@@ -75,15 +76,18 @@ def nodes(config: Config) -> list[Node]:
     ]
 
 
+_QUIET_PORTS = range(15_000, 32_000)
+"""Below those that systems give to the near end of a connection (from 32768 on Linux, from 49152 elsewhere): a port that
+is free among these may be some client's a moment later, before the server that it was looked up for listens there."""
+
+
 def free_port(brokers: int = 1) -> int:
     """A port that is free now on localhost, as are the next ones, which so many brokers and their controllers take.
-    For tests and demo."""
+    For tests and demo. Drawn at random, so that two who ask at once are told different ones."""
+    draw = random.SystemRandom()
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        last = port + 2 * brokers
-        if last <= 65536 and all(port_is_free("127.0.0.1", number) for number in range(port + 1, last)):
+        port = draw.randrange(_QUIET_PORTS.start, _QUIET_PORTS.stop - 2 * brokers)
+        if all(port_is_free("127.0.0.1", number) for number in range(port, port + 2 * brokers)):
             return port
 
 

@@ -24,6 +24,7 @@ import pytest
 import dashboard as script
 from lakehouse import config as settings
 from lakehouse import explorer, queries, tables, tls
+from lakehouse.broker_settings import free_port
 from lakehouse.config import PROJECT, Config
 from lakehouse.dashboard import amounts, board, download, draw, facts, pages, titles, words
 from lakehouse.dashboard.asker import Asker, AskerProcess, Question, Reply
@@ -625,8 +626,7 @@ def test_facts_can_be_downloaded_too(served: Served) -> None:
 
 
 def test_it_listens_where_the_settings_say(base: str, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     with serving(
         base, tmp_path / "log", MONITORING__DASHBOARD_HOST="127.0.0.2", MONITORING__DASHBOARD_PORT=str(port)
     ) as found:
@@ -640,8 +640,7 @@ def test_a_port_that_is_taken_is_one_sentence_and_exit_code_2(
 ) -> None:
     monkeypatch.setattr("lakehouse.processes.interrupt_on_signals", lambda: None)  # pytest keeps its own
     monkeypatch.setenv("VENTES_MONITORING__METRICS", "false")
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        port = holder.getsockname()[1]
+    with socket.create_server(("127.0.0.1", port := free_port())):
         monkeypatch.setenv("VENTES_DELTA__BASE_PATH", base)
         monkeypatch.setenv("VENTES_MONITORING__DASHBOARD_PORT", str(port))
         assert script.main([]) == 2

@@ -23,6 +23,7 @@ from rich.console import Console
 from lakehouse import config as settings
 from lakehouse import log, metrics, monitor, ops, producer, run_files, status, status_view, tls
 from lakehouse.account import Account
+from lakehouse.broker_settings import free_port
 from lakehouse.bronze_watch import BronzeWatch
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import ConfigError, DataLoss
@@ -199,8 +200,7 @@ def test_a_port_that_is_taken_is_replaced_with_a_warning_and_a_second_process_ta
 
 
 def test_the_setting_decides_the_port_the_host_and_whether_anything_is_served(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.2", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     config = config_of(tmp_path, MONITORING__METRICS_HOST="127.0.0.2", MONITORING__SILVER_METRICS_PORT=str(port))
     with monitor.serve(config, "silver"):
         run = run_files.read(config)["silver"]
@@ -227,8 +227,7 @@ def test_the_setting_decides_the_port_the_host_and_whether_anything_is_served(tm
 
 @pytest.mark.parametrize("name", metrics.PROCESSES)
 def test_each_process_has_its_own_port(tmp_path: Path, name: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     config = config_of(tmp_path, **{f"MONITORING__{name.upper()}_METRICS_PORT": str(port)})
     with monitor.serve(config, name):
         assert run_files.read(config)[name].port == port

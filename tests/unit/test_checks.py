@@ -10,6 +10,7 @@ import pytest
 
 from lakehouse import checks, jars
 from lakehouse import config as settings
+from lakehouse.broker_settings import free_port
 from lakehouse.checks import CheckResult
 from lakehouse.config import Config
 from lakehouse.errors import BrokerUnavailable, LakehouseError, SetupError
@@ -113,8 +114,7 @@ def test_a_broker_that_does_not_run_is_nothing_missing_but_a_taken_port_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: bool
 ) -> None:
     monkeypatch.setattr(checks, "answers", lambda _config: False)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    with socket.create_server(("127.0.0.1", port := free_port())) as server:
         config = configured(tmp_path, VENTES_KAFKA__BOOTSTRAP_SERVERS=f"127.0.0.1:{port}")
         if free:
             server.close()
