@@ -95,7 +95,7 @@ def simulate(hours: float, base: str) -> None:
     from deltalake import DeltaTable, write_deltalake
 
     from lakehouse import config as settings
-    from lakehouse import delta_io, keeping
+    from lakehouse import delta_io, keeping, upkeep
     from lakehouse.tables import VENTES
     from tests import lakes
 
@@ -116,8 +116,8 @@ def simulate(hours: float, base: str) -> None:
         now = datetime.now(UTC)
         appends.commit(version, now)
         if batch % config.delta.auto_compact_min_files == 0:
+            upkeep.merge_small(config, VENTES, at_least=config.delta.auto_compact_min_files)
             table = DeltaTable(path)
-            table.optimize.compact(partition_filters=[("jour", "=", str(now.date()))])
             table.create_checkpoint()
             version = table.version()
         clock.move(1 - (time.monotonic() - began))

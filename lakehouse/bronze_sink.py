@@ -24,6 +24,7 @@ from lakehouse.config import Config
 from lakehouse.errors import CheckpointInvalid, ClockWentBack, LakehouseError
 from lakehouse.marks import HORIZON, TOPIC_SINCE
 from lakehouse.meter import Meter
+from lakehouse.small_files import SmallFiles
 from lakehouse.tables import REJETS, VENTES, TableSpec
 
 _log = log.get("bronze")
@@ -76,6 +77,7 @@ class BronzeSink:
         self.kept: dict[int, int] = {}  # batch → its rows after the stream's deduplication, until its report is seen
         self._versions: dict[str, int] = {}
         self._schedule = keeping.Schedule(config, "bronze")
+        self._small_files = SmallFiles(config)
         self.writing = threading.Lock()
         """Held while a batch is written: what else writes these tables in this process waits for it, and it for that."""
 
@@ -111,6 +113,7 @@ class BronzeSink:
             self._check_clock(batch_id)
             with self.writing:
                 self._write(batch, batch_id)
+                self._small_files.between_batches()
                 self._schedule.between_batches()
         except BaseException as failure:
             self.failure = failure
@@ -211,7 +214,11 @@ class BronzeSink:
         delta_io.append(rows, spec, self._config, app_id=self._app_id(spec), batch_id=batch_id, facts=ledger)
         self._meter.observe(metrics.COMMIT_SECONDS, time.monotonic() - began, spec.name)
         now = self._versions[spec.name] = delta_io.last_version(self._spark, spec, self._config)
-        return delta_io.rows_written(self._spark, spec, self._config, after=before, upto=now) if now > before else None
+        if now == before:
+            return None
+        counted, files = delta_io.written(self._spark, spec, self._config, after=before, upto=now)
+        self._small_files.written(spec, files)
+        return counted
 
     def _span(self) -> dict[str, object]:
         """Which offsets the batch read, and its clock, which every row of it has as ``date_ingestion``."""

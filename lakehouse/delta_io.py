@@ -14,6 +14,7 @@ from pyspark.sql.types import StructType
 from lakehouse import java_classes, log, runinfo
 from lakehouse.config import Config
 from lakehouse.origins import read_origin
+from lakehouse.small_files import merged_by_writer
 from lakehouse.tables import CHAMPS_INCONNUS, TableSpec
 
 _log = log.get("delta")
@@ -30,7 +31,7 @@ def wanted_properties(spec: TableSpec, config: Config) -> dict[str, str]:
         "delta.checkpointInterval": str(delta.checkpoint_interval),
         "delta.logRetentionDuration": _interval(delta.log_retention),
         "delta.deletedFileRetentionDuration": _interval(delta.deleted_file_retention),
-        "delta.autoOptimize.autoCompact": str(delta.auto_compact).lower(),
+        "delta.autoOptimize.autoCompact": str(delta.auto_compact and not merged_by_writer(spec, config)).lower(),
     }
     if spec.stats:
         properties["delta.dataSkippingStatsColumns"] = ",".join(f"`{name}`" for name in spec.stats)
@@ -115,14 +116,17 @@ def last_version(spark: SparkSession, spec: TableSpec, config: Config) -> int:
     return int(log.unsafeVolatileSnapshot().version())
 
 
-def rows_written(spark: SparkSession, spec: TableSpec, config: Config, *, after: int, upto: int) -> int:
-    """The rows that the appends of versions ``after`` + 1 to ``upto`` added, as Delta counted them while it wrote."""
-    total = 0
+def written(spark: SparkSession, spec: TableSpec, config: Config, *, after: int, upto: int) -> tuple[int, int]:
+    """The rows and files that the appends of versions ``after`` + 1 to ``upto`` added, as Delta counted them while it
+    wrote."""
+    rows = files = 0
     for version in range(after + 1, upto + 1):
         info = _info(_entry(spark, spec, config, version))
         if info.get("operation") in ("WRITE", "STREAMING UPDATE"):  # not OPTIMIZE, which rewrites rows
-            total += int(info.get("operationMetrics", {}).get("numOutputRows", 0))
-    return total
+            counted = info.get("operationMetrics", {})
+            rows += int(counted.get("numOutputRows", 0))
+            files += int(counted.get("numFiles", 0))
+    return rows, files
 
 
 def removals(

@@ -37,7 +37,7 @@ _KEPT_CHECKPOINTS = re.compile(r"^(bronze|silver-[0-9a-f]+)(\..+)?$")
 
 @dataclass(frozen=True)
 class Small:
-    """One partition that has ended, with files that are worth merging."""
+    """One partition with files that are worth merging."""
 
     values: tuple[tuple[str, str | None], ...]
     files: int
@@ -104,15 +104,20 @@ def _small(
 ) -> tuple[Small, ...]:
     """Partitions that have ended with two small files or more; a table without days counts as one that has."""
     today = now.astimezone(config.analytics.timezone).date()
+    return tuple(one for one in _with_small_files(files, at_least=2) if _ended(spec, dict(one.values), today))
+
+
+def _with_small_files(files: list[tuple[dict[str, str | None], int]], *, at_least: int) -> list[Small]:
+    """The partitions with so many small files or more, in a fixed order. PURE."""
     found: dict[tuple[tuple[str, str | None], ...], list[int]] = defaultdict(list)
     for values, size in files:
         if size < metrics.SMALL_FILE_BYTES:
             found[tuple(values.items())].append(size)
-    return tuple(
+    return [
         Small(values, len(sizes), sum(sizes))
         for values, sizes in sorted(found.items(), key=repr)
-        if len(sizes) > 1 and _ended(spec, dict(values), today)
-    )
+        if len(sizes) >= at_least
+    ]
 
 
 def _ended(spec: TableSpec, values: dict[str, str | None], today: date) -> bool:
@@ -121,7 +126,11 @@ def _ended(spec: TableSpec, values: dict[str, str | None], today: date) -> bool:
     day = values.get("jour")
     if day is None:  # a distinct count that no day bounds: it has no end, and its files are merged by the job itself
         return False
-    return _SAFE_DAYS[0] <= date.fromisoformat(day) < min(today, _SAFE_DAYS[1])
+    return _safe(day) and date.fromisoformat(day) < today
+
+
+def _safe(day: str) -> bool:
+    return _SAFE_DAYS[0] <= date.fromisoformat(day) < _SAFE_DAYS[1]
 
 
 def _size(path: str, name: str) -> int:
@@ -139,7 +148,7 @@ def tend(config: Config, found: Survey, *, advance: Callable[[int], None] = lamb
     spec, path = found.spec, found.spec.path(config.delta.base_path)
     merged = 0
     for one in found.small:
-        merged += _compact(config, spec, one)
+        merged += _compact(config, spec, one, _TARGET_BYTES)
         advance(1)
     if found.dead:
         delta_files.opened(spec, config).vacuum(
@@ -176,10 +185,18 @@ def steps(found: Survey) -> int:
     return len(found.small) + 2
 
 
-def _compact(config: Config, spec: TableSpec, one: Small) -> int:
+def merge_small(config: Config, spec: TableSpec, *, at_least: int) -> int:
+    """Merge the small files of each partition that has so many, whether it has ended or not: into files that are no
+    longer small, which the round that follows the day's end makes one. The files that went, less those that came."""
+    files = _files(delta_files.opened(spec, config))
+    due = [one for one in _with_small_files(files, at_least=at_least) if _safe(dict(one.values)["jour"] or "")]
+    return sum(_compact(config, spec, one, metrics.SMALL_FILE_BYTES) for one in due)
+
+
+def _compact(config: Config, spec: TableSpec, one: Small, target: int) -> int:
     made = delta_files.opened(spec, config).optimize.compact(
         partition_filters=[(name, "=", value or "") for name, value in one.values] or None,
-        target_size=_TARGET_BYTES,
+        target_size=target,
         max_concurrent_tasks=1,
         commit_properties=delta_files.stamped(WHAT, {}),
         post_commithook_properties=delta_files.HOOKS,

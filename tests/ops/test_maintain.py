@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse import config, keeping, locks, retention, upkeep
+from lakehouse import config, delta_io, keeping, locks, retention, small_files, upkeep
 from lakehouse.errors import ConfigError
 from lakehouse.tables import AGGREGES, PAR_PAYS, REJETS, RETRAITS, SOMMES, VENTES, TableSpec, checkpoint
 from tests import lakes, ledgers
@@ -116,6 +116,64 @@ def test_days_that_have_ended_are_merged_and_no_row_and_no_stream_sees_it(run: R
         text = Path(VENTES.path(base), "_delta_log", f"{number:020}.json").read_text(encoding="utf-8")
         assert '"dataChange":true' not in text and '"maintain' in text.replace("\\", "")
     assert by_table(run("maintain", "bronze", "--dry-run", "--json")[1])["ventes_stream"]["to_merge"] == 0
+
+
+def test_the_writer_merges_each_day_with_many_small_files_whether_it_has_ended_or_not(
+    run: Run, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VENTES_DELTA__AUTO_COMPACT_MIN_FILES", "4")
+    today, old = datetime.now(UTC).date(), date(1500, 1, 1)
+    row = rows(base)[0]
+    small = small_files.SmallFiles(config.load())
+    for number in range(4):  # of a day that older files cannot tell, four as well: they stay
+        added = [{**row, "vente_id": f"{day}-{number}", "jour": day} for day in (today, old)]
+        ledgers.append(base, VENTES, added, datetime.now(UTC), 10 + number)
+        small.written(VENTES, 1)
+        if number < 3:
+            assert small.between_batches() == 0, "fewer were written than start it"
+    before, files, version = (
+        rows(base),
+        len(ledgers.table(base, VENTES).file_uris()),
+        ledgers.table(base, VENTES).version(),
+    )
+    said = reconciled(run)
+    assert small.between_batches() == 3 and rows(base) == before
+    table = ledgers.table(base, VENTES)
+    assert (len(table.file_uris()), table.version()) == (files - 3, version + 1)
+    text = Path(VENTES.path(base), "_delta_log", f"{table.version():020}.json").read_text(encoding="utf-8")
+    assert '"dataChange":true' not in text
+    assert small.between_batches() == 0, "nothing was written since"
+    assert reconciled(run) == said
+
+
+@pytest.mark.usefixtures("base")
+def test_small_files_that_cannot_be_merged_stop_no_job(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VENTES_DELTA__AUTO_COMPACT_MIN_FILES", "2")
+    small = small_files.SmallFiles(config.load())
+    monkeypatch.setattr(upkeep, "merge_small", lambda *_, **__: (_ for _ in ()).throw(OSError("injected")))
+    small.written(VENTES, 2)
+    assert small.between_batches() == 0
+    said = capsys.readouterr().err
+    assert "small files were not merged; the job goes on" in said and "injected" in said
+    monkeypatch.setenv("VENTES_DELTA__AUTO_COMPACT", "false")
+    off = small_files.SmallFiles(config.load())
+    off.written(VENTES, 1000)
+    assert off.between_batches() == 0 and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("place", "spec", "ours"), [("/lake", VENTES, True), ("s3a://lake", VENTES, False), ("/lake", PAR_PAYS, False)]
+)
+def test_one_of_two_merges_small_files_the_writer_or_delta(
+    place: str, spec: TableSpec, ours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VENTES_DELTA__BASE_PATH", place)
+    monkeypatch.setenv("VENTES_S3__REGION", "us-east-1")
+    properties = delta_io.wanted_properties(spec, config.load())
+    assert small_files.merged_by_writer(spec, config.load()) is ours
+    assert properties["delta.autoOptimize.autoCompact"] == str(not ours).lower()
 
 
 def test_what_was_merged_is_still_accounted_for(run: Run, base: str) -> None:

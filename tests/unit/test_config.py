@@ -41,7 +41,7 @@ from lakehouse import (
 from lakehouse.config import Config, FilePath
 from lakehouse.errors import ConfigError
 from lakehouse.settings import Kafka
-from lakehouse.tables import VENTES
+from lakehouse.tables import PAR_PAYS, VENTES
 
 LAKE_ON_S3 = {
     "VENTES_DELTA__BASE_PATH": "s3a://seau/lac", "VENTES_S3__REGION": "us-east-1", "VENTES_S3__ACCESS_KEY": "cle",
@@ -84,7 +84,7 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "DELTA.checkpoint_interval": ("10", lambda c: delta_io.wanted_properties(VENTES, c)),
     "DELTA.log_retention": ("3 days", lambda c: delta_io.wanted_properties(VENTES, c)),
     "DELTA.deleted_file_retention": ("1 day", lambda c: delta_io.wanted_properties(VENTES, c)),
-    "DELTA.auto_compact": ("false", lambda c: delta_io.wanted_properties(VENTES, c)),
+    "DELTA.auto_compact": ("false", lambda c: delta_io.wanted_properties(PAR_PAYS, c)),
     "DELTA.auto_compact_min_files": ("10", lambda c: session.shared_settings(c, "bronze")),
     "DELTA.snapshot_partitions": ("4", lambda c: session.shared_settings(c, "bronze")),
     "DELTA.state_path": ("/autre", places.state),
