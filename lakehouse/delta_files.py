@@ -1,4 +1,4 @@
-"""EDGE. Writes to Delta tables without a JVM, for operators. The caller holds the writer lock of the table's job.
+"""EDGE. Delta tables without a JVM, for operators and for a job's start. Who writes holds the lock of the table's job.
 
 Each commit carries its origin as ``userMetadata``, as the jobs' own commits do.
 """
@@ -22,6 +22,11 @@ _SIMPLE = {
 }  # fmt: skip
 
 
+def can_create(spec: TableSpec) -> bool:
+    """Whether ``schema`` knows all of the table's types."""
+    return all(kind in _SIMPLE for _, kind in spec.columns)
+
+
 def schema(spec: TableSpec) -> pa.Schema:
     """The columns as Arrow has them. Raises ``KeyError`` for a type that no operator writes."""
     return _arrow(spec.columns)
@@ -33,6 +38,17 @@ def _arrow(columns: Iterable[tuple[str, str]]) -> pa.Schema:
 
 def opened(spec: TableSpec, config: Config) -> DeltaTable:
     return DeltaTable(spec.path(config.delta.base_path), storage_options=object_store.options(config))
+
+
+def exists(spec: TableSpec, config: Config) -> bool:
+    return DeltaTable.is_deltatable(spec.path(config.delta.base_path), storage_options=object_store.options(config))
+
+
+def properties(spec: TableSpec, config: Config) -> dict[str, str]:
+    """As they are now; the list of the table's files is not read."""
+    path = spec.path(config.delta.base_path)
+    table = DeltaTable(path, storage_options=object_store.options(config), without_files=True)
+    return dict(table.metadata().configuration)
 
 
 def stamped(what: str, facts: Mapping[str, Any]) -> CommitProperties:

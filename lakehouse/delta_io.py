@@ -1,4 +1,7 @@
-"""EDGE. Writes to Delta tables, through Spark."""
+"""EDGE. Writes to Delta tables by the jobs: rows through Spark, and what else a commit may say of a local table without it.
+
+Spark takes a second and a half to make a first table, and half a second to set a property: a job's start does both.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from lakehouse import java_classes, log, runinfo
+from lakehouse import delta_files, java_classes, log, places, runinfo
 from lakehouse.config import Config
 from lakehouse.origins import read_origin
 from lakehouse.small_files import merged_by_writer
@@ -43,17 +46,25 @@ def ensure(spark: SparkSession, spec: TableSpec, config: Config) -> None:
     columns that they ask for."""
     path = spec.path(config.delta.base_path)
     properties = wanted_properties(spec, config)
-    if not exists(spark, spec, config):
-        builder = DeltaTable.createIfNotExists(spark).location(path).addColumns(_schema(spark, spec))
-        if spec.partition_by:
-            builder = builder.partitionedBy(*spec.partition_by)
-        for key, value in properties.items():
-            builder = builder.property(key, value)
-        builder.execute()
-        _log.info("table created", table=spec.name, path=path)
-    else:
+    if exists(spark, spec, config):
         set_properties(spark, spec, config, properties)
+    else:
+        if places.is_remote(config) or not delta_files.can_create(spec):
+            _create(spark, spec, config, properties)
+        else:
+            delta_files.create(spec, config, properties, what=f"{spec.layer} job")
+        _log.info("table created", table=spec.name, path=path)
     add_columns(spark, spec, config, [column for column in spec.optional if _asked_for(column[0], config)])
+
+
+def _create(spark: SparkSession, spec: TableSpec, config: Config, properties: Mapping[str, str]) -> None:
+    builder = DeltaTable.createIfNotExists(spark).location(spec.path(config.delta.base_path))
+    builder = builder.addColumns(_schema(spark, spec))
+    if spec.partition_by:
+        builder = builder.partitionedBy(*spec.partition_by)
+    for key, value in properties.items():
+        builder = builder.property(key, value)
+    builder.execute()
 
 
 def _asked_for(name: str, config: Config) -> bool:
@@ -79,7 +90,9 @@ def set_properties(spark: SparkSession, spec: TableSpec, config: Config, wanted:
     path = spec.path(config.delta.base_path)
     current = properties(spark, spec, config)
     changed = {key: value for key, value in wanted.items() if current.get(key) != value}
-    if changed:
+    if changed and not places.is_remote(config):
+        delta_files.set_properties(spec, config, changed, what=f"{spec.layer} job")
+    elif changed:
         pairs = ", ".join(f"'{key}' = '{value}'" for key, value in changed.items())
         spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({pairs})")
 
@@ -94,6 +107,8 @@ def _snapshot(spark: SparkSession, spec: TableSpec, config: Config) -> Any:
 
 def properties(spark: SparkSession, spec: TableSpec, config: Config) -> dict[str, str]:
     """The table's properties, as they are now."""
+    if not places.is_remote(config):
+        return delta_files.properties(spec, config)
     jvm: Any = spark._jvm
     found = _snapshot(spark, spec, config).metadata().configuration()
     return dict(jvm.scala.jdk.javaapi.CollectionConverters.asJava(found))
@@ -195,6 +210,8 @@ def append(
 
 def exists(spark: SparkSession, spec: TableSpec, config: Config) -> bool:
     """Whether there is such a Delta table."""
+    if not places.is_remote(config):
+        return delta_files.exists(spec, config)
     return bool(DeltaTable.isDeltaTable(spark, spec.path(config.delta.base_path)))
 
 

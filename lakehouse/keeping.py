@@ -13,7 +13,7 @@ from typing import Any
 
 from deltalake.exceptions import DeltaError
 
-from lakehouse import log, retention, upkeep
+from lakehouse import delta_files, log, retention, upkeep
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError, one_line
 from lakehouse.tables import TableSpec
@@ -35,7 +35,7 @@ class Round:
 
 def _specs(config: Config, job: str) -> list[TableSpec]:
     """The job's tables that are there."""
-    return [spec for spec in upkeep.TABLES[job] if upkeep.exists(config, spec)]
+    return [spec for spec in upkeep.TABLES[job] if delta_files.exists(spec, config)]
 
 
 def _due(config: Config, specs: list[TableSpec]) -> tuple[retention.Due, ...]:

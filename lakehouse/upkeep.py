@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from lakehouse import delta_files, metrics, object_store, positions, reach
+from lakehouse import delta_files, metrics, positions, reach
 from lakehouse.config import Config
 from lakehouse.tables import BRONZE, CORRECTIONS, MEMBRES, REJOUES, SILVER, TableSpec, checkpoint
 
@@ -61,10 +61,6 @@ class Survey:
     log_entries: int
     log_before: int
     held: str | None
-
-
-def exists(config: Config, spec: TableSpec) -> bool:
-    return DeltaTable.is_deltatable(spec.path(config.delta.base_path), storage_options=object_store.options(config))
 
 
 def survey(config: Config, spec: TableSpec, *, now: datetime | None = None) -> Survey:

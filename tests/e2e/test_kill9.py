@@ -16,7 +16,7 @@ from tests.harness import Lake
 
 pytestmark = pytest.mark.timeout(900)
 
-VICTIMS = ("group", "script", "jvm", "group")
+VICTIMS = ("group", "script", "jvm")
 MIX = ["--duplicate-ratio=0.1", "--late-ratio=0.1", "--malformed-ratio=0.1"]
 
 
@@ -75,7 +75,7 @@ def test_silver_killed_at_random_moments_equals_the_recompute(lake: Lake, spark:
     assert lake.verify(spark) == []
 
     mid_pass = 0
-    for cycle, victim in enumerate(("group", "script", "jvm")):
+    for cycle, victim in enumerate(("script", "jvm")):  # the build above was the group
         lake.produce(150, 2 + cycle)
         lake.bronze(spark)
         versions = lake.silver_versions()
@@ -86,7 +86,7 @@ def test_silver_killed_at_random_moments_equals_the_recompute(lake: Lake, spark:
         silver.kill(victim)
         mid_pass += lake.in_a_batch("silver")
     assert mid_pass > 0, "no kill met a pass in hand"
-    print(f"{mid_pass} of 3 kills met a pass in hand")
+    print(f"{mid_pass} of 2 kills met a pass in hand")
 
     lake.silver(spark)
     assert lake.verify(spark) == []

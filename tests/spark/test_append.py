@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from pyspark.sql.types import LongType
 from benchmarks.spark_counts import Meter
 from lakehouse import delta_io
 from lakehouse.config import Config
-from lakehouse.tables import TableSpec
+from lakehouse.tables import PERTES, REJETS, VENTES, TableSpec
 from tests.children import eventually
 from tests.harness import config_of
 
@@ -110,3 +111,21 @@ def test_a_table_that_was_created_with_rows_is_not_empty(spark: SparkSession, ta
     write_deltalake(SPEC.path(other.delta.base_path), pa.table({"n": pa.array([1], pa.int64())}))
     assert DeltaTable(SPEC.path(other.delta.base_path)).version() == 0
     assert not delta_io.is_empty(spark, SPEC, other)
+
+
+@pytest.mark.parametrize("spec", [VENTES, REJETS, PERTES], ids=lambda spec: spec.name)
+def test_a_table_made_without_spark_is_the_one_that_spark_makes(
+    spec: TableSpec, spark: SparkSession, tmp_path: Path
+) -> None:
+    ours, sparks = (config_of(tmp_path / name, "localhost:1", "unused") for name in ("ours", "spark"))
+    delta_io.ensure(spark, spec, ours)
+    delta_io._create(spark, spec, sparks, delta_io.wanted_properties(spec, sparks))
+    seen = []
+    for made in (ours, sparks):
+        (entry,) = Path(spec.path(made.delta.base_path), "_delta_log").glob("0*.json")
+        actions = [json.loads(line) for line in entry.read_text(encoding="utf-8").splitlines()]
+        merged = {name: action for one in actions for name, action in one.items()}
+        meta = merged["metaData"]
+        fields = json.loads(meta["schemaString"])["fields"]
+        seen.append((fields, meta["partitionColumns"], meta["configuration"], merged["protocol"], len(actions)))
+    assert seen[0] == seen[1]
