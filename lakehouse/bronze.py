@@ -28,15 +28,17 @@ UNKNOWN = "_inconnus"
 
 DECODER = "lire_vente"
 """The SQL function that reads one message: its bytes, the broker's and the batch's time, the watermark's delay, the future's
-tolerance and the business time zone → ``DECODED`` (``lakehouse/java_src/BronzeRow.java``). Times in microseconds."""
+tolerance and the business time zone → ``DECODED`` (``lakehouse/java_src/BronzeRow.java``). Times in microseconds; the batch's
+as ``_of_batch`` gives it."""
 DECODED = ", ".join(
     (
         sale.JSON_DDL.replace("`timestamp` STRING", "`timestamp` BIGINT"), "inconnus STRING", "champs STRING",
         "jour INT", "tardif BOOLEAN", "ancien BOOLEAN", "horloge BIGINT", "motif STRING", "explication STRING",
+        "ingere BIGINT",
     )
 )  # fmt: skip
 """What it returns: the sale's fields (null in a bad message), ``timestamp`` in microseconds since 1970; what the contract
-does not know; then ``decoded``'s columns of the same names, ``jour`` in days and ``horloge`` in microseconds."""
+does not know; then ``decoded``'s columns of the same names, ``jour`` in days, ``horloge`` and ``ingere`` in microseconds."""
 
 REFUSED = "a_expliquer"
 """The ``motif`` of a message that the decoder refused, until ``explained`` has found out why."""
@@ -72,16 +74,15 @@ def decoded(
     time that carries the watermark), ``_ancien`` (too old for the state to know its duplicates) and ``_inconnus`` (names of
     fields that the contract does not know, as JSON); and ``champs_inconnus``, these fields with their values, as JSON.
     """
-    if ingested is None:
-        ingested = F.current_timestamp()
-    times = (F.unix_micros("timestamp"), F.unix_micros(ingested), _micros(watermark_delay), _micros(future_tolerance))
+    now = _of_batch(F.current_timestamp() if ingested is None else ingested)
+    times = (F.unix_micros("timestamp"), now, _micros(watermark_delay), _micros(future_tolerance))
     read = messages.withColumn("_lu", F.call_function(DECODER, F.col("value"), *times, F.lit(timezone)))
     bad = F.col("_lu.motif").isNotNull()
     event = F.timestamp_micros(F.col("_lu.timestamp"))
     return read.select(
         *((event if name == "timestamp" else F.col(f"_lu.{name}")).alias(name) for name in sale.FIELDS),
         F.date_from_unix_date(F.col("_lu.jour")).alias("jour"),
-        ingested.alias("date_ingestion"),
+        F.timestamp_micros(F.col("_lu.ingere")).alias("date_ingestion"),
         F.col("partition").alias("kafka_partition"),
         F.col("offset").alias("kafka_offset"),
         F.col("timestamp").alias("kafka_timestamp"),
@@ -104,11 +105,23 @@ def _micros(duration: timedelta) -> Column:
     return F.lit(duration // timedelta(microseconds=1)).cast("bigint")
 
 
+def _of_batch(moment: Column) -> Column:
+    """A time that is the same in a whole batch and another in the next one, in microseconds, so that it does not stand in
+    the code that Spark generates: each batch had that code compiled anew. A lambda is evaluated and not generated, which
+    covers the stream's own time; a constant becomes a decimal, which Spark hands to the code as an object."""
+    return F.transform(F.array(F.unix_micros(moment)), lambda each: each)[0].cast(_WIDE)
+
+
+_WIDE = "decimal(20,0)"
+"""Holds every long, so that no cast can fail."""
+
+
 def recent(messages: DataFrame, span: timedelta) -> DataFrame:
     """Without the messages that the broker got more than ``span`` before the batch, the watermark's delay and the future's
     tolerance together: none of them can be on time, and they need not be read to know it. An on-time sale's event time is at
     most the delay before the batch, and at most the tolerance after the broker's time."""
-    return messages.where(F.col("timestamp") >= F.current_timestamp() - F.lit(span))
+    age = _of_batch(F.current_timestamp()) - F.unix_micros("timestamp").cast(_WIDE)
+    return messages.where(age <= _micros(span))
 
 
 def on_time(rows: DataFrame) -> DataFrame:

@@ -53,8 +53,16 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         "spark.databricks.delta.autoCompact.minNumFiles": str(delta.auto_compact_min_files),
         # adaptive execution submits every shuffle as a job of its own: a Silver batch took 129 jobs with it, 65 without
         "spark.sql.adaptive.enabled": "false",
-        # a Silver pass has more generated classes than the default of 100: it compiled all of them anew each time
-        "spark.sql.codegen.cache.maxEntries": "3000",
+        # a Silver pass has more generated classes than the default of 100: it compiled all of them anew each time. Bronze has
+        # some sixty, and one more with each batch, which nobody asks for again.
+        "spark.sql.codegen.cache.maxEntries": "3000" if job == "silver" else "300",
+        # what Spark remembers for its web interface, also without one: 1,000 queries with their plans were 60 MB
+        "spark.sql.ui.retainedExecutions": "100",
+        "spark.ui.retainedJobs": "200",
+        "spark.ui.retainedStages": "200",
+        "spark.ui.retainedTasks": "5000",
+        # Java gives memory back when it collects all of it, which Spark asks for every 30 minutes by default
+        "spark.cleaner.periodicGC.interval": "5min",
         # a batch is cached for a second: what compressing its columns costs is never earned back
         "spark.sql.inMemoryColumnarStorage.compressed": "false",
         "spark.sql.maxConcurrentOutputFileWriters": str(config.performance.open_writers),
@@ -80,7 +88,8 @@ def own_settings(config: Config) -> dict[str, str]:
         # reason to collect it.
         "spark.driver.extraJavaOptions": (
             f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} "
-            f"-XX:+UseSerialGC -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 -XX:MetaspaceSize=256m {spark.java_options}"
+            f"-XX:+UseSerialGC -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 "
+            f"-XX:-ShrinkHeapInSteps -XX:MetaspaceSize=256m {spark.java_options}"
         ).strip(),
     }
     if cluster.is_local(spark.master):

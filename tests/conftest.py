@@ -89,15 +89,20 @@ def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SparkSe
         def onQueryProgress(self, event: Any) -> None:
             dropped.extend(operator.numRowsDroppedByWatermark for operator in event.progress.stateOperators)
 
-    made = session.build(config_of(tmp_path_factory.mktemp("spark"), "localhost:1", "unused"), "tests")
+    made = session.build(config_of(tmp_path_factory.mktemp("spark"), "localhost:1", "unused", SPARK__CONF=""), "tests")
     made.streams.addListener(Watch())
     yield made, dropped
     made.stop()
 
 
 @pytest.fixture
-def spark(_session: tuple[SparkSession, list[int]]) -> Iterator[SparkSession]:
+def spark(_session: tuple[SparkSession, list[int]], request: pytest.FixtureRequest) -> Iterator[SparkSession]:
     """The one Spark of all tests, built as the jobs build theirs. After each test: the watermark has dropped nothing."""
+    from tests.harness import INTERPRETED
+
     made, dropped = _session
+    generated = request.path.parent.name == "spark"
+    for key, text in INTERPRETED.items():
+        made.conf.unset(key) if generated else made.conf.set(key, text)
     yield made
     assert not any(dropped), "the watermark dropped rows"

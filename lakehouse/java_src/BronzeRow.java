@@ -1,5 +1,6 @@
 package ventes;
 
+import java.math.BigDecimal;
 import java.time.Instant;
 import java.time.ZoneId;
 import java.time.ZoneOffset;
@@ -14,8 +15,9 @@ import org.apache.spark.sql.types.DataType;
 /**
  * A Kafka message as Bronze's stream sees it: what it says, and what the clocks make of it. The SQL function lire_vente.
  *
- * All of it in one class that is compiled once, instead of in expressions: the batch's time is a number in the code that
- * Spark generates, so that every batch has that code compiled and optimised anew.
+ * All of it in one class that is compiled once, instead of in expressions. The batch's time comes as a decimal, and goes
+ * into date_ingestion from here: of a time, Spark writes the number into the code that it generates, so that every batch
+ * has that code compiled and optimised anew.
  *
  * Columns: those of lakehouse/bronze.py, DECODED. Compiled by lakehouse/java_classes.py with the Janino of Spark, which
  * reads no generics and no lambdas.
@@ -24,7 +26,7 @@ public class BronzeRow implements UDF6 {
 
     private static final long DAY = 86400L * 1000000L;
     private static final int JOUR = SaleDecoder.COLUMNS, TARDIF = JOUR + 1, ANCIEN = JOUR + 2, HORLOGE = JOUR + 3;
-    private static final int MOTIF = JOUR + 4, EXPLICATION = JOUR + 5;
+    private static final int MOTIF = JOUR + 4, EXPLICATION = JOUR + 5, INGERE = JOUR + 6;
     private static final String REFUSED = "a_expliquer";
     private static final String FUTURE = "horodatage_futur";
     private static final DateTimeFormatter SECONDS = DateTimeFormatter.ofPattern("uuuu-MM-dd'T'HH:mm:ss'Z'").withZone(ZoneOffset.UTC);
@@ -47,10 +49,11 @@ public class BronzeRow implements UDF6 {
     public Object call(Object value, Object brokerTime, Object batchTime, Object delayed, Object tolerated, Object zoneName)
         throws Exception {
         long broker = ((Long) brokerTime).longValue();
-        long batch = ((Long) batchTime).longValue();
+        long batch = ((BigDecimal) batchTime).longValue();
         long delay = ((Long) delayed).longValue();
         long tolerance = ((Long) tolerated).longValue();
-        Object[] row = new Object[EXPLICATION + 1];
+        Object[] row = new Object[INGERE + 1];
+        row[INGERE] = Long.valueOf(batch);
         Object[] sale = SaleDecoder.read((byte[]) value);
         if (sale == null) {
             return refused(row, day(broker, (String) zoneName), batch, REFUSED, null);

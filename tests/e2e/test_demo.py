@@ -29,7 +29,7 @@ DEMO = "-m lakehouse.demo"
 @pytest.fixture
 def lake(make_lake: Callable[..., Lake]) -> Lake:
     """A folder; its settings name a broker that does not exist, since the demo starts its own."""
-    return make_lake(f"localhost:{free_port()}")
+    return make_lake(f"localhost:{free_port()}", SPARK__CONF="")  # generated code, as users have it
 
 
 def folder_of(child: Child) -> Path:
