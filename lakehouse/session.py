@@ -53,9 +53,9 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         "spark.databricks.delta.autoCompact.minNumFiles": str(delta.auto_compact_min_files),
         # adaptive execution submits every shuffle as a job of its own: a Silver batch took 129 jobs with it, 65 without
         "spark.sql.adaptive.enabled": "false",
-        # a Silver pass has more generated classes than the default of 100: it compiled all of them anew each time. Bronze has
-        # some sixty, and one more with each batch, which nobody asks for again.
-        "spark.sql.codegen.cache.maxEntries": "3000" if job == "silver" else "300",
+        # Silver has some 350 generated classes, Bronze 60: with the default of 100, a pass compiled all of them anew each time.
+        # A few more come with each batch, which nobody asks for again.
+        "spark.sql.codegen.cache.maxEntries": "1000",
         # what Spark remembers for its web interface, also without one: 1,000 queries with their plans were 60 MB
         "spark.sql.ui.retainedExecutions": "100",
         "spark.ui.retainedJobs": "200",

@@ -41,6 +41,9 @@ _MERGED: Mapping[str, str] = {
 }
 
 PROCESSING_TIME = "processing_time"
+_NOW = "timestamp_micros(transform(array(unix_micros(current_timestamp())), each -> each)[0])"
+"""A lambda is evaluated and not generated: otherwise the time stands in the code of three stages, which each pass has compiled
+anew (docs/decisions/0036-generated-code.md)."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +216,7 @@ def _values(entry: Aggregate, measures: Mapping[str, str], prefix: str) -> dict[
         **{key: f"{prefix}`{key}`" for key in entry.table.keys},
         **measures,
         **{name: sql.format(**measures) for name, sql in entry.derived.items()},
-        PROCESSING_TIME: "current_timestamp()",
+        PROCESSING_TIME: _NOW,
     }
     return {name: f"CAST({known[name]} AS {kind})" for name, kind in entry.table.columns}
 

@@ -128,7 +128,8 @@ class SilverSink:
         pruned = distincts.partitions(days)
         known = delta_io.read(spark, MEMBRES, config).where(pruned)
         new = distincts.unknown(distincts.members(sales, self._entries), known)
-        new = new.withColumn("_lot", F.lit(batch_id).cast("bigint")).select(*MEMBRES.names)
+        number = F.transform(F.array(F.lit(batch_id).cast("bigint")), lambda each: each)[0]  # see silver._NOW
+        new = new.withColumn("_lot", number).select(*MEMBRES.names)
         delta_io.append(new.coalesce(1), MEMBRES, config, app_id=self._app_id(MEMBRES), batch_id=batch_id)
         return delta_io.read(spark, MEMBRES, config).where(pruned).where(F.col("_lot") == batch_id)
 

@@ -39,3 +39,15 @@ def test_a_micro_batch_finds_its_code_compiled(
     assert lake.differences() == []
     assert counts[0] > 0
     assert (counts[2] - counts[1]) / 5 <= AT_MOST[kind], counts
+
+
+def test_a_silver_pass_finds_its_code_compiled(lake: Lake, spark: SparkSession) -> None:
+    counts = []
+    for _ in range(5):
+        lake.sales(*(sale(ago(seconds=1)) for _ in range(5)), partition=0)
+        lake.bronze(spark)
+        before = compiled(spark)
+        lake.silver(spark)
+        counts.append(compiled(spark) - before)
+    assert lake.verify(spark) == []
+    assert counts[-1] <= 5, counts
