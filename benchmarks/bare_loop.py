@@ -13,6 +13,7 @@ import io
 import json
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -43,8 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=500_000)
     args = parser.parse_args(argv)
 
+    group = f"bare-loop-{uuid.uuid5(uuid.NAMESPACE_URL, args.table)}"  # a table goes on where it was; another begins
     consumer = Consumer({
-        "bootstrap.servers": args.bootstrap_servers, "group.id": "bare-loop", "enable.auto.commit": False,
+        "bootstrap.servers": args.bootstrap_servers, "group.id": group, "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
     })  # fmt: skip
     numbers = consumer.list_topics(args.topic, 30).topics[args.topic].partitions

@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -67,8 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("bootstrap-servers", "topic", "table"):
         parser.add_argument(f"--{name}", required=True)
     args = parser.parse_args(argv)
+    group = f"quix-{uuid.uuid5(uuid.NAMESPACE_URL, args.table)}"  # a table goes on where it was; another begins
     app = Application(
-        broker_address=args.bootstrap_servers, consumer_group="quix", auto_offset_reset="earliest", loglevel="WARNING"
+        broker_address=args.bootstrap_servers, consumer_group=group, auto_offset_reset="earliest", loglevel="WARNING"
     )
     sink = DeltaSink(args.table)
     app.dataframe(app.topic(args.topic, value_deserializer="json")).sink(sink)
