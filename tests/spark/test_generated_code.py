@@ -14,8 +14,9 @@ from tests.messages import ago, sale
 
 pytestmark = pytest.mark.timeout(600)
 
-AT_MOST = {"on time": 1, "old": 2}
-"""A batch's own code: the watermark's bound; of old sales also their span of times, by which Bronze's files are left out."""
+AT_MOST = {"on time": 2, "old": 3}
+"""A batch's own code: the watermark's bound; of old sales also their span of times, by which Bronze's files are left out. Measured:
+0.6 and 1.8; with the time in the code, 2.8 and 3.8."""
 
 
 def compiled(spark: SparkSession) -> int:
