@@ -7,7 +7,7 @@ import time
 
 from deltalake import DeltaTable
 
-from lakehouse import log, object_store
+from lakehouse import delta_files, log, object_store
 from lakehouse.config import Config
 from lakehouse.errors import TableMissing
 from lakehouse.tables import VENTES
@@ -16,7 +16,7 @@ _log = log.get("silver")
 
 
 def bronze_exists(config: Config) -> bool:
-    return DeltaTable.is_deltatable(VENTES.path(config.delta.base_path), object_store.options(config))
+    return delta_files.exists(VENTES, config)
 
 
 def no_bronze(config: Config) -> TableMissing:

@@ -16,6 +16,7 @@ from pyspark.sql.pandas.functions import arrow_udf
 from pyspark.sql.types import StringType, StructField, StructType
 
 from lakehouse import sale
+from lakehouse.columns import evaluated
 from lakehouse.tables import CHAMPS_INCONNUS, REJETS, VENTES
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ UNKNOWN = "_inconnus"
 
 DECODER = "lire_vente"
 """The SQL function that reads one message: its bytes, the broker's and the batch's time, the watermark's delay, the future's
-tolerance and the business time zone → ``DECODED`` (``lakehouse/java_src/BronzeRow.java``). Times in microseconds; the batch's
-as ``_of_batch`` gives it."""
+tolerance and the business time zone → ``DECODED`` (``lakehouse/java_src/BronzeRow.java``). Times in microseconds."""
 DECODED = ", ".join(
     (
         sale.JSON_DDL.replace("`timestamp` STRING", "`timestamp` BIGINT"), "inconnus STRING", "champs STRING",
@@ -106,22 +106,15 @@ def _micros(duration: timedelta) -> Column:
 
 
 def _of_batch(moment: Column) -> Column:
-    """A time that is the same in a whole batch and another in the next one, in microseconds, so that it does not stand in
-    the code that Spark generates: each batch had that code compiled anew. A lambda is evaluated and not generated, which
-    covers the stream's own time; a constant becomes a decimal, which Spark hands to the code as an object."""
-    return F.transform(F.array(F.unix_micros(moment)), lambda each: each)[0].cast(_WIDE)
-
-
-_WIDE = "decimal(20,0)"
-"""Holds every long, so that no cast can fail."""
+    """A time that is the same in a whole batch and another in the next one, in microseconds."""
+    return evaluated(F.unix_micros(moment))
 
 
 def recent(messages: DataFrame, span: timedelta) -> DataFrame:
     """Without the messages that the broker got more than ``span`` before the batch, the watermark's delay and the future's
     tolerance together: none of them can be on time, and they need not be read to know it. An on-time sale's event time is at
     most the delay before the batch, and at most the tolerance after the broker's time."""
-    age = _of_batch(F.current_timestamp()) - F.unix_micros("timestamp").cast(_WIDE)
-    return messages.where(age <= _micros(span))
+    return messages.where(F.unix_micros("timestamp") >= _of_batch(F.current_timestamp()) - _micros(span))
 
 
 def on_time(rows: DataFrame) -> DataFrame:

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
-from deltalake import DeltaTable
-
-from lakehouse import kafka_clients, object_store
+from lakehouse import delta_files, kafka_clients
 from lakehouse.backups import Backups
 from lakehouse.config import Config, format_duration
 from lakehouse.errors import LakehouseError
@@ -63,10 +61,10 @@ def _memory(config: Config, now: datetime) -> Remain:
 
 
 def _versions(config: Config, now: datetime, silver_due: bool) -> Sequence[Remain]:
-    base, kept = config.delta.base_path, config.delta.deleted_file_retention
+    kept = config.delta.deleted_file_retention
     found = []
     for spec in _NAMED:
-        if not DeltaTable.is_deltatable(spec.path(base), object_store.options(config)):
+        if not delta_files.exists(spec, config):
             continue
         since = "its next build" if silver_due and spec.layer == "silver" else _text(now)
         until = f"{format_duration(kept)} after {since}, when the table is vacuumed"

@@ -42,8 +42,7 @@ _MERGED: Mapping[str, str] = {
 
 PROCESSING_TIME = "processing_time"
 _NOW = "timestamp_micros(transform(array(unix_micros(current_timestamp())), each -> each)[0])"
-"""A lambda is evaluated and not generated: otherwise the time stands in the code of three stages, which each pass has compiled
-anew (docs/decisions/0036-generated-code.md)."""
+"""``columns.evaluated`` in SQL: otherwise the time stands in the code of three stages, which each pass has compiled anew."""
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from deltalake import DeltaTable
-
-from lakehouse import object_store, positions, retention
+from lakehouse import delta_files, positions, retention
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import Lake
@@ -207,13 +205,9 @@ def _named(row: tuple[Any, ...], keys: tuple[str, ...]) -> str:
 
 def exists(config: Config) -> bool:
     """Whether every Silver table is there."""
-    return all(_is_there(config, spec) for spec in SILVER)
+    return all(delta_files.exists(spec, config) for spec in SILVER)
 
 
 def begun(config: Config) -> bool:
     """Whether a first build has begun: some of its tables may stand, from Bronze as it was when it began."""
-    return any(_is_there(config, spec) for spec in (GENERATIONS, *SILVER))
-
-
-def _is_there(config: Config, spec: TableSpec) -> bool:
-    return DeltaTable.is_deltatable(spec.path(config.delta.base_path), object_store.options(config))
+    return any(delta_files.exists(spec, config) for spec in (GENERATIONS, *SILVER))

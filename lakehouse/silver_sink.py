@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import delta_io, distincts, log, restatements, runinfo, silver
+from lakehouse.columns import evaluated
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
 from lakehouse.marks import ERASE, KEPT_FROM, RETENTION
@@ -128,8 +129,7 @@ class SilverSink:
         pruned = distincts.partitions(days)
         known = delta_io.read(spark, MEMBRES, config).where(pruned)
         new = distincts.unknown(distincts.members(sales, self._entries), known)
-        number = F.transform(F.array(F.lit(batch_id).cast("bigint")), lambda each: each)[0]  # see silver._NOW
-        new = new.withColumn("_lot", number).select(*MEMBRES.names)
+        new = new.withColumn("_lot", evaluated(F.lit(batch_id).cast("bigint"))).select(*MEMBRES.names)
         delta_io.append(new.coalesce(1), MEMBRES, config, app_id=self._app_id(MEMBRES), batch_id=batch_id)
         return delta_io.read(spark, MEMBRES, config).where(pruned).where(F.col("_lot") == batch_id)
 

@@ -8,7 +8,6 @@ tenth of it (docs/decisions/0035-compaction-by-the-writer.md).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 
 from deltalake.exceptions import DeltaError
 
@@ -35,7 +34,7 @@ class SmallFiles:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._enough = config.delta.auto_compact_min_files
-        self._tables = OURS if config.delta.auto_compact and not places.is_remote(config) else ()
+        self._tables = [spec for spec in OURS if config.delta.auto_compact and merged_by_writer(spec, config)]
         self._new: dict[str, int] = defaultdict(int)
 
     def written(self, spec: TableSpec, files: int) -> None:
@@ -45,10 +44,7 @@ class SmallFiles:
     def between_batches(self) -> int:
         """Merge what is due; the caller is the tables' only writer. The files that went, less those that came. A failure
         is no reason to stop the job: it is logged, and tried again when as many files have come again."""
-        return sum(self._merge(spec) for spec in self._due())
-
-    def _due(self) -> Iterable[TableSpec]:
-        return [spec for spec in self._tables if self._new[spec.name] >= self._enough]
+        return sum(self._merge(spec) for spec in self._tables if self._new[spec.name] >= self._enough)
 
     def _merge(self, spec: TableSpec) -> int:
         self._new[spec.name] = 0

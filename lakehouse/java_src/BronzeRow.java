@@ -1,6 +1,5 @@
 package ventes;
 
-import java.math.BigDecimal;
 import java.time.Instant;
 import java.time.ZoneId;
 import java.time.ZoneOffset;
@@ -15,9 +14,8 @@ import org.apache.spark.sql.types.DataType;
 /**
  * A Kafka message as Bronze's stream sees it: what it says, and what the clocks make of it. The SQL function lire_vente.
  *
- * All of it in one class that is compiled once, instead of in expressions. The batch's time comes as a decimal, and goes
- * into date_ingestion from here: of a time, Spark writes the number into the code that it generates, so that every batch
- * has that code compiled and optimised anew.
+ * All of it in one class that is compiled once, instead of in expressions. The batch's time goes into date_ingestion from
+ * here too: Spark would write the number into the code that it generates, and every batch have that compiled anew.
  *
  * Columns: those of lakehouse/bronze.py, DECODED. Compiled by lakehouse/java_classes.py with the Janino of Spark, which
  * reads no generics and no lambdas.
@@ -49,7 +47,7 @@ public class BronzeRow implements UDF6 {
     public Object call(Object value, Object brokerTime, Object batchTime, Object delayed, Object tolerated, Object zoneName)
         throws Exception {
         long broker = ((Long) brokerTime).longValue();
-        long batch = ((BigDecimal) batchTime).longValue();
+        long batch = ((Long) batchTime).longValue();
         long delay = ((Long) delayed).longValue();
         long tolerance = ((Long) tolerated).longValue();
         Object[] row = new Object[INGERE + 1];

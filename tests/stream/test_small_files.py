@@ -8,7 +8,6 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from benchmarks.spark_counts import Meter
 from lakehouse.tables import REJETS, VENTES
 from tests.harness import Lake
 from tests.messages import ago, sale
@@ -23,9 +22,7 @@ def test_small_files_are_merged_between_batches(
     for _ in range(9):
         lake.sales(sale(ago(seconds=1)), partition=0)
         lake.broken((b"{", "json_invalide"), partition=0)
-    meter = Meter(spark)
     lake.bronze(spark)
-    counted = meter.counts()
     assert lake.differences() == []
     base = lake.config.delta.base_path
     for spec in (VENTES, REJETS):
@@ -34,4 +31,3 @@ def test_small_files_are_merged_between_batches(
         assert [one["operationMetrics"]["numFilesRemoved"] for one in reversed(merges)] == [4, 5]  # the first, and four
         assert len(table.file_uris()) == 2
         assert table.metadata().configuration["delta.autoOptimize.autoCompact"] == "false"
-    print(counted)
