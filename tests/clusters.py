@@ -119,10 +119,27 @@ def _looks(count: int, pause: float) -> Iterator[int]:
 
 def executors(ui_port: int) -> dict[str, dict[str, Any]]:
     """The executors that the application's own page shows, those that died among them, by number."""
+    return {row["id"]: row for row in _application(ui_port, "allexecutors") if row["id"] != "driver"}
+
+
+def died_with(ui_port: int, executor: str) -> list[int]:
+    """The numbers of the tasks that the application lost with an executor.
+
+    They are asked of the stages: the executors' own page counts none that it hears of after the executor's end.
+    """
+    return [
+        task["taskId"]
+        for stage in _application(ui_port, "stages?details=true&taskStatus=failed")
+        for task in (stage.get("tasks") or {}).values()
+        if task["executorId"] == executor and "ExecutorLostFailure" in task.get("errorMessage", "")
+    ]
+
+
+def _application(ui_port: int, page: str) -> list[dict[str, Any]]:
+    """What a page of the application's says; empty while nobody answers."""
     root = f"http://127.0.0.1:{ui_port}/api/v1/applications"
     found = asked(root)
-    rows = asked(f"{root}/{found[0]['id']}/allexecutors") if found else None
-    return {row["id"]: row for row in rows or [] if row["id"] != "driver"}
+    return (asked(f"{root}/{found[0]['id']}/{page}") if found else None) or []
 
 
 def kill_one_at_work(cluster: Cluster, ui_port: int) -> str | None:

@@ -22,7 +22,7 @@ from lakehouse.broker_settings import free_port
 from lakehouse.config import PROJECT
 from lakehouse.tables import PAR_PAYS
 from tests.children import eventually
-from tests.clusters import BIN, Cluster, executors, kill_one_at_work
+from tests.clusters import BIN, Cluster, died_with, executors, kill_one_at_work
 from tests.harness import SHORT_LIVED, Lake
 
 pytestmark = pytest.mark.timeout(1200)
@@ -133,7 +133,7 @@ def test_a_worker_dies_in_the_middle_of_a_batch_and_the_books_balance(
         batch = lake.planned()[-1]
         assert batch not in lake.committed(), "the batch had ended: the kill came too late"
         eventually(lambda: not executors(ui)[killed]["isActive"], 60, "the driver's notice of the death")
-        eventually(lambda: executors(ui)[killed]["failedTasks"], 60, "the driver's notice of a task that died with it")
+        eventually(lambda: died_with(ui, killed), 60, "the driver's notice of a task that died with it")
         assert bronze.wait() == 0, bronze.said()[-3000:]
         assert f"Lost executor {killed} " in session.log_file(lake.config, "bronze").read_text(encoding="utf-8")
         assert batch in lake.committed()
