@@ -1,7 +1,7 @@
 """PURE. Kafka rows → decoded rows → accepted sales and rejected messages (DataFrame → DataFrame).
 
 The input is Spark's Kafka source: ``key value topic partition offset timestamp``. The session's time zone must be UTC,
-and it must know the function ``DECODER`` (``session`` sees to both).
+and it must know the functions ``DECODER`` and ``IS_OLD`` (``session`` sees to both).
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ DECODED = ", ".join(
 )  # fmt: skip
 """What it returns: the sale's fields (null in a bad message), ``timestamp`` in microseconds since 1970; what the contract
 does not know; then ``decoded``'s columns of the same names, ``jour`` in days, ``horloge`` and ``ingere`` in microseconds."""
+
+IS_OLD = "vente_ancienne"
+"""The SQL function that says whether a message is none of the on-time sales for certain, without reading it; its arguments are
+the first five of ``DECODER``, with the future's tolerance last (``lakehouse/java_src/OldSale.java``)."""
 
 REFUSED = "a_expliquer"
 """The ``motif`` of a message that the decoder refused, until ``explained`` has found out why."""
@@ -110,11 +114,12 @@ def _of_batch(moment: Column) -> Column:
     return evaluated(F.unix_micros(moment))
 
 
-def recent(messages: DataFrame, span: timedelta) -> DataFrame:
-    """Without the messages that the broker got more than ``span`` before the batch, the watermark's delay and the future's
-    tolerance together: none of them can be on time, and they need not be read to know it. An on-time sale's event time is at
-    most the delay before the batch, and at most the tolerance after the broker's time."""
-    return messages.where(F.unix_micros("timestamp") >= _of_batch(F.current_timestamp()) - _micros(span))
+def perhaps_on_time(messages: DataFrame, *, watermark_delay: timedelta, future_tolerance: timedelta) -> DataFrame:
+    """Without the messages that are none of the ``on_time`` sales for certain, which need not be decoded to know it: of a
+    backlog, nearly all. Never leaves out an on-time sale."""
+    now = _of_batch(F.current_timestamp())
+    times = (F.unix_micros("timestamp"), now, _micros(watermark_delay), _micros(future_tolerance))
+    return messages.where(~F.call_function(IS_OLD, F.col("value"), *times))
 
 
 def on_time(rows: DataFrame) -> DataFrame:
@@ -130,6 +135,11 @@ def others(rows: DataFrame) -> DataFrame:
 
 def _is_on_time() -> Column:
     return F.col("motif").isNull() & ~F.col(OLD)
+
+
+def is_old(watermark_delay: timedelta) -> Column:
+    """Of a row of ``ventes_stream``: what ``OLD`` was when its batch took it in."""
+    return F.unix_micros("timestamp") < F.unix_micros("date_ingestion") - _micros(watermark_delay)
 
 
 def deduplicated(rows: DataFrame, *, watermark_delay: timedelta) -> DataFrame:
@@ -170,6 +180,15 @@ def rejected(rows: DataFrame) -> DataFrame:
 def unknown(rows: DataFrame, known: DataFrame, keys: Sequence[str]) -> DataFrame:
     """The rows whose ``keys`` are not in ``known``."""
     return rows.join(known.select(*keys), on=list(keys), how="left_anti").select(*rows.columns)
+
+
+def are_distinct(ids: DataFrame) -> bool:
+    """Whether each value of the column ``vente_id`` stands there once. False may be wrong, once in a million batches of a
+    million ids; True never is: equal texts have equal hashes, and numbers are counted in half the time."""
+    hashed = ids.select(F.xxhash64("vente_id").alias("h"))
+    found = hashed.agg(F.count(F.lit(1)).alias("n"), F.count_distinct("h").alias("distinct")).first()
+    assert found is not None
+    return bool(found.n == found["distinct"])
 
 
 def suspects(asked: DataFrame, known: DataFrame) -> DataFrame:

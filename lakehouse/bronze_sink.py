@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from pyspark import StorageLevel
-from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import batch_facts, bronze, delta_io, erased, exact_door, keeping, log, metrics, sale
+from lakehouse import backlog, batch_facts, bronze, bronze_metrics, delta_io, erased, exact_door, keeping, log, metrics
+from lakehouse.backlog import Staged
 from lakehouse.batch_facts import BatchFacts
 from lakehouse.batch_source import BatchSource, judging_options
+from lakehouse.bronze_metrics import Totals
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
 from lakehouse.errors import CheckpointInvalid, ClockWentBack, LakehouseError
@@ -29,23 +30,12 @@ from lakehouse.tables import REJETS, VENTES, TableSpec
 
 _log = log.get("bronze")
 
-REASONS = (sale.VIDE, sale.JSON_INVALIDE, sale.MANQUANT, sale.TYPE, sale.VALEUR, sale.FUTUR)
-"""The reject codes without the field: the values of the metrics' label."""
+Appender = Callable[[DataFrame, TableSpec], int | None]
+"""Appends a batch's rows to a table; returns how many were written, None when the table had the batch already."""
 
 
 class StopAtBoundary(Exception):
     """Raised inside a batch that began after a stop was asked for; nothing of it was written."""
-
-
-@dataclass
-class Totals:
-    """Rows since the process started."""
-
-    batches: int = 0
-    sales: int = 0
-    rejected: int = 0
-    late: int = 0
-    drifted: int = 0
 
 
 class BronzeSink:
@@ -138,38 +128,57 @@ class BronzeSink:
         return f"{spec.name}-{self._query_id}"
 
     def _write(self, batch: DataFrame, batch_id: int) -> None:
-        on_time = batch
         try:
-            batch = self._cached(on_time)
-            facts = batch_facts.of(batch)
-            if facts.n != self._messages():  # not each of them is an on-time sale that came once
-                others = self._cached(self._others())
-                facts, batch = facts.joined(batch_facts.of(others)), batch.unionByName(others)
+            rows, facts, staged = self._taken_in(batch, batch_id)
             self.kept[batch_id] = facts.n
-            small = facts.n <= self._config.performance.small_batch_rows
             # the log is the ledger: what was read, beside Delta's own count of the rows that the same commit wrote
             ledger = {**self._span(), "entered": facts.n, "rejected": facts.rejets}
+            append = self._appender(batch_id, facts, ledger)
             if facts.n > facts.rejets:
-                sales = bronze.accepted(
-                    exact_door.unknown_sales(batch, facts, self._config, self._release),
-                    keep_unknown=self._keeps_unknown,
-                )
-                self._count_sales(facts, self._append(sales, VENTES, batch_id, small, ledger))
+                if staged:
+                    written = self._committed(VENTES, lambda: staged.append.commit(ledger))
+                else:
+                    new = exact_door.unknown_sales(rows, facts, self._config, self._release)
+                    written = append(bronze.accepted(new, keep_unknown=self._keeps_unknown), VENTES)
+                assert facts.recent is not None  # there is a sale
+                self.newest = max(self.newest or 0.0, facts.recent / 1e6)
+                bronze_metrics.sales(self._meter, facts, written)
             if facts.rejets:
-                self._write_rejects(batch, batch_id, small, ledger)
+                self._write_rejects(rows, batch_id, append)
             if facts.derives:
-                self._warn_of_drift(batch, facts.derives)
+                self._warn_of_drift(rows, facts.derives)
         finally:
             for frame in self._release:
                 frame.unpersist()
             self._release.clear()
-        self._count(facts)
+        self.totals.add(facts)
 
-    def _cached(self, rows: DataFrame) -> DataFrame:
-        """``rows`` with the door that each takes, kept until the batch is written."""
-        kept = rows.withColumn("_exact", self._through_exact_door()).persist(StorageLevel.MEMORY_AND_DISK)
-        self._release.append(kept)
-        return kept
+    def _taken_in(self, batch: DataFrame, batch_id: int) -> tuple[DataFrame, BatchFacts, Staged | None]:
+        """The batch's rows, each with the door that it takes, and their facts. Of a backlog, the sales are written already."""
+        on_time = self._kept_in_memory(self._with_door(batch))
+        facts, messages = batch_facts.of(on_time), self._messages()
+        if facts.n == messages:  # each of them is an on-time sale that came once
+            return on_time, facts, None
+        others = self._with_door(self._others())
+        # a new checkpoint over an existing table reads copies alone, which would be written for nothing
+        large = messages is not None and messages - facts.n > self._config.performance.small_batch_rows
+        if large and self._horizon is None:
+            rows = on_time.unionByName(others) if facts.n else others
+            staged = backlog.stage(
+                rows, self._config, keep_unknown=self._keeps_unknown, app_id=self._app_id(VENTES), batch_id=batch_id
+            )
+            if staged:
+                return rows, staged.facts, staged
+        others = self._kept_in_memory(others)
+        return on_time.unionByName(others), facts.joined(batch_facts.of(others)), None
+
+    def _with_door(self, rows: DataFrame) -> DataFrame:
+        return rows.withColumn("_exact", self._through_exact_door())
+
+    def _kept_in_memory(self, rows: DataFrame) -> DataFrame:
+        """Until the batch is written."""
+        self._release.append(rows.persist(StorageLevel.MEMORY_AND_DISK))
+        return rows
 
     def _planned(self) -> tuple[Planned | None, Planned]:
         now, before = self._plans
@@ -187,31 +196,42 @@ class BronzeSink:
         rows = bronze.decoded(self._source.messages(before, now), ingested=clock, **judging_options(self._config))
         return bronze.others(rows)
 
-    def _write_rejects(self, batch: DataFrame, batch_id: int, small: bool, ledger: Mapping[str, object]) -> None:
+    def _write_rejects(self, rows: DataFrame, batch_id: int, append: Appender) -> None:
         """The reasons are worked out here, for the bad messages alone: no other row ever goes through Python."""
-        bad = self._unknown_rejects(bronze.rejected(batch)).persist(StorageLevel.MEMORY_AND_DISK)
+        bad = self._unknown_rejects(bronze.rejected(rows)).persist(StorageLevel.MEMORY_AND_DISK)
         try:
             reasons = bad.agg(
-                F.array(*(F.count_if(F.col("motif").startswith(code)) for code in REASONS)).alias("motifs"),
+                F.array(*(F.count_if(F.col("motif").startswith(code)) for code in bronze_metrics.REASONS)).alias(
+                    "motifs"
+                ),
                 F.count(F.lit(1)).alias("rejets"),
                 F.min(F.struct("kafka_partition", "kafka_offset", "motif")).alias("rejet"),
             ).first()
             assert reasons is not None
-            if self._append(bad, REJETS, batch_id, small, ledger) is not None and reasons.rejets:
-                self._count_rejects(reasons, batch_id)
+            if append(bad, REJETS) is not None and reasons.rejets:
+                bronze_metrics.rejects(self._meter, reasons, batch_id, self._config.kafka.topic)
         finally:
             bad.unpersist()
 
-    def _append(
-        self, rows: DataFrame, spec: TableSpec, batch_id: int, small: bool, ledger: Mapping[str, object]
-    ) -> int | None:
+    def _appender(self, batch_id: int, facts: BatchFacts, ledger: Mapping[str, object]) -> Appender:
+        small = facts.n <= self._config.performance.small_batch_rows
+
+        def append(rows: DataFrame, spec: TableSpec) -> int | None:
+            kept = rows.coalesce(1) if small else rows
+            app_id = self._app_id(spec)
+            return self._committed(
+                spec, lambda: delta_io.append(kept, spec, self._config, app_id=app_id, batch_id=batch_id, facts=ledger)
+            )
+
+        return append
+
+    def _committed(self, spec: TableSpec, commit: Callable[[], None]) -> int | None:
         """Returns the rows that were written, as Delta counted them; None when it had this batch already."""
-        rows = rows.coalesce(1) if small else rows
         before = self._versions.get(spec.name)
         if before is None:
             before = delta_io.last_version(self._spark, spec, self._config)
         began = time.monotonic()
-        delta_io.append(rows, spec, self._config, app_id=self._app_id(spec), batch_id=batch_id, facts=ledger)
+        commit()
         self._meter.observe(metrics.COMMIT_SECONDS, time.monotonic() - began, spec.name)
         now = self._versions[spec.name] = delta_io.last_version(self._spark, spec, self._config)
         if now == before:
@@ -242,48 +262,6 @@ class BronzeSink:
             return batch
         known = erased.known_rejects(batch.sparkSession, self._config)
         return bronze.unknown(batch, known, (*REJETS.keys, "kafka_timestamp"))
-
-    def _count_sales(self, facts: BatchFacts, written: int | None) -> None:
-        """After the commit: what it made visible, and how long that took from the broker's time on."""
-        assert facts.recent and facts.horloge and facts.doyen is not None  # there is a sale
-        self.newest = max(self.newest or 0.0, facts.recent.timestamp())
-        if written is None:
-            return  # a repeat of what was counted when it was written
-        meter, now = self._meter, time.time()
-        meter.add(metrics.SALES, written)
-        meter.add(metrics.LATE, facts.tardifs)
-        meter.add(metrics.DUPLICATES, facts.n - facts.rejets - written, "table")
-        meter.add(metrics.DRIFTED, facts.derives)
-        since = max(0.0, now - facts.horloge.timestamp())
-        spread, before, estimated = meter.spread(metrics.LATENCY), 0, 0.0
-        total = facts.n - facts.rejets
-        for bound, upto in zip((*batch_facts.AGES, facts.doyen / 1e6), (*facts.paliers, total), strict=True):
-            spread.add(since + bound, upto - before)
-            estimated += (since + bound) * (upto - before)
-            before = upto
-        spread.sum += facts.ages / 1e6 + since * total - estimated  # the sum is exact, the steps are not
-
-    def _count_rejects(self, facts: Row, batch_id: int) -> None:
-        for code, count in zip(REASONS, facts.motifs, strict=True):
-            if count:
-                self._meter.add(metrics.REJECTED, count, code)
-        first = facts.rejet
-        _log.file_only(  # the terminal has their number in the progress lines
-            "warning",
-            "messages rejected",
-            batch_id=batch_id,
-            messages=facts.rejets,
-            first=log.place(self._config.kafka.topic, first["kafka_partition"], first["kafka_offset"]),
-            reason=first["motif"],
-        )
-
-    def _count(self, facts: BatchFacts) -> None:
-        totals = self.totals
-        totals.batches += 1
-        totals.sales += facts.n - facts.rejets
-        totals.rejected += facts.rejets
-        totals.late += facts.tardifs
-        totals.drifted += facts.derives
 
     def _warn_of_drift(self, batch: DataFrame, sales: int) -> None:
         fields = batch.agg(F.max(F.substring(bronze.UNKNOWN, 1, 200)).alias("fields")).first()

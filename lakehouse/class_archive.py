@@ -53,9 +53,9 @@ def path(config: Config) -> Path:
 def options(config: Config) -> str:
     """Java's options that use the archive; empty when there is none."""
     archive = path(config)
-    return (
-        f"-XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:cds=off -Xlog:cds+dynamic=off" if archive.is_file() else ""
-    )
+    if not archive.is_file():
+        return ""
+    return f"{java.option(f'-XX:SharedArchiveFile={archive}')} -Xshare:auto -Xlog:cds=off -Xlog:cds+dynamic=off"
 
 
 def make(config: Config) -> bool:

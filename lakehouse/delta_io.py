@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -190,6 +190,47 @@ def is_empty(spark: SparkSession, spec: TableSpec, config: Config) -> bool:
     return read(spark, spec, config).isEmpty()
 
 
+class Append:
+    """An append to a table in steps: the rows are written, can be looked at where they lie, and are then committed."""
+
+    def __init__(self, session: SparkSession, spec: TableSpec, app_id: str, batch_id: int, made: Any) -> None:
+        self._session = session
+        self._spec = spec
+        self._app_id = app_id
+        self._batch_id = batch_id
+        self._made = made
+
+    @classmethod
+    def begin(
+        cls, session: SparkSession, spec: TableSpec, config: Config, *, app_id: str, batch_id: int
+    ) -> Append | None:
+        """None when the table has ``batch_id`` of ``app_id``, or a later one, already."""
+        made = java_classes.new(session, "DeltaAppend")
+        path = spec.path(config.delta.base_path)
+        begun = made.begin(session._jsparkSession, path, app_id, batch_id)
+        return cls(session, spec, app_id, batch_id, made) if begun else None
+
+    def write(self, rows: DataFrame) -> None:
+        """Into files that no reader of the table sees. Once only."""
+        self._made.write(rows._jdf)
+
+    def written(self) -> DataFrame:
+        """The rows, as they lie in the files."""
+        return DataFrame(self._made.rows(), self._session)
+
+    def days(self) -> list[date]:
+        """The partitions by ``jour`` that the files lie in."""
+        return sorted(date.fromisoformat(each) for each in self._made.partitions("jour"))
+
+    def commit(self, facts: Mapping[str, object] | None = None) -> None:
+        """Make the rows part of the table. ``facts`` about the batch go into the commit itself, beside its origin."""
+        self._made.commit(runinfo.commit_metadata(f"{self._spec.layer} batch", batch=self._batch_id, **(facts or {})))
+
+    def discard(self) -> None:
+        """Remove the files instead."""
+        self._made.discard()
+
+
 def append(
     rows: DataFrame,
     spec: TableSpec,
@@ -199,13 +240,11 @@ def append(
     batch_id: int,
     facts: Mapping[str, object] | None = None,
 ) -> None:
-    """Append ``rows`` once: a repeat with the same ``app_id`` and ``batch_id`` changes nothing. ``facts`` about the batch
-    go into the commit itself, beside its origin."""
-    origin = runinfo.commit_metadata(f"{spec.layer} batch", batch=batch_id, **(facts or {}))
-    session = rows.sparkSession
-    java_classes.new(session, "DeltaAppend").append(
-        session._jsparkSession, spec.path(config.delta.base_path), rows._jdf, app_id, batch_id, origin
-    )
+    """Append ``rows`` once: a repeat with the same ``app_id`` and ``batch_id`` changes nothing. ``facts``: see ``Append``."""
+    begun = Append.begin(rows.sparkSession, spec, config, app_id=app_id, batch_id=batch_id)
+    if begun:
+        begun.write(rows)
+        begun.commit(facts)
 
 
 def exists(spark: SparkSession, spec: TableSpec, config: Config) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
+
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import bronze, delta_io, erased
@@ -18,30 +21,40 @@ def unknown_sales(batch: DataFrame, facts: BatchFacts, config: Config, cached: l
     if not facts.exacts:
         return batch
     to_compare, fresh = batch.where("_exact"), batch.where(~F.col("_exact"))
-    doubtful = suspects(to_compare, facts, config).persist(StorageLevel.MEMORY_AND_DISK)
-    cached.append(doubtful)
-    if doubtful.isEmpty():  # nearly always, and the rows stay where they are
-        # now, since Delta plans what is cached of a table anew whenever it writes to it
-        doubtful.unpersist()
-        new = to_compare
-    else:
-        new = bronze.first_copies(to_compare, doubtful)
-    new = erased.without_erased_sales(new, config)
+    new = without_copies(to_compare, facts, config, cached)
+    new = erased.without_erased_sales(to_compare if new is None else new, config)
     return new if facts.exacts == facts.n - facts.rejets else fresh.unionByName(new)
 
 
-def suspects(to_compare: DataFrame, facts: BatchFacts, config: Config) -> DataFrame:
-    """See ``bronze.suspects``. Only ids are moved for it. Bronze is pruned to the days of ``to_compare`` and to its span of
-    event times, which are those of the first copies too."""
-    asked = to_compare.select("vente_id")
-    days = [row.jour for row in to_compare.select("jour").distinct().collect()]
-    known = (
-        delta_io.read(to_compare.sparkSession, VENTES, config)
-        .where(bronze.on_days(days))
-        .where(F.col("timestamp").between(F.lit(facts.premier), F.lit(facts.dernier)))
-        .select("vente_id")
-    )
+def without_copies(
+    to_compare: DataFrame,
+    facts: BatchFacts,
+    config: Config,
+    cached: list[DataFrame],
+    days: Sequence[date] | None = None,
+) -> DataFrame | None:
+    """The rows that Bronze does not hold, each sale once; None when that is all of them, which it nearly always is.
+    ``days``: those of the rows, where they are known."""
+    if days is None:
+        days = [row.jour for row in to_compare.select("jour").distinct().collect()]
+    asked, known = to_compare.select("vente_id"), _known(to_compare.sparkSession, days, facts, config)
     if facts.exacts <= config.performance.broadcast_rows:
         # few old rows: Bronze is scanned past them, instead of being shuffled
         known = known.join(F.broadcast(asked), "vente_id", "left_semi")
-    return bronze.suspects(asked, known)
+    elif bronze.are_distinct(asked.unionAll(known)):
+        return None
+    doubtful = bronze.suspects(asked, known).persist(StorageLevel.MEMORY_AND_DISK)
+    if doubtful.isEmpty():
+        # now, since Delta plans what is cached of a table anew whenever it writes to it
+        doubtful.unpersist()
+        return None
+    cached.append(doubtful)
+    return bronze.first_copies(to_compare, doubtful)
+
+
+def _known(spark: SparkSession, days: Sequence[date], facts: BatchFacts, config: Config) -> DataFrame:
+    """The ids that Bronze holds within ``days`` and the old sales' span of event times, which are those of the first copies
+    too."""
+    span = (F.timestamp_micros(F.lit(each)) for each in (facts.premier, facts.dernier))
+    rows = delta_io.read(spark, VENTES, config).where(bronze.on_days(days)).where(F.col("timestamp").between(*span))
+    return rows.select("vente_id")

@@ -108,6 +108,11 @@ def environment(config: Config) -> dict[str, str]:
     return {**os.environ, "JAVA_HOME": str(home), "PATH": f"{home / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
+def option(text: str) -> str:
+    """One option as Spark's lists of Java options have it, in which a space ends one."""
+    return f'"{text}"' if " " in text else text
+
+
 def parse(output: str) -> Java | str:
     """What ``java -XshowSettings:properties --list-modules`` printed → the Java, or why it does not fit."""
     home = re.search(r"^\s*java\.home = (.+?)\s*$", output, re.MULTILINE)

@@ -24,6 +24,7 @@ _STATE_STORES = {
 }
 _HIDDEN = "(?i)secret|password|passwd|token|access[.]?key|jaas|url"
 _LOG4J = Path(__file__).with_name("log4j2-spark.properties")
+_COMPILER = Path(__file__).with_name("java-compiler.json")
 
 
 def shared_settings(config: Config, job: str) -> dict[str, str]:
@@ -89,7 +90,9 @@ def own_settings(config: Config) -> dict[str, str]:
         "spark.driver.extraJavaOptions": (
             f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} "
             f"-XX:+UseSerialGC -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 "
-            f"-XX:-ShrinkHeapInSteps -XX:MetaspaceSize=256m {spark.java_options}"
+            f"-XX:-ShrinkHeapInSteps -XX:MetaspaceSize=256m "
+            f"-XX:+UnlockDiagnosticVMOptions -XX:+DisplayVMOutputToStderr "
+            f"{java.option(f'-XX:CompilerDirectivesFile={_COMPILER}')} {spark.java_options}"
         ).strip(),
     }
     if cluster.is_local(spark.master):
@@ -171,15 +174,17 @@ def _stderr_into(file: Path) -> Iterator[None]:
         os.close(terminal)
 
 
-def _register_decoder(session: SparkSession, config: Config) -> None:
-    """Make the decoder known by its name. Whoever started this JVM may not have named our JAR: it is sent after it then."""
+def _register_functions(session: SparkSession, config: Config) -> None:
+    """Make Bronze's functions known by their names. Whoever started this JVM may not have named our JAR: it is sent after it
+    then."""
     try:
-        made = java_classes.new(session, "BronzeRow")
+        decoder = java_classes.new(session, "BronzeRow")
     except Py4JJavaError:  # no such class
         session.sql(f"ADD JAR '{java_classes.jar(config, java_classes.CORE)}'")
-        made = java_classes.new(session, "BronzeRow")
+        decoder = java_classes.new(session, "BronzeRow")
     # registerJavaFunction asks for a class with its types in angle brackets, which Janino does not write
-    made.register(session._jsparkSession, bronze.DECODER, bronze.DECODED)
+    decoder.register(session._jsparkSession, bronze.DECODER, bronze.DECODED)
+    java_classes.new(session, "OldSale").register(session._jsparkSession, bronze.IS_OLD)
 
 
 def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
@@ -210,7 +215,7 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
     # The judge travels with the plan, so that executors need none of our files.
     cloudpickle.register_pickle_by_value(sale)  # type: ignore[no-untyped-call]
     try:
-        _register_decoder(session, config)
+        _register_functions(session, config)
         cluster.check_folder(session, config.delta.base_path)
     except BaseException:
         session.stop()

@@ -46,8 +46,8 @@ def rows_of(messages: DataFrame, config: Config) -> DataFrame:
     """Kafka rows → the on-time sales, without the copies that the watermark's state knows. The sink reads the batch's
     other messages by itself: neither a backlog nor a flood of bad messages goes through the state."""
     judging = batch_source.judging_options(config)
-    messages = bronze.recent(messages, judging["watermark_delay"] + judging["future_tolerance"])
-    rows = bronze.on_time(bronze.decoded(messages, **judging))
+    delays = {name: judging[name] for name in ("watermark_delay", "future_tolerance")}
+    rows = bronze.on_time(bronze.decoded(bronze.perhaps_on_time(messages, **delays), **judging))
     return bronze.deduplicated(rows, watermark_delay=config.streaming.watermark_delay)
 
 

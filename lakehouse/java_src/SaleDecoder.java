@@ -13,35 +13,38 @@ import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.TreeMap;
+import org.apache.spark.unsafe.types.UTF8String;
 
 /**
  * A Kafka message's bytes as a sale, or null: whether it keeps the contract of lakehouse/sale.py, and what it says then.
  *
- * One pass of Jackson, which is strict about JSON's grammar, and no float anywhere. It says no more than yes or no:
- * the reason of a no is worked out by sale.judge, in Python, for the few messages that need one.
+ * One pass of Jackson, which is strict about JSON's grammar, and no float anywhere; a message in the plainest form does not
+ * need it (PlainSale). It says no more than yes or no: the reason of a no is worked out by sale.judge, in Python, for the few
+ * messages that need one.
  *
  * Columns: the contract's fields in its order (timestamp as microseconds since 1970), then the names of the fields that
  * the contract does not know as a JSON array, and these fields as a JSON object; both null when there are none.
  */
-final class SaleDecoder {
+public final class SaleDecoder {
 
-    private static final int VENTE_ID = 0, CLIENT_ID = 1, PRODUIT_ID = 2, TIMESTAMP = 3, QUANTITE = 4, MONTANT = 5;
-    private static final int CLIENT_NOM = 6, PRODUIT_NOM = 7, CATEGORIE = 8, PAYS = 9, SEGMENT = 10;
+    static final int VENTE_ID = 0, CLIENT_ID = 1, PRODUIT_ID = 2, TIMESTAMP = 3, QUANTITE = 4, MONTANT = 5, SEGMENT = 10;
     static final int FIELDS = 11;
     /** How many columns read fills; the moment's place among them. */
     static final int COLUMNS = FIELDS + 2;
     static final int MOMENT = TIMESTAMP;
     private static final int ALL = (1 << FIELDS) - 1;
     private static final long MAX_UNITS = 9999999999999999L; // of DECIMAL(18,2), before the point
+    static final String[] NAMES = {
+        "vente_id", "client_id", "produit_id", "timestamp", "quantite", "montant", "client_nom", "produit_nom", "categorie",
+        "pays", "segment"
+    };
+    static final UTF8String PARTICULIER = UTF8String.fromString("Particulier");
+    static final UTF8String ENTREPRISE = UTF8String.fromString("Entreprise");
     private static final HashMap PLACES = new HashMap();
 
     static {
-        String[] names = {
-            "vente_id", "client_id", "produit_id", "timestamp", "quantite", "montant", "client_nom", "produit_nom",
-            "categorie", "pays", "segment"
-        };
-        for (int i = 0; i < names.length; i++) {
-            PLACES.put(names[i], Integer.valueOf(i));
+        for (int i = 0; i < NAMES.length; i++) {
+            PLACES.put(NAMES[i], Integer.valueOf(i));
         }
     }
 
@@ -66,6 +69,12 @@ final class SaleDecoder {
         if (bytes == null || bytes.length == 0) {
             return null;
         }
+        Object[] plain = PlainSale.read(bytes);
+        return plain == null ? readJson(bytes) : plain;
+    }
+
+    /** The same, by Jackson alone. */
+    public static Object[] readJson(byte[] bytes) throws Exception {
         String text = new String(bytes, StandardCharsets.UTF_8);
         if (text.indexOf('\ufffd') >= 0 && !isUtf8(bytes)) {
             return null;
@@ -153,7 +162,7 @@ final class SaleDecoder {
         if (place == VENTE_ID && text.length() > 64 && text.codePointCount(0, text.length()) > 64) {
             return null;
         }
-        if (place == SEGMENT && !"Particulier".equals(text) && !"Entreprise".equals(text)) {
+        if (place == SEGMENT && !PARTICULIER.toString().equals(text) && !ENTREPRISE.toString().equals(text)) {
             return null;
         }
         return text;

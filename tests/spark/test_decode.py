@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from lakehouse import bronze, sale
+from lakehouse import bronze, generator, sale
 from lakehouse.tables import REJETS, VENTES
 from tests.unit.test_sale import ACCEPTED, CASES, VALID, messages, text
 
@@ -194,8 +196,73 @@ def test_no_sale_that_is_on_time_is_left_unread(spark: SparkSession) -> None:
         judged = bronze.decoded(read, watermark_delay=delay, future_tolerance=tolerance, timezone="UTC")
         return sorted(row.vente_id for row in bronze.on_time(judged).collect())
 
-    assert found(bronze.recent(rows, span)) == found(rows) == sorted(["7", "9", "10", "11"])
-    assert bronze.recent(rows, span).count() == 8
+    kept = bronze.perhaps_on_time(rows, watermark_delay=delay, future_tolerance=tolerance)
+    assert found(kept) == found(rows) == sorted(["7", "9", "10", "11"])
+    assert kept.count() == 4, "each of these can be told old without being decoded"
+
+
+OLD, RECENT = "2026-11-22T19:49:59Z", "2026-11-22T20:00:00Z"
+"""Event times before and after the end of the watermark's delay, for a batch at ``BROKER_TIME``."""
+
+
+@pytest.mark.parametrize(
+    ("message", "left_out"),
+    [
+        (text(timestamp=OLD), True),
+        (text(timestamp=RECENT), False),
+        (text(timestamp=OLD).replace('"timestamp": ', '"timestamp"\t:\n '), True),
+        (text(timestamp="2026-11-22T21:49:59+02:00"), True),
+        (text(timestamp="2026-11-22T22:00:00+02:00"), False),
+        # the field's name or a backslash anywhere else: the decoder has to look
+        (text(timestamp=RECENT, extra={"timestamp": OLD}), False),
+        (json.dumps({"extra": {"timestamp": OLD}}) [:-1] + ", " + text(timestamp=RECENT)[1:], False),
+        (text(timestamp=RECENT, produit_nom="timestamp"), False),
+        (text(timestamp=OLD, client_nom="a\\b"), False),
+        (text(timestamp=RECENT).replace('"timestamp"', '"\\u0074imestamp"')[:-1] + f', "timestamp2": "{OLD}"}}', False),
+        (text(timestamp=RECENT).replace('"timestamp"', '"\\u0074imestamp"')[:-1] + f', "x": {{"timestamp": "{OLD}"}}}}', False),
+        (text(timestamp="yesterday"), False),
+        (text(timestamp=7), False),
+        (text()[:-60], False),
+        (f'{{"timestamp": "{OLD}', False),
+        ('"timestamp"', False),
+        ('"timestamp":', False),
+        ("", False),
+        (None, False),
+    ],
+)  # fmt: skip
+def test_an_old_sale_is_told_by_its_bytes_where_they_leave_no_doubt(
+    spark: SparkSession, message: str | None, left_out: bool
+) -> None:
+    value = None if message is None else message.encode()
+    micros = 1_000_000
+    now = int(BROKER_TIME.timestamp()) * micros
+    is_old = spark._jvm.ventes.OldSale()  # type: ignore[union-attr,operator]
+    assert is_old.call(value, now, now, 600 * micros, 300 * micros) is left_out
+    assert is_old.call(value, now - 901 * micros, now, 600 * micros, 300 * micros) is True  # by the broker's time alone
+
+
+def shown(columns: Any) -> list[str | None] | None:
+    return None if columns is None else [None if each is None else str(each) for each in columns]
+
+
+def test_the_plain_way_reads_what_jackson_reads(spark: SparkSession) -> None:
+    """And what it leaves to Jackson is rare: what the producer sends is plain."""
+    plain, decoder = spark._jvm.ventes.PlainSale, spark._jvm.ventes.SaleDecoder  # type: ignore[union-attr]
+    for message in itertools.islice(
+        generator.messages(seed=5, clients=50, clock=itertools.count(1_790_000_000_000_000).__next__), 200
+    ):
+        read = shown(plain.read(message.value))
+        assert read is not None and read == shown(decoder.readJson(message.value))
+    unusual = [value for _, value, _ in CASES] + [value for _, value, _ in ACCEPTED]
+    unusual += [text(montant="@@").replace('"@@"', amount).encode() for amount in AMOUNTS]
+    unusual += [text(client_nom="@@").replace('"@@"', each).encode("utf-8", "surrogatepass") for each in ODDITIES]
+    unusual += [text(vente_id="é" * 33).encode(), text(vente_id="é" * 65).encode(), text(pays="Côte d’Ivoire").encode()]
+    taken = 0
+    for value in filter(None, unusual):
+        if (read := shown(plain.read(value))) is not None:
+            taken += 1
+            assert read == shown(decoder.readJson(value)), value
+    assert 10 < taken < len(unusual)
 
 
 def test_only_sales_have_a_key(spark: SparkSession) -> None:

@@ -13,13 +13,15 @@ import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import batch_facts, config, delta_io, exact_door, streams
+from lakehouse import backlog, batch_facts, bronze, config, delta_io, exact_door, metrics, streams
 from lakehouse.bronze_sink import BronzeSink
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
@@ -48,12 +50,18 @@ class Topic:
         self._start = datetime.now(UTC)
         self._folder.mkdir(parents=True)
 
-    def deliver(self, *batches: Sequence[Delivery], extra: Mapping[str, object] | None = None) -> None:
+    def deliver(
+        self, *batches: Sequence[Delivery], extra: Mapping[str, object] | None = None, bad: Sequence[bytes] = ()
+    ) -> None:
+        """``bad``: messages of other kinds, in each of the batches."""
         for batch in batches:
             now, rows = datetime.now(UTC), []
             for vente_id, age in batch:
                 moment = (self._start - timedelta(seconds=age)).isoformat()
                 value = json.dumps({**VALID, "vente_id": vente_id, "timestamp": moment, **(extra or {})}).encode()
+                rows.append((b"12", value, "ventes_stream", 0, self._next, now, 1))
+                self._next += 1
+            for value in bad:
                 rows.append((b"12", value, "ventes_stream", 0, self._next, now, 1))
                 self._next += 1
             part = self._folder / f"{self._next:09}-{uuid.uuid4().hex[:6]}"
@@ -83,8 +91,8 @@ class FolderBatches:
     def __init__(self, spark: SparkSession, place: Checkpoint) -> None:
         self._spark, self._place = spark, place
 
-    def count(self, _before: Planned | None, _now: Planned) -> int | None:
-        return None
+    def count(self, before: Planned | None, now: Planned) -> int | None:
+        return self.messages(before, now).count()
 
     def messages(self, before: Planned | None, now: Planned) -> DataFrame:
         first, last = before.ends[0]["logOffset"] if before else -1, now.ends[0]["logOffset"]
@@ -114,14 +122,15 @@ def deliveries(draw: st.DrawFn) -> list[list[Delivery]]:
     return [list(order[a:b]) for a, b in zip([0, *cuts], [*cuts, len(order)], strict=True) if a < b]
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
-@given(batches=deliveries(), restart=st.booleans())
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@given(batches=deliveries(), restart=st.booleans(), small=st.sampled_from(["0", "50000"]))
 def test_any_interleaving_in_any_batches_gives_each_sale_once(
-    spark: SparkSession, batches: list[list[Delivery]], restart: bool
+    spark: SparkSession, batches: list[list[Delivery]], restart: bool, small: str
 ) -> None:
+    """``small``: of 0 rows, each batch that holds anything old is a backlog's."""
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
-        chosen, topic = settings_of(base / "lake"), Topic(spark, base)
+        chosen, topic = settings_of(base / "lake", PERFORMANCE__SMALL_BATCH_ROWS=small), Topic(spark, base)
         if restart:
             topic.deliver(batches[0])
             topic.drain(chosen)
@@ -145,6 +154,83 @@ def test_a_copy_is_dropped_by_the_state_while_on_time_and_by_the_exact_door_late
     assert sink.totals.batches == 1
     late = {row.vente_id: row.est_tardif for row in delta_io.read(spark, VENTES, chosen).collect()}
     assert late == {"on-time": False, "old": True, "older": True}
+
+
+BACKLOG = {
+    "PERFORMANCE__SMALL_BATCH_ROWS": "0", "PERFORMANCE__BROADCAST_ROWS": "0", "STREAMING__WATERMARK_DELAY": "10 minutes",
+    "DELTA__AUTO_COMPACT": "false",
+}  # fmt: skip
+"""Any batch with old sales is a backlog's, and its ids are not broadcast."""
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of each call of ``backlog.stage``, whether it wrote."""
+    real, found = backlog.stage, list[bool]()
+
+    def stage(*args: Any, **options: Any) -> backlog.Staged | None:
+        made = real(*args, **options)
+        found.append(made is not None)
+        return made
+
+    monkeypatch.setattr(backlog, "stage", stage)
+    return found
+
+
+def parquet_files(spark: SparkSession, settings: Config) -> tuple[set[str], set[str]]:
+    """The names of the files in the folder of ``ventes_stream``, and of those that the table holds."""
+    there = Path(VENTES.path(settings.delta.base_path)).rglob("*.parquet")
+    held = delta_io.read(spark, VENTES, settings).inputFiles()
+    return {path.name for path in there if "_delta_log" not in path.parts}, {each.rpartition("/")[2] for each in held}
+
+
+def test_a_backlog_lies_in_the_table_once_whatever_copies_it_holds(
+    spark: SparkSession, tmp_path: Path, stages: list[bool]
+) -> None:
+    chosen, topic = settings_of(tmp_path / "lake", **BACKLOG), Topic(spark, tmp_path)
+    topic.deliver([("a", 700), ("b", 90_000), ("on-time", 0)], bad=[b"{", b""])
+    topic.deliver([("c", 700), ("c", 700), ("b", 90_000), ("a", 700), ("on-time", 0), ("d", 0)])
+    topic.deliver([("e", 700)])
+    sink = topic.drain(chosen)
+    assert stages == [True, True, True]
+    assert bronze_ids(spark, chosen) == ["a", "b", "c", "d", "e", "on-time"]
+    rows = {row.vente_id: row for row in delta_io.read(spark, VENTES, chosen).collect()}
+    assert {name: rows[name].est_tardif for name in ("a", "c", "d", "on-time")} == {
+        "a": True, "c": True, "d": False, "on-time": False,
+    }  # fmt: skip
+    assert rows["c"].kafka_offset == 5, "of two copies in one batch, the first that Kafka got"
+    rejects = delta_io.read(spark, REJETS, chosen).collect()
+    assert {row.kafka_offset: row.motif for row in rejects} == {3: "json_invalide", 4: "message_vide"}
+    assert (sink.totals.batches, sink.totals.rejected) == (3, 2)
+    assert sink._meter.value(metrics.DUPLICATES, "table") == 3
+    there, held = parquet_files(spark, chosen)
+    assert there == held, "what was written first and held copies is gone again"
+
+
+def test_a_backlog_that_was_written_and_not_committed_is_no_part_of_the_table(
+    spark: SparkSession, tmp_path: Path, stages: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, topic = settings_of(tmp_path / "lake", **BACKLOG), Topic(spark, tmp_path)
+    topic.deliver([("a", 700), ("b", 90_000)], bad=[b"{"])
+
+    def dies(*_: object, **__: object) -> None:
+        raise RuntimeError("killed here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(delta_io.Append, "commit", dies)
+        with pytest.raises(StreamingQueryException):
+            topic.drain(chosen)
+    assert bronze_ids(spark, chosen) == []
+    assert len(parquet_files(spark, chosen)[0]) > 0, "the fault came after the writing"
+    # the sales are committed this time, and the rejects are not
+    with monkeypatch.context() as patched:
+        patched.setattr(delta_io, "append", dies)
+        with pytest.raises(StreamingQueryException):
+            topic.drain(chosen)
+    assert (bronze_ids(spark, chosen), delta_io.read(spark, REJETS, chosen).count()) == (["a", "b"], 0)
+    topic.drain(chosen)
+    assert stages == [True, True, False], "the table has this batch"
+    assert (bronze_ids(spark, chosen), delta_io.read(spark, REJETS, chosen).count()) == (["a", "b"], 1)
 
 
 def test_a_new_checkpoint_over_an_existing_table_doubles_nothing(spark: SparkSession, tmp_path: Path) -> None:
@@ -176,18 +262,27 @@ def test_a_small_batch_is_one_file_and_a_large_one_is_not(
 
 @pytest.mark.parametrize(("limit", "semi_join"), [("1000", True), ("0", False)])
 def test_few_old_rows_are_broadcast_and_many_are_not(
-    spark: SparkSession, tmp_path: Path, limit: str, semi_join: bool
+    spark: SparkSession, tmp_path: Path, limit: str, semi_join: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen, topic = settings_of(tmp_path / "lake", PERFORMANCE__BROADCAST_ROWS=limit), Topic(spark, tmp_path)
     topic.deliver([("v1", 90_000)])
     topic.drain(chosen)
+    real, plans = bronze.suspects, list[str]()
+
+    def suspects(asked: DataFrame, known: DataFrame) -> DataFrame:
+        found = real(asked, known)
+        plans.append(found._jdf.queryExecution().optimizedPlan().toString())
+        return found
+
+    monkeypatch.setattr(bronze, "suspects", suspects)
     batch = delta_io.read(spark, VENTES, chosen).selectExpr(
         "*", "true AS _exact", "string(null) AS motif", "string(null) AS _inconnus"
     )
-    facts = batch_facts.of(batch)
-    suspects = exact_door.suspects(batch, facts, chosen)
-    assert ("LeftSemi" in suspects._jdf.queryExecution().optimizedPlan().toString()) is semi_join
-    assert exact_door.unknown_sales(batch, facts, chosen, []).isEmpty()
+    facts, held = batch_facts.of(batch), list[DataFrame]()
+    assert exact_door.unknown_sales(batch, facts, chosen, held).isEmpty()
+    assert ["LeftSemi" in plan for plan in plans] == [semi_join]
+    for frame in held:
+        frame.unpersist()
 
 
 def test_unknown_fields_are_kept_from_the_switch_on_over_the_same_checkpoint(

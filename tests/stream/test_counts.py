@@ -21,7 +21,8 @@ from tests.messages import ago, sale
 
 pytestmark = pytest.mark.timeout(900)
 
-JOBS_OF_A_BATCH = {"on time": 2, "old": 7}
+JOBS_OF_A_BATCH = {"on time": 2, "old": 7, "backlog": 4}
+BACKLOG = {"PERFORMANCE__SMALL_BATCH_ROWS": "0", "PERFORMANCE__BROADCAST_ROWS": "0"}
 CLIENTS, NEW = 40, 20
 
 
@@ -30,10 +31,11 @@ def test_a_micro_batch_takes_no_more_spark_jobs_than_it_did(
     kind: str, make_lake: Callable[..., Lake], servers: str, spark: SparkSession
 ) -> None:
     """Three more batches in one run, less none: what a run costs at its start drops out."""
-    lake = make_lake(servers, STREAMING__MAX_OFFSETS_PER_TRIGGER="20")
+    settings = BACKLOG if kind == "backlog" else {}
+    lake = make_lake(servers, STREAMING__MAX_OFFSETS_PER_TRIGGER="20", **settings)
     meter, jobs, batches = Meter(spark), [], []
     for count in (20, 20, 80):
-        age = 3600.0 if kind == "old" else 1.0
+        age = 1.0 if kind == "on time" else 3600.0
         lake.sales(*(sale(ago(seconds=age)) for _ in range(count)), partition=0)
         meter.reset()
         before = len(lake.committed()) if lake.checkpoint().exists() else 0

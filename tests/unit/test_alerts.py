@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lakehouse import metrics
-from lakehouse.bronze_sink import REASONS
+from lakehouse.bronze_metrics import REASONS
 from lakehouse.config import PROJECT
 from lakehouse.meter import Meter, exposition
 from lakehouse.sale import reasons

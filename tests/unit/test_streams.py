@@ -10,7 +10,8 @@ import pytest
 
 import streaming_silver
 from lakehouse import config, metrics, progress, session, silver_job, streams
-from lakehouse.bronze_sink import StopAtBoundary, Totals
+from lakehouse.bronze_metrics import Totals
+from lakehouse.bronze_sink import StopAtBoundary
 from lakehouse.bronze_watch import BronzeWatch
 from lakehouse.checkpoints import Planned
 from lakehouse.errors import BrokerUnavailable, ClockWentBack, LakehouseError
@@ -222,7 +223,7 @@ def test_sparks_own_log_level_is_set_when_it_is_another(
     monkeypatch.setattr(session.java, "environment", lambda _: {})
     monkeypatch.setattr(session.jars, "resolve", lambda *_: [])
     monkeypatch.setattr(session.java_classes, "jar", lambda *_: Path(__file__))
-    monkeypatch.setattr(session, "_register_decoder", lambda *_: None)
+    monkeypatch.setattr(session, "_register_functions", lambda *_: None)
     session.build(config.load(env={"VENTES_SPARK__LOG_LEVEL": level}), "essai")
     assert seen == set_to
 
