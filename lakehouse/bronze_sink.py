@@ -155,29 +155,31 @@ class BronzeSink:
 
     def _taken_in(self, batch: DataFrame, batch_id: int) -> tuple[DataFrame, BatchFacts, Staged | None]:
         """The batch's rows, each with the door that it takes, and their facts. Of a backlog, the sales are written already."""
-        on_time = self._kept_in_memory(self._with_door(batch))
-        facts, messages = batch_facts.of(on_time), self._messages()
+        messages, small = self._messages(), self._config.performance.small_batch_rows
+        # the heap is the state's: beside a million keys, a million rows had Java collect garbage and little else
+        place = StorageLevel.DISK_ONLY if messages is not None and messages > small else StorageLevel.MEMORY_AND_DISK
+        on_time = self._kept(self._with_door(batch), place)
+        facts = batch_facts.of(on_time)
         if facts.n == messages:  # each of them is an on-time sale that came once
             return on_time, facts, None
         others = self._with_door(self._others())
         # a new checkpoint over an existing table reads copies alone, which would be written for nothing
-        large = messages is not None and messages - facts.n > self._config.performance.small_batch_rows
-        if large and self._horizon is None:
+        if messages is not None and messages - facts.n > small and self._horizon is None:
             rows = on_time.unionByName(others) if facts.n else others
             staged = backlog.stage(
                 rows, self._config, keep_unknown=self._keeps_unknown, app_id=self._app_id(VENTES), batch_id=batch_id
             )
             if staged:
                 return rows, staged.facts, staged
-        others = self._kept_in_memory(others)
+        others = self._kept(others, place)
         return on_time.unionByName(others), facts.joined(batch_facts.of(others)), None
 
     def _with_door(self, rows: DataFrame) -> DataFrame:
         return rows.withColumn("_exact", self._through_exact_door())
 
-    def _kept_in_memory(self, rows: DataFrame) -> DataFrame:
+    def _kept(self, rows: DataFrame, place: StorageLevel) -> DataFrame:
         """Until the batch is written."""
-        self._release.append(rows.persist(StorageLevel.MEMORY_AND_DISK))
+        self._release.append(rows.persist(place))
         return rows
 
     def _planned(self) -> tuple[Planned | None, Planned]:
