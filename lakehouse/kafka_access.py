@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import ssl
+from collections.abc import Callable
+from typing import Any
 
 from kafka import errors as kafka_errors
 from kafka.errors import KafkaError
+from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
 from lakehouse import broker_security
 from lakehouse.config import Config
@@ -15,6 +19,25 @@ from lakehouse.errors import AccessRefused, BrokerUnavailable, LakehouseError
 from lakehouse.kafka_options import host_and_port, servers
 
 START_COMMAND = "python setup_utils.py kafka"
+
+
+def _heard_out(
+    receive: Callable[[Any], tuple[bytes, Exception | None]],
+) -> Callable[[Any], tuple[bytes, Exception | None]]:
+    @functools.wraps(receive)
+    def receive_first(transport: Any) -> tuple[bytes, Exception | None]:
+        data, end = receive(transport)
+        return data, None if data else end  # the end is met again by the next call
+
+    return receive_first
+
+
+def hear_brokers_out() -> None:
+    """Have kafka-python take in what a broker says before it closes the connection, such as why. It drops what it reads in one
+    go with the end, and on a busy machine a wrong password looks like a broker that does not answer. Done once a process."""
+    for transport in (KafkaTCPTransport, KafkaSSLTransport):
+        if not hasattr(transport._sock_recv, "__wrapped__"):
+            transport._sock_recv = _heard_out(transport._sock_recv)
 
 
 def unavailable(config: Config, cause: object) -> BrokerUnavailable:

@@ -23,8 +23,8 @@ from lakehouse import broker_security
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
 from lakehouse.kafka_access import START_COMMAND as START_COMMAND
+from lakehouse.kafka_access import hear_brokers_out, may_not, refused, speaks_tls, translated
 from lakehouse.kafka_access import knock as knock
-from lakehouse.kafka_access import may_not, refused, speaks_tls, translated
 from lakehouse.kafka_access import unavailable as unavailable
 from lakehouse.kafka_options import client_options, milliseconds, producer_options, servers
 from lakehouse.kafka_options import spark_options as spark_options  # Spark's jobs ask here as well
@@ -50,6 +50,7 @@ def _connect(make: Callable[..., Any], config: Config, options: dict[str, Any]) 
         # One line for each try to reconnect says no more than our own; a failing callback is a defect and stays loud.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
         logging.getLogger("kafka.future").setLevel(logging.ERROR)
+    hear_brokers_out()
     knock(config)
     networks: list[KafkaNetClient] = []
     causes: list[Exception] = []

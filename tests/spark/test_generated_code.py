@@ -31,7 +31,7 @@ def test_a_micro_batch_finds_its_code_compiled(
 ) -> None:
     lake = make_lake(servers, STREAMING__MAX_OFFSETS_PER_TRIGGER="20")
     counts = []
-    for batches in (4, 1, 6):
+    for batches in (4, 1, 6, 6):
         age = 3600.0 if kind == "old" else 1.0
         lake.sales(*(sale(ago(seconds=age)) for _ in range(20 * batches)), partition=0)
         before = compiled(spark)
@@ -39,7 +39,8 @@ def test_a_micro_batch_finds_its_code_compiled(
         counts.append(compiled(spark) - before)
     assert lake.differences() == []
     assert counts[0] > 0
-    assert (counts[2] - counts[1]) / 5 <= AT_MOST[kind], counts
+    # on a busy machine a batch may meet something for the first time in either of the two
+    assert (min(counts[2:]) - counts[1]) / 5 <= AT_MOST[kind], counts
 
 
 def test_a_silver_pass_finds_its_code_compiled(lake: Lake, spark: SparkSession) -> None:

@@ -87,7 +87,7 @@ def offsets(config: Config) -> int:
 
 
 def test_a_wrong_password_is_refused(locked: Config) -> None:
-    # time for some tries, on a busy machine too: kafka-python may take a refusal for a lost connection
+    # time for some tries, on a busy machine too
     wrong = as_user(
         locked, "", sasl_username="bronze", sasl_password=settings.Secret("faux"), request_timeout=timedelta(seconds=60)
     )

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from kafka.errors import KafkaConnectionError
+from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
 from lakehouse import (
     broker_security,
@@ -220,3 +222,20 @@ def test_the_embedded_broker_is_ours_to_start_only_with_certificates_of_ours(mad
 
 def test_a_locked_down_broker_answers_a_stranger_with_its_versions_only(made: Config, tls_port: int) -> None:
     assert not broker_settings.answers(at(made, tls_port)), "TLS alone is no broker"
+
+
+@pytest.mark.parametrize("kind", [KafkaTCPTransport, KafkaSSLTransport])
+def test_what_a_broker_says_before_it_closes_is_heard(kind: type[KafkaTCPTransport]) -> None:
+    """Both come in one reading when this process was not scheduled in between, which a busy machine does."""
+    kafka_access.hear_brokers_out()
+    kafka_access.hear_brokers_out()
+    ours, brokers = socket.socketpair()
+    with ours, brokers:
+        ours.setblocking(False)
+        transport = kind.__new__(kind)
+        KafkaTCPTransport.__init__(transport, None, ours)
+        brokers.sendall(b"refused: who are you?")
+        brokers.close()
+        assert transport._sock_recv() == (b"refused: who are you?", None)
+        data, end = transport._sock_recv()
+        assert (data, type(end)) == (b"", KafkaConnectionError)
