@@ -136,7 +136,7 @@ class Streaming:
         timedelta(minutes=5), "how far a sale may lie after the broker's clock; at most watermark_delay", low=0
     )
     trigger_interval: timedelta = setting(timedelta(seconds=0.5), "between the starts of two micro-batches", low=0)
-    max_offsets_per_trigger: int = setting(1_000_000, "messages in one micro-batch, at most", low=1)
+    max_offsets_per_trigger: int = setting(1_500_000, "messages in one micro-batch, at most", low=1)
     starting_offsets: Literal["earliest", "latest"] = setting("earliest", "where a new checkpoint starts to read")
     state_store: Literal["memory", "rocksdb"] = setting(
         "memory",
