@@ -1,10 +1,12 @@
 """EDGE. The sales of a backlog's batch: written first, compared with Bronze where they lie, and committed then.
 
-Such a batch holds up to a million old sales. Kept in memory until they have been compared, they cost more than their
+Such a batch holds a million old sales or more. Kept in memory until they have been compared, they cost more than their
 writing; written, they are read again by their ids alone. A copy among them is rare, and has them written once more.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 
@@ -15,17 +17,20 @@ from lakehouse.delta_io import Append
 from lakehouse.tables import VENTES
 
 
+@dataclass(frozen=True)
 class Staged:
     """Sales that lie in the table's folder, without copies, and are not part of the table yet."""
 
-    def __init__(self, facts: BatchFacts, append: Append) -> None:
-        self.facts = facts
-        self.append = append
+    facts: BatchFacts
+    append: Append
 
 
-def stage(rows: DataFrame, config: Config, *, keep_unknown: bool, app_id: str, batch_id: int) -> Staged | None:
+def stage(
+    rows: DataFrame, config: Config, cached: list[DataFrame], *, keep_unknown: bool, app_id: str, batch_id: int
+) -> Staged | None:
     """``rows``: the batch's, each with the door that it takes (``_exact``, which has to be ``bronze.is_old``). Reads them
-    once; the facts are of all of them, bad messages included. None when the table has this batch's sales already."""
+    once; the facts are of all of them, bad messages included. What is cached is added to ``cached``, for the caller to release.
+    None when the table has this batch's sales already."""
     session = rows.sparkSession
     append = Append.begin(session, VENTES, config, app_id=app_id, batch_id=batch_id)
     if append is None:
@@ -36,16 +41,11 @@ def stage(rows: DataFrame, config: Config, *, keep_unknown: bool, app_id: str, b
     facts = observed.facts()
     if facts.exacts:
         written, old = append.written(), bronze.is_old(config.streaming.watermark_delay)
-        held: list[DataFrame] = []
-        try:
-            new = exact_door.without_copies(written.where(old), facts, config, held, append.days())
-            if new is not None:
-                again = Append.begin(session, VENTES, config, app_id=app_id, batch_id=batch_id)
-                assert again is not None  # this process alone writes the table
-                again.write(new.unionByName(written.where(~old)))
-                append.discard()
-                append = again
-        finally:
-            for frame in held:
-                frame.unpersist()
+        new = exact_door.without_copies(written.where(old), facts, config, cached, append.days())
+        if new is not None:
+            again = Append.begin(session, VENTES, config, app_id=app_id, batch_id=batch_id)
+            assert again is not None  # this process alone writes the table
+            again.write(new.unionByName(written.where(~old)))
+            append.discard()
+            append = again
     return Staged(facts, append)

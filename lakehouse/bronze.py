@@ -78,8 +78,8 @@ def decoded(
     time that carries the watermark), ``_ancien`` (too old for the state to know its duplicates) and ``_inconnus`` (names of
     fields that the contract does not know, as JSON); and ``champs_inconnus``, these fields with their values, as JSON.
     """
-    now = _of_batch(F.current_timestamp() if ingested is None else ingested)
-    times = (F.unix_micros("timestamp"), now, _micros(watermark_delay), _micros(future_tolerance))
+    now = F.current_timestamp() if ingested is None else ingested
+    times = _times(now, watermark_delay, future_tolerance)
     read = messages.withColumn("_lu", F.call_function(DECODER, F.col("value"), *times, F.lit(timezone)))
     bad = F.col("_lu.motif").isNotNull()
     event = F.timestamp_micros(F.col("_lu.timestamp"))
@@ -109,16 +109,23 @@ def _micros(duration: timedelta) -> Column:
     return F.lit(duration // timedelta(microseconds=1)).cast("bigint")
 
 
-def _of_batch(moment: Column) -> Column:
-    """A time that is the same in a whole batch and another in the next one, in microseconds."""
-    return evaluated(F.unix_micros(moment))
+def _times(
+    now: Column, watermark_delay: timedelta, future_tolerance: timedelta
+) -> tuple[Column, Column, Column, Column]:
+    """What ``DECODER`` and ``IS_OLD`` are told of time, in microseconds: the broker's, the batch's, which is the same in a whole
+    batch and another in the next one, and the two durations."""
+    return (
+        F.unix_micros("timestamp"),
+        evaluated(F.unix_micros(now)),
+        _micros(watermark_delay),
+        _micros(future_tolerance),
+    )
 
 
 def perhaps_on_time(messages: DataFrame, *, watermark_delay: timedelta, future_tolerance: timedelta) -> DataFrame:
     """Without the messages that are none of the ``on_time`` sales for certain, which need not be decoded to know it: of a
     backlog, nearly all. Never leaves out an on-time sale."""
-    now = _of_batch(F.current_timestamp())
-    times = (F.unix_micros("timestamp"), now, _micros(watermark_delay), _micros(future_tolerance))
+    times = _times(F.current_timestamp(), watermark_delay, future_tolerance)
     return messages.where(~F.call_function(IS_OLD, F.col("value"), *times))
 
 

@@ -166,8 +166,9 @@ class BronzeSink:
         # a new checkpoint over an existing table reads copies alone, which would be written for nothing
         if messages is not None and messages - facts.n > small and self._horizon is None:
             rows = on_time.unionByName(others) if facts.n else others
+            keep_unknown, app_id = self._keeps_unknown, self._app_id(VENTES)
             staged = backlog.stage(
-                rows, self._config, keep_unknown=self._keeps_unknown, app_id=self._app_id(VENTES), batch_id=batch_id
+                rows, self._config, self._release, keep_unknown=keep_unknown, app_id=app_id, batch_id=batch_id
             )
             if staged:
                 return rows, staged.facts, staged

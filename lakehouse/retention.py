@@ -17,8 +17,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from deltalake import DeltaTable
-
 from lakehouse import delta_files, positions
 from lakehouse.config import Config
 from lakehouse.errors import CheckpointInvalid, LakehouseError, TableMissing
@@ -197,7 +195,7 @@ def forget_unfinished(config: Config, spec: TableSpec) -> None:
     for one in removals(config, spec):
         if stands(lake, one):
             for record in (SOMMES, RETRAITS):
-                if DeltaTable.is_deltatable(record.path(config.delta.base_path)):
+                if delta_files.exists(record, config):
                     _delete(config, record, f"retrait = '{one.name}'", retrait=one.name)
 
 

@@ -46,9 +46,9 @@ def rows_of(messages: DataFrame, config: Config) -> DataFrame:
     """Kafka rows → the on-time sales, without the copies that the watermark's state knows. The sink reads the batch's
     other messages by itself: neither a backlog nor a flood of bad messages goes through the state."""
     judging = batch_source.judging_options(config)
-    delays = {name: judging[name] for name in ("watermark_delay", "future_tolerance")}
-    rows = bronze.on_time(bronze.decoded(bronze.perhaps_on_time(messages, **delays), **judging))
-    return bronze.deduplicated(rows, watermark_delay=config.streaming.watermark_delay)
+    delay, tolerance = config.streaming.watermark_delay, config.streaming.future_tolerance
+    messages = bronze.perhaps_on_time(messages, watermark_delay=delay, future_tolerance=tolerance)
+    return bronze.deduplicated(bronze.on_time(bronze.decoded(messages, **judging)), watermark_delay=delay)
 
 
 def trigger(config: Config, *, once: bool) -> dict[str, Any]:

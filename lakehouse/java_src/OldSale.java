@@ -51,8 +51,8 @@ public class OldSale implements UDF5 {
         if (found < 0) {
             return null;
         }
-        int colon = after(bytes, found);
-        int quote = colon < bytes.length && bytes[colon] == ':' ? after(bytes, colon + 1) : bytes.length;
+        int colon = PlainSale.after(bytes, found);
+        int quote = colon < bytes.length && bytes[colon] == ':' ? PlainSale.after(bytes, colon + 1) : bytes.length;
         if (quote >= bytes.length || bytes[quote] != '"') {
             return null;
         }
@@ -76,13 +76,5 @@ public class OldSale implements UDF5 {
             }
         }
         return true;
-    }
-
-    private static int after(byte[] bytes, int from) {
-        int there = from;
-        while (there < bytes.length && (bytes[there] == ' ' || bytes[there] == '\n' || bytes[there] == '\t' || bytes[there] == '\r')) {
-            there++;
-        }
-        return there;
     }
 }

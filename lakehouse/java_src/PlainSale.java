@@ -12,6 +12,8 @@ import org.apache.spark.unsafe.types.UTF8String;
  */
 public final class PlainSale {
 
+    private static final UTF8String PARTICULIER = UTF8String.fromString(SaleDecoder.PARTICULIER);
+    private static final UTF8String ENTREPRISE = UTF8String.fromString(SaleDecoder.ENTREPRISE);
     private static final byte[][] NAMES = new byte[SaleDecoder.FIELDS][];
 
     static {
@@ -83,7 +85,7 @@ public final class PlainSale {
             return null;
         }
         UTF8String text = UTF8String.fromBytes(bytes, from, length);
-        if (place == SaleDecoder.SEGMENT && !text.equals(SaleDecoder.PARTICULIER) && !text.equals(SaleDecoder.ENTREPRISE)) {
+        if (place == SaleDecoder.SEGMENT && !text.equals(PARTICULIER) && !text.equals(ENTREPRISE)) {
             return null;
         }
         return ascii || text.isValid() ? text : null;
@@ -175,9 +177,13 @@ public final class PlainSale {
         return false;
     }
 
-    /** Where the next byte stands that is no space. */
     private int after() {
-        int there = at;
+        return after(bytes, at);
+    }
+
+    /** Where the next byte stands that is no space. */
+    static int after(byte[] bytes, int from) {
+        int there = from;
         while (there < bytes.length && (bytes[there] == ' ' || bytes[there] == '\n' || bytes[there] == '\t' || bytes[there] == '\r')) {
             there++;
         }

@@ -13,7 +13,6 @@ import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.TreeMap;
-import org.apache.spark.unsafe.types.UTF8String;
 
 /**
  * A Kafka message's bytes as a sale, or null: whether it keeps the contract of lakehouse/sale.py, and what it says then.
@@ -38,8 +37,8 @@ public final class SaleDecoder {
         "vente_id", "client_id", "produit_id", "timestamp", "quantite", "montant", "client_nom", "produit_nom", "categorie",
         "pays", "segment"
     };
-    static final UTF8String PARTICULIER = UTF8String.fromString("Particulier");
-    static final UTF8String ENTREPRISE = UTF8String.fromString("Entreprise");
+    static final String PARTICULIER = "Particulier";
+    static final String ENTREPRISE = "Entreprise";
     private static final HashMap PLACES = new HashMap();
 
     static {
@@ -162,7 +161,7 @@ public final class SaleDecoder {
         if (place == VENTE_ID && text.length() > 64 && text.codePointCount(0, text.length()) > 64) {
             return null;
         }
-        if (place == SEGMENT && !PARTICULIER.toString().equals(text) && !ENTREPRISE.toString().equals(text)) {
+        if (place == SEGMENT && !PARTICULIER.equals(text) && !ENTREPRISE.equals(text)) {
             return null;
         }
         return text;
