@@ -16,7 +16,7 @@ from typing import NoReturn
 from lakehouse import config as settings
 from lakehouse import log
 from lakehouse.config import Config
-from lakehouse.errors import LakehouseError, is_full_disk, is_no_place
+from lakehouse.errors import LakehouseError, SparkEnded, is_full_disk, is_no_place
 from lakehouse.roles import role_of
 
 EXIT_CODES = (
@@ -59,6 +59,14 @@ def checked(parse: Callable[[str], object]) -> Callable[[str], object]:
     return convert
 
 
+def _leave(code: int) -> NoReturn:
+    """End here. The threads that a dead JVM left in the middle of a call cannot be ended in order, and Python's own end
+    takes their ground away: a test met another exit code than the error's, after all had been said."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def run(
     made: argparse.ArgumentParser,
     body: Callable[[argparse.Namespace, Config], int],
@@ -76,6 +84,8 @@ def run(
         return body(args, config)
     except LakehouseError as error:
         print(f"{made.prog}: {error}", file=sys.stderr)
+        if isinstance(error, SparkEnded):
+            _leave(error.exit_code)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"{made.prog}: interrupted", file=sys.stderr)

@@ -7,6 +7,7 @@
     ├── SetupError                 1  Java, a JAR, a package or a folder is missing
     ├── BrokerUnavailable          1  Kafka does not answer
     ├── AccessRefused              2  a certificate, a password or a right is missing or wrong
+    ├── SparkEnded                 1  the Java process of a Spark job is gone
     ├── UndeliveredMessages        1  the producer ends with messages that were never acknowledged
     ├── TableLocked                4  another process writes the same tables
     ├── TableMissing               1  a table that is needed does not exist yet
@@ -50,6 +51,10 @@ class BrokerUnavailable(LakehouseError):
 
 class AccessRefused(LakehouseError):
     exit_code = 2
+
+
+class SparkEnded(LakehouseError):
+    pass
 
 
 class UndeliveredMessages(LakehouseError):

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import cloudpickle
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from lakehouse import bronze, class_archive, cluster, jars, java, java_classes, log, object_store, runinfo, sale
 from lakehouse.config import Config
-from lakehouse.errors import ConfigError, SetupError
+from lakehouse.errors import ConfigError, SetupError, SparkEnded
 
 _STATE_STORES = {
     name: f"org.apache.spark.sql.execution.streaming.state.{provider}StateStoreProvider"
@@ -221,3 +221,33 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
         session.stop()
         raise
     return session
+
+
+def _answers(session: SparkSession) -> bool:
+    """Whether the JVM of ``session`` is still there."""
+    try:
+        session._jvm.java.lang.System.nanoTime()  # type: ignore[union-attr]
+    except (Py4JError, OSError):
+        return False
+    return True
+
+
+@contextmanager
+def opened(config: Config, job: str, *, name: str | None = None) -> Iterator[SparkSession]:
+    """The session of ``build``, stopped at the block's end. Raises ``SparkEnded`` in place of whatever a JVM that died in
+    the block's middle made of the call that was waiting for it."""
+    session = build(config, job, name=name)
+    try:
+        yield session
+    except Exception as error:
+        if _answers(session):
+            raise
+        file = log_file(config, name or job)
+        raise SparkEnded(
+            f"Spark's Java process has ended: it was killed, or memory was short. Its last lines: {file} and "
+            f"{file.stem}-console.log beside it. Nothing is lost: start the job again, and raise [SPARK] driver_memory when "
+            f"they say OutOfMemoryError."
+        ) from error
+    finally:
+        if _answers(session):
+            session.stop()

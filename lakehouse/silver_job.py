@@ -93,12 +93,9 @@ class SilverJob:
             if spark is not None:
                 return self._passes(spark, every, full=full)
             self._monitor.phase("Spark is starting")
-            spark = session.build(self._config, JOB, name=self._monitor.name)
-            self._handle_signals()  # pyspark installed a handler of its own
-            try:
-                return self._passes(spark, every, full=full)
-            finally:
-                spark.stop()
+            with session.opened(self._config, JOB, name=self._monitor.name) as opened:
+                self._handle_signals()  # pyspark installed a handler of its own
+                return self._passes(opened, every, full=full)
 
     def _passes(self, spark: SparkSession, every: float | None, *, full: bool) -> int:
         self._monitor.phase("the first pass, or a full build, has not ended")
@@ -122,11 +119,8 @@ class SilverJob:
             raise arrivals.no_bronze(self._config)
         if spark is not None:
             return self._verify(spark, limit)
-        spark = session.build(self._config, JOB)
-        try:
-            return self._verify(spark, limit)
-        finally:
-            spark.stop()
+        with session.opened(self._config, JOB) as opened:
+            return self._verify(opened, limit)
 
     # --- waiting and stopping ----------------------------------------------------------------------------------------
 

@@ -91,14 +91,11 @@ class BronzeJob:
             if spark is not None:
                 self._run(spark)
                 return 0
-            spark = session.build(self._config, JOB, name=self._monitor.name)
-            # after the session: pyspark installs a handler of its own
-            signal.signal(signal.SIGTERM, self._ask_to_stop)
-            signal.signal(signal.SIGINT, self._ask_to_stop)
-            try:
-                self._run(spark)
-            finally:
-                spark.stop()
+            with session.opened(self._config, JOB, name=self._monitor.name) as opened:
+                # after the session: pyspark installs a handler of its own
+                signal.signal(signal.SIGTERM, self._ask_to_stop)
+                signal.signal(signal.SIGINT, self._ask_to_stop)
+                self._run(opened)
         return 0
 
     def _check_topic_clock(self) -> None:

@@ -77,7 +77,9 @@ class Child:
             assert jvm is not None and jvm.is_running()
             jvm.kill()
         code = self.wait()
-        assert code == (1 if victim == "jvm" else -signal.SIGKILL), self.said()[-3000:]
+        assert code == (1 if victim == "jvm" else -signal.SIGKILL), f"exit code {code}:\n{self.said()[-3000:]}"
+        if victim == "jvm":
+            assert "Spark's Java process has ended" in self.said().splitlines()[-1]  # after what its threads had to say
         if jvm is not None:
             psutil.wait_procs([jvm], timeout=60)
 
