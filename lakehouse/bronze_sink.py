@@ -15,7 +15,9 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse import backlog, batch_facts, bronze, bronze_metrics, delta_io, erased, exact_door, keeping, log, metrics
+from lakehouse import (
+    backlog, batch_facts, bronze, bronze_metrics, delta_io, erased, exact_door, java_classes, keeping, log, metrics,
+)  # fmt: skip
 from lakehouse.backlog import Staged
 from lakehouse.batch_facts import BatchFacts
 from lakehouse.batch_source import BatchSource, judging_options
@@ -68,6 +70,7 @@ class BronzeSink:
         self._versions: dict[str, int] = {}
         self._schedule = keeping.Schedule(config, "bronze")
         self._small_files = SmallFiles(config)
+        self._heap = java_classes.new(spark, "Heap")
         self.writing = threading.Lock()
         """Held while a batch is written: what else writes these tables in this process waits for it, and it for that."""
 
@@ -157,7 +160,9 @@ class BronzeSink:
         """The batch's rows, each with the door that it takes, and their facts. Of a backlog, the sales are written already."""
         messages, small = self._messages(), self._config.performance.small_batch_rows
         # the heap is the state's: beside a million keys, a million rows had Java collect garbage and little else
-        place = StorageLevel.DISK_ONLY if messages is not None and messages > small else StorageLevel.MEMORY_AND_DISK
+        large = messages is not None and messages > small
+        self._heap.fit(large)
+        place = StorageLevel.DISK_ONLY if large else StorageLevel.MEMORY_AND_DISK
         on_time = self._kept(self._with_door(batch), place)
         facts = batch_facts.of(on_time)
         if facts.n == messages:  # each of them is an on-time sale that came once

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 _SOURCES = Path(__file__).with_name("java_src")
 LOG_STORE = ("ConditionalS3LogStore",)
 """Delta's log on S3: only a lake there needs it."""
-CORE = ("BronzeRow", "OldSale", "SaleDecoder", "PlainSale", "Moment", "DeltaAppend", "LocalFiles", "LocalFilesContext")
-"""The sale contract as Bronze's stream applies it, the append to a Delta table, and local files without child processes."""
+CORE = (
+    "BronzeRow", "OldSale", "SaleDecoder", "PlainSale", "Moment", "DeltaAppend", "LocalFiles", "LocalFilesContext", "Heap",
+)  # fmt: skip
+"""The sale contract as Bronze's stream applies it, the append to a Delta table, local files without child processes, and
+the room that a heap keeps."""
 
 
 def jar(config: Config, classes: tuple[str, ...]) -> Path:

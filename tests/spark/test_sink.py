@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import backlog, batch_facts, bronze, config, delta_io, exact_door, metrics, streams
+from lakehouse import backlog, batch_facts, bronze, config, delta_io, exact_door, java_classes, metrics, streams
 from lakehouse.bronze_sink import BronzeSink
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
@@ -258,6 +258,18 @@ def test_a_small_batch_is_one_file_and_a_large_one_is_not(
     topic.deliver([(f"v{number}", 0) for number in range(40)])
     topic.drain(chosen)
     assert len(delta_io.read(spark, VENTES, chosen).inputFiles()) == files
+
+
+def test_the_heap_keeps_more_of_itself_free_while_a_backlog_is_read(spark: SparkSession, tmp_path: Path) -> None:
+    topic, heap = Topic(spark, tmp_path), java_classes.new(spark, "Heap")
+    small = heap.kept()
+    assert small == "20 40", "not the session's own settings"
+    topic.deliver([(f"v{n}", 3600) for n in range(4)])
+    topic.drain(settings_of(tmp_path, PERFORMANCE__SMALL_BATCH_ROWS="3"))
+    assert heap.kept() == "40 70"
+    topic.deliver([("w", 3600)])
+    topic.drain(settings_of(tmp_path, PERFORMANCE__SMALL_BATCH_ROWS="3"))
+    assert heap.kept() == small
 
 
 @pytest.mark.parametrize(("limit", "semi_join"), [("1000", True), ("0", False)])
