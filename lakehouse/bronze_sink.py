@@ -16,8 +16,18 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse import (
-    backlog, batch_facts, bronze, bronze_metrics, delta_io, erased, exact_door, java_classes, keeping, log, metrics,
-)  # fmt: skip
+    backlog,
+    batch_facts,
+    bronze,
+    bronze_metrics,
+    delta_io,
+    erased,
+    exact_door,
+    java_classes,
+    keeping,
+    log,
+    metrics,
+)
 from lakehouse.backlog import Staged
 from lakehouse.batch_facts import BatchFacts
 from lakehouse.batch_source import BatchSource, judging_options
@@ -245,7 +255,7 @@ class BronzeSink:
         if now == before:
             return None
         counted, files = delta_io.written(self._spark, spec, self._config, after=before, upto=now)
-        self._small_files.written(spec, files)
+        self._small_files.written(spec, files, before=before, after=now)
         return counted
 
     def _span(self) -> dict[str, object]:

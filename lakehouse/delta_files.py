@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
 
-from lakehouse import object_store, runinfo
+from lakehouse import delta_checksum, object_store, places, runinfo
 from lakehouse.config import Config
 from lakehouse.tables import TableSpec
 
@@ -60,6 +60,13 @@ def stamped(what: str, facts: Mapping[str, Any]) -> CommitProperties:
 HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
+def committed(table: DeltaTable, spec: TableSpec, config: Config) -> None:
+    """After commits of ``table``: leave the checksum that Spark would otherwise spend a job on. In an object store its own
+    log store alone writes into the log."""
+    if not places.is_remote(config):
+        delta_checksum.write(spec.path(config.delta.base_path), table.version())
+
+
 def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *, what: str, **facts: Any) -> None:
     """One commit; creates the table when it is missing, and adds the optional columns that a row has."""
     used = {name for row in rows for name in row}
@@ -78,7 +85,7 @@ def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *
 
 def create(spec: TableSpec, config: Config, properties: Mapping[str, str], *, what: str) -> None:
     """One commit that makes an empty table with these properties."""
-    DeltaTable.create(
+    made = DeltaTable.create(
         spec.path(config.delta.base_path),
         schema(spec),
         partition_by=list(spec.partition_by) or None,
@@ -87,25 +94,33 @@ def create(spec: TableSpec, config: Config, properties: Mapping[str, str], *, wh
         commit_properties=stamped(what, {}),
         raise_if_key_not_exists=False,
     )
+    committed(made, spec, config)
 
 
 def delete(spec: TableSpec, config: Config, predicate: str, *, what: str, **facts: Any) -> None:
     """One commit that takes out the rows for which ``predicate`` (SQL) is true; none when there is no such row."""
-    opened(spec, config).delete(predicate, commit_properties=stamped(what, facts), post_commithook_properties=HOOKS)
+    table = opened(spec, config)
+    table.delete(predicate, commit_properties=stamped(what, facts), post_commithook_properties=HOOKS)
+    committed(table, spec, config)
 
 
 def set_properties(spec: TableSpec, config: Config, wanted: Mapping[str, str], *, what: str) -> None:
     """One commit that sets table properties."""
-    opened(spec, config).alter.set_table_properties(
+    table = opened(spec, config)
+    table.alter.set_table_properties(
         dict(wanted),
         raise_if_not_exists=False,
         commit_properties=stamped(what, {}),
         post_commithook_properties=HOOKS,
     )
+    committed(table, spec, config)
 
 
 def restore(spec: TableSpec, config: Config, version: int, *, what: str, **facts: Any) -> dict[str, Any]:
     """One commit that makes the table what it was at ``version``; the files that came and went."""
-    return opened(spec, config).restore(
+    table = opened(spec, config)
+    done = table.restore(
         version, commit_properties=stamped(what, {"version": version, **facts}), post_commithook_properties=HOOKS
     )
+    committed(table, spec, config)
+    return done

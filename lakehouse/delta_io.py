@@ -17,7 +17,7 @@ from pyspark.sql.types import StructType
 from lakehouse import delta_files, java_classes, log, places, runinfo
 from lakehouse.config import Config
 from lakehouse.origins import read_origin
-from lakehouse.small_files import merged_by_writer
+from lakehouse.small_files import tended_by_writer
 from lakehouse.tables import CHAMPS_INCONNUS, TableSpec
 
 _log = log.get("delta")
@@ -29,12 +29,13 @@ def _interval(value: timedelta) -> str:
 
 def wanted_properties(spec: TableSpec, config: Config) -> dict[str, str]:
     """What the settings say of a table."""
-    delta = config.delta
+    delta, tended = config.delta, tended_by_writer(spec, config)
     properties = {
-        "delta.checkpointInterval": str(delta.checkpoint_interval),
+        # where the writer makes the checkpoints, Delta makes one only where that has failed for long
+        "delta.checkpointInterval": str(delta.checkpoint_interval * (20 if tended else 1)),
         "delta.logRetentionDuration": _interval(delta.log_retention),
         "delta.deletedFileRetentionDuration": _interval(delta.deleted_file_retention),
-        "delta.autoOptimize.autoCompact": str(delta.auto_compact and not merged_by_writer(spec, config)).lower(),
+        "delta.autoOptimize.autoCompact": str(delta.auto_compact and not tended).lower(),
     }
     if spec.stats:
         properties["delta.dataSkippingStatsColumns"] = ",".join(f"`{name}`" for name in spec.stats)

@@ -52,6 +52,11 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         # one task rebuilds a table's state: the default of 50 made a micro-batch of 1 s take 4.5 s on 2 cores
         "spark.databricks.delta.snapshotPartitions": str(delta.snapshot_partitions),
         "spark.databricks.delta.autoCompact.minNumFiles": str(delta.auto_compact_min_files),
+        # a small table's files stand in each version's checksum: without a merge's own 60 among them, the commit that follows
+        # it listed them in a job of its own, 1.2 s
+        "spark.databricks.delta.allFilesInCrc.thresholdNumFiles": str(
+            max(50, min(2 * delta.auto_compact_min_files, 200))
+        ),
         # adaptive execution submits every shuffle as a job of its own: a Silver batch took 129 jobs with it, 65 without
         "spark.sql.adaptive.enabled": "false",
         # Silver has some 350 generated classes, Bronze 60: with the default of 100, a pass compiled all of them anew each time.

@@ -1,8 +1,9 @@
-"""EDGE. The small files that micro-batches leave are merged by the job itself, between two batches and without Spark.
+"""EDGE. What micro-batches leave is seen to by the job itself, between two batches and without Spark: small files are merged,
+and a table's log gets its checkpoint.
 
-Delta's own automatic compaction does the same as Spark jobs inside the commit: two seconds for 60 files, in which the
-sales wait, and once in each session for every partition of a table, however few files that has. ``deltalake`` takes a
-tenth of it (docs/decisions/0035-compaction-by-the-writer.md).
+Delta's own automatic compaction and its own checkpoints do the same as Spark jobs inside the commit: two seconds for 60
+files, and two for a checkpoint, in which the sales wait. ``deltalake`` takes a tenth of it
+(docs/decisions/0035-compaction-by-the-writer.md).
 """
 
 from __future__ import annotations
@@ -22,29 +23,48 @@ OURS = (VENTES, REJETS)
 """The tables whose writer does this: those that each micro-batch of Bronze appends to."""
 
 
-def merged_by_writer(spec: TableSpec, config: Config) -> bool:
-    """Whether the writer merges the table's small files, and not Delta's automatic compaction. Local tables: in an object
-    store, Spark alone writes what Spark's log store guards."""
+def tended_by_writer(spec: TableSpec, config: Config) -> bool:
+    """Whether the writer merges the table's small files and makes its log's checkpoints, and not Delta inside a commit. Local
+    tables: in an object store, Spark alone writes what Spark's log store guards."""
     return spec in OURS and not places.is_remote(config)
 
 
 class SmallFiles:
-    """Counts the files that one process writes, and merges them by partition when there are enough of them."""
+    """Counts the files and commits that one process writes; merges the files by partition when there are enough of them, and
+    makes a checkpoint each time that a table's version has passed a multiple of ``[DELTA] checkpoint_interval``."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._enough = config.delta.auto_compact_min_files
-        self._tables = [spec for spec in OURS if config.delta.auto_compact and merged_by_writer(spec, config)]
+        self._interval = config.delta.checkpoint_interval
+        self._tables = [spec for spec in OURS if tended_by_writer(spec, config)]
         self._new: dict[str, int] = defaultdict(int)
+        self._versions: dict[
+            str, tuple[int, int]
+        ] = {}  # before the first commit since the last look, and after the last
 
-    def written(self, spec: TableSpec, files: int) -> None:
-        """A commit added so many files to the table."""
+    def written(self, spec: TableSpec, files: int, *, before: int, after: int) -> None:
+        """A commit added so many files to the table, and brought it from one version to another."""
         self._new[spec.name] += files
+        self._versions[spec.name] = self._versions.get(spec.name, (before, after))[0], after
 
     def between_batches(self) -> int:
-        """Merge what is due; the caller is the tables' only writer. The files that went, less those that came. A failure
-        is no reason to stop the job: it is logged, and tried again when as many files have come again."""
-        return sum(self._merge(spec) for spec in self._tables if self._new[spec.name] >= self._enough)
+        """Do what is due; the caller is the tables' only writer. The files that went, less those that came. A failure
+        is no reason to stop the job: it is logged, and tried again when as much has come again."""
+        gone = 0
+        for spec in self._tables:
+            if self._config.delta.auto_compact and self._new[spec.name] >= self._enough:
+                gone += self._merge(spec)
+            before, after = self._versions.pop(spec.name, (0, 0))
+            if before // self._interval < after // self._interval:
+                self._checkpoint(spec)
+        return gone
+
+    def _checkpoint(self, spec: TableSpec) -> None:
+        try:
+            upkeep.checkpoint_log(self._config, spec)
+        except (LakehouseError, DeltaError, OSError) as error:
+            _log.warning("no checkpoint of the log; the job goes on", table=spec.name, fault=one_line(error))
 
     def _merge(self, spec: TableSpec) -> int:
         self._new[spec.name] = 0

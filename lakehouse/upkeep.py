@@ -147,11 +147,13 @@ def tend(config: Config, found: Survey, *, advance: Callable[[int], None] = lamb
         merged += _compact(config, spec, one, _TARGET_BYTES)
         advance(1)
     if found.dead:
-        delta_files.opened(spec, config).vacuum(
+        table = delta_files.opened(spec, config)
+        table.vacuum(
             retention_hours=found.hours, dry_run=False, enforce_retention_duration=False, full=True,
             commit_properties=delta_files.stamped(WHAT, {"files": len(found.dead)}),
             post_commithook_properties=delta_files.HOOKS,
         )  # fmt: skip
+        delta_files.committed(table, spec, config)
     _forget_removed_files(config, found)
     advance(1)
     entries, _ = reach.old_entries(
@@ -189,14 +191,23 @@ def merge_small(config: Config, spec: TableSpec, *, at_least: int) -> int:
     return sum(_compact(config, spec, one, metrics.SMALL_FILE_BYTES) for one in due)
 
 
+def checkpoint_log(config: Config, spec: TableSpec) -> None:
+    """Write the state of a local table as of now beside its log, so that no reader begins at the log's start."""
+    # Spark's own checksum of the file that names the last checkpoint, which is written anew: Spark would not believe it
+    Path(spec.path(config.delta.base_path), "_delta_log", "._last_checkpoint.crc").unlink(missing_ok=True)
+    delta_files.opened(spec, config).create_checkpoint()
+
+
 def _compact(config: Config, spec: TableSpec, one: Small, target: int) -> int:
-    made = delta_files.opened(spec, config).optimize.compact(
+    table = delta_files.opened(spec, config)
+    made = table.optimize.compact(
         partition_filters=[(name, "=", value or "") for name, value in one.values] or None,
         target_size=target,
         max_concurrent_tasks=1,
         commit_properties=delta_files.stamped(WHAT, {}),
         post_commithook_properties=delta_files.HOOKS,
     )
+    delta_files.committed(table, spec, config)
     return int(made["numFilesRemoved"]) - int(made["numFilesAdded"])
 
 

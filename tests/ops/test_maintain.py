@@ -128,7 +128,7 @@ def test_the_writer_merges_each_day_with_many_small_files_whether_it_has_ended_o
     for number in range(4):  # of a day that older files cannot tell, four as well: they stay
         added = [{**row, "vente_id": f"{day}-{number}", "jour": day} for day in (today, old)]
         ledgers.append(base, VENTES, added, datetime.now(UTC), 10 + number)
-        small.written(VENTES, 1)
+        small.written(VENTES, 1, before=number, after=number + 1)
         if number < 3:
             assert small.between_batches() == 0, "fewer were written than start it"
     before, files, version = (
@@ -153,14 +153,18 @@ def test_small_files_that_cannot_be_merged_stop_no_job(
     monkeypatch.setenv("VENTES_DELTA__AUTO_COMPACT_MIN_FILES", "2")
     small = small_files.SmallFiles(config.load())
     monkeypatch.setattr(upkeep, "merge_small", lambda *_, **__: (_ for _ in ()).throw(OSError("injected")))
-    small.written(VENTES, 2)
+    small.written(VENTES, 2, before=1, after=2)
     assert small.between_batches() == 0
     said = capsys.readouterr().err
     assert "small files were not merged; the job goes on" in said and "injected" in said
     monkeypatch.setenv("VENTES_DELTA__AUTO_COMPACT", "false")
     off = small_files.SmallFiles(config.load())
-    off.written(VENTES, 1000)
+    off.written(VENTES, 1000, before=1, after=2)
     assert off.between_batches() == 0 and capsys.readouterr().err == ""
+    monkeypatch.setattr(upkeep, "checkpoint_log", lambda *_: (_ for _ in ()).throw(OSError("injected")))
+    off.written(VENTES, 1, before=49, after=50)
+    assert off.between_batches() == 0
+    assert "no checkpoint of the log; the job goes on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -172,8 +176,9 @@ def test_one_of_two_merges_small_files_the_writer_or_delta(
     monkeypatch.setenv("VENTES_DELTA__BASE_PATH", place)
     monkeypatch.setenv("VENTES_S3__REGION", "us-east-1")
     properties = delta_io.wanted_properties(spec, config.load())
-    assert small_files.merged_by_writer(spec, config.load()) is ours
+    assert small_files.tended_by_writer(spec, config.load()) is ours
     assert properties["delta.autoOptimize.autoCompact"] == str(not ours).lower()
+    assert properties["delta.checkpointInterval"] == ("1000" if ours else "50")
 
 
 def test_what_was_merged_is_still_accounted_for(run: Run, base: str) -> None:

@@ -81,7 +81,7 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "SPARK.ui_port": ("4050", lambda c: session.shared_settings(c, "bronze")),
     "SPARK.conf": ("spark.task.maxFailures=8", session.extra_settings),
     "DELTA.base_path": ("/autre", lambda c: VENTES.path(c.delta.base_path)),
-    "DELTA.checkpoint_interval": ("10", lambda c: delta_io.wanted_properties(VENTES, c)),
+    "DELTA.checkpoint_interval": ("10", lambda c: delta_io.wanted_properties(PAR_PAYS, c)),
     "DELTA.log_retention": ("3 days", lambda c: delta_io.wanted_properties(VENTES, c)),
     "DELTA.deleted_file_retention": ("1 day", lambda c: delta_io.wanted_properties(VENTES, c)),
     "DELTA.auto_compact": ("false", lambda c: delta_io.wanted_properties(PAR_PAYS, c)),
