@@ -70,7 +70,7 @@ class Terminals:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "VENTES_KAFKA__BOOTSTRAP_SERVERS": f"localhost:{self.port}",
             "VENTES_DELTA__BASE_PATH": str(folder / "data"),
-            "VENTES_SPARK__JAVA_OPTIONS": SHORT_LIVED,
+            "JDK_JAVA_OPTIONS": SHORT_LIVED,  # those too that spark-submit starts
             "VENTES_MONITORING__DASHBOARD_PORT": str(self.dashboard_port),
         }
 

@@ -262,7 +262,11 @@ def test_a_small_batch_is_one_file_and_a_large_one_is_not(
 
 def test_the_heap_keeps_more_of_itself_free_while_a_backlog_is_read(spark: SparkSession, tmp_path: Path) -> None:
     topic, heap = Topic(spark, tmp_path), java_classes.new(spark, "Heap")
-    for sales, kept in ((1, "20 40"), (4, "40 70"), (1, "20 40")):  # the first is the session's own (``session.own_settings``)
+    for sales, kept in (
+        (1, "20 40"),
+        (4, "40 70"),
+        (1, "20 40"),
+    ):  # the first is the session's own (``session.own_settings``)
         topic.deliver([(f"{kept}-{n}", 3600) for n in range(sales)])
         topic.drain(settings_of(tmp_path, PERFORMANCE__SMALL_BATCH_ROWS="3"))
         assert heap.kept() == kept
