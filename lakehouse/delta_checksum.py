@@ -1,4 +1,4 @@
-"""The checksum file that stands beside a version of a Delta table, made from the version before and the commit between.
+"""EDGE. The checksum file that stands beside a version of a Delta table, made from the version before and the commit between.
 
 Spark writes one with each of its commits and reads what an application wrote last, the schema and the properties from it.
 ``deltalake`` writes none: Spark then rebuilds the table's state, a job of a second and more, at its next look.
