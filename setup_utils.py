@@ -76,16 +76,19 @@ def get_java(_args: argparse.Namespace, config: Config) -> int:
 
 
 def archive(_args: argparse.Namespace, config: Config) -> int:
-    """Keep Spark's classes in a form that Java starts from in half the time. A short run of both jobs makes it, once."""
+    """Keep the classes of Spark and Kafka in a form that Java starts from in half the time. A short run makes it, once."""
     from lakehouse import class_archive
     from lakehouse.errors import SetupError
 
-    if not class_archive.path(config).is_file():
-        print("Spark's classes are archived: about a minute, once for these JARs and this Java", flush=True)
+    if not class_archive.are_made(config):
+        print(
+            "The classes of Spark and Kafka are archived: a minute or two, once for these JARs and this Java",
+            flush=True,
+        )
     try:
         class_archive.make(config)
     except SetupError as error:  # a cache: nothing is wrong without it, but for the waiting
-        print(f"{error}\nSpark starts without the archive, some seconds slower. Nothing else changes.")
+        print(f"{error}\nSpark and Kafka start without the archives, some seconds slower. Nothing else changes.")
         return 0
     print(f"Class archive: {class_archive.path(config)}")
     return 0

@@ -16,13 +16,14 @@ import os
 import subprocess
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
-from lakehouse import broker_security, jars, java, log, places
+from lakehouse import broker_security, class_archive, jars, java, log, places
 from lakehouse.broker_settings import (
     Node,
     address,
@@ -62,8 +63,8 @@ class Broker:
     Start it from the main thread: on Linux the broker dies with the thread that started it.
     """
 
-    def __init__(self, config: Config, node: Node | None = None) -> None:
-        """``node`` is one of ``broker_settings.nodes``: the first, unless given."""
+    def __init__(self, config: Config, node: Node | None = None, *, java_options: Sequence[str] = ()) -> None:
+        """``node`` is one of ``broker_settings.nodes``: the first, unless given. ``java_options``: more of them, for the broker."""
         if not is_local(config):
             raise SetupError(
                 f"The embedded broker serves this machine only, but [KAFKA] bootstrap_servers starts with "
@@ -75,6 +76,7 @@ class Broker:
                 f"{config.kafka.security_protocol}. Run a Kafka of your own for that, or set one of them."
             )
         self._config = config
+        self._java_options = java_options
         self.node = node or nodes(config)[0]
         self.home = self.node.home
         self.logs = places.state(config) / "logs"
@@ -117,10 +119,11 @@ class Broker:
                 str(runtime.executable), f"-Xmx{self._config.kafka.heap}", "-Xms64m",
                 "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true",
                 f"-Dlog4j2.configurationFile={(self.home / 'log4j2.properties').as_uri()}",
+                *class_archive.broker_options(self._config),
                 "-cp", os.pathsep.join(map(str, classpath)),
             ]  # fmt: skip
             self._format_storage(base, properties)
-            self._spawn([*base, "kafka.Kafka", str(properties)])
+            self._spawn([*base, *self._java_options, "kafka.Kafka", str(properties)])
         except BaseException:  # Ctrl-C while it starts leaves nothing behind either
             self.stop()
             raise

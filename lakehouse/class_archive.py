@@ -1,7 +1,7 @@
 """EDGE. Java's class archive (AppCDS): the classes of a run, parsed and verified once, mapped by every later start.
 
-Half of a Spark start is Java reading and checking some 20,000 classes. A short run of both jobs at set-up leaves them
-in a file that later JVMs map into memory. The archive is a cache and nothing else: Java itself compares it with the
+Half of a Spark start is Java reading and checking some 20,000 classes, and half of a broker's. A short run of broker and jobs at
+set-up leaves them in two files that later JVMs map into memory. The archive is a cache and nothing else: Java itself compares it with the
 JARs, and starts without it when they differ.
 """
 
@@ -38,57 +38,78 @@ def class_path(config: Config) -> list[Path]:
 
 
 def path(config: Config) -> Path:
-    """Where the archive for this Java and these JARs lies, or would."""
+    """Where the archive of a Spark driver for this Java and these JARs lies, or would."""
     import pyspark  # its import takes 0.2 s, and not every caller needs it
 
+    return _path(config, "spark", [*class_path(config), *_files(Path(pyspark.__file__).parent / "jars")])
+
+
+def broker_path(config: Config) -> Path:
+    """Where that of the broker lies, or would."""
+    return _path(config, "kafka", jars.resolve(config, "kafka"))
+
+
+def _path(config: Config, name: str, class_path: Iterable[Path]) -> Path:
     home = java.find(config).home
     release = home / "release"
     key = hashlib.sha256(release.read_bytes() if release.is_file() else str(home).encode())
-    for jar in [*class_path(config), *_files(Path(pyspark.__file__).parent / "jars")]:
+    for jar in class_path:
         found = jar.stat()
         key.update(f"{jar} {found.st_size} {found.st_mtime_ns}\n".encode())
-    return _folder(config) / f"spark-{key.hexdigest()[:16]}.jsa"
+    return _folder(config) / f"{name}-{key.hexdigest()[:16]}.jsa"
 
 
 def options(config: Config) -> str:
-    """Java's options that use the archive; empty when there is none."""
-    archive = path(config)
+    """Java's options with which a Spark driver uses its archive; empty when there is none."""
+    return " ".join(map(java.option, _options(path(config))))
+
+
+def broker_options(config: Config) -> list[str]:
+    """Those of the broker."""
+    return _options(broker_path(config))
+
+
+def _options(archive: Path) -> list[str]:
     if not archive.is_file():
-        return ""
-    return f"{java.option(f'-XX:SharedArchiveFile={archive}')} -Xshare:auto -Xlog:cds=off -Xlog:cds+dynamic=off"
+        return []
+    return [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+
+
+def are_made(config: Config) -> bool:
+    return path(config).is_file() and broker_path(config).is_file()
 
 
 def make(config: Config) -> bool:
-    """Run both jobs once in a folder of their own and keep their classes; False when that was done before.
+    """Run broker and both jobs once in a folder of their own and keep their classes; False when that was done before.
 
-    Takes about half a minute. Raises ``SetupError`` when the run fails: nothing is changed then, and starts are as
-    slow as without.
+    Takes about a minute. Raises ``SetupError`` when the run fails: starts are as slow as without then.
     """
-    archive = path(config)
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(archive.parent / "spark.lock"):
-        if archive.is_file():
+    archives, folder = (path(config), broker_path(config)), _folder(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "spark.lock"):
+        if are_made(config):
             return False
-        with tempfile.TemporaryDirectory(prefix=".spark-", dir=archive.parent) as text:
+        for old in folder.glob("*.jsa"):  # of other JARs, or one of the two: Java makes none while it uses one
+            old.unlink()
+        with tempfile.TemporaryDirectory(prefix=".spark-", dir=folder) as text:
             scratch = Path(text)
-            made, log = scratch / archive.name, scratch / "log"
+            made, log = [scratch / archive.name for archive in archives], scratch / "log"
             with log.open("wb") as sink:
                 code = subprocess.run(
-                    [sys.executable, "-m", "lakehouse.class_archive", str(made), str(scratch / "data")],
+                    [sys.executable, "-m", "lakehouse.class_archive", *map(str, made), str(scratch / "data")],
                     cwd=PROJECT, env={**os.environ, **settings.as_environment(config)},
                     stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, check=False,
                 ).returncode  # fmt: skip
-            if code != 0 or not made.is_file():
+            if code != 0 or not all(each.is_file() for each in made):
                 last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
                 raise SetupError(f"The class archive was not made (exit code {code}). The run's last lines:\n{last}")
-            for old in archive.parent.glob("spark-*.jsa"):
-                old.unlink()
-            made.replace(archive)
+            for each, archive in zip(made, archives, strict=True):
+                each.replace(archive)
     return True
 
 
-def train(config: Config, archive: Path, base: Path) -> None:
-    """The run whose classes are kept: messages of every kind through Kafka, Bronze and Silver in one JVM."""
+def train(config: Config, archive: Path, brokers: Path, base: Path) -> None:
+    """The run whose classes are kept: messages of every kind through Kafka, and through Bronze and Silver in one JVM."""
     from pyspark import SparkContext
 
     from lakehouse import kafka_clients, producer, session
@@ -97,7 +118,7 @@ def train(config: Config, archive: Path, base: Path) -> None:
     from lakehouse.streams import BronzeJob
 
     trained = _settings(config, archive, base)
-    with Broker(trained):
+    with Broker(trained, java_options=[*_TRAINING.split(), f"-XX:ArchiveClassesAtExit={brokers}"]):
         kafka_clients.ensure_topic(trained)
         spark = session.build(trained, "bronze")
         for seed in (1, 2):  # Silver builds its tables in the first round, and adds to them in the second
@@ -134,4 +155,4 @@ def _files(folder: Path) -> Iterable[Path]:
 
 
 if __name__ == "__main__":
-    train(settings.load(), Path(sys.argv[1]), Path(sys.argv[2]))
+    train(settings.load(), *map(Path, sys.argv[1:]))

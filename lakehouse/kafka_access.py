@@ -19,6 +19,8 @@ from lakehouse.errors import AccessRefused, BrokerUnavailable, LakehouseError
 from lakehouse.kafka_options import host_and_port, servers
 
 START_COMMAND = "python setup_utils.py kafka"
+REFUSALS = 3
+"""Times that a password is refused before that is believed: a broker may answer before it knows its users."""
 
 
 def _heard_out(
@@ -38,6 +40,11 @@ def hear_brokers_out() -> None:
     for transport in (KafkaTCPTransport, KafkaSSLTransport):
         if not hasattr(transport._sock_recv, "__wrapped__"):
             transport._sock_recv = _heard_out(transport._sock_recv)
+
+
+def password_refusals(causes: list[Exception]) -> list[Exception]:
+    """Those of a connection's failures that say that the password is wrong."""
+    return [cause for cause in causes if isinstance(cause, kafka_errors.SaslAuthenticationFailedError)]
 
 
 def unavailable(config: Config, cause: object) -> BrokerUnavailable:

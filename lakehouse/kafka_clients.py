@@ -19,7 +19,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
-from lakehouse import broker_security
+from lakehouse import broker_security, kafka_access
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
 from lakehouse.kafka_access import START_COMMAND as START_COMMAND
@@ -62,6 +62,8 @@ def _connect(make: Callable[..., Any], config: Config, options: dict[str, Any]) 
 
         def noted(*args: Any, **named: Any) -> Any:
             # kafka-python tries a refused password again until its time is up, and then says nothing but that
+            if len(refusals := kafka_access.password_refusals(causes)) >= kafka_access.REFUSALS:
+                raise refusals[-1]
             found = connection(*args, **named)
             found.init_future.add_errback(causes.append)
             return found
@@ -74,9 +76,8 @@ def _connect(make: Callable[..., Any], config: Config, options: dict[str, Any]) 
     except (KafkaError, OSError) as error:
         for made in networks:
             made.close()
-        for cause in causes:
-            if isinstance(cause, kafka_errors.SaslAuthenticationFailedError):
-                raise translated(config, cause) from None
+        for cause in kafka_access.password_refusals(causes):
+            raise translated(config, cause) from None
         first, wait = servers(config)[0], config.kafka.request_timeout.total_seconds()
         if not config.kafka.security_protocol.endswith("SSL") and speaks_tls(first, wait):
             raise refused(config, first, "it speaks TLS. Set SASL_SSL, or SSL") from None

@@ -40,6 +40,17 @@ def test_without_an_archive_there_is_no_option_and_with_one_java_is_told_its_nam
     assert session.jar_settings(config)["spark.driver.defaultJavaOptions"] == class_archive.options(config)
 
 
+def test_the_broker_has_one_of_its_own(config: Config) -> None:
+    assert class_archive.broker_options(config) == []
+    for archive in (class_archive.path(config), class_archive.broker_path(config)):
+        assert not class_archive.are_made(config)
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        archive.touch()
+    assert class_archive.are_made(config)
+    assert class_archive.broker_options(config)[0] == f"-XX:SharedArchiveFile={class_archive.broker_path(config)}"
+    assert class_archive.broker_path(config) != class_archive.path(config)
+
+
 def test_another_jar_or_java_asks_for_another_archive(config: Config, tmp_path: Path) -> None:
     first = class_archive.path(config)
     assert class_archive.path(config) == first

@@ -16,7 +16,7 @@ from kafka import KafkaProducer
 from kafka.errors import TopicAuthorizationFailedError
 
 from lakehouse import config as settings
-from lakehouse import credentials, kafka_clients, tls
+from lakehouse import credentials, kafka_access, kafka_clients, tls
 from lakehouse.broker_settings import free_port
 from lakehouse.brokers import Brokers
 from lakehouse.config import Config
@@ -86,7 +86,15 @@ def offsets(config: Config) -> int:
 # --- who does not come in --------------------------------------------------------------------------------------------
 
 
-def test_a_wrong_password_is_refused(locked: Config) -> None:
+def test_a_wrong_password_is_refused(locked: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+    refusals = kafka_access.password_refusals
+
+    def counted(causes: list[Exception]) -> list[Exception]:
+        tries.append(len(refusals(causes)))
+        return refusals(causes)
+
+    monkeypatch.setattr(kafka_access, "password_refusals", counted)
     # time for some tries, on a busy machine too
     wrong = as_user(
         locked, "", sasl_username="bronze", sasl_password=settings.Secret("faux"), request_timeout=timedelta(seconds=60)
@@ -94,6 +102,7 @@ def test_a_wrong_password_is_refused(locked: Config) -> None:
     with pytest.raises(AccessRefused, match="does not know the user bronze with this password") as refusal:
         kafka_clients.describe_topic(wrong)
     assert "faux" not in str(refusal.value)
+    assert max(tries) == kafka_access.REFUSALS, "it was tried for as long as there was time"
 
 
 def test_an_authority_that_did_not_sign_is_refused(locked: Config, tmp_path: Path) -> None:
