@@ -34,7 +34,7 @@ run: setup ## Set up, then run the whole pipeline; Ctrl-C stops it cleanly
 demo: setup ## A bounded run of 500 sales, checked against the generator's own truth
 	@$(PY) -m lakehouse.demo
 
-test: setup ## Every test (about 25 minutes on 2 cores)
+test: setup ## Every test (about 20 minutes on 2 cores)
 	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(INSTALLED) ## The unit tests: no Java, no processes (15 s at most)
