@@ -80,7 +80,7 @@ def archive(_args: argparse.Namespace, config: Config) -> int:
     from lakehouse import class_archive
     from lakehouse.errors import SetupError
 
-    if not class_archive.are_made(config):
+    if not class_archive.are_made(class_archive.paths(config)):
         print(
             "The classes of Spark and Kafka are archived: a minute or two, once for these JARs and this Java",
             flush=True,

@@ -119,7 +119,7 @@ class Broker:
                 str(runtime.executable), f"-Xmx{self._config.kafka.heap}", "-Xms64m",
                 "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true",
                 f"-Dlog4j2.configurationFile={(self.home / 'log4j2.properties').as_uri()}",
-                *class_archive.broker_options(self._config),
+                *class_archive.broker_options(self._config, classpath),
                 "-cp", os.pathsep.join(map(str, classpath)),
             ]  # fmt: skip
             self._format_storage(base, properties)

@@ -1,8 +1,8 @@
-"""EDGE. Java's class archive (AppCDS): the classes of a run, parsed and verified once, mapped by every later start.
+"""EDGE. Java's class archives (AppCDS): the classes of a run, parsed and verified once, mapped by every later start.
 
-Half of a Spark start is Java reading and checking some 20,000 classes, and half of a broker's. A short run of broker and jobs at
-set-up leaves them in two files that later JVMs map into memory. The archive is a cache and nothing else: Java itself compares it with the
-JARs, and starts without it when they differ.
+Half of a Spark start is Java reading and checking some 20,000 classes, and half of a broker's. A short run of broker and
+jobs at set-up leaves them in two files that later JVMs map into memory. An archive is a cache and nothing else: Java itself
+compares it with the JARs, and starts without it when they differ.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def path(config: Config) -> Path:
     return _path(config, "spark", [*class_path(config), *_files(Path(pyspark.__file__).parent / "jars")])
 
 
-def broker_path(config: Config) -> Path:
-    """Where that of the broker lies, or would."""
-    return _path(config, "kafka", jars.resolve(config, "kafka"))
+def broker_path(config: Config, class_path: Iterable[Path]) -> Path:
+    """Where that of a broker with these JARs lies, or would."""
+    return _path(config, "kafka", class_path)
 
 
 def _path(config: Config, name: str, class_path: Iterable[Path]) -> Path:
@@ -64,9 +64,9 @@ def options(config: Config) -> str:
     return " ".join(map(java.option, _options(path(config))))
 
 
-def broker_options(config: Config) -> list[str]:
-    """Those of the broker."""
-    return _options(broker_path(config))
+def broker_options(config: Config, class_path: Iterable[Path]) -> list[str]:
+    """Those with which a broker with these JARs uses its own."""
+    return _options(broker_path(config, class_path))
 
 
 def _options(archive: Path) -> list[str]:
@@ -75,8 +75,13 @@ def _options(archive: Path) -> list[str]:
     return [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
 
 
-def are_made(config: Config) -> bool:
-    return path(config).is_file() and broker_path(config).is_file()
+def paths(config: Config) -> tuple[Path, Path]:
+    """Where both lie, or would: the Spark driver's and the broker's."""
+    return path(config), broker_path(config, jars.resolve(config, "kafka"))
+
+
+def are_made(archives: Iterable[Path]) -> bool:
+    return all(archive.is_file() for archive in archives)
 
 
 def make(config: Config) -> bool:
@@ -84,10 +89,10 @@ def make(config: Config) -> bool:
 
     Takes about a minute. Raises ``SetupError`` when the run fails: starts are as slow as without then.
     """
-    archives, folder = (path(config), broker_path(config)), _folder(config)
+    archives, folder = paths(config), _folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "spark.lock"):
-        if are_made(config):
+        if are_made(archives):
             return False
         for old in folder.glob("*.jsa"):  # of other JARs, or one of the two: Java makes none while it uses one
             old.unlink()
@@ -100,7 +105,7 @@ def make(config: Config) -> bool:
                     cwd=PROJECT, env={**os.environ, **settings.as_environment(config)},
                     stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, check=False,
                 ).returncode  # fmt: skip
-            if code != 0 or not all(each.is_file() for each in made):
+            if code != 0 or not are_made(made):
                 last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
                 raise SetupError(f"The class archive was not made (exit code {code}). The run's last lines:\n{last}")
             for each, archive in zip(made, archives, strict=True):

@@ -62,25 +62,21 @@ def write(table: str, version: int) -> int:
     """Put the checksums beside a version of a local table and beside the few before it that have none. How many: none when
     they are there, or cannot be told; Spark then finds out by itself, later."""
     log = Path(table, "_delta_log")
-    missing = list(range(version, max(version - _BACK, -1), -1))
-    known: Checksum | None = None
-    for place, each in enumerate(missing):
-        if (log / f"{each:020}.crc").exists():
-            known, missing = _read(log / f"{each:020}.crc"), missing[:place]
-            break
-    if known is None and (not missing or missing[-1] != 0):
+    last = version  # the last one that has a checksum; -1: none has
+    while last >= 0 and version - last < _BACK and not (log / f"{last:020}.crc").exists():
+        last -= 1
+    known = None if last == version or last < 0 else _read(log / f"{last:020}.crc")
+    if known is None and last >= 0:
         return 0
-    made = 0
-    for each in reversed(missing):
+    for each in range(last + 1, version + 1):
         lines = (log / f"{each:020}.json").read_text(encoding="utf-8").splitlines()
-        known = after(known, (json.loads(line) for line in lines if line.strip()))
+        known = after(known, map(json.loads, filter(None, lines)))
         if known is None:
-            break
+            return each - last - 1
         scratch = log / f".{each:020}.crc.{os.getpid()}"
         scratch.write_text(json.dumps(known), encoding="utf-8")
         scratch.replace(log / f"{each:020}.crc")
-        made += 1
-    return made
+    return version - last
 
 
 def _read(file: Path) -> Checksum | None:

@@ -39,14 +39,14 @@ class SmallFiles:
         self._interval = config.delta.checkpoint_interval
         self._tables = [spec for spec in OURS if tended_by_writer(spec, config)]
         self._new: dict[str, int] = defaultdict(int)
-        self._versions: dict[
-            str, tuple[int, int]
-        ] = {}  # before the first commit since the last look, and after the last
+        self._passed: set[str] = set()
+        """Tables whose version has passed a multiple of the interval since the last look."""
 
     def written(self, spec: TableSpec, files: int, *, before: int, after: int) -> None:
         """A commit added so many files to the table, and brought it from one version to another."""
         self._new[spec.name] += files
-        self._versions[spec.name] = self._versions.get(spec.name, (before, after))[0], after
+        if before // self._interval < after // self._interval:
+            self._passed.add(spec.name)
 
     def between_batches(self) -> int:
         """Do what is due; the caller is the tables' only writer. The files that went, less those that came. A failure
@@ -55,9 +55,9 @@ class SmallFiles:
         for spec in self._tables:
             if self._config.delta.auto_compact and self._new[spec.name] >= self._enough:
                 gone += self._merge(spec)
-            before, after = self._versions.pop(spec.name, (0, 0))
-            if before // self._interval < after // self._interval:
+            if spec.name in self._passed:
                 self._checkpoint(spec)
+        self._passed.clear()
         return gone
 
     def _checkpoint(self, spec: TableSpec) -> None:

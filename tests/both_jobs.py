@@ -12,11 +12,8 @@ from lakehouse.streams import BronzeJob
 
 def main() -> int:
     settings = config.load()
-    spark = session.build(settings, "bronze")
-    try:
+    with session.opened(settings, "bronze") as spark:
         return BronzeJob(settings, once=True).run(spark) or SilverJob(settings).run(spark=spark)
-    finally:
-        spark.stop()
 
 
 if __name__ == "__main__":

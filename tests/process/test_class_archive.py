@@ -41,14 +41,15 @@ def test_without_an_archive_there_is_no_option_and_with_one_java_is_told_its_nam
 
 
 def test_the_broker_has_one_of_its_own(config: Config) -> None:
-    assert class_archive.broker_options(config) == []
-    for archive in (class_archive.path(config), class_archive.broker_path(config)):
-        assert not class_archive.are_made(config)
+    spark, broker = class_archive.paths(config)
+    class_path = class_archive.jars.resolve(config, "kafka")
+    assert spark != broker and class_archive.broker_options(config, class_path) == []
+    for archive in (spark, broker):
+        assert not class_archive.are_made(class_archive.paths(config))
         archive.parent.mkdir(parents=True, exist_ok=True)
         archive.touch()
-    assert class_archive.are_made(config)
-    assert class_archive.broker_options(config)[0] == f"-XX:SharedArchiveFile={class_archive.broker_path(config)}"
-    assert class_archive.broker_path(config) != class_archive.path(config)
+    assert class_archive.are_made(class_archive.paths(config))
+    assert class_archive.broker_options(config, class_path)[0] == f"-XX:SharedArchiveFile={broker}"
 
 
 def test_another_jar_or_java_asks_for_another_archive(config: Config, tmp_path: Path) -> None:
