@@ -67,6 +67,13 @@ def parser() -> argparse.ArgumentParser:
     option("--latency-seconds", type=number, metavar="N", help="each contender's window (default: 60; quick 15)")
     option("--soak-minutes", type=number, default=30, metavar="N", help="length of the soak (default: %(default)s)")
     option(
+        "--soak-held",
+        type=number,
+        default=0,
+        metavar="N",
+        help="soak: on-time sales that the topic holds before it starts, as after a longer run (default: none)",
+    )
+    option(
         "--history",
         type=number,
         default=50_000_000,
@@ -98,6 +105,8 @@ def completed(args: argparse.Namespace) -> argparse.Namespace:
     """The arguments with every size filled in. Raises ``ConfigError`` for a combination that makes no sense."""
     if args.quick and args.write:
         raise ConfigError("--quick with --write: figures of a quick run stand in no document. Leave one of them out.")
+    if args.soak_held and args.write:
+        raise ConfigError("--soak-held with --write: goal 5 is about a run from its start. Leave one of them out.")
     if args.only and args.long:
         raise ConfigError("--only and --long: name the sections, or leave --only out.")
     sizes = {name: pair[args.quick] for name, pair in SIZES.items() if getattr(args, name) is None}
@@ -108,11 +117,11 @@ def completed(args: argparse.Namespace) -> argparse.Namespace:
 def command_of(name: str, args: argparse.Namespace) -> str:
     """What to type for one section's figures again."""
     used = {
-        "drain": ("sales", "repeat"), "latency": ("rate", "latency_seconds"), "soak": ("rate", "soak_minutes"),
+        "drain": ("sales", "repeat"), "latency": ("rate", "latency_seconds"), "soak": ("rate", "soak_minutes", "soak_held"),
         "silver": ("history", "repeat"), "explorer": ("explorer_sales",), "start": ("repeat",), "memory": ("minutes",),
         "producer": ("count", "repeat"),
     }[name]  # fmt: skip
-    given = " ".join(f"--{one.replace('_', '-')} {getattr(args, one)}" for one in used)
+    given = " ".join(f"--{one.replace('_', '-')} {getattr(args, one)}" for one in used if getattr(args, one))
     return f"python -m benchmarks.run --only {name} {given}"
 
 

@@ -131,7 +131,7 @@ def _latency(config: Config, home: Path, args: argparse.Namespace, say: Say) -> 
 
 def _soak(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
     own = contenders.configured(config, home / "soak", "soak")
-    found = soak.measure(own, args.soak_minutes * 60, args.rate)
+    found = soak.measure(own, args.soak_minutes * 60, args.rate, args.soak_held)
     say(f"  p50 {found['p50']:.2f} s, p99 {found['p99']:.2f} s, {found['first_p50']:.2f} → {found['last_p50']:.2f} s")
     return found
 

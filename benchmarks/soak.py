@@ -7,9 +7,10 @@ compares its first and last sixth, and says so.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from benchmarks import latency
+from benchmarks import latency, preload
 from benchmarks.contenders import OURS
 from benchmarks.report import percentile
 from lakehouse.config import Config
@@ -20,7 +21,12 @@ _POINT = 10.0
 """Seconds of one point of the plot."""
 
 
-def measure(config: Config, seconds: float, rate: int) -> dict[str, Any]:
+def measure(config: Config, seconds: float, rate: int, held: int = 0) -> dict[str, Any]:
+    """``held``: on-time sales that the topic holds before, so that the deduplication's state is from the start what so many
+    sales leave in it."""
+    if held:
+        scratch = Path(config.delta.base_path).parent
+        preload.fill(config, held, scratch / "preload.log", span=config.streaming.watermark_delay.total_seconds() * 0.8)
     return figures(latency.watch(OURS, config, seconds, rate).sales, seconds, rate)
 
 

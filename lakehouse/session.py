@@ -18,10 +18,12 @@ from lakehouse import bronze, class_archive, cluster, jars, java, java_classes, 
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError, SetupError, SparkEnded
 
-_STATE_STORES = {
+STATE_STORES = {
     name: f"org.apache.spark.sql.execution.streaming.state.{provider}StateStoreProvider"
     for name, provider in (("memory", "HDFSBacked"), ("rocksdb", "RocksDB"))
 }
+"""What ``[STREAMING] state_store`` may say, in Spark's words."""
+_TRIM_MILLISECONDS = 60_000
 _HIDDEN = "(?i)secret|password|passwd|token|access[.]?key|jaas|url"
 _LOG4J = Path(__file__).with_name("log4j2-spark.properties")
 _COMPILER = Path(__file__).with_name("java-compiler.json")
@@ -75,7 +77,7 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         # a bad message may be as large as the topic allows: bound what is sent to a Python worker at once
         "spark.sql.execution.arrow.maxBytesPerBatch": "16m",
         "spark.sql.streaming.stopTimeout": "60s",
-        "spark.sql.streaming.stateStore.providerClass": _STATE_STORES[config.streaming.state_store],
+        "spark.sql.streaming.stateStore.providerClass": STATE_STORES[config.streaming.state_store],
         # each batch saves what changed, not the whole of it
         "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
         # a lone micro-batch would be followed by an empty one that only evicts state: the next one does that too
@@ -94,7 +96,7 @@ def own_settings(config: Config) -> dict[str, str]:
         # reason to collect it.
         "spark.driver.extraJavaOptions": (
             f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} "
-            f"-XX:+UseSerialGC -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 "
+            f"-XX:+UseSerialGC -Xms256m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 "
             f"-XX:-ShrinkHeapInSteps -XX:MetaspaceSize=256m "
             f"-XX:+UnlockDiagnosticVMOptions -XX:+DisplayVMOutputToStderr "
             f"{java.option(f'-XX:CompilerDirectivesFile={_COMPILER}')} {spark.java_options}"
@@ -222,6 +224,8 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
     try:
         _register_functions(session, config)
         cluster.check_folder(session, config.delta.base_path)
+        if not under_submit():
+            java_classes.new(session, "Heap").trimEvery(_TRIM_MILLISECONDS)
     except BaseException:
         session.stop()
         raise

@@ -139,8 +139,8 @@ class Streaming:
     max_offsets_per_trigger: int = setting(1_500_000, "messages in one micro-batch, at most", low=1)
     starting_offsets: Literal["earliest", "latest"] = setting("earliest", "where a new checkpoint starts to read")
     state_store: Literal["memory", "rocksdb"] = setting(
-        "memory",
-        "where the executors keep the identities of recent sales: their Java heap, or RocksDB on their disk; fixed for the "
+        "rocksdb",
+        "where the executors keep the identities of recent sales: RocksDB on their disk, or their Java heap; fixed for the "
         "life of a checkpoint",
     )
     max_restarts: int = setting(

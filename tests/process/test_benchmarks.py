@@ -279,7 +279,8 @@ def test_sizes_that_were_not_given_are_filled_in() -> None:
     assert parsed("--long").only == list(sections.LONG)
     assert parsed("--only", "silver", "drain").only == ["drain", "silver"]
     assert bench.command_of("soak", full) == "python -m benchmarks.run --only soak --rate 1000 --soak-minutes 30"
-    for words in (("--quick", "--write"), ("--only", "drain", "--long")):
+    assert bench.command_of("soak", parsed("--soak-held", "7")).endswith("--soak-minutes 30 --soak-held 7")
+    for words in (("--quick", "--write"), ("--soak-held", "7", "--write"), ("--only", "drain", "--long")):
         with pytest.raises(ConfigError):
             parsed(*words)
     assert all(bench.command_of(name, full) for name in sections.SECTIONS)

@@ -7,13 +7,14 @@ The watermark is 2 seconds: while the batches run, sales grow old, and both door
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import backlog, batch_facts, bronze, config, delta_io, exact_door, java_classes, metrics, streams
+from lakehouse import backlog, batch_facts, bronze, config, delta_io, exact_door, java_classes, metrics, session, streams
 from lakehouse.bronze_sink import BronzeSink
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
@@ -270,6 +271,31 @@ def test_the_heap_keeps_more_of_itself_free_while_a_backlog_is_read(spark: Spark
         topic.deliver([(f"{kept}-{n}", 3600) for n in range(sales)])
         topic.drain(settings_of(tmp_path, PERFORMANCE__SMALL_BATCH_ROWS="3"))
         assert heap.kept() == kept
+
+
+@pytest.mark.parametrize("began_with", ["memory", "rocksdb"])
+def test_a_checkpoint_keeps_the_state_store_that_it_began_with(
+    spark: SparkSession, tmp_path: Path, began_with: Literal["memory", "rocksdb"]
+) -> None:
+    chosen, topic = settings_of(tmp_path / "lake", STREAMING__WATERMARK_DELAY="1 hour"), Topic(spark, tmp_path)
+    stores, name = session.STATE_STORES, "spark.sql.streaming.stateStore.providerClass"
+    place = tmp_path / "lake" / "checkpoints" / "bronze" / "state"
+    before = spark.conf.get(name)
+    try:
+        for store, ids in (began_with, "ab"), ("rocksdb" if began_with == "memory" else "memory", "bc"):
+            spark.conf.set(name, stores[store])
+            topic.deliver([(each, 0) for each in ids])
+            topic.drain(chosen)
+            changes = {file.suffix for file in place.rglob("*") if file.suffix in (".changelog", ".delta")}
+            assert changes == {".delta" if began_with == "memory" else ".changelog"}
+    finally:
+        spark.conf.set(name, str(before))
+    assert bronze_ids(spark, chosen) == ["a", "b", "c"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc's memory can be trimmed")
+def test_what_the_c_library_keeps_of_freed_memory_goes_back(spark: SparkSession) -> None:
+    assert "native heap" in java_classes.new(spark, "Heap").trim()
 
 
 @pytest.mark.parametrize(("limit", "semi_join"), [("1000", True), ("0", False)])
