@@ -31,6 +31,8 @@ from lakehouse.stores import File, Store
 from lakehouse.tables import BRONZE, GENERATIONS, INTERNAL, PUBLIC, VENTES, TableSpec, checkpoint
 
 TABLES = (*PUBLIC, *INTERNAL)
+_VERSION = re.compile(r"(\d+)(?:\.(?:delta|snapshot|changelog|zip))?")
+"""A checkpoint's file that is of one batch, or of one version of the state."""
 
 
 class Moved(Exception):
@@ -150,13 +152,22 @@ class _Capturing:
         names = (file.path.rpartition("/")[2] for file in self._lake.files(folder))
         return sorted(int(name) for name in names if name.isdigit())
 
+    def _settled(self, folder: str) -> Iterator[File]:
+        """Its files, such that a list of RocksDB's tables is never without one of them: each comes into the folder before a
+        list that names it, and one look at the folder may see the list alone."""
+        found = {file.path: file for file in self._lake.files(folder)}
+        if any(path.endswith(".zip") for path in found):
+            later = self._lake.files(f"{folder}/state")
+            found |= {file.path: file for file in later if not _VERSION.fullmatch(file.path.rpartition("/")[2])}
+        yield from found.values()
+
     def _checkpoint_files(self, place: _Place) -> Iterator[Source]:
-        for file in self._lake.files(place.folder):
+        for file in self._settled(place.folder):
             within = file.path[len(place.folder) + 1 :]
             name = within.rpartition("/")[2]
             if name.startswith((".", "temp-")) or name.endswith(".tmp"):
                 continue  # checksums of Hadoop's, files in the making
-            number = int(found[0]) if (found := re.match(r"\d+", name)) else None
+            number = int(known[1]) if (known := _VERSION.fullmatch(name)) else None
             if within.startswith("offsets/") and (number is None or number > place.plan):
                 continue
             if within.startswith("commits/") and (number is None or number > place.batch):

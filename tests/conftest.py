@@ -78,7 +78,7 @@ def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SparkSe
     from pyspark.sql.streaming.listener import StreamingQueryListener
 
     from lakehouse import session
-    from tests.harness import config_of
+    from tests.harness import SNAPSHOTS, config_of
 
     dropped: list[int] = []
 
@@ -89,7 +89,10 @@ def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SparkSe
         def onQueryProgress(self, event: Any) -> None:
             dropped.extend(operator.numRowsDroppedByWatermark for operator in event.progress.stateOperators)
 
-    made = session.build(config_of(tmp_path_factory.mktemp("spark"), "localhost:1", "unused", SPARK__CONF=""), "tests")
+    chosen = "\n".join(f"{key}={text}" for key, text in SNAPSHOTS.items())
+    made = session.build(
+        config_of(tmp_path_factory.mktemp("spark"), "localhost:1", "unused", SPARK__CONF=chosen), "tests"
+    )
     made.streams.addListener(Watch())
     yield made, dropped
     made.stop()

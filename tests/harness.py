@@ -29,6 +29,12 @@ INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.facto
 and a quarter of their processor time went into code that saw ten rows. What tells rows and figures right from wrong
 (``tests/spark``, the demo, QUICKSTART, the cluster) runs the generated code, as users do."""
 
+SNAPSHOTS = {
+    "spark.sql.streaming.stateStore.maintenanceInterval": "1s",
+    "spark.sql.streaming.stateStore.minDeltasForSnapshot": "1",
+}
+"""The state's snapshots after a second instead of a minute, so that what is killed, backed up and restored has some."""
+
 
 def config_of(base: Path, servers: str, topic: str, **overrides: str) -> Config:
     """The project's settings for one test; ``overrides`` such as ``STREAMING__MAX_RESTARTS="0"``."""
