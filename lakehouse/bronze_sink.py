@@ -169,7 +169,7 @@ class BronzeSink:
     def _taken_in(self, batch: DataFrame, batch_id: int) -> tuple[DataFrame, BatchFacts, Staged | None]:
         """The batch's rows, each with the door that it takes, and their facts. Of a backlog, the sales are written already."""
         messages, small = self._messages(), self._config.performance.small_batch_rows
-        # the heap is the state's: beside a million keys, a million rows had Java collect garbage and little else
+        # a million rows fill a laptop's heap, in which the state may lie too: Java then collected garbage and did little else
         large = messages is not None and messages > small
         self._heap.fit(large)
         place = StorageLevel.DISK_ONLY if large else StorageLevel.MEMORY_AND_DISK

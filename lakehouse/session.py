@@ -92,8 +92,8 @@ def own_settings(config: Config) -> dict[str, str]:
     settings = {
         "spark.master": spark.master,
         "spark.driver.memory": spark.driver_memory,
-        # a small heap that gives memory back: two Spark drivers and a broker share one laptop. Loading Spark's classes is no
-        # reason to collect it.
+        # a small heap that gives memory back (decision 0038): two Spark drivers and a broker share one laptop. Loading Spark's
+        # classes is no reason to collect it.
         "spark.driver.extraJavaOptions": (
             f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} "
             f"-XX:+UseSerialGC -Xms256m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 "
