@@ -106,7 +106,12 @@ def environment(config: Config) -> dict[str, str]:
     """This process's environment with the Java of ``find`` in JAVA_HOME and first on PATH, for a child process."""
     home = find(config).home
     # each thread of Java may get an arena of its own from the C library, which then keeps what was freed in it
-    return {"MALLOC_ARENA_MAX": "2", **os.environ, "JAVA_HOME": str(home), "PATH": f"{home / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"}
+    return {
+        "MALLOC_ARENA_MAX": "2",
+        **os.environ,
+        "JAVA_HOME": str(home),
+        "PATH": f"{home / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
 
 
 def option(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
@@ -37,6 +38,7 @@ from lakehouse.tables import PERTES, REJETS, VENTES, checkpoint
 _log = log.get("bronze")
 
 JOB = "bronze"
+_JAVA_CAUSE = re.compile(r"(?:Caused by: |: )((?!\[CIRCULAR).+)")
 _POLL_SECONDS = 0.2
 _LOOK_SECONDS = 1.0
 """Between two looks at Spark's progress reports."""
@@ -177,10 +179,10 @@ class BronzeJob:
             faults = 1 if sink.totals.batches > batches else faults + 1
             self._give_up_or_go_on(place, failure, faults)
             seconds = pause(self._config, faults)
-            self._watched.query_failed(_first_line(failure))
+            self._watched.query_failed(cause_of(failure))
             _log.warning(
                 "the query failed; starting it again",
-                fault=_first_line(failure),
+                fault=cause_of(failure),
                 attempt=faults,
                 pause=f"{seconds:g} s",
             )
@@ -240,14 +242,18 @@ class BronzeJob:
             raise gaps.as_error(found) from failure
         if faults > self._config.streaming.max_restarts:
             raise LakehouseError(
-                f"The Bronze query failed {faults} times in a row; the last fault: {_first_line(failure)}. Nothing is lost: "
+                f"The Bronze query failed {faults} times in a row; the last fault: {cause_of(failure)}. Nothing is lost: "
                 f"start the job again when the cause is gone."
             ) from failure
 
 
-def _first_line(failure: BaseException) -> str:
+def cause_of(failure: BaseException) -> str:
+    """One line of what ended a query: its cause at the root, where Java's stack names one, else its first line."""
     text = failure.desc if isinstance(failure, PySparkException) and hasattr(failure, "desc") else str(failure)
-    return (text or type(failure).__name__).strip().splitlines()[0][:300]
+    lines = (text or type(failure).__name__).strip().splitlines()
+    # py4j's own first line is "An error occurred while calling o540.write.", and Java's stack comes after it
+    causes = [found[1] for line in lines[1:] if (found := _JAVA_CAUSE.match(line))]
+    return (causes[-1] if causes else lines[0])[:300]
 
 
 def _account(sink: BronzeSink) -> dict[str, int]:

@@ -22,7 +22,18 @@ from hypothesis import strategies as st
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import backlog, batch_facts, bronze, config, delta_io, exact_door, java_classes, metrics, session, streams
+from lakehouse import (
+    backlog,
+    batch_facts,
+    bronze,
+    config,
+    delta_io,
+    exact_door,
+    java_classes,
+    metrics,
+    session,
+    streams,
+)
 from lakehouse.bronze_sink import BronzeSink
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config

@@ -224,10 +224,39 @@ def test_sparks_own_log_level_is_set_when_it_is_another(
     monkeypatch.setattr(session.jars, "resolve", lambda *_: [])
     monkeypatch.setattr(session.java_classes, "jar", lambda *_: Path(__file__))
     monkeypatch.setattr(session, "_register_functions", lambda *_: None)
+    trimmed: list[int] = []
+    monkeypatch.setattr(session.java_classes, "new", lambda *_: SimpleNamespace(trimEvery=trimmed.append))
     session.build(config.load(env={"VENTES_SPARK__LOG_LEVEL": level}), "essai")
-    assert seen == set_to
+    assert seen == set_to and trimmed == [60_000]
 
 
 @pytest.mark.parametrize("argv", [["--every", "0"], ["--every", "x"], ["--verify", "--full"], ["--jamais"]])
 def test_wrong_arguments_are_exit_code_2(argv: list[str]) -> None:
     assert streaming_silver.main(argv) == 2
+
+
+FULL_DISK = """An error occurred while calling o540.write.
+: org.apache.spark.SparkException: [TASK_WRITE_FAILED] Task failed while writing rows to file:/lake. SQLSTATE: 58030
+	at org.apache.spark.sql.errors.QueryExecutionErrors$.taskFailedWhileWritingRowsError(QueryExecutionErrors.scala:776)
+Caused by: org.apache.spark.SparkException: [TASK_WRITE_FAILED] Task failed while writing rows to file:/lake. SQLSTATE: 58030
+	... 3 more
+Caused by: java.io.IOException: No space left on device
+	at java.base/java.io.FileOutputStream.writeBytes(Native Method)
+Caused by: [CIRCULAR REFERENCE: java.io.IOException: No space left on device]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (FULL_DISK, "java.io.IOException: No space left on device"),
+        (
+            "An error occurred while calling o9.start.\n: java.lang.Error: short\n\tat a.B.c(B.java:1)",
+            "java.lang.Error: short",
+        ),
+        ("[STREAM_FAILED] Query [id = 1] failed\nmore", "[STREAM_FAILED] Query [id = 1] failed"),
+        ("", "RuntimeError"),
+    ],
+)
+def test_a_fault_is_told_by_its_cause_at_the_root(text: str, line: str) -> None:
+    assert streams.cause_of(RuntimeError(text)) == line
