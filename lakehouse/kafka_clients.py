@@ -158,10 +158,16 @@ def _described(admin: Any, name: str) -> dict[str, Any] | None:
     return dict(found)
 
 
-def _missing(config: Config) -> LakehouseError:
-    return LakehouseError(
-        f"The topic {config.kafka.topic} does not exist at {', '.join(servers(config))}. Create it with: {TOPIC_COMMAND}"
-    )
+def _existing(admin: Any, config: Config) -> dict[str, Any]:
+    """Raises ``LakehouseError`` for a topic that does not exist. Of several brokers, each may be asked, and hears of a new one
+    by itself: a missing topic is asked for again, 2 s long."""
+    name, until = config.kafka.topic, time.monotonic() + 2
+    while (found := _described(admin, name)) is None:
+        if time.monotonic() > until:
+            where = ", ".join(servers(config))
+            raise LakehouseError(f"The topic {name} does not exist at {where}. Create it with: {TOPIC_COMMAND}")
+        time.sleep(0.1)
+    return found
 
 
 def topic_settings(config: Config) -> dict[str, Any]:
@@ -245,9 +251,7 @@ def add_partitions(config: Config, total: int) -> bool:
     """
     name = config.kafka.topic
     with _admin(config) as admin:
-        found = _described(admin, name)
-        if found is None:
-            raise _missing(config)
+        found = _existing(admin, config)
         held = len(found["partitions"])
         if total < held:
             raise LakehouseError(
@@ -264,9 +268,7 @@ def describe_topic(config: Config) -> Topic:
     """The topic as it is. Raises ``LakehouseError`` when it does not exist."""
     name = config.kafka.topic
     with _admin(config) as admin:
-        found = _described(admin, name)
-        if found is None:
-            raise _missing(config)
+        found = _existing(admin, config)
         answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)], config_filter="all")
     held = {key: str(row["value"]) for key, row in answer["topic"][name].items()}
     partitions = found["partitions"]
@@ -278,10 +280,7 @@ def topic_id(config: Config) -> str:
     """Kafka's own id of the topic: another one once it was deleted and created anew. Raises ``LakehouseError`` when the
     topic does not exist."""
     with _admin(config) as admin:
-        found = _described(admin, config.kafka.topic)
-    if found is None:
-        raise _missing(config)
-    return str(found["topic_id"])
+        return str(_existing(admin, config)["topic_id"])
 
 
 def earliest_and_latest_offsets(config: Config) -> dict[int, tuple[int, int]]:
@@ -291,9 +290,7 @@ def earliest_and_latest_offsets(config: Config) -> dict[int, tuple[int, int]]:
     """
     name = config.kafka.topic
     with _admin(config) as admin:
-        found = _described(admin, name)
-        if found is None:
-            raise _missing(config)
+        found = _existing(admin, config)
         places = [TopicPartition(name, row["partition_index"]) for row in found["partitions"]]
         begins = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.EARLIEST))
         ends = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))

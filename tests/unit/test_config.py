@@ -71,7 +71,7 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "KAFKA.sasl_username": ("autre", kafka_options.spark_options),
     "KAFKA.tls_dir": ("/autre", credentials.folder),
     "KAFKA.sasl_password": ("autre", kafka_options.client_options),
-    "STREAMING.state_store": ("rocksdb", lambda config: session.shared_settings(config, "bronze")),
+    "STREAMING.state_store": ("memory", lambda config: session.shared_settings(config, "bronze")),
     "SPARK.master": ("local[1]", session.own_settings),
     "SPARK.driver_memory": ("2g", session.own_settings),
     "SPARK.java_options": ("-Xss4m", session.own_settings),
