@@ -14,12 +14,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks import contenders
+from benchmarks.report import slope
 from lakehouse import metrics
 from lakehouse.broker_settings import free_port
 from lakehouse.config import PROJECT, Config
@@ -94,11 +94,3 @@ def figures(samples: Sequence[Sequence[float]], last: dict[str, float], minutes:
         "peak_pss_mb": max(one[1] for one in samples), "slope_mb_per_hour": slope([(s, pss) for s, pss, _ in settled]) * 3600,
         "by_process": dict(sorted(last.items())), "samples": [[round(value) for value in one] for one in samples],
     }  # fmt: skip
-
-
-def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Of the least-squares line; 0 for fewer than two points. PURE."""
-    if len(points) < 2:
-        return 0.0
-    x, y = fmean(one for one, _ in points), fmean(one for _, one in points)
-    return sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _ in points)

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import charts, goals, report
-from benchmarks.report import Grid, number, ratio, typical
+from benchmarks.report import Grid, number, ratio, slope, typical
 
 Figures = Mapping[str, Any]
 QUIET = 0.5
@@ -120,9 +120,12 @@ def start(found: Figures) -> list[Grid]:
 def memory(found: Figures) -> list[Grid]:
     parts = tuple((name, number(value)) for name, value in found["by_process"].items())
     total = ("all", number(found["pss_mb"]))
+    # what else runs on the machine takes its share of a shared page, and gives it back: only PSS shows that
+    settled = [(at, rss) for at, _, rss in found["samples"] if at >= found["warm_up_minutes"] * 60]
     note = (
         f"RSS sum {found['rss_mb']:,.0f} MB; highest PSS sum {found['peak_pss_mb']:,.0f} MB; slope after "
-        f"{found['warm_up_minutes']:g} minutes of warm-up: {found['slope_mb_per_hour']:+.0f} MB an hour."
+        f"{found['warm_up_minutes']:g} minutes of warm-up: {found['slope_mb_per_hour']:+.0f} MB an hour, of RSS "
+        f"{slope(settled) * 3600:+.0f} MB."
     )
     title = f"`setup_utils.py run` at its defaults, after {found['minutes']:g} minutes"
     return [Grid(title, ("process", "PSS MB"), (*parts, total), (note,))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from rich.table import Table
@@ -84,3 +84,11 @@ def headline(about: Row) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """Of the least-squares line; 0 for fewer than two points. PURE."""
+    if len(points) < 2:
+        return 0.0
+    x, y = fmean(one for one, _ in points), fmean(one for _, one in points)
+    return sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _ in points)

@@ -332,8 +332,8 @@ def test_a_soak_compares_its_first_and_last_sixth() -> None:
 
 
 def test_the_slope_of_memory_is_that_of_the_line_after_the_warm_up() -> None:
-    assert memory.slope([(0, 5.0), (10, 25.0), (20, 45.0)]) == pytest.approx(2.0)
-    assert memory.slope([(0, 5.0)]) == 0.0
+    assert report.slope([(0, 5.0), (10, 25.0), (20, 45.0)]) == pytest.approx(2.0)
+    assert report.slope([(0, 5.0)]) == 0.0
     samples = [[0.0, 100.0, 110.0], [900.0, 500.0, 510.0], [1800.0, 501.0, 511.0], [3600.0, 503.0, 513.0]]
     found = memory.figures(samples, {"kafka": 3.0}, 60)
     assert found["slope_mb_per_hour"] == pytest.approx(4.0)
