@@ -64,8 +64,9 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         # Silver has some 350 generated classes, Bronze 60: with the default of 100, a pass compiled all of them anew each time.
         # A few more come with each batch, which nobody asks for again.
         "spark.sql.codegen.cache.maxEntries": "1000",
-        # what Spark remembers for its web interface, also without one: 1,000 queries with their plans were 60 MB
-        "spark.sql.ui.retainedExecutions": "100",
+        # what Spark remembers for its web interface, also without one: 1,000 queries with their plans were 60 MB, and of 100, with
+        # a number for each metric and task, Silver's were 80 MB after thirteen passes
+        "spark.sql.ui.retainedExecutions": "100" if spark.ui else "5",
         "spark.ui.retainedJobs": "200",
         "spark.ui.retainedStages": "200",
         "spark.ui.retainedTasks": "5000",
