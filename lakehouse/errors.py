@@ -31,6 +31,17 @@ def one_line(error: object, length: int = 300) -> str:
     return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:length]
 
 
+_JAVA_CAUSE = re.compile(r"(?:Caused by: |: )((?!\[CIRCULAR).+)")
+
+
+def cause_of(failure: BaseException) -> str:
+    """One line of what ended a query of Spark: its cause at the root, where Java's stack names one, else its first line."""
+    lines = (getattr(failure, "desc", None) or str(failure) or type(failure).__name__).strip().splitlines()
+    # py4j's own first line is "An error occurred while calling o540.write.", and Java's stack comes after it
+    causes = [found[1] for line in lines[1:] if (found := _JAVA_CAUSE.match(line))]
+    return (causes[-1] if causes else lines[0])[:300]
+
+
 class LakehouseError(Exception):
     """Base of all; ``exit_code`` is what ``main`` returns for it."""
 

@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 from lakehouse import arrivals, delta_io, erasing, keeping, locks, log, session, silver, silver_account, soundness
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config
-from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing
+from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing, cause_of
 from lakehouse.lake import Lake
 from lakehouse.marks import ERASE, INVALID, RETENTION
 from lakehouse.monitor import Monitor
@@ -226,7 +226,7 @@ class SilverJob:
             if now > newest and RETENTION in removers(spark, self._config, after=newest, upto=now):
                 return self._pass(spark, generation)  # it came after the look above
             raise LakehouseError(
-                f"The Silver pass failed: {str(failure).splitlines()[0][:300]}. Nothing is lost: the next pass repeats the "
+                f"The Silver pass failed: {cause_of(failure)}. Nothing is lost: the next pass repeats the "
                 f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
             ) from failure
         upto = self._consumed(place, generation)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import threading
 import time
 from types import FrameType
 from typing import Any
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -31,14 +29,13 @@ from lakehouse.bronze_sink import BronzeSink, StopAtBoundary
 from lakehouse.bronze_watch import BronzeWatch
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config
-from lakehouse.errors import BrokerUnavailable, LakehouseError
+from lakehouse.errors import BrokerUnavailable, LakehouseError, cause_of
 from lakehouse.monitor import Monitor
 from lakehouse.tables import PERTES, REJETS, VENTES, checkpoint
 
 _log = log.get("bronze")
 
 JOB = "bronze"
-_JAVA_CAUSE = re.compile(r"(?:Caused by: |: )((?!\[CIRCULAR).+)")
 _POLL_SECONDS = 0.2
 _LOOK_SECONDS = 1.0
 """Between two looks at Spark's progress reports."""
@@ -245,15 +242,6 @@ class BronzeJob:
                 f"The Bronze query failed {faults} times in a row; the last fault: {cause_of(failure)}. Nothing is lost: "
                 f"start the job again when the cause is gone."
             ) from failure
-
-
-def cause_of(failure: BaseException) -> str:
-    """One line of what ended a query: its cause at the root, where Java's stack names one, else its first line."""
-    text = failure.desc if isinstance(failure, PySparkException) and hasattr(failure, "desc") else str(failure)
-    lines = (text or type(failure).__name__).strip().splitlines()
-    # py4j's own first line is "An error occurred while calling o540.write.", and Java's stack comes after it
-    causes = [found[1] for line in lines[1:] if (found := _JAVA_CAUSE.match(line))]
-    return (causes[-1] if causes else lines[0])[:300]
 
 
 def _account(sink: BronzeSink) -> dict[str, int]:

@@ -14,7 +14,7 @@ from lakehouse.bronze_metrics import Totals
 from lakehouse.bronze_sink import StopAtBoundary
 from lakehouse.bronze_watch import BronzeWatch
 from lakehouse.checkpoints import Planned
-from lakehouse.errors import BrokerUnavailable, ClockWentBack, LakehouseError
+from lakehouse.errors import BrokerUnavailable, ClockWentBack, LakehouseError, cause_of
 from lakehouse.monitor import Monitor
 from lakehouse.streams import BronzeJob
 
@@ -259,4 +259,4 @@ Caused by: [CIRCULAR REFERENCE: java.io.IOException: No space left on device]
     ],
 )
 def test_a_fault_is_told_by_its_cause_at_the_root(text: str, line: str) -> None:
-    assert streams.cause_of(RuntimeError(text)) == line
+    assert cause_of(RuntimeError(text)) == line
