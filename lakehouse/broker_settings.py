@@ -105,13 +105,17 @@ def port_is_free(host: str, port: int) -> bool:
 
 
 def answers(config: Config, timeout: float = 2.0, *, node: Node | None = None, brokers: int = 1) -> bool:
-    """Whether a broker (``node``, or the one at the first bootstrap server) answers within seconds.
+    """Whether a broker (``node``, or any of the bootstrap servers: one of several may be away) answers within seconds.
 
     A PLAINTEXT one has to see so many ``brokers`` in its cluster, itself among them: one Metadata request (version 1, no
     topic) by hand, since a client object would keep threads and retry in the background, and this is asked several times
     a second while a broker starts. A locked-down one tells strangers its versions only.
     """
-    place = (node.host, node.port) if node else address(config)
+    places = [(node.host, node.port)] if node else map(host_and_port, servers(config))
+    return any(_answers(config, place, timeout, brokers) for place in places)
+
+
+def _answers(config: Config, place: tuple[str, int], timeout: float, brokers: int) -> bool:
     tls = config.kafka.security_protocol.endswith("SSL")
     open_ = config.kafka.security_protocol == "PLAINTEXT"
     body = struct.pack(">hhih4si", 3, 1, 1, 4, b"make", 0) if open_ else struct.pack(">hhih4s", 18, 0, 1, 4, b"make")

@@ -176,7 +176,13 @@ def _answering_broker(config: Config) -> CheckResult:
         return missing("Broker", str(error), "start it, or name another in [KAFKA] bootstrap_servers")
     except LakehouseError as error:
         return CheckResult("Broker", "info", f"{where}; {error}", "python setup_utils.py topic")
-    return ok("Broker", f"{where}, topic {topic.name} with {topic.partitions} partitions")
+    held = f"{where}, topic {topic.name} with {topic.partitions} partitions"
+    if topic.replication_factor == 1:
+        return ok("Broker", held)
+    copies = f"{held}, {topic.in_sync} of {topic.replication_factor} copies in step"
+    if topic.in_sync == topic.replication_factor:
+        return ok("Broker", copies)
+    return CheckResult("Broker", "info", copies, "start the brokers that are missing")
 
 
 def _existing(path: Path) -> Path:

@@ -5,7 +5,7 @@
     LakehouseError                 exit code 1
     ├── ConfigError                2  a setting or an argument is wrong; nothing was started
     ├── SetupError                 1  Java, a JAR, a package or a folder is missing
-    ├── BrokerUnavailable          1  Kafka does not answer
+    ├── BrokerUnavailable          1  Kafka does not answer, or cannot answer yet
     ├── AccessRefused              2  a certificate, a password or a right is missing or wrong
     ├── SparkEnded                 1  the Java process of a Spark job is gone
     ├── UndeliveredMessages        1  the producer ends with messages that were never acknowledged

@@ -108,8 +108,8 @@ def knock(config: Config, patience: float | None = None) -> None:
 
 
 def translated(config: Config, error: Exception) -> LakehouseError:
-    """Kafka's error as ours: no answer → ``BrokerUnavailable``, a wrong password or a missing right → ``AccessRefused``,
-    another refusal → ``LakehouseError``."""
+    """Kafka's error as ours: no answer, or one that Kafka itself calls passing → ``BrokerUnavailable``, a wrong password or a
+    missing right → ``AccessRefused``, another refusal → ``LakehouseError``."""
     where = ", ".join(servers(config))
     if isinstance(error, kafka_errors.SaslAuthenticationFailedError):
         user = user_and_password(config)[0]
@@ -128,7 +128,13 @@ def translated(config: Config, error: Exception) -> LakehouseError:
     cause = str(error) if isinstance(error, KafkaError) else f"{type(error).__name__}: {error}"
     if isinstance(error, no_answer):
         return unavailable(config, cause)
-    return LakehouseError(f"Kafka at {', '.join(servers(config))} refuses: {cause}")
+    if getattr(error, "retriable", False):
+        # such as OffsetNotAvailable: a new leader does not know yet how far its partition is acknowledged (KIP-207)
+        return BrokerUnavailable(
+            f"Kafka at {where} cannot answer yet ({cause}): its brokers start, or a partition changes its leader. Try again in "
+            f"some seconds, or see who is there: python setup_utils.py check"
+        )
+    return LakehouseError(f"Kafka at {where} refuses: {cause}")
 
 
 def may_not(config: Config, what: str) -> AccessRefused:

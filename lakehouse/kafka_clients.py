@@ -1,7 +1,7 @@
 """EDGE. The one place that makes Kafka clients, and the questions we ask the broker.
 
-Every function that talks to Kafka raises ``BrokerUnavailable`` when it does not answer within ``request_timeout``, and
-``LakehouseError`` when it answers with a refusal.
+Every function that talks to Kafka raises ``BrokerUnavailable`` when it does not answer within ``request_timeout`` or cannot
+answer yet, and ``LakehouseError`` when it answers with a refusal.
 """
 
 from __future__ import annotations

@@ -198,9 +198,9 @@ class Lake:
         finally:
             job.stop()
             thread.join(300)
+            if failures:
+                raise failures[0]  # beside what the block waited for in vain, when it did
         assert not thread.is_alive()
-        if failures:
-            raise failures[0]
 
     def silver(self, spark: Any, *, full: bool = False) -> None:
         from lakehouse.silver_job import SilverJob

@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from lakehouse import kafka_clients
+from lakehouse import checks, kafka_clients
 from lakehouse.broker_settings import free_port
 from lakehouse.brokers import Brokers
 from lakehouse.errors import LakehouseError
@@ -37,6 +37,12 @@ def in_step(lake: Lake) -> bool:
         return kafka_clients.describe_topic(lake.config).in_sync == 3
     except LakehouseError:
         return False
+
+
+def broker_check(lake: Lake) -> str:
+    """What ``setup_utils.py check`` says of the brokers."""
+    (line,) = (line for line in checks.broker(lake.config) if line.name == "Broker")
+    return f"{line.status}: {line.detail}"
 
 
 def stored(lake: Lake) -> int:
@@ -69,9 +75,12 @@ def test_any_broker_may_be_killed_and_partitions_added_and_nothing_is_lost_or_do
             member.kill()
             assert not psutil.pid_exists(killed)
             arrived(40)
+            eventually(lambda: broker_check(lake).startswith("info: answers"), what="the check misses a copy")
+            assert "2 of 3 copies in step" in broker_check(lake)
             assert member.wait(0) is not None, "it was away all the while"
             member.launch()
             eventually(lambda: in_step(lake), what="three copies in step")
+        assert broker_check(lake).startswith("ok") and "3 of 3 copies in step" in broker_check(lake)
 
         kafka_clients.add_partitions(lake.config, 4)
         (late,) = lake.sales(sale(), partition=3)

@@ -210,8 +210,9 @@ def test_a_port_that_someone_listens_on_is_not_free(listener: socket.socket) -> 
         (b"", False),
     ],
 )
+@pytest.mark.parametrize("away", ["", "127.0.0.1:1,"], ids=["alone", "behind one that is away"])
 def test_only_a_broker_that_has_joined_answers(
-    tmp_path: Path, listener: socket.socket, reply: bytes, expected: bool
+    tmp_path: Path, listener: socket.socket, reply: bytes, expected: bool, away: str
 ) -> None:
     def serve() -> None:
         link, _ = listener.accept()
@@ -221,7 +222,8 @@ def test_only_a_broker_that_has_joined_answers(
 
     thread = threading.Thread(target=serve)
     thread.start()
-    assert broker_settings.answers(configured(tmp_path, bootstrap_servers=f"127.0.0.1:{port_of(listener)}")) is expected
+    config = configured(tmp_path, bootstrap_servers=f"{away}127.0.0.1:{port_of(listener)}")
+    assert broker_settings.answers(config) is expected
     thread.join()
 
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kafka.errors import KafkaConnectionError
+from kafka import errors as kafka_errors
+from kafka.errors import KafkaConnectionError, KafkaError
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
 from lakehouse import (
@@ -239,3 +240,16 @@ def test_what_a_broker_says_before_it_closes_is_heard(kind: type[KafkaTCPTranspo
         assert transport._sock_recv() == (b"refused: who are you?", None)
         data, end = transport._sock_recv()
         assert (data, type(end)) == (b"", KafkaConnectionError)
+
+
+@pytest.mark.parametrize("error", [kafka_errors.OffsetNotAvailableError, kafka_errors.LeaderNotAvailableError])
+def test_what_kafka_calls_passing_is_waited_for(made: Config, error: type[KafkaError]) -> None:
+    """Seen on three brokers of which two came back: the jobs start their queries again, instead of giving up."""
+    told = kafka_access.translated(made, error("ListOffsetsRequest failed"))
+    assert isinstance(told, BrokerUnavailable)
+    assert "cannot answer yet" in str(told) and error.__name__ in str(told)
+
+
+def test_what_kafka_refuses_for_good_is_not_waited_for(made: Config) -> None:
+    told = kafka_access.translated(made, kafka_errors.InvalidTopicError("a b"))
+    assert not isinstance(told, BrokerUnavailable) and "refuses: [Error 17] InvalidTopicError" in str(told)
