@@ -26,10 +26,10 @@ LOG_STORE = ("ConditionalS3LogStore",)
 """Delta's log on S3: only a lake there needs it."""
 CORE = (
     "BronzeRow", "OldSale", "SaleDecoder", "PlainSale", "Moment", "DeltaAppend", "LocalFiles", "LocalFilesContext", "Heap",
-    "RareEvictionStateStoreProvider",
+    "LocalLogStore", "RareEvictionStateStoreProvider",
 )  # fmt: skip
-"""The sale contract as Bronze's stream applies it, the append to a Delta table, local files without child processes, the
-room that a heap keeps, and when the state forgets."""
+"""The sale contract as Bronze's stream applies it, the append to a Delta table, local files and the log among them
+without more calls of the system than it takes, the room that a heap keeps, and when the state forgets."""
 
 
 def jar(config: Config, classes: tuple[str, ...]) -> Path:

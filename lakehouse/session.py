@@ -116,6 +116,8 @@ def own_settings(config: Config) -> dict[str, str]:
         settings |= {
             "spark.hadoop.fs.file.impl": "ventes.LocalFiles",
             "spark.hadoop.fs.AbstractFileSystem.file.impl": "ventes.LocalFilesContext",
+            # a log of thousands of versions, listed several times a batch (decision 0040)
+            "spark.delta.logStore.file.impl": "ventes.LocalLogStore",
         }
     return settings
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 
@@ -43,3 +44,42 @@ def test_local_files_are_made_by_our_classes_with_the_umask(spark: SparkSession,
     )
     assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == ["one", "three"]
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o640}
+
+
+def test_a_local_log_is_listed_as_by_deltas_own_store(spark: SparkSession, tmp_path: Path) -> None:
+    """Without asking for what is older (decision 0040): the same files, sizes and order, and the same error."""
+    jvm: Any = spark._jvm
+    hadoop = spark._jsc.hadoopConfiguration()  # type: ignore[attr-defined]
+    log = tmp_path / "_delta_log"
+    log.mkdir()
+    for version in range(12):
+        (log / f"{version:020}.json").write_text("{}" * version)
+        (log / f"{version:020}.crc").write_text("{}")
+        (log / f".{version:020}.json.crc").write_text("crc")
+    (log / f"{9:020}.checkpoint.parquet").write_text("PAR1")
+    (log / "_last_checkpoint").write_text("{}")
+    (log / "_staged_commits").mkdir()
+    ours = jvm.ventes.LocalLogStore(hadoop)
+    deltas = jvm.io.delta.storage.HDFSLogStore(hadoop)
+
+    def listed(store: Any, first: str, folder: Path = log) -> list[tuple[str, int, int, bool]]:
+        found, each = [], store.listFrom(jvm.org.apache.hadoop.fs.Path(f"file://{folder}/{first}"), hadoop)
+        while each.hasNext():
+            one = each.next()
+            found.append((one.getPath().toString(), one.getLen(), one.getModificationTime(), one.isDirectory()))
+        return found
+
+    for first in (f"{9:020}.", f"{0:020}.", f"{11:020}.json", f"{12:020}.", "_"):
+        assert listed(ours, first) == listed(deltas, first)
+    assert [Path(name).name for name, *_ in listed(ours, f"{11:020}.")] == [
+        f"{11:020}.crc", f"{11:020}.json", "_last_checkpoint", "_staged_commits",
+    ]  # fmt: skip
+    for store in (ours, deltas):
+        with pytest.raises(Py4JJavaError, match="FileNotFoundException"):
+            listed(store, f"{0:020}.", tmp_path / "nowhere")
+
+    table = tmp_path / "table"
+    spark.range(1).write.format("delta").save(str(table))
+    used = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, str(table)).store()
+    place = jvm.org.apache.hadoop.fs.Path(f"file://{table}/_delta_log")
+    assert used.getDelegate(place).logStoreImpl().getClass().getName() == "ventes.LocalLogStore"
