@@ -36,6 +36,12 @@ SNAPSHOTS = {
 """The state's snapshots after a second instead of a minute, so that what is killed, backed up and restored has some."""
 
 
+def forget_state(spark: Any) -> None:
+    """What the end of a job's process does: without it the session's thread goes on to save snapshots of the job's state,
+    also into a checkpoint's folder that a test has just moved away."""
+    spark._jvm.org.apache.spark.sql.execution.streaming.state.StateStore.stop()
+
+
 def config_of(base: Path, servers: str, topic: str, **overrides: str) -> Config:
     """The project's settings for one test; ``overrides`` such as ``STREAMING__MAX_RESTARTS="0"``."""
     texts = {
@@ -176,7 +182,10 @@ class Lake:
         """One ``--once`` run in the session of the tests."""
         from lakehouse.streams import BronzeJob
 
-        assert BronzeJob(self.config, once=True, accept_data_loss=accept_data_loss).run(spark) == 0
+        try:
+            assert BronzeJob(self.config, once=True, accept_data_loss=accept_data_loss).run(spark) == 0
+        finally:
+            forget_state(spark)
 
     @contextlib.contextmanager
     def streaming(self, spark: Any) -> Iterator[threading.Thread]:
@@ -198,6 +207,7 @@ class Lake:
         finally:
             job.stop()
             thread.join(300)
+            forget_state(spark)
             if failures:
                 raise failures[0]  # beside what the block waited for in vain, when it did
         assert not thread.is_alive()

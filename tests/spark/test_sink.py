@@ -38,6 +38,7 @@ from lakehouse.bronze_sink import BronzeSink
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
 from lakehouse.tables import CHAMPS_INCONNUS, REJETS, VENTES, checkpoint
+from tests.harness import forget_state
 from tests.spark.test_decode import KAFKA
 from tests.unit.test_sale import VALID
 
@@ -93,7 +94,10 @@ class Topic:
             .trigger(availableNow=True)
             .start()
         )
-        query.awaitTermination()
+        try:
+            query.awaitTermination()
+        finally:
+            forget_state(self._spark)
         return sink
 
 
