@@ -21,6 +21,9 @@ from lakehouse.small_files import tended_by_writer
 from lakehouse.tables import CHAMPS_INCONNUS, TableSpec
 
 _log = log.get("delta")
+_DELTAS_OWN = 200
+"""Delta makes its checkpoint, a Spark job inside the commit for which sales wait some seconds, at every such multiple of the
+writer's interval, whether the writer's is there or not."""
 
 
 def _interval(value: timedelta) -> str:
@@ -31,8 +34,8 @@ def wanted_properties(spec: TableSpec, config: Config) -> dict[str, str]:
     """What the settings say of a table."""
     delta, tended = config.delta, tended_by_writer(spec, config)
     properties = {
-        # where the writer makes the checkpoints, Delta makes one only where that has failed for long
-        "delta.checkpointInterval": str(delta.checkpoint_interval * (20 if tended else 1)),
+        # where the writer makes the checkpoints, Delta's are for when that has failed for long
+        "delta.checkpointInterval": str(delta.checkpoint_interval * (_DELTAS_OWN if tended else 1)),
         "delta.logRetentionDuration": _interval(delta.log_retention),
         "delta.deletedFileRetentionDuration": _interval(delta.deleted_file_retention),
         "delta.autoOptimize.autoCompact": str(delta.auto_compact and not tended).lower(),

@@ -178,7 +178,7 @@ def test_one_of_two_merges_small_files_the_writer_or_delta(
     properties = delta_io.wanted_properties(spec, config.load())
     assert small_files.tended_by_writer(spec, config.load()) is ours
     assert properties["delta.autoOptimize.autoCompact"] == str(not ours).lower()
-    assert properties["delta.checkpointInterval"] == ("1000" if ours else "50")
+    assert properties["delta.checkpointInterval"] == ("10000" if ours else "50")
 
 
 def test_what_was_merged_is_still_accounted_for(run: Run, base: str) -> None:
