@@ -25,7 +25,7 @@ STATE_STORES = {
 """What ``[STREAMING] state_store`` may say, as Spark's provider of stores; the second is Spark's own but for when it evicts
 (``lakehouse/java_src``)."""
 EVICTION_INTERVAL = "spark.sql.streaming.stateStore.ventes.evictionIntervalMs"
-"""Milliseconds between two looks through all that the store holds, for what its time is over."""
+"""Milliseconds between two looks through all keys of the store, for those whose time is over."""
 _TRIM_MILLISECONDS = 60_000
 _HIDDEN = "(?i)secret|password|passwd|token|access[.]?key|jaas|url"
 _LOG4J = Path(__file__).with_name("log4j2-spark.properties")

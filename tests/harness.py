@@ -14,7 +14,7 @@ from typing import Any
 from deltalake import DeltaTable
 
 from lakehouse import config as settings
-from lakehouse import kafka_clients, metrics, producer, truth
+from lakehouse import kafka_clients, metrics, positions, producer, truth
 from lakehouse.config import Config, Rate
 from lakehouse.reckoning import Difference, Sent
 from lakehouse.tables import BRONZE, REJETS, SILVER, VENTES, TableSpec, checkpoint
@@ -40,6 +40,17 @@ def forget_state(spark: Any) -> None:
     """What the end of a job's process does: without it the session's thread goes on to save snapshots of the job's state,
     also into a checkpoint's folder that a test has just moved away."""
     spark._jvm.org.apache.spark.sql.execution.streaming.state.StateStore.stop()
+
+
+@contextlib.contextmanager
+def spark_setting(spark: Any, name: str, text: str) -> Iterator[None]:
+    """A setting of the shared session, put back after the block."""
+    before = spark.conf.get(name)
+    spark.conf.set(name, text)
+    try:
+        yield
+    finally:
+        spark.conf.set(name, before)
 
 
 def config_of(base: Path, servers: str, topic: str, **overrides: str) -> Config:
@@ -163,6 +174,12 @@ class Lake:
 
     def committed(self, job: str = "bronze") -> list[int]:
         return _ids(self.checkpoint(job) / "commits")
+
+    def all_read(self) -> bool:
+        """Whether Bronze has committed all that the topic holds, copies of sales at its end too: no batch follows."""
+        held = kafka_clients.earliest_and_latest_offsets(self.config)
+        position = positions.bronze(self.config)
+        return position is not None and position.ends == {partition: end for partition, (_, end) in held.items()}
 
     def in_a_batch(self, job: str = "bronze") -> bool:
         """Whether a batch was planned and not committed: a kill now, or just before, hit the middle of it."""

@@ -38,7 +38,7 @@ from lakehouse.bronze_sink import BronzeSink
 from lakehouse.checkpoints import Checkpoint, Planned
 from lakehouse.config import Config
 from lakehouse.tables import CHAMPS_INCONNUS, REJETS, VENTES, checkpoint
-from tests.harness import forget_state
+from tests.harness import forget_state, spark_setting
 from tests.spark.test_decode import KAFKA
 from tests.unit.test_sale import VALID
 
@@ -295,16 +295,12 @@ def test_a_checkpoint_keeps_the_state_store_that_it_began_with(
     chosen, topic = settings_of(tmp_path / "lake", STREAMING__WATERMARK_DELAY="1 hour"), Topic(spark, tmp_path)
     stores, name = session.STATE_STORES, "spark.sql.streaming.stateStore.providerClass"
     place = tmp_path / "lake" / "checkpoints" / "bronze" / "state"
-    before = spark.conf.get(name)
-    try:
-        for store, ids in (began_with, "ab"), ("rocksdb" if began_with == "memory" else "memory", "bc"):
-            spark.conf.set(name, stores[store])
+    for store, ids in (began_with, "ab"), ("rocksdb" if began_with == "memory" else "memory", "bc"):
+        with spark_setting(spark, name, stores[store]):
             topic.deliver([(each, 0) for each in ids])
             topic.drain(chosen)
-            changes = {file.suffix for file in place.rglob("*") if file.suffix in (".changelog", ".delta")}
-            assert changes == {".delta" if began_with == "memory" else ".changelog"}
-    finally:
-        spark.conf.set(name, str(before))
+        changes = {file.suffix for file in place.rglob("*") if file.suffix in (".changelog", ".delta")}
+        assert changes == {".delta" if began_with == "memory" else ".changelog"}
     assert bronze_ids(spark, chosen) == ["a", "b", "c"]
 
 

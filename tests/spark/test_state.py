@@ -9,6 +9,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import session
+from tests.harness import spark_setting
 
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 SCHEMA = "id string, at timestamp"
@@ -52,13 +53,9 @@ def stream(spark: SparkSession, tmp_path: Path) -> Stream:
 def test_a_key_is_forgotten_at_the_next_look_and_each_run_begins_with_one(
     spark: SparkSession, stream: Stream, interval: str, held: list[int]
 ) -> None:
-    before = spark.conf.get(session.EVICTION_INTERVAL)
-    spark.conf.set(session.EVICTION_INTERVAL, interval)
-    try:
+    with spark_setting(spark, session.EVICTION_INTERVAL, interval):
         assert stream.take("a", "b", "c", "d", "e") == held
         assert stream.take("f") == [2], "the first batch of a run looks: what is left is e, which has time, and f"
-    finally:
-        spark.conf.set(session.EVICTION_INTERVAL, str(before))
     assert stream.passed == list("abcdef")
 
 
@@ -71,12 +68,8 @@ def test_a_key_that_was_not_looked_for_is_known(spark: SparkSession, stream: Str
 
 def test_a_checkpoint_of_sparks_own_store_goes_on_with_it(spark: SparkSession, stream: Stream) -> None:
     name = "spark.sql.streaming.stateStore.providerClass"
-    ours = spark.conf.get(name)
-    assert ours == session.STATE_STORES["rocksdb"]
-    spark.conf.set(name, "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider")
-    try:
+    assert spark.conf.get(name) == session.STATE_STORES["rocksdb"]
+    with spark_setting(spark, name, "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"):
         assert stream.take("a", "b", "c") == [1, 2, 2]
-    finally:
-        spark.conf.set(name, str(ours))
     assert stream.take("d", "e", "f") == [2, 2, 2], "it looks in each batch"
     assert stream.passed == list("abcdef")
