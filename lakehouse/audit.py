@@ -24,6 +24,9 @@ from lakehouse.config import Config
 FIRST = "0" * 64
 """What the first line holds instead of a hash."""
 
+RECONCILIATIONS = "reconciliations"
+"""The folder of the reconciliations' records, beside the log that vouches for them."""
+
 
 def folder(config: Config) -> Path:
     """On this machine: to an object in a store nothing can be appended."""
@@ -33,6 +36,19 @@ def folder(config: Config) -> Path:
 def digest(line: bytes) -> str:
     """The hash that the next line holds; ``line`` without its line end."""
     return hashlib.sha256(line).hexdigest()
+
+
+def last_reconciliation(config: Config) -> dict[str, Any] | None:
+    """The newest reconciliation record of the lake: ``finished`` (ISO 8601), ``differences`` (how many), ``found`` (the
+    first of them), ``per_partition``, ``per_day`` and ``per_table``; None before the first."""
+    for path in sorted((folder(config) / RECONCILIATIONS).glob("*.json"), reverse=True):
+        try:
+            record: dict[str, Any] = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        shown = {key: value for key, value in record.items() if not key.startswith("proven")}
+        return {**shown, "record": path.name}
+    return None
 
 
 @dataclass(frozen=True)

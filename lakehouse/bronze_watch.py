@@ -5,13 +5,11 @@ Nothing here runs a plan: Spark's progress reports, Kafka's offsets and the tabl
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import time
 from collections.abc import Iterator
 from datetime import datetime
 
-from lakehouse import kafka_clients, log, metrics, progress
+from lakehouse import audit, kafka_clients, log, metrics, progress
 from lakehouse.bronze_sink import BronzeSink
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.config import Config, format_duration
@@ -24,7 +22,6 @@ _log = log.get("bronze")
 
 _KNOCK_SECONDS = 1.0
 """How long /readyz waits for a broker to accept a connection."""
-_RECONCILIATION = "lakehouse.reconciliation"
 
 
 class BronzeWatch:
@@ -41,7 +38,8 @@ class BronzeWatch:
     def show(self, sink: BronzeSink) -> None:
         """Tell the monitor where to look."""
         self._sink = sink
-        watched, base = self._monitor, self._config.delta.base_path
+        watched, config = self._monitor, self._config
+        base = config.delta.base_path
 
         def freshness() -> None:
             newest = sink.newest
@@ -52,7 +50,7 @@ class BronzeWatch:
                 sink.newest = newest_sale(base)
 
         def reconciled() -> None:
-            last = importlib.import_module(_RECONCILIATION).last(base)
+            last = audit.last_reconciliation(config)
             if last is not None:
                 self._meter.set(metrics.DIFFERENCES, last["differences"])
                 self._meter.set(metrics.RECONCILED, datetime.fromisoformat(last["finished"]).timestamp())
@@ -62,8 +60,7 @@ class BronzeWatch:
         watched.sample("kafka", self._lag.look)
         watched.sample("tables", TableWatch(base, metrics.TABLES["bronze"], self._meter).look)
         watched.sample("freshness", first_freshness)
-        if importlib.util.find_spec(_RECONCILIATION):
-            watched.sample("reconciliation", reconciled)
+        watched.sample("reconciliation", reconciled)
         watched.phase("the first trigger has not ended")
 
     def _not_ready(self) -> Iterator[str]:

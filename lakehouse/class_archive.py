@@ -56,7 +56,7 @@ def _path(config: Config, name: str, class_path: Iterable[Path]) -> Path:
     for jar in class_path:
         found = jar.stat()
         key.update(f"{jar} {found.st_size} {found.st_mtime_ns}\n".encode())
-    return _folder(config) / f"{name}-{key.hexdigest()[:16]}.jsa"
+    return folder(config) / f"{name}-{key.hexdigest()[:16]}.jsa"
 
 
 def options(config: Config) -> str:
@@ -89,14 +89,14 @@ def make(config: Config) -> bool:
 
     Takes about a minute. Raises ``SetupError`` when the run fails: starts are as slow as without then.
     """
-    archives, folder = paths(config), _folder(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "spark.lock"):
+    archives, place = paths(config), folder(config)
+    place.mkdir(parents=True, exist_ok=True)
+    with FileLock(place / "spark.lock"):
         if are_made(archives):
             return False
-        for old in folder.glob("*.jsa"):  # of other JARs, or one of the two: Java makes none while it uses one
+        for old in place.glob("*.jsa"):  # of other JARs, or one of the two: Java makes none while it uses one
             old.unlink()
-        with tempfile.TemporaryDirectory(prefix=".spark-", dir=folder) as text:
+        with tempfile.TemporaryDirectory(prefix=".spark-", dir=place) as text:
             scratch = Path(text)
             made, log = [scratch / archive.name for archive in archives], scratch / "log"
             with log.open("wb") as sink:
@@ -150,7 +150,7 @@ def _settings(config: Config, archive: Path, base: Path) -> Config:
     return producer.with_options(dataclasses.replace(own, spark=spark), rate=settings.Rate(float("inf")), **ratios)
 
 
-def _folder(config: Config) -> Path:
+def folder(config: Config) -> Path:
     return Path(config.development.cache_dir) / "classes"
 
 

@@ -52,6 +52,6 @@ def secrets_of(config: Config) -> tuple[str, ...]:
     kafka, monitoring = config.kafka, config.monitoring
     known = [str(kafka.sasl_password), str(monitoring.web_password), str(config.s3.secret_key)]
     if kafka.security_protocol.startswith("SASL") and not kafka.sasl_username:
-        paths = folder(config).glob("*.password")
+        paths = Path(kafka.tls_dir).glob("*.password")
         known += [path.read_text(encoding="utf-8").strip() for path in paths if path.is_file()]
     return tuple(filter(None, known))

@@ -55,6 +55,17 @@ def jar(config: Config, classes: tuple[str, ...]) -> Path:
     return place
 
 
+def ensure(session: SparkSession, config: Config) -> None:
+    """Make our classes known to the session. Whoever started its JVM may not have named our JAR: then it is sent after it."""
+    from py4j.protocol import Py4JJavaError
+
+    try:
+        new(session, CORE[0])
+    except Py4JJavaError:  # no such class
+        session.sql(f"ADD JAR '{jar(config, CORE)}'")
+        new(session, CORE[0])
+
+
 def new(session: SparkSession, name: str) -> Any:
     """An object of one of the classes, in the session's JVM, which has the JAR."""
     own: Any = session._jsparkSession

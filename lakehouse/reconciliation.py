@@ -29,28 +29,10 @@ from lakehouse.values import plain
 
 T = TypeVar("T")
 
-FOLDER = "reconciliations"
 FORMAT = 1
 """Of the records: one with another is not built upon."""
 KEPT = 1000
 """Differences that a record lists; it counts all."""
-
-
-def last(config: Config) -> dict[str, Any] | None:
-    """The newest record of the lake: ``finished`` (ISO 8601), ``differences`` (how many), ``found`` (the
-    first of them), ``per_partition``, ``per_day`` and ``per_table``; None before the first."""
-    found = _newest(audit.folder(config))
-    return found and {key: value for key, value in found.items() if not key.startswith("proven")}
-
-
-def _newest(place: Path) -> dict[str, Any] | None:
-    for path in sorted((place / FOLDER).glob("*.json"), reverse=True):
-        try:
-            found: dict[str, Any] = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            continue
-        return {**found, "record": path.name}
-    return None
 
 
 def _signed(place: Path) -> tuple[dict[str, Any], str | None]:
@@ -61,7 +43,7 @@ def _signed(place: Path) -> tuple[dict[str, Any], str | None]:
         if entry.get("verb") == "reconcile" and "sha256" in (entry.get("summary") or {})
     }
     changed = None
-    for path in sorted((place / FOLDER).glob("*.json"), reverse=True):
+    for path in sorted((place / audit.RECONCILIATIONS).glob("*.json"), reverse=True):
         data = path.read_bytes()
         if hashes.get(path.name) == hashlib.sha256(data).hexdigest():
             found = json.loads(data)
@@ -159,7 +141,7 @@ class Reconciliation:
 
     def sign(self, record: Mapping[str, Any]) -> dict[str, str]:
         """Write the record; what the audit entry must hold of it."""
-        folder = self._place / FOLDER
+        folder = self._place / audit.RECONCILIATIONS
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{runinfo.RUN_ID[-6:]}.json"
         data = export.dumps(plain(dict(record))).encode()

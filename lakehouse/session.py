@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from py4j.protocol import Py4JError, Py4JJavaError
-from pyspark import cloudpickle
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
-from lakehouse import bronze, class_archive, cluster, jars, java, java_classes, log, object_store, runinfo, sale
+from lakehouse import class_archive, cluster, jars, java, java_classes, log, object_store, runinfo
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError, SetupError, SparkEnded
 
@@ -189,19 +188,6 @@ def _stderr_into(file: Path) -> Iterator[None]:
         os.close(terminal)
 
 
-def _register_functions(session: SparkSession, config: Config) -> None:
-    """Make Bronze's functions known by their names. Whoever started this JVM may not have named our JAR: it is sent after it
-    then."""
-    try:
-        decoder = java_classes.new(session, "BronzeRow")
-    except Py4JJavaError:  # no such class
-        session.sql(f"ADD JAR '{java_classes.jar(config, java_classes.CORE)}'")
-        decoder = java_classes.new(session, "BronzeRow")
-    # registerJavaFunction asks for a class with its types in angle brackets, which Janino does not write
-    decoder.register(session._jsparkSession, bronze.DECODER, bronze.DECODED)
-    java_classes.new(session, "OldSale").register(session._jsparkSession, bronze.IS_OLD)
-
-
 def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
     """Start Spark for ``job``, in the process that is known as ``name`` (the job's). Raises ``SetupError`` when there is no Java or a JAR is missing."""
     settings = shared_settings(config, job)
@@ -227,10 +213,8 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
         session.sparkContext.setLogLevel(config.spark.log_level)
     # What a batch raises is reported by the job itself; a stop at a batch boundary is such an exception too.
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
-    # The judge travels with the plan, so that executors need none of our files.
-    cloudpickle.register_pickle_by_value(sale)  # type: ignore[no-untyped-call]
     try:
-        _register_functions(session, config)
+        java_classes.ensure(session, config)
         cluster.check_folder(session, config.delta.base_path)
         if not under_submit():
             java_classes.new(session, "Heap").trimEvery(_TRIM_MILLISECONDS)

@@ -14,6 +14,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from lakehouse import (
     batch_source,
     bronze,
+    decoder,
     delta_io,
     erasing,
     gaps,
@@ -117,6 +118,7 @@ class BronzeJob:
 
     def _run(self, spark: SparkSession) -> None:
         config = self._config
+        decoder.register(spark)
         self._monitor.phase("the tables and the checkpoint are looked at")
         place = Checkpoint(spark, checkpoint(config.delta.base_path, JOB))
         place.check(topic=config.kafka.topic)  # refuses a damaged checkpoint before anything is written

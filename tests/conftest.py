@@ -77,7 +77,7 @@ def own_broker(tmp_path: Path) -> Iterator[tuple[Broker, str]]:
 def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SparkSession, list[int]]]:
     from pyspark.sql.streaming.listener import StreamingQueryListener
 
-    from lakehouse import session
+    from lakehouse import decoder, session
     from tests.harness import SNAPSHOTS, config_of
 
     dropped: list[int] = []
@@ -93,6 +93,7 @@ def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SparkSe
     made = session.build(
         config_of(tmp_path_factory.mktemp("spark"), "localhost:1", "unused", SPARK__CONF=chosen), "tests"
     )
+    decoder.register(made)
     made.streams.addListener(Watch())
     yield made, dropped
     made.stop()

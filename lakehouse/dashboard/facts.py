@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from lakehouse import status
+from lakehouse import audit, status
 from lakehouse.config import Config
 from lakehouse.errors import TableMissing
 from lakehouse.lake import Lake
@@ -119,10 +117,7 @@ def commits(_config: Config, lake: Lake) -> Result:
 
 def reconciliation(config: Config, _lake: Lake) -> Result:
     """The fields of the last reconciliation's record; no row when there was none."""
-    name = "lakehouse.reconciliation"
-    last: dict[str, Any] | None = None
-    if importlib.util.find_spec(name) is not None:
-        last = importlib.import_module(name).last(config)
+    last = audit.last_reconciliation(config)
     shown = {field: last[field] for field in RECORD if field in last} if last else {}
     rows: list[tuple[Any, ...]] = [(field, _text(value) or None) for field, value in shown.items()]
     return Result(_columns(("champ", "text"), ("contenu", "text")), rows)

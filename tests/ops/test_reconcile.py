@@ -9,14 +9,20 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from lakehouse import accounting, reconciliation
+from lakehouse import accounting, audit
 from lakehouse import config as settings
 from lakehouse.accounting import Break, Hole
+from lakehouse.bronze_sink import BronzeSink
+from lakehouse.bronze_watch import BronzeWatch
 from lakehouse.config import Config
-from lakehouse.tables import AGGREGES, PAR_PAYS, PERTES, REJETS, REJOUES, TENDANCES, VENTES
+from lakehouse.meter import exposition
+from lakehouse.monitor import Monitor
+from lakehouse.tables import AGGREGES, PAR_PAYS, PERTES, REJETS, REJOUES, SILVER, TENDANCES, VENTES
 from tests import lakes, ledgers
 from tests.kills import killed_at
 
@@ -65,9 +71,9 @@ def test_a_whole_lake_is_accounted_for_by_partition_and_day(run: Run, base: str)
     expected = sum((row["montant"] for row in rows), Decimal(0))
     for table in record["per_table"]:
         assert (table["sales_silver"], table["amount_silver"], table["differing"]) == (300, str(expected), 0)
-    kept = reconciliation.last(at(base))
+    kept = audit.last_reconciliation(at(base))
     assert kept and kept["differences"] == 0 and datetime.fromisoformat(kept["finished"]) <= datetime.now(UTC)
-    assert reconciliation.last(at(base + "x")) is None
+    assert audit.last_reconciliation(at(base + "x")) is None
     assert "accounted for, and Silver equals Bronze" in run()[1]
 
 
@@ -184,7 +190,7 @@ def test_a_replayed_reject_counts_once(run: Run, base: str) -> None:
 def test_a_signed_record_that_was_changed_is_said_and_not_built_upon(run: Run, base: str) -> None:
     ledgers.build(base)
     assert found(run) == []
-    (path,) = (Path(base) / "audit" / reconciliation.FOLDER).glob("*.json")
+    (path,) = (Path(base) / "audit" / audit.RECONCILIATIONS).glob("*.json")
     path.write_text(path.read_text().replace('"differences": 0', '"differences": 7'))
     assert any("was changed after it was signed" in text for text in found(run))
     assert run(verb="audit verify")[0] == 0
@@ -193,7 +199,7 @@ def test_a_signed_record_that_was_changed_is_said_and_not_built_upon(run: Run, b
 def test_a_record_whose_run_was_killed_before_its_audit_entry_is_not_built_upon(run: Run, base: str) -> None:
     rows = ledgers.build(base)
     killed_at(base, "lakehouse.reconciliation:Reconciliation.sign", ["reconcile", "--without-kafka"])
-    assert len(list((Path(base) / "audit" / reconciliation.FOLDER).glob("*.json"))) == 1
+    assert len(list((Path(base) / "audit" / audit.RECONCILIATIONS).glob("*.json"))) == 1
     assert found(run) == []  # the first that the audit log vouches for
     ledgers.table(base, VENTES).delete(f"vente_id = '{rows[10]['vente_id']}'")
     assert any("are not those of the last signed record" in text for text in found(run))
@@ -227,7 +233,7 @@ def test_nothing_to_reconcile_is_said(run: Run) -> None:
 )
 def test_explain_leads_from_a_figure_to_sales_whose_sum_is_the_figure(run: Run, base: str, table: str) -> None:
     rows = ledgers.build(base)
-    spec = next(spec for spec in reconciliation.SILVER if spec.name == table)
+    spec = next(spec for spec in SILVER if spec.name == table)
     row = {**rows[42], "heure": rows[42]["timestamp"].hour}
     code, out = run("--explain", table, *(str(row[key]) for key in spec.keys), "--json", "--limit", "500")
     answer = json.loads(out)
@@ -300,3 +306,19 @@ def test_the_digest_knows_offsets_not_cuts() -> None:
     whole = [Hole(0, 2, 9, DAY)]
     cut = [Hole(0, 2, 4, DAY), Hole(0, 5, 9, NEXT)]
     assert accounting.digest(whole) == accounting.digest(cut) != accounting.digest([Hole(0, 2, 8, DAY)])
+
+
+def test_the_critical_alert_is_fed_by_the_last_reconciliation(run: Run, base: str) -> None:
+    """The Bronze job's real sampler over a lake whose last reconciliation differs, and the alert's own expression."""
+    rows = ledgers.build(base)
+    ledgers.table(base, VENTES).delete(f"vente_id = '{rows[10]['vente_id']}'")
+    differences = len(found(run))
+    assert differences > 0
+    config = at(base)
+    monitor = Monitor(config, "bronze")
+    BronzeWatch(config, monitor).show(cast(BronzeSink, SimpleNamespace(newest=0.0)))
+    monitor.look()
+    lines = exposition(monitor.meter)[0].decode().splitlines()
+    assert f"ventes_reconciliation_differences {float(differences)}" in lines
+    assert not [line for line in lines if line.startswith("ventes_sample_failures_total") and "reconciliation" in line]
+    assert any(line.startswith("ventes_reconciliation_timestamp_seconds 1.") for line in lines)

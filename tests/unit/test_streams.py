@@ -223,7 +223,7 @@ def test_sparks_own_log_level_is_set_when_it_is_another(
     monkeypatch.setattr(session.java, "environment", lambda _: {})
     monkeypatch.setattr(session.jars, "resolve", lambda *_: [])
     monkeypatch.setattr(session.java_classes, "jar", lambda *_: Path(__file__))
-    monkeypatch.setattr(session, "_register_functions", lambda *_: None)
+    monkeypatch.setattr(session.java_classes, "ensure", lambda *_: None)
     trimmed: list[int] = []
     monkeypatch.setattr(session.java_classes, "new", lambda *_: SimpleNamespace(trimEvery=trimmed.append))
     session.build(config.load(env={"VENTES_SPARK__LOG_LEVEL": level}), "essai")
