@@ -32,7 +32,7 @@ run: setup ## Set up, then run the whole pipeline; Ctrl-C stops it cleanly
 	@exec $(PY) setup_utils.py run
 
 demo: setup ## A bounded run of 500 sales, checked against the generator's own truth
-	@$(PY) -m lakehouse.demo
+	@$(PY) -m lakehouse.setup.demo
 
 test: setup ## Every test (about 20 minutes on 2 cores)
 	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
@@ -52,13 +52,13 @@ versitygw: .cache/bin/versitygw ## The S3 server of the tests, built with Go (1 
 	@GOBIN=$(CURDIR)/.cache/bin go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
 lock: $(INSTALLED) ## requirements*.txt → requirements*.lock, with the hash of every file
-	@$(PY) -m lakehouse.supply lock
+	@$(PY) -m lakehouse.setup.supply_chain lock
 
 sbom: $(INSTALLED) ## The bill of materials (CycloneDX): artifacts/sbom.cdx.json
-	@$(PY) -m lakehouse.supply sbom artifacts/sbom.cdx.json
+	@$(PY) -m lakehouse.setup.supply_chain sbom artifacts/sbom.cdx.json
 
 audit: $(INSTALLED) ## Known weaknesses of the locked packages (pip-audit; needs the network)
-	@$(PY) -m lakehouse.supply audit
+	@$(PY) -m lakehouse.setup.supply_chain audit
 
 bench: setup ## Beside what a user would pick instead, into docs/BENCHMARKS.md (30 minutes on 2 cores)
 	@$(PY) -m benchmarks.run --write

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from lakehouse import cli
 from lakehouse.config import Config
+from lakehouse.observability import process
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,12 +24,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _serve(_args: argparse.Namespace, config: Config) -> int:
-    from lakehouse import monitor
+    from lakehouse.child_processes import interrupt_on_signals
     from lakehouse.dashboard import server
-    from lakehouse.processes import interrupt_on_signals
 
     interrupt_on_signals()
-    with monitor.serve(config, "dashboard") as watched:
+    with process.serve(config, "dashboard") as watched:
         return server.serve(config, watched)
 
 

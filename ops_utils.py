@@ -3,7 +3,7 @@
 
 import sys
 
-from lakehouse.ops import main
+from lakehouse.operations.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

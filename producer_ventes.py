@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lakehouse import cli, monitor, producer
+from lakehouse import cli
 from lakehouse.config import PARSERS, Config, parse_float, parse_rate
-from lakehouse.sale import parse_moment
+from lakehouse.contract.sale import parse_moment
+from lakehouse.observability import process
+from lakehouse.producer import producer
 
 
 def _ratio(text: str) -> float:
@@ -118,7 +120,7 @@ def parser() -> argparse.ArgumentParser:
 def body(args: argparse.Namespace, config: Config) -> int:
     ratios = {f"{name}_ratio": getattr(args, f"{name}_ratio") for name in ("duplicate", "late", "malformed")}
     chosen = producer.with_options(config, rate=args.rate, clients=args.clients, **ratios)
-    with monitor.serve(config, "producer") as watched:
+    with process.serve(config, "producer") as watched:
         order = producer.Order(args.count, args.seed, args.truth, args.start_time)
         return producer.produce(chosen, order, monitor=watched)
 

@@ -3,7 +3,7 @@
 
 import sys
 
-from lakehouse.explorer import main
+from lakehouse.explorer.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

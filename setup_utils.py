@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.setup import class_archive_training
+
 if TYPE_CHECKING:
     from lakehouse.config import Config
 
@@ -36,7 +38,7 @@ EXAMPLES = {
 
 def check(_args: argparse.Namespace, config: Config) -> int:
     """Is everything there that a run needs? Each line says what to type when it is not."""
-    from lakehouse import checks
+    from lakehouse.setup import checks
 
     results = checks.run(config)
     marks = {"ok": "ok     ", "missing": "MISSING", "info": "--     "}
@@ -51,21 +53,22 @@ def check(_args: argparse.Namespace, config: Config) -> int:
 
 def get_jars(args: argparse.Namespace, config: Config) -> int:
     """Fetch the pinned JARs into the cache folder and check every hash. LAKEHOUSE_IVY_SETTINGS=FILE names a mirror."""
-    from lakehouse import jars, java_classes, session
+    from lakehouse.jvm import compiler, jars
+    from lakehouse.lake import spark_session
 
     if args.list:
-        print(",".join(str(path) for path in session.jar_files(config)))
+        print(",".join(str(path) for path in spark_session.jar_files(config)))
         return 0
     for which in jars.wanted(config):
         print(f"{which}: {len(jars.resolve(config, which))} JARs, every SHA-256 right, in {jars.folder(config, which)}")
-    print(f"our own Java: {java_classes.jar(config, java_classes.CORE)}")
+    print(f"our own Java: {compiler.jar(config, compiler.CORE)}")
     return 0
 
 
 def get_java(_args: argparse.Namespace, config: Config) -> int:
     """Find a Java 17 or newer; when there is none, get one (package manager as root, else the cache folder)."""
-    from lakehouse import java
     from lakehouse.errors import SetupError
+    from lakehouse.jvm import java
 
     try:
         found = java.find(config)
@@ -77,8 +80,8 @@ def get_java(_args: argparse.Namespace, config: Config) -> int:
 
 def archive(_args: argparse.Namespace, config: Config) -> int:
     """Keep the classes of Spark and Kafka in a form that Java starts from in half the time. A short run makes it, once."""
-    from lakehouse import class_archive
     from lakehouse.errors import SetupError
+    from lakehouse.jvm import class_archive
 
     if not class_archive.are_made(class_archive.paths(config)):
         print(
@@ -86,7 +89,7 @@ def archive(_args: argparse.Namespace, config: Config) -> int:
             flush=True,
         )
     try:
-        class_archive.make(config)
+        class_archive_training.make(config)
     except SetupError as error:  # a cache: nothing is wrong without it, but for the waiting
         print(f"{error}\nSpark and Kafka start without the archives, some seconds slower. Nothing else changes.")
         return 0
@@ -98,19 +101,18 @@ def kafka(args: argparse.Namespace, config: Config) -> int:
     """Run the embedded Kafka in the foreground, and create the topic when it is up. Ctrl-C stops it cleanly."""
     from dataclasses import replace
 
-    from lakehouse import broker_watch, kafka_options
+    from lakehouse.kafka import options
+    from lakehouse.kafka.broker import serve
 
     if args.brokers:
         config = replace(config, kafka=replace(config.kafka, brokers=args.brokers))
-        print(
-            f"for the other scripts: export VENTES_KAFKA__BOOTSTRAP_SERVERS={','.join(kafka_options.servers(config))}"
-        )
-    return broker_watch.run(config)
+        print(f"for the other scripts: export VENTES_KAFKA__BOOTSTRAP_SERVERS={','.join(options.servers(config))}")
+    return serve.run(config)
 
 
 def tls(args: argparse.Namespace, config: Config) -> int:
     """Make what a locked-down pipeline needs and is missing: an authority, certificates, a password for each user."""
-    from lakehouse import tls as made
+    from lakehouse.kafka.broker import certificates as made
 
     for path in made.make(config, args.host):
         print(f"made {path}")
@@ -120,7 +122,7 @@ def tls(args: argparse.Namespace, config: Config) -> int:
 
 def topic(args: argparse.Namespace, config: Config) -> int:
     """Create the topic when it is missing, and describe it; add partitions when told to. Never deletes or changes it."""
-    from lakehouse.kafka_clients import add_partitions, describe_topic, earliest_and_latest_offsets, ensure_topic
+    from lakehouse.kafka.clients import add_partitions, describe_topic, earliest_and_latest_offsets, ensure_topic
 
     created = ensure_topic(config)
     if args.partitions and add_partitions(config, args.partitions):
@@ -137,14 +139,14 @@ def topic(args: argparse.Namespace, config: Config) -> int:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Run the Procfile's processes together. Ctrl-C or SIGTERM ends them in order; the next run goes on from there."""
-    from lakehouse import pipeline
+    from lakehouse.setup import pipeline
 
     return pipeline.run(config, procfile=args.procfile, without=args.without)
 
 
 def package(_args: argparse.Namespace, _config: Config) -> int:
     """Build what a Spark cluster needs into dist: the wheel, and the Python packages of executors and of drivers."""
-    from lakehouse import packaging
+    from lakehouse.setup import packaging
 
     for path in packaging.build():
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")

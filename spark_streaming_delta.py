@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from lakehouse import cli
 from lakehouse.config import Config
+from lakehouse.observability import process
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -32,10 +33,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace, config: Config) -> int:
-    from lakehouse import monitor
 
-    with monitor.serve(config, "bronze") as watched:
-        from lakehouse.streams import BronzeJob  # pyspark takes a moment: health answers before
+    with process.serve(config, "bronze") as watched:
+        from lakehouse.bronze.job import BronzeJob  # pyspark takes a moment: health answers before
 
         return BronzeJob(config, once=args.once, accept_data_loss=args.accept_data_loss, monitor=watched).run()
 

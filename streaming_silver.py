@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from lakehouse import cli
 from lakehouse.config import Config, parse_float
+from lakehouse.observability import process
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,15 +49,14 @@ def _seconds(text: str) -> float:
 
 
 def _run(args: argparse.Namespace, config: Config) -> int:
-    from lakehouse import monitor
     from lakehouse.errors import ConfigError
-    from lakehouse.silver_job import SilverJob
+    from lakehouse.silver.job import SilverJob
 
     if args.verify and (args.full or args.every is not None):
         raise ConfigError("--verify only compares: run it without --full and --every.")
     if not args.verify:
         every = config.analytics.silver_every.total_seconds() if args.every == 0 else args.every
-        with monitor.serve(config, "silver") as watched:
+        with process.serve(config, "silver") as watched:
             return SilverJob(config, watched).run(every=every, full=args.full)
     differences = SilverJob(config).verify()
     for cell in differences:

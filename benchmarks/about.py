@@ -14,8 +14,8 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from lakehouse import config as settings
-from lakehouse import jars, java
 from lakehouse.config import PROJECT, Config, FilePath, Secret
+from lakehouse.jvm import jars, java
 
 
 def collect(config: Config) -> dict[str, Any]:

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
-from lakehouse import tables
-from lakehouse.catalogue import CATALOGUE, POOL_SEED, Pool
+from lakehouse.contract import tables
+from lakehouse.producer.catalogue import CATALOGUE, POOL_SEED, Pool
 from tests.lakes import arrow_table
 
 CLIENTS = 20_000

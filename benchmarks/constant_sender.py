@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 
 from lakehouse import config as settings
-from lakehouse import kafka_clients
+from lakehouse.kafka import clients
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = json.dumps({"vente_id": "0" * 36, "montant": 75.0, "client_nom": "Victor Alexandre"}).encode()
     value, topic = text[:-1].ljust(args.size - 1) + b"}", config.kafka.topic
     began = time.monotonic()
-    producer = kafka_clients.connect_producer(config)
+    producer = clients.connect_producer(config)
     for _ in range(args.count):
         producer.send(topic, value, b"80")
     producer.flush()

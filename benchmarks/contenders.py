@@ -11,9 +11,9 @@ from pathlib import Path
 from benchmarks import venvs
 from benchmarks.measured import Measured, inherit_orphans
 from lakehouse import config as settings
-from lakehouse import jars, java
 from lakehouse.config import PROJECT, Config, FilePath
-from lakehouse.tables import VENTES, checkpoint
+from lakehouse.contract.tables import VENTES, checkpoint
+from lakehouse.jvm import jars, java
 
 JOB = "bronze"
 

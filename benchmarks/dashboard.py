@@ -23,8 +23,8 @@ from typing import Any
 import psutil
 
 from benchmarks import big_lake
-from lakehouse.dashboard.view import PAGES
-from lakehouse.tables import VENTES
+from lakehouse.contract.tables import VENTES
+from lakehouse.dashboard.request import PAGES
 from tests.dashboards import Served
 from tests.dashboards import dashboard as serving
 

@@ -15,8 +15,8 @@ from benchmarks import contenders
 from benchmarks.contenders import JOB, Contender
 from benchmarks.preload import Truth
 from lakehouse.config import Config
+from lakehouse.contract.tables import VENTES, checkpoint
 from lakehouse.errors import LakehouseError
-from lakehouse.tables import VENTES, checkpoint
 
 _SLOWEST = 2_000
 """Messages a second below which a contender is stopped."""

@@ -21,12 +21,13 @@ from typing import Any
 
 from benchmarks import big_lake
 from lakehouse import config as settings
-from lakehouse import jars
 from lakehouse.config import ENV_PREFIX, PROJECT
-from lakehouse.lake import Lake
-from lakehouse.queries import Filters, entry
-from lakehouse.queries.model import Query
-from lakehouse.tables import PAR_PAYS, VENTES
+from lakehouse.contract.tables import PAR_PAYS, VENTES
+from lakehouse.explorer.queries.model import Filters
+from lakehouse.explorer.queries.registry import entry
+from lakehouse.jvm import jars
+from lakehouse.lake.query import Query
+from lakehouse.lake.reader import Lake
 
 REPEAT, PYSPARK_REPEAT = 5, 3
 _PYSPARK = """

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from benchmarks import contenders
 from benchmarks.measured import Usage
-from lakehouse import jars, java
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
+from lakehouse.jvm import jars, java
 
 _TIMEOUT = 600.0
 _SENT = re.compile(r"(\d+) records sent, ([\d.]+) records/sec")

@@ -29,10 +29,10 @@ from benchmarks import contenders
 from benchmarks.contenders import Contender
 from benchmarks.measured import Measured
 from benchmarks.report import percentile
-from lakehouse import kafka_clients
 from lakehouse.config import PROJECT, Config
+from lakehouse.contract.tables import VENTES
 from lakehouse.errors import LakehouseError
-from lakehouse.tables import VENTES
+from lakehouse.kafka import clients
 
 RATE = 1000
 WARM_UP = 20.0
@@ -123,7 +123,7 @@ def measure(contender: Contender, config: Config, seconds: float, rate: int = RA
 
 def watch(contender: Contender, config: Config, seconds: float, rate: int) -> Window:
     """``measure``, sale by sale."""
-    kafka_clients.ensure_topic(config)
+    clients.ensure_topic(config)
     producing = [sys.executable, str(PROJECT / "producer_ventes.py"), f"--rate={rate}"]
     with contextlib.ExitStack() as stack:
         job = stack.enter_context(contenders.start(contender, config, once=False))
@@ -139,7 +139,7 @@ def watch(contender: Contender, config: Config, seconds: float, rate: int) -> Wi
             job.check()
             producer.check()
         producer.end()
-        ends = kafka_clients.earliest_and_latest_offsets(config)
+        ends = clients.earliest_and_latest_offsets(config)
         _until(watcher, sum(end - begin for begin, end in ends.values()), job)
         job.end(patience=60)
     inside = [

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
+from lakehouse.child_processes import die_with_parent
 from lakehouse.errors import LakehouseError
-from lakehouse.processes import die_with_parent
 
 _PR_SET_CHILD_SUBREAPER = 36
 _POLL_SECONDS = 0.01

@@ -20,9 +20,9 @@ import psutil  # type: ignore[import-untyped]
 
 from benchmarks import contenders
 from benchmarks.report import slope
-from lakehouse import metrics
-from lakehouse.broker_settings import free_port
 from lakehouse.config import PROJECT, Config
+from lakehouse.kafka.broker.properties import free_port
+from lakehouse.observability import metrics
 
 EVERY = 10.0
 _SCRIPTS = ("producer_ventes", "spark_streaming_delta", "streaming_silver", "dashboard", "setup_utils")

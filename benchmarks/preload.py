@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import kafka_tools
-from lakehouse import kafka_clients
+from lakehouse.child_processes import die_with_parent
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
-from lakehouse.generator import Message, messages
-from lakehouse.processes import die_with_parent
+from lakehouse.kafka import clients
+from lakehouse.producer.generator import Message, messages
 
 SPAN_SECONDS = 6 * 3600
 SEED = 20_250
@@ -62,7 +62,7 @@ def sales(count: int, now: float, span: float = SPAN_SECONDS) -> Iterator[Messag
 def fill(config: Config, count: int, log: Path, *, span: float = SPAN_SECONDS) -> Truth:
     """Create the topic and fill it with sales of the last ``span`` seconds. Raises ``LakehouseError`` unless Kafka then holds
     exactly ``count`` messages."""
-    if not kafka_clients.ensure_topic(config):
+    if not clients.ensure_topic(config):
         raise LakehouseError(f"The topic {config.kafka.topic} exists already: the benchmark fills a new one.")
     began = time.monotonic()
     command = kafka_tools.command(config, "ConsoleProducer", "--topic", config.kafka.topic, *_PRODUCER)
@@ -78,7 +78,7 @@ def fill(config: Config, count: int, log: Path, *, span: float = SPAN_SECONDS) -
         finally:
             process.kill()
             process.wait()
-    held = sum(end - begin for begin, end in kafka_clients.earliest_and_latest_offsets(config).values())
+    held = sum(end - begin for begin, end in clients.earliest_and_latest_offsets(config).values())
     if code != 0 or held != count:
         raise LakehouseError(
             f"The topic holds {held:,} messages instead of {count:,}; ConsoleProducer ended with exit code {code}:\n"

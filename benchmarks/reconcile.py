@@ -21,8 +21,8 @@ import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
 from lakehouse.config import ENV_PREFIX, PROJECT
-from lakehouse.silver_account import FIGURES, key_sql
-from lakehouse.tables import REJETS, VENTES
+from lakehouse.contract.tables import REJETS, VENTES
+from lakehouse.operations.reconcile.silver import FIGURES, key_sql
 from tests import lakes, ledgers
 
 BATCH = 500_000

@@ -19,12 +19,13 @@ from rich.console import Console
 
 from benchmarks import about, contenders, goals, latency, page, publish, report, sections
 from benchmarks.sections import LONG, SECTIONS, SHORT
-from lakehouse import cli, jars
-from lakehouse.broker import Broker
-from lakehouse.broker_settings import free_port
+from lakehouse import cli
+from lakehouse.child_processes import interrupt_on_signals
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import ConfigError
-from lakehouse.processes import interrupt_on_signals
+from lakehouse.jvm import jars
+from lakehouse.kafka.broker.node import Broker
+from lakehouse.kafka.broker.properties import free_port
 
 PARTITIONS = 4
 OUTPUT = PROJECT / "artifacts" / "bench.json"

@@ -33,11 +33,11 @@ from benchmarks.contenders import OURS
 from benchmarks.run import _say, _whole, data_folder, settings_of
 from benchmarks.scaling_file import TITLES, Row, put
 from lakehouse import cli
-from lakehouse.broker import Broker
+from lakehouse.child_processes import interrupt_on_signals
 from lakehouse.config import PROJECT, Config
+from lakehouse.contract.tables import AGGREGES, VENTES
 from lakehouse.errors import LakehouseError
-from lakehouse.processes import interrupt_on_signals
-from lakehouse.tables import AGGREGES, VENTES
+from lakehouse.kafka.broker.node import Broker
 from tests.clusters import Cluster
 
 FILE = PROJECT / "docs" / "scaling.json"

@@ -30,9 +30,9 @@ from benchmarks import (
 )
 from benchmarks import drain as drains
 from benchmarks.contenders import CONTENDERS, DRAINERS, Contender
-from lakehouse import class_archive
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
+from lakehouse.setup import class_archive_training
 
 Say = Callable[[str], None]
 Row = dict[str, Any]
@@ -151,7 +151,7 @@ def _explorer(_config: Config, home: Path, args: argparse.Namespace, say: Say) -
 
 
 def _start(config: Config, _home: Path, args: argparse.Namespace, _say: Say) -> Row:
-    class_archive.make(config)
+    class_archive_training.make(config)
     return {"seconds": start.measure(config, args.repeat)}
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import contenders, kafka_tools, preload
-from lakehouse import kafka_clients
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import LakehouseError
+from lakehouse.kafka import clients
 
 _SAID = re.compile(r"^(\d+) messages sent in ([\d.]+) s .*: (\d+) acknowledged, 0 never", re.MULTILINE)
 _TIMEOUT = 900.0
@@ -49,7 +49,7 @@ def turns(config: Config, home: Path, count: int) -> tuple[Row, dict[str, Callab
 
     def topic(name: str, turn: int) -> Config:
         own = contenders.configured(config, home / f"sending-{name}-{turn}", f"sending_{name}_{turn}")
-        kafka_clients.ensure_topic(own)
+        clients.ensure_topic(own)
         Path(own.delta.base_path).mkdir(parents=True)
         return own
 
@@ -85,7 +85,7 @@ def _row(name: str, turn: int, sent: int, seconds: float, process: float | None,
 
 
 def _checked(config: Config, row: Row) -> Row:
-    held = sum(end - begin for begin, end in kafka_clients.earliest_and_latest_offsets(config).values())
+    held = sum(end - begin for begin, end in clients.earliest_and_latest_offsets(config).values())
     if held != row["sent"]:
         raise LakehouseError(f"{config.kafka.topic} holds {held:,} messages instead of {row['sent']:,}.")
     return row

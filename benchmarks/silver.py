@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks import big_lake, contenders
+from lakehouse.child_processes import die_with_parent
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import LakehouseError
-from lakehouse.processes import die_with_parent
 
 DAYS, SPREAD, NEW = 365, 60, 50_000
 SMALL = 100

@@ -12,10 +12,10 @@ import time
 
 from benchmarks.spark_counts import Meter
 from lakehouse import config as settings
-from lakehouse import session
-from lakehouse.monitor import Monitor
-from lakehouse.silver_job import SilverJob
-from lakehouse.silver_watch import SilverWatch
+from lakehouse.lake import spark_session
+from lakehouse.observability.health import Monitor
+from lakehouse.silver.health import SilverWatch
+from lakehouse.silver.job import SilverJob
 
 
 class Noting(SilverWatch):
@@ -30,7 +30,7 @@ class Noting(SilverWatch):
 
 def main() -> int:
     config = settings.load()
-    spark = session.build(config, "silver")
+    spark = spark_session.build(config, "silver")
     meter = Meter(spark)
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:

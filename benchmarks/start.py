@@ -18,11 +18,12 @@ from pathlib import Path
 
 from benchmarks import contenders, preload
 from benchmarks.contenders import CONTENDERS, Contender
-from lakehouse import class_archive, cli, demo
-from lakehouse.broker import Broker
-from lakehouse.broker_settings import free_port
+from lakehouse import cli
 from lakehouse.config import Config
-from lakehouse.tables import VENTES
+from lakehouse.contract.tables import VENTES
+from lakehouse.kafka.broker.node import Broker
+from lakehouse.kafka.broker.properties import free_port
+from lakehouse.setup import class_archive_training, demo
 
 SALES = 1000
 
@@ -77,7 +78,7 @@ def measure(config: Config, repeat: int) -> dict[str, list[float]]:
 
 
 def _body(args: argparse.Namespace, config: Config) -> int:
-    class_archive.make(config)
+    class_archive_training.make(config)
     found = measure(config, args.repeat)
     medians = {name: statistics.median(seconds) for name, seconds in found.items()}
     for name, median in medians.items():

@@ -20,8 +20,9 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 from pyspark.sql import functions as F
 
-from lakehouse import bronze, session
 from lakehouse import config as settings
+from lakehouse.bronze import transforms
+from lakehouse.lake import spark_session
 
 STEP = timedelta(seconds=60)
 """Event time from one batch to the next."""
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--flat", type=int, default=10, help="batches after the state has settled")
     args = parser.parse_args(argv)
     config = settings.load()
-    spark = session.build(config, "state")
+    spark = spark_session.build(config, "state")
     numbers = (
         spark.readStream.format("rate-micro-batch")
         .options(rowsPerBatch=args.rows, numPartitions=spark.sparkContext.defaultParallelism)
@@ -49,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         .load()
     )
     identity = F.concat(F.lit("v-"), F.md5(F.col("value").cast("string")), F.lit("-xyz"))
-    rows = numbers.select(identity.alias(bronze.KEY), F.col("timestamp").alias(bronze.CLOCK))
-    kept = bronze.deduplicated(rows, watermark_delay=delay(args.ids, args.rows))
+    rows = numbers.select(identity.alias(transforms.KEY), F.col("timestamp").alias(transforms.CLOCK))
+    kept = transforms.deduplicated(rows, watermark_delay=delay(args.ids, args.rows))
     place = str(Path(config.delta.base_path) / "checkpoint")
     query = (
         kept.writeStream.option("checkpointLocation", place).format("noop").trigger(processingTime="0 seconds").start()

@@ -95,8 +95,9 @@ def simulate(hours: float, base: str) -> None:
     from deltalake import DeltaTable, write_deltalake
 
     from lakehouse import config as settings
-    from lakehouse import delta_io, keeping, upkeep
-    from lakehouse.tables import VENTES
+    from lakehouse.contract.tables import VENTES
+    from lakehouse.lake import spark_tables
+    from lakehouse.maintenance import compaction, scheduler
     from tests import lakes
 
     config, clock = settings.load(), Clock(Path(os.environ["SIMULATED_CLOCK"]))
@@ -104,7 +105,7 @@ def simulate(hours: float, base: str) -> None:
     first = {**row, "jour": datetime.now(UTC).date()}
     write_deltalake(
         path, lakes.arrow_table(VENTES, [first]), partition_by=["jour"],
-        configuration=delta_io.wanted_properties(VENTES, config),
+        configuration=spark_tables.wanted_properties(VENTES, config),
     )  # fmt: skip
     (file,) = Path(path).rglob("*.parquet")
     keep = Path(base) / "first.parquet"
@@ -116,14 +117,14 @@ def simulate(hours: float, base: str) -> None:
         now = datetime.now(UTC)
         appends.commit(version, now)
         if batch % config.delta.auto_compact_min_files == 0:
-            upkeep.merge_small(config, VENTES, at_least=config.delta.auto_compact_min_files)
+            compaction.merge_small(config, VENTES, at_least=config.delta.auto_compact_min_files)
             table = DeltaTable(path)
             table.create_checkpoint()
             version = table.version()
         clock.move(1 - (time.monotonic() - began))
         if batch % min(3600, batches) == 0:
             before, began = _counts(path), time.monotonic()
-            keeping.run(config, "bronze")
+            scheduler.run(config, "bronze")
             seconds, table = time.monotonic() - began, DeltaTable(path)
             version = table.version()
             print(_line(batch / 3600, before, path, table, seconds), flush=True)
@@ -148,9 +149,9 @@ def _line(hour: float, before: tuple[int, int], path: str, table: Any, seconds: 
 
 def checkpoint_files(batches: int, base: Path) -> None:
     """A line for every 50 batches: the files of the Bronze job's streaming checkpoint."""
-    from lakehouse.broker import Broker
-    from lakehouse.broker_settings import free_port
     from lakehouse.config import Rate
+    from lakehouse.kafka.broker.node import Broker
+    from lakehouse.kafka.broker.properties import free_port
     from tests.harness import Lake, config_of
 
     address = f"localhost:{free_port()}"

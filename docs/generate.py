@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 """Writes docs/METRICS.md, docs/vente.schema.json and the generated parts of README.md (the settings table, the scripts' options)
-and of docs/ARCHITECTURE.md (how it scales, from docs/scaling.json), docs/BENCHMARKS.md and its plots (from docs/benchmarks.json).
+and of docs/ARCHITECTURE.md (the packages; how it scales, from docs/scaling.json), docs/BENCHMARKS.md and its plots (from docs/benchmarks.json).
 ``--check`` only compares.
 
 A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end: NAME -->``.
@@ -9,6 +9,7 @@ A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end: NAM
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import re
 import sys
@@ -27,7 +28,11 @@ import setup_utils  # noqa: E402
 import spark_streaming_delta  # noqa: E402
 import streaming_silver  # noqa: E402
 from benchmarks import projection, publish  # noqa: E402
-from lakehouse import config, contract, explorer, metrics, ops  # noqa: E402
+from lakehouse import config  # noqa: E402
+from lakehouse.contract import json_schema  # noqa: E402
+from lakehouse.explorer import command  # noqa: E402
+from lakehouse.observability import metrics  # noqa: E402
+from lakehouse.operations import command as operations_command  # noqa: E402
 
 README = PROJECT / "README.md"
 ARCHITECTURE = PROJECT / "docs" / "ARCHITECTURE.md"
@@ -42,10 +47,10 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
         "producer_ventes.py": producer_ventes.parser(),
         "spark_streaming_delta.py": spark_streaming_delta._parser(),
         "streaming_silver.py": streaming_silver._parser(),
-        "query_utils.py": explorer.make_parser(),
+        "query_utils.py": command.make_parser(),
         "dashboard.py": dashboard.parser(),
         "setup_utils.py": setup_utils.parser(),
-        "ops_utils.py": ops.make_parser(),
+        "ops_utils.py": operations_command.make_parser(),
     }
 
 
@@ -112,6 +117,55 @@ def options_table() -> str:
     return "\n\n".join(parts)
 
 
+def _first_sentence(path: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return " ".join(docstring.split("\n\n")[0].split())
+
+
+def _imported(path: Path) -> set[str]:
+    """Packages of the project that a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lakehouse":
+            whole = node.module == "lakehouse"
+            found |= {alias.name if whole else node.module.split(".")[1] for alias in node.names}
+    return found
+
+
+def packages() -> str:
+    """The packages as a diagram of their imports, one table of them, and one of the modules of each."""
+    root = PROJECT / "lakehouse"
+    folders = sorted(path.parent for path in root.glob("*/__init__.py"))
+    uses = {
+        folder.name: set().union(*map(_imported, folder.rglob("*.py"))) & {one.name for one in folders} - {folder.name}
+        for folder in folders
+    }
+    # an arrow that follows from two others says nothing new
+    reach: dict[str, set[str]] = {}
+
+    def below(name: str) -> set[str]:
+        if name not in reach:
+            reach[name] = uses[name] | set().union(*map(below, uses[name]))
+        return reach[name]
+
+    arrows = [
+        f"    {name} --> {other}"
+        for name in uses
+        for other in sorted(uses[name])
+        if not any(other in below(one) for one in uses[name] - {other})
+    ]
+    parts = ["```mermaid\nflowchart TD\n" + "\n".join(arrows) + "\n```"]
+    rows = [(f"`{path.stem}`", _first_sentence(path)) for path in sorted(root.glob("*.py")) if path.stem != "__init__"]
+    parts.append("`lakehouse/`\n\n" + _table(("module", "what it is"), rows))
+    for folder in sorted(path.parent for path in root.rglob("*/__init__.py")):
+        name = folder.relative_to(root).as_posix()
+        modules = sorted(path for path in folder.glob("*.py") if path.stem != "__init__")
+        rows = [(f"`{path.stem}`", _first_sentence(path)) for path in modules]
+        head = f"`{name}/`: {_first_sentence(folder / '__init__.py')}"
+        parts.append(head + ("\n\n" + _table(("module", "what it is"), rows) if rows else ""))
+    return "\n\n".join(parts)
+
+
 def _scaling() -> dict[str, Any]:
     found: dict[str, Any] = json.loads(SCALING.read_text(encoding="utf-8"))
     return found
@@ -120,6 +174,7 @@ def _scaling() -> dict[str, Any]:
 PARTS: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"settings": settings_table, "options": options_table},
     ARCHITECTURE: {
+        "packages": packages,
         "measured": lambda: projection.measured_tables(_scaling()),
         "inputs": lambda: projection.inputs_table(projection.inputs(_scaling()["inputs"])),
         "projection": lambda: projection.projection_table(projection.inputs(_scaling()["inputs"])),
@@ -140,7 +195,7 @@ def generated(text: str, page: Path = README) -> str:
 
 
 def metrics_page() -> str:
-    """docs/METRICS.md, from the registry in lakehouse/metrics.py."""
+    """docs/METRICS.md, from the registry in lakehouse/observability/metrics.py."""
     ports = {
         row.key.removesuffix("_metrics_port"): row.default
         for row in config.settings()
@@ -148,7 +203,7 @@ def metrics_page() -> str:
     }
     parts = [
         "# Metrics",
-        "<!-- written by docs/generate.py from lakehouse/metrics.py; do not edit -->",
+        "<!-- written by docs/generate.py from lakehouse/observability/metrics.py; do not edit -->",
         "Each process serves its own on `http://127.0.0.1:PORT/metrics`: "
         + ", ".join(f"{name} {port}" for name, port in ports.items())
         + " (`[MONITORING]`; a port that is taken is replaced, and `python ops_utils.py status --json` says what answers). "
@@ -176,12 +231,12 @@ def metrics_page() -> str:
 
 
 def schema_text() -> str:
-    """docs/vente.schema.json, from lakehouse/contract.py; amounts with all their digits."""
+    """docs/vente.schema.json, from lakehouse/contract/json_schema.py; amounts with all their digits."""
 
     def marked(value: Decimal) -> str:
         return f"@{value}@"
 
-    text = json.dumps(contract.schema(), ensure_ascii=False, indent=2, default=marked)
+    text = json.dumps(json_schema.schema(), ensure_ascii=False, indent=2, default=marked)
     return re.sub(r'"@([0-9.]+)@"', r"\1", text) + "\n"
 
 

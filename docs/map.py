@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lakehouse.dashboard.places import key
+from lakehouse.dashboard.country_shapes import key
 
 FOLDER = Path(__file__).resolve().parents[1] / "lakehouse" / "dashboard"
 SCALE = 180  # units of the drawing for one radian: the world is about 1000 wide

@@ -11,6 +11,7 @@ One rule holds it together: every message that Kafka holds ends in exactly one r
 reject table, or is counted as a duplicate; and every Silver figure equals what a full recompute of
 Bronze gives, to the cent.
 
-PURE modules (no I/O, no action, no log): ``sale tables generator bronze silver queries``.
-EDGE modules: ``producer session streams delta_io broker jars java progress supervisor cli``.
+A package imports only from packages below it: ``setup``, ``dashboard``, ``operations``; then ``bronze``, ``silver``,
+``explorer`` and ``producer``, which do not know each other; then ``maintenance``; ``lake`` and ``kafka``; ``jvm`` and
+``cli``; ``observability``; ``config``; ``contract``; ``errors`` and ``child_processes``.
 """

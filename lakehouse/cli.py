@@ -1,4 +1,4 @@
-"""EDGE. What every script shares: options, set-up, and the way from an error to an exit code.
+"""What every script shares: options, set-up, and the way from an error to an exit code.
 
 Exit codes: 0 done · 1 failed, or a check found a difference · 2 a wrong setting or argument, nothing started ·
 3 the data needs a decision by a person · 4 another process holds the tables · 130/143 interrupted.
@@ -14,10 +14,23 @@ from dataclasses import replace
 from typing import NoReturn
 
 from lakehouse import config as settings
-from lakehouse import log
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError, SparkEnded, is_full_disk, is_no_place
-from lakehouse.roles import role_of
+from lakehouse.observability import log
+
+ROLES = {
+    "setup_utils.py": "admin",
+    "producer_ventes.py": "producer",
+    "spark_streaming_delta.py": "bronze",
+    "ops_utils.py": "operator",
+}
+"""The user of each script; every other one is ``monitor``."""
+
+
+def role_of(script: str) -> str:
+    """The user that a script is, unless ``[KAFKA] sasl_username`` names another."""
+    return ROLES.get(script, "monitor")
+
 
 EXIT_CODES = (
     "exit codes: 0 done, 1 failed or a difference was found, 2 wrong setting or argument (nothing started), "

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import sys
 
-from lakehouse import config, session
-from lakehouse.silver_job import SilverJob
-from lakehouse.streams import BronzeJob
+from lakehouse import config
+from lakehouse.bronze.job import BronzeJob
+from lakehouse.lake import spark_session
+from lakehouse.silver.job import SilverJob
 
 
 def main() -> int:
     settings = config.load()
-    with session.opened(settings, "bronze") as spark:
+    with spark_session.opened(settings, "bronze") as spark:
         return BronzeJob(settings, once=True).run(spark) or SilverJob(settings).run(spark=spark)
 
 

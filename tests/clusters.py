@@ -15,10 +15,10 @@ from typing import Any
 import psutil
 import pyspark
 
-from lakehouse import java
-from lakehouse.broker_settings import free_port
+from lakehouse.child_processes import die_with_parent
 from lakehouse.config import Config
-from lakehouse.processes import die_with_parent
+from lakehouse.jvm import java
+from lakehouse.kafka.broker.properties import free_port
 from tests.children import eventually
 from tests.harness import SHORT_LIVED
 

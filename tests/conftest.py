@@ -14,14 +14,14 @@ import pytest
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from lakehouse.broker import Broker
+    from lakehouse.kafka.broker.node import Broker
     from tests.harness import Lake
 
 
 @contextmanager
 def _broker(folder: Path) -> Iterator[tuple[Broker, str]]:
-    from lakehouse.broker import Broker
-    from lakehouse.broker_settings import free_port
+    from lakehouse.kafka.broker.node import Broker
+    from lakehouse.kafka.broker.properties import free_port
     from tests.harness import SHORT_LIVED, config_of
 
     address = f"localhost:{free_port()}"
@@ -77,7 +77,8 @@ def own_broker(tmp_path: Path) -> Iterator[tuple[Broker, str]]:
 def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SparkSession, list[int]]]:
     from pyspark.sql.streaming.listener import StreamingQueryListener
 
-    from lakehouse import decoder, session
+    from lakehouse.bronze import decoder
+    from lakehouse.lake import spark_session
     from tests.harness import SNAPSHOTS, config_of
 
     dropped: list[int] = []
@@ -90,7 +91,7 @@ def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SparkSe
             dropped.extend(operator.numRowsDroppedByWatermark for operator in event.progress.stateOperators)
 
     chosen = "\n".join(f"{key}={text}" for key, text in SNAPSHOTS.items())
-    made = session.build(
+    made = spark_session.build(
         config_of(tmp_path_factory.mktemp("spark"), "localhost:1", "unused", SPARK__CONF=chosen), "tests"
     )
     decoder.register(made)

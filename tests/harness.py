@@ -14,10 +14,14 @@ from typing import Any
 from deltalake import DeltaTable
 
 from lakehouse import config as settings
-from lakehouse import kafka_clients, metrics, positions, producer, truth
 from lakehouse.config import Config, Rate
-from lakehouse.reckoning import Difference, Sent
-from lakehouse.tables import BRONZE, REJETS, SILVER, VENTES, TableSpec, checkpoint
+from lakehouse.contract.tables import BRONZE, REJETS, SILVER, VENTES, TableSpec, checkpoint
+from lakehouse.kafka import clients
+from lakehouse.lake import job_progress
+from lakehouse.observability import metrics
+from lakehouse.operations.reconcile import producer_truth
+from lakehouse.operations.reconcile.sent_vs_stored import Difference, Sent
+from lakehouse.producer import producer
 from tests.children import Child
 from tests.messages import encoded
 
@@ -115,8 +119,8 @@ class Lake:
 
     def send(self, values: Sequence[bytes | None], partition: int | None = None) -> list[tuple[int, int]]:
         """Send raw bytes, in order; the place of each."""
-        kafka_clients.ensure_topic(self.config)
-        client = kafka_clients.connect_producer(self.config)
+        clients.ensure_topic(self.config)
+        client = clients.connect_producer(self.config)
         try:
             futures = [client.send(self.config.kafka.topic, value, b"7", partition=partition) for value in values]
             client.flush()
@@ -134,14 +138,14 @@ class Lake:
     # looking
 
     def sent(self) -> list[Sent]:
-        return [*(truth.read([self.truth_file]) if self.truth_file.exists() else ()), *self.by_hand]
+        return [*(producer_truth.read([self.truth_file]) if self.truth_file.exists() else ()), *self.by_hand]
 
     def differences(self) -> list[Difference]:
         """Bronze beside all that was sent; empty when nothing is missing, doubled, different or unexpected."""
-        return truth.check(self.sent(), str(self.base))
+        return producer_truth.check(self.sent(), str(self.base))
 
     def rows(self, spec: TableSpec = VENTES) -> list[dict[str, Any]]:
-        return truth.held(spec, str(self.base))
+        return producer_truth.held(spec, str(self.base))
 
     def version(self, spec: TableSpec) -> int:
         """-1 before the table exists."""
@@ -177,8 +181,8 @@ class Lake:
 
     def all_read(self) -> bool:
         """Whether Bronze has committed all that the topic holds, copies of sales at its end too: no batch follows."""
-        held = kafka_clients.earliest_and_latest_offsets(self.config)
-        position = positions.bronze(self.config)
+        held = clients.earliest_and_latest_offsets(self.config)
+        position = job_progress.bronze(self.config)
         return position is not None and position.ends == {partition: end for partition, (_, end) in held.items()}
 
     def in_a_batch(self, job: str = "bronze") -> bool:
@@ -197,7 +201,7 @@ class Lake:
 
     def bronze(self, spark: Any, *, accept_data_loss: bool = False) -> None:
         """One ``--once`` run in the session of the tests."""
-        from lakehouse.streams import BronzeJob
+        from lakehouse.bronze.job import BronzeJob
 
         try:
             assert BronzeJob(self.config, once=True, accept_data_loss=accept_data_loss).run(spark) == 0
@@ -207,7 +211,7 @@ class Lake:
     @contextlib.contextmanager
     def streaming(self, spark: Any) -> Iterator[threading.Thread]:
         """The Bronze job, streaming in the session of the tests, while the block runs; stopped at a batch boundary."""
-        from lakehouse.streams import BronzeJob
+        from lakehouse.bronze.job import BronzeJob
 
         job, failures = BronzeJob(self.config, once=False), []
 
@@ -230,13 +234,13 @@ class Lake:
         assert not thread.is_alive()
 
     def silver(self, spark: Any, *, full: bool = False) -> None:
-        from lakehouse.silver_job import SilverJob
+        from lakehouse.silver.job import SilverJob
 
         assert SilverJob(self.config).run(full=full, spark=spark) == 0
 
     def verify(self, spark: Any) -> list[Any]:
         """The cells in which Silver differs from the recompute of Bronze."""
-        from lakehouse.silver_job import SilverJob
+        from lakehouse.silver.job import SilverJob
 
         return SilverJob(self.config).verify(spark=spark)
 

@@ -16,7 +16,7 @@ _CHILD = """
 import sys, time
 from importlib import import_module
 from pathlib import Path
-from lakehouse import ops
+from lakehouse.operations import command
 module, name, number, when, reached = sys.argv[1:6]
 holder = import_module(module)
 for part in name.split(".")[:-1]:
@@ -32,7 +32,7 @@ def step(*args, **options):
         Path(reached).touch(); time.sleep(600)
     return result
 setattr(holder, name, step)
-sys.exit(ops.main(sys.argv[6:]))
+sys.exit(command.main(sys.argv[6:]))
 """
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
-from lakehouse import tables
-from lakehouse.tables import TableSpec
+from lakehouse.contract import tables
+from lakehouse.contract.tables import TableSpec
 
 Row = dict[str, Any]
 CENT = Decimal("0.01")

@@ -11,8 +11,9 @@ from typing import Any
 
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
-from lakehouse import runinfo, tables
-from lakehouse.tables import GENERATIONS, REJETS, VENTES, TableSpec
+from lakehouse.contract import tables
+from lakehouse.contract.tables import GENERATIONS, REJETS, VENTES, TableSpec
+from lakehouse.observability import provenance
 from tests import lakes
 from tests.lakes import Row
 
@@ -37,7 +38,7 @@ def placed(rows: Sequence[Row]) -> list[Row]:
 
 def append(base: str, spec: TableSpec, rows: Sequence[Row], clock: datetime, batch: int) -> None:
     """One batch's commit, with the ledger that the job writes."""
-    origin = runinfo.commit_metadata("bronze batch", batch=batch, clock_ms=int(clock.timestamp() * 1000))
+    origin = provenance.commit_metadata("bronze batch", batch=batch, clock_ms=int(clock.timestamp() * 1000))
     write_deltalake(
         spec.path(base),
         lakes.arrow_table(spec, [{**row, "date_ingestion": clock} for row in rows]),

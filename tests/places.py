@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from lakehouse import metrics, ops
+from lakehouse.observability import metrics
+from lakehouse.operations import command
 
 settings.register_profile("ventes", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ventes")
@@ -38,7 +39,7 @@ def operate(
     monkeypatch.setenv("VENTES_DELTA__BASE_PATH", base)
 
     def call(*words: str) -> tuple[int, str]:
-        code = ops.main(list(words))
+        code = command.main(list(words))
         said = capsys.readouterr()
         return code, said.out + said.err
 

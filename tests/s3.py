@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lakehouse.broker_settings import free_port
-from lakehouse.settings import PROJECT
+from lakehouse.config import PROJECT
+from lakehouse.kafka.broker.properties import free_port
 
 BUCKET = "lac"
 GET_IT = "make versitygw"

@@ -1,5 +1,5 @@
-"""PURE. The live dashboard: pages made on the server from the explorer's own queries, and swapped in place by a small script.
+"""The live dashboard: pages rendered on the server from the explorer's queries, refreshed in place by a small script.
 
-``server`` answers HTTP, ``board`` makes each page once per table version for all who look at it, ``pages`` says which
-cards a page has, ``cards`` turns results into what the templates draw, ``words`` has every text in both languages.
+Used by the script ``dashboard.py``.
+Import: ``server``.
 """

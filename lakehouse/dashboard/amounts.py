@@ -1,4 +1,4 @@
-"""PURE. One value as a page shows it, in English or French. Decimals stay digits: no value goes through a float."""
+"""One value as a page shows it, in English or French. Decimals stay digits: no value goes through a float."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
-from lakehouse.dashboard.view import Language
-from lakehouse.dashboard.words import say
-from lakehouse.result import Column
-from lakehouse.values import NAMING, RIGHT, decoded, visible
+from lakehouse.dashboard.request import Language
+from lakehouse.dashboard.translations import say
+from lakehouse.explorer.formats.values import NAMING, RIGHT, decoded, visible
+from lakehouse.lake.result import Column
 
 NARROW, HARD = "\u202f", "\u00a0"
 NOTHING = "–"

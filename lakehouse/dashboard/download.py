@@ -1,4 +1,4 @@
-"""EDGE. One table of a page as a CSV file, all of its rows, read at one version and sent as it is read.
+"""One table of a page as a CSV file, all of its rows, read at one version and sent as it is read.
 
 The values are those of ``query_utils.py --format csv``, digit by digit, with one exception: a text that a spreadsheet would
 run as a formula, since it begins with = + - @ or a control character, gets an apostrophe in front, which a spreadsheet
@@ -12,13 +12,14 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from lakehouse import arrow, queries
 from lakehouse.config import Config
-from lakehouse.dashboard.facts import FACTS
 from lakehouse.dashboard.pages import filters_of
-from lakehouse.dashboard.view import View
-from lakehouse.export import csv_value
-from lakehouse.lake import Lake
+from lakehouse.dashboard.process_facts import FACTS
+from lakehouse.dashboard.request import View
+from lakehouse.explorer.formats.export import csv_value
+from lakehouse.explorer.queries import registry
+from lakehouse.lake import result as lake_result
+from lakehouse.lake.reader import Lake
 
 RUNS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
@@ -36,17 +37,17 @@ def rows(name: str, view: View, config: Config) -> tuple[str, Iterator[str]]:
     if name in FACTS:
         result = FACTS[name].find(config, lake)
         return f"{name}.csv", _lines([result.names, *result.rows])
-    entry = queries.entry(name)
+    entry = registry.entry(name)
     if entry.build is None:
         raise KeyError(name)
     reader, sources = lake.stream(entry.query(filters_of(name, view)))
-    names = tuple(column.name for column in arrow.columns(reader.schema))
+    names = tuple(column.name for column in lake_result.columns(reader.schema))
     versions = "_".join(f"v{source.version}" for source in sources)
 
     def found() -> Iterator[tuple[Any, ...]]:
         yield names
         for batch in reader:
-            yield from arrow.rows(batch)
+            yield from lake_result.rows(batch)
 
     return f"{name}_{versions}.csv", _lines(found())
 

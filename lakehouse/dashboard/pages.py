@@ -1,4 +1,4 @@
-"""PURE. Which cards a page has, in order, and what each asks. Adding a card is adding a line."""
+"""Which cards a page has, in order, and what each asks. Adding a card is adding a line."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from lakehouse import queries
-from lakehouse.dashboard.view import View
-from lakehouse.queries import Filters
+from lakehouse.dashboard.request import View
+from lakehouse.explorer.queries import registry
+from lakehouse.explorer.queries.model import Filters
 
 Shape = Literal["kpis", "days", "hours", "map", "table", "matrix", "processes"]
 ROWS = 12
@@ -130,7 +130,7 @@ RARE = frozenset({"corrections", "pertes-declarees", "rejets-rejoues"})
 
 def filters_of(name: str, view: View) -> Filters:
     """The view's filters, as far as the question takes them."""
-    takes, given = queries.entry(name).filters, view.filters
+    takes, given = registry.entry(name).filters, view.filters
     return Filters(
         du=given.du if "dates" in takes else None,
         au=given.au if "dates" in takes else None,
@@ -142,7 +142,7 @@ def filters_of(name: str, view: View) -> Filters:
 
 def left_out(name: str, view: View) -> list[str]:
     """The filters that the view has and the question does not take."""
-    return sorted(view.filters.used - queries.entry(name).filters)
+    return sorted(view.filters.used - registry.entry(name).filters)
 
 
 def question(card: Card, view: View) -> tuple[str, Filters] | None:

@@ -1,4 +1,4 @@
-"""EDGE. The dashboard's HTTP server: pages, downloads and local static files; nothing is fetched from or sent to another host."""
+"""The dashboard's HTTP server: pages, downloads and local static files; nothing is fetched from or sent to another host."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lakehouse import log, web_access
-from lakehouse.agreement import is_loopback
 from lakehouse.config import Config
+from lakehouse.config.rules import is_loopback
+from lakehouse.contract.tables import VENTES
 from lakehouse.dashboard import download, pages
-from lakehouse.dashboard.asker import AskerProcess, Question
-from lakehouse.dashboard.board import Board
-from lakehouse.dashboard.paint import Page, Painter, is_old
-from lakehouse.dashboard.view import PAGES, View, read
+from lakehouse.dashboard.answer_cache import Board
+from lakehouse.dashboard.html import Page, Painter, is_old
+from lakehouse.dashboard.query_process import AskerProcess, Question
+from lakehouse.dashboard.request import PAGES, View, read
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing
-from lakehouse.monitor import Monitor
-from lakehouse.tables import VENTES
+from lakehouse.observability import log, web_access
+from lakehouse.observability.health import Monitor
 
 _log = log.get("dashboard")
 FIRST, LATER = 0.7, 0.1

@@ -17,10 +17,14 @@ import kubernetes_validate
 import pytest
 
 from lakehouse import config as settings
-from lakehouse import jars, java, ops, packaging, reckoning, session
-from lakehouse.broker_settings import free_port
 from lakehouse.config import PROJECT
-from lakehouse.tables import PAR_PAYS
+from lakehouse.contract.tables import PAR_PAYS
+from lakehouse.jvm import jars, java
+from lakehouse.kafka.broker.properties import free_port
+from lakehouse.lake import spark_session
+from lakehouse.operations import command as operations_command
+from lakehouse.operations.reconcile import sent_vs_stored
+from lakehouse.setup import packaging
 from tests.children import eventually
 from tests.clusters import BIN, Cluster, died_with, executors, kill_one_at_work
 from tests.harness import SHORT_LIVED, Lake
@@ -135,7 +139,7 @@ def test_a_worker_dies_in_the_middle_of_a_batch_and_the_books_balance(
         eventually(lambda: not executors(ui)[killed]["isActive"], 60, "the driver's notice of the death")
         eventually(lambda: died_with(ui, killed), 60, "the driver's notice of a task that died with it")
         assert bronze.wait() == 0, bronze.said()[-3000:]
-        assert f"Lost executor {killed} " in session.log_file(lake.config, "bronze").read_text(encoding="utf-8")
+        assert f"Lost executor {killed} " in spark_session.log_file(lake.config, "bronze").read_text(encoding="utf-8")
         assert batch in lake.committed()
         assert lake.differences() == []
 
@@ -146,7 +150,7 @@ def test_a_worker_dies_in_the_middle_of_a_batch_and_the_books_balance(
         refused = submit(lake, "--deploy-mode", "cluster", "streaming_silver.py")
         assert "Cluster deploy mode is currently not supported for python applications on standalone" in refused.stderr
 
-    assert reckoning.compare_countries(reckoning.by_country(plain.sent()), plain.rows(PAR_PAYS)) == []
+    assert sent_vs_stored.compare_countries(sent_vs_stored.by_country(plain.sent()), plain.rows(PAR_PAYS)) == []
     for name, text in settings.as_environment(plain.config).items():
         monkeypatch.setenv(name, text)
-    assert ops.main(["reconcile"]) == 0
+    assert operations_command.main(["reconcile"]) == 0

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lakehouse.dashboard.view import PAGES
+from lakehouse.dashboard.request import PAGES
 from tests import lakes
 from tests.dashboards import Served, dashboard
 

@@ -13,17 +13,18 @@ import psutil
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse import demo, reckoning, truth
-from lakehouse.broker import running_pid
-from lakehouse.broker_settings import free_port
+from lakehouse.contract.tables import PAR_PAYS, VENTES
 from lakehouse.errors import ConfigError
-from lakehouse.tables import PAR_PAYS, VENTES
+from lakehouse.kafka.broker.node import running_pid
+from lakehouse.kafka.broker.properties import free_port
+from lakehouse.operations.reconcile import producer_truth, sent_vs_stored
+from lakehouse.setup import demo
 from tests.children import Child, eventually
 from tests.harness import Lake
 
 pytestmark = pytest.mark.timeout(900)
 
-DEMO = "-m lakehouse.demo"
+DEMO = "-m lakehouse.setup.demo"
 
 
 @pytest.fixture
@@ -45,18 +46,21 @@ def test_the_demo_ends_with_everything_equal(lake: Lake) -> None:
     assert folder.parent == lake.base / "demo"
     assert "All is equal: 500 messages sent and acknowledged" in said
 
-    sent = truth.read([folder / "truth.jsonl"])
+    sent = producer_truth.read([folder / "truth.jsonl"])
     assert len(sent) == sum(demo.ROUNDS)
     assert {message.kind for message in sent} == {"vente", "doublon", "tardive", "malformee"}
-    assert truth.check(sent, str(folder)) == []
-    assert reckoning.compare_countries(reckoning.by_country(sent), truth.held(PAR_PAYS, str(folder))) == []
+    assert producer_truth.check(sent, str(folder)) == []
+    assert (
+        sent_vs_stored.compare_countries(sent_vs_stored.by_country(sent), producer_truth.held(PAR_PAYS, str(folder)))
+        == []
+    )
 
     # and the check is one: it sees one sale that is gone, and a cent
     table = DeltaTable(VENTES.path(str(folder)))
-    ids = sorted(row["vente_id"] for row in truth.held(VENTES, str(folder)))
+    ids = sorted(row["vente_id"] for row in producer_truth.held(VENTES, str(folder)))
     table.delete(f"vente_id = '{ids[0]}'")
     table.update(updates={"montant": "montant + 0.01"}, predicate=f"vente_id = '{ids[1]}'")
-    assert sorted((d.what, d.key, d.column) for d in truth.check(sent, str(folder))) == [
+    assert sorted((d.what, d.key, d.column) for d in producer_truth.check(sent, str(folder))) == [
         ("differing cell", ids[1], "montant"), ("missing sale", ids[0], ""),
     ]  # fmt: skip
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from lakehouse import queries
+from lakehouse.explorer.queries import registry
 from tests import lakes
 from tests.children import eventually
 
@@ -67,12 +67,12 @@ def test_a_visit(base: str, terminals: list[Terminal]) -> None:
     terminal = Terminal(base, columns=100)
     terminals.append(terminal)
     menu = terminal.until(PROMPT)
-    for number, entry in enumerate(queries.ENTRIES, 1):
+    for number, entry in enumerate(registry.ENTRIES, 1):
         assert f"{number} {entry.title}" in menu
     terminal.type("?")
     assert "A number or a name asks a question" in terminal.until(PROMPT)
 
-    number = [entry.name for entry in queries.ENTRIES].index("revenue-by-country") + 1
+    number = [entry.name for entry in registry.ENTRIES].index("revenue-by-country") + 1
     terminal.type(str(number))
     answer = terminal.until(PROMPT)
     assert re.search(r"France +136 +112,718\.57 +828\.81 +406 +8 +41\.1", answer)

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse import explorer
+from lakehouse.explorer import command
 from tests import lakes
 
 Run = Callable[..., tuple[int, str, str]]
@@ -28,7 +28,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, base: str) -> Run:
     def call(*argv: str) -> tuple[int, str, str]:
         monkeypatch.setenv("VENTES_DELTA__BASE_PATH", base)
-        code = explorer.main(argv)
+        code = command.main(argv)
         return code, *capsys.readouterr()
 
     return call

@@ -9,8 +9,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse import config as settings
-from lakehouse import ops, reckoning
-from lakehouse.tables import GENERATIONS, PAR_PAYS
+from lakehouse.contract.tables import GENERATIONS, PAR_PAYS
+from lakehouse.operations import command
+from lakehouse.operations.reconcile import sent_vs_stored
 from tests.children import Child, eventually
 from tests.harness import Lake
 
@@ -59,7 +60,7 @@ def test_producer_and_bronze_killed_at_random_moments_lose_and_double_nothing(
     assert lake.verify(spark) == []
     for name, text in settings.as_environment(lake.config).items():
         monkeypatch.setenv(name, text)
-    assert ops.main(["reconcile"]) == 0
+    assert command.main(["reconcile"]) == 0
 
 
 def test_silver_killed_at_random_moments_equals_the_recompute(lake: Lake, spark: SparkSession) -> None:
@@ -90,5 +91,5 @@ def test_silver_killed_at_random_moments_equals_the_recompute(lake: Lake, spark:
 
     lake.silver(spark)
     assert lake.verify(spark) == []
-    assert reckoning.compare_countries(reckoning.by_country(lake.sent()), lake.rows(PAR_PAYS)) == []
+    assert sent_vs_stored.compare_countries(sent_vs_stored.by_country(lake.sent()), lake.rows(PAR_PAYS)) == []
     assert lake.differences() == []

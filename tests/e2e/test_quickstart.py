@@ -23,11 +23,11 @@ import pexpect
 import pytest
 
 from lakehouse import config as settings
-from lakehouse import truth
-from lakehouse.broker_settings import answers, free_port
 from lakehouse.config import PROJECT, Config
-from lakehouse.kafka_clients import earliest_and_latest_offsets
-from lakehouse.tables import GENERATIONS, PAR_PAYS, REJETS, VENTES
+from lakehouse.contract.tables import GENERATIONS, PAR_PAYS, REJETS, VENTES
+from lakehouse.kafka.broker.properties import answers, free_port
+from lakehouse.kafka.clients import earliest_and_latest_offsets
+from lakehouse.operations.reconcile import producer_truth
 from tests.harness import SHORT_LIVED
 
 PATIENCE = 600  # seconds until an effect must show; no assertion rests on it
@@ -162,7 +162,7 @@ def _sent(config: Config) -> int:
 
 
 def _built(config: Config) -> bool:
-    return any(row["etat"] == "fin" for row in truth.held(GENERATIONS, config.delta.base_path))
+    return any(row["etat"] == "fin" for row in producer_truth.held(GENERATIONS, config.delta.base_path))
 
 
 BROKER = "python setup_utils.py kafka"
@@ -178,7 +178,7 @@ VERIFY = "python streaming_silver.py --verify"
 EFFECTS: dict[str, Callable[[Terminals], object]] = {
     BROKER: lambda t: answers(t.first) and "Kafka answers" in (t._running[BROKER][1].read_text()),
     PRODUCER: lambda t: _sent(t.first),
-    BRONZE: lambda t: truth.held(VENTES, t.first.delta.base_path),
+    BRONZE: lambda t: producer_truth.held(VENTES, t.first.delta.base_path),
     SILVER: lambda t: _built(t.first),
     DASHBOARD: lambda t: f"http://127.0.0.1:{t.dashboard_port}/" in t._running[DASHBOARD][1].read_text(),
     WHOLE: lambda t: _built(t.second),
@@ -224,10 +224,10 @@ def test_every_command_of_the_quickstart_works(tmp_path: Path) -> None:
 def _assert_all_sales_are_there(config: Config) -> None:
     """Through Ctrl-C, plain python and spark-submit: what Kafka holds is in Bronze once, and all of it in Silver."""
     base = config.delta.base_path
-    sales = truth.held(VENTES, base)
+    sales = producer_truth.held(VENTES, base)
     assert len(sales) == len({row["vente_id"] for row in sales}) == _sent(config)
-    assert not truth.held(REJETS, base)
-    assert sum(row["total_transactions"] for row in truth.held(PAR_PAYS, base)) == len(sales)
+    assert not producer_truth.held(REJETS, base)
+    assert sum(row["total_transactions"] for row in producer_truth.held(PAR_PAYS, base)) == len(sales)
 
 
 def test_the_blocks_are_read_in_order_with_their_assignments() -> None:

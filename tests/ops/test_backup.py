@@ -15,11 +15,14 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from filelock import FileLock
 
-from lakehouse import backups, capture, config, stores, tables
-from lakehouse.backups import Backups
+from lakehouse import config
 from lakehouse.config import Config
-from lakehouse.manifest import object_path
-from lakehouse.tables import GENERATIONS, PAR_PAYS, REJETS, SILVER, VENTES, TableSpec
+from lakehouse.contract import tables
+from lakehouse.contract.tables import GENERATIONS, PAR_PAYS, REJETS, SILVER, VENTES, TableSpec
+from lakehouse.operations.recovery import backup as recovery_backup
+from lakehouse.operations.recovery import file_store, snapshot
+from lakehouse.operations.recovery.backup import Backups
+from lakehouse.operations.recovery.manifest import object_path
 from tests import lakes, ledgers, s3
 from tests.kills import killed_at
 
@@ -186,7 +189,9 @@ def test_a_removal_that_is_killed_is_finished_by_the_same_command(base: str, ope
     first = made(operate)
     DeltaTable(VENTES.path(base)).delete("kafka_partition = 1")
     second = made(operate)
-    killed_at(base, "lakehouse.stores:Store.delete", ["backup", "remove", first, "--yes"], number=1)
+    killed_at(
+        base, "lakehouse.operations.recovery.file_store:Store.delete", ["backup", "remove", first, "--yes"], number=1
+    )
     assert store.ids() == [first, second] and operate("backup", "verify", first)[0] == 1
     assert operate("backup", "remove", first, "--yes")[0] == 0
     assert store.ids() == [second] and operate("backup", "verify", second)[0] == 0
@@ -382,16 +387,16 @@ def test_the_states_versions_are_those_of_the_batch_and_no_table_of_rocksdb_is_m
     state = Path(tables.checkpoint(base, "bronze"), "state", "0", "0")
     for name in ("2.changelog", "2.zip", "3.changelog", "9.zip", "SSTs/000099-old.sst", "_metadata/schema"):
         written(state / name)
-    real, looks = stores.Store.files, []
+    real, looks = file_store.Store.files, []
 
-    def files(self: stores.Store, folder: str = "") -> list[stores.File]:
+    def files(self: file_store.Store, folder: str = "") -> list[file_store.File]:
         found = real(self, folder)
         if folder == "checkpoints/bronze" and not looks:
             looks.append(folder)
             written(state / "SSTs" / "000100-new.sst")
         return found
 
-    monkeypatch.setattr(stores.Store, "files", files)
+    monkeypatch.setattr(file_store.Store, "files", files)
     backup = made(operate)
     assert looks
     kept = {entry.path.partition("state/0/0/")[2] for entry in store.load(backup).entries if "/state/" in entry.path}
@@ -402,9 +407,9 @@ def test_a_file_that_leaves_meanwhile_makes_it_begin_again(
     base: str, operate: Operate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forced: a compaction and a vacuum between the choice of the files and their copy."""
-    real, gone = backups.capture, []
+    real, gone = recovery_backup.capture, []
 
-    def then_vacuum(config: Config) -> capture.Capture:
+    def then_vacuum(config: Config) -> snapshot.Capture:
         found = real(config)
         if not gone:
             table = DeltaTable(VENTES.path(base))
@@ -412,7 +417,7 @@ def test_a_file_that_leaves_meanwhile_makes_it_begin_again(
             gone.extend(table.vacuum(0, dry_run=False, enforce_retention_duration=False))
         return found
 
-    monkeypatch.setattr(backups, "capture", then_vacuum)
+    monkeypatch.setattr(recovery_backup, "capture", then_vacuum)
     made(operate)
     assert gone
     assert operate("backup", "restore", "latest", "--to", str(tmp_path / "restored"))[0] == 0
@@ -422,10 +427,10 @@ def test_a_file_that_leaves_meanwhile_makes_it_begin_again(
 def test_a_lake_that_never_stands_still_is_not_kept(
     operate: Operate, store: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def moved(_config: Config) -> capture.Capture:
-        raise capture.Moved("a job began anew")
+    def moved(_config: Config) -> snapshot.Capture:
+        raise snapshot.Moved("a job began anew")
 
-    monkeypatch.setattr(backups, "capture", moved)
+    monkeypatch.setattr(recovery_backup, "capture", moved)
     code, text = operate("backup", "create")
     assert code == 1 and "The lake changed under the backup 5 times in a row; the last time: a job began anew." in text
     assert store.ids() == []
@@ -435,7 +440,7 @@ def test_a_lake_that_never_stands_still_is_not_kept(
 def test_a_create_that_is_killed_leaves_no_backup_and_the_next_one_is_whole(
     base: str, operate: Operate, store: Backups, number: int
 ) -> None:
-    killed_at(base, "lakehouse.stores:Store.put", ["backup", "create"], number=number)
+    killed_at(base, "lakehouse.operations.recovery.file_store:Store.put", ["backup", "create"], number=number)
     assert store.ids() == [] and len(store.store.files("objects")) == number
     made(operate)
     assert operate("backup", "verify", "latest", "--restore", "--without-kafka")[0] == 0
@@ -447,7 +452,7 @@ def test_a_restore_that_is_killed_leaves_no_folder_and_may_be_repeated(
     made(operate)
     target = tmp_path / "restored"
     words = ["backup", "restore", "latest", "--to", str(target)]
-    killed_at(base, "lakehouse.stores:Store.put", words, number=20)
+    killed_at(base, "lakehouse.operations.recovery.file_store:Store.put", words, number=20)
     assert not target.exists() and (tmp_path / ".restored.restoring").is_dir()
     assert operate(*words)[0] == 0
     assert rows(str(target), VENTES) == rows(base, VENTES) and not (tmp_path / ".restored.restoring").exists()

@@ -17,11 +17,14 @@ import psutil
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse import config, delta_files, erasing, locks, positions, run_files
-from lakehouse.audit import AuditLog
-from lakehouse.erasure import concerns, fingerprint
-from lakehouse.marks import SALT
-from lakehouse.tables import AGGREGES, EFFACES, GENERATIONS, REJETS, REJOUES, SILVER, VENTES, TableSpec
+from lakehouse import config
+from lakehouse.contract.table_properties import SALT
+from lakehouse.contract.tables import AGGREGES, EFFACES, GENERATIONS, REJETS, REJOUES, SILVER, VENTES, TableSpec
+from lakehouse.lake import delta_tables, job_progress, writer_lock
+from lakehouse.maintenance import erasure
+from lakehouse.maintenance.erasure import concerns, fingerprint
+from lakehouse.observability import run_files
+from lakehouse.observability.audit_log import AuditLog
 from tests import lakes, ledgers
 from tests.kills import killed_at
 from tests.messages import encoded, sale
@@ -198,19 +201,19 @@ def test_a_dry_run_counts_and_changes_nothing(base: str, operate: Operate) -> No
 @pytest.mark.parametrize(
     "function, number, when",
     [
-        ("lakehouse.erasing:ask", 1, "after"),
-        ("lakehouse.delta_files:create", 1, "after"),
-        ("lakehouse.delta_files:append", 1, "after"),
-        ("lakehouse.delta_files:delete", 1, "after"),
-        ("lakehouse.delta_files:delete", 3, "before"),
-        ("lakehouse.delta_files:delete", 3, "after"),
-        ("lakehouse.erasing:serve", 1, "after"),
+        ("lakehouse.maintenance.erasure:ask", 1, "after"),
+        ("lakehouse.lake.delta_tables:create", 1, "after"),
+        ("lakehouse.lake.delta_tables:append", 1, "after"),
+        ("lakehouse.lake.delta_tables:delete", 1, "after"),
+        ("lakehouse.lake.delta_tables:delete", 3, "before"),
+        ("lakehouse.lake.delta_tables:delete", 3, "after"),
+        ("lakehouse.maintenance.erasure:serve", 1, "after"),
     ],
 )
 def test_an_erasure_that_is_killed_is_taken_up_again(
     base: str, operate: Operate, function: str, number: int, when: str
 ) -> None:
-    expected = erasing.found(config.load(), CLIENT)
+    expected = erasure.found(config.load(), CLIENT)
     killed_at(base, function, ERASE, number=number, when=when)
     reconciled(operate)  # half of it is no difference either
     code, text = operate(*ERASE, "--json")
@@ -228,11 +231,11 @@ def job(base: str, *, serves: bool) -> Iterator[None]:
     settings, stop, ready = config.load(), threading.Event(), threading.Event()
 
     def work() -> None:
-        with locks.writer_lock(settings, "bronze"):
+        with writer_lock.writer_lock(settings, "bronze"):
             ready.set()
             while not stop.wait(0.01):
-                if serves and erasing.waiting(settings):
-                    erasing.serve(settings)
+                if serves and erasure.waiting(settings):
+                    erasure.serve(settings)
 
     assert settings.delta.base_path == base
     thread = threading.Thread(target=work)
@@ -266,18 +269,18 @@ def test_a_holder_of_the_lock_that_does_not_answer_is_named_and_the_request_take
 def test_an_erasure_that_fails_is_said_and_goes_on_when_it_is_typed_again(
     base: str, operate: Operate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = erasing.found(config.load(), CLIENT)
-    real = delta_files.delete
+    expected = erasure.found(config.load(), CLIENT)
+    real = delta_tables.delete
 
     def full(spec: TableSpec, *args: Any, **options: Any) -> None:
         if spec is VENTES:
             raise OSError("No space left on device")
         real(spec, *args, **options)
 
-    monkeypatch.setattr(delta_files, "delete", full)
+    monkeypatch.setattr(delta_tables, "delete", full)
     code, text = operate(*ERASE)
     assert code == 1 and "failed: No space left on device." in text
-    monkeypatch.setattr(delta_files, "delete", real)
+    monkeypatch.setattr(delta_tables, "delete", real)
     code, text = operate(*ERASE, "--json")
     assert answer(text)["rows"] == expected
     is_gone(base)
@@ -299,9 +302,9 @@ def test_the_command_waits_for_a_running_silver_job(
         config.load(),
         run_files.RunFile("silver", "silver", me.pid, me.create_time(), here, "", None, "r", "v", "c", ledgers.CLOCK),
     )
-    looked, real = threading.Event(), positions.silver
+    looked, real = threading.Event(), job_progress.silver
 
-    def look(settings: config.Config) -> positions.SilverPosition | None:
+    def look(settings: config.Config) -> job_progress.SilverPosition | None:
         found = real(settings)
         looked.set()
         return found
@@ -310,7 +313,7 @@ def test_the_command_waits_for_a_running_silver_job(
         looked.wait(60)
         build_silver(base)
 
-    monkeypatch.setattr(positions, "silver", look)
+    monkeypatch.setattr(job_progress, "silver", look)
     thread = threading.Thread(target=job)
     thread.start()
     code, text = operate(*ERASE)
@@ -326,12 +329,12 @@ def test_silver_is_asked_to_build_when_it_alone_still_names_the_client(base: str
     code, text = operate(*ERASE, "--json")
     made = answer(text)
     assert (code, made["rows"], made["silver"]) == (1, {}, "due") and made["receipt"]
-    assert erasing.silver_is_asked(config.load())
+    assert erasure.silver_is_asked(config.load())
     assert operate(*ERASE)[0] == 1
     build_silver(base)
-    erasing.silver_has_built(config.load(), done=False)
+    erasure.silver_has_built(config.load(), done=False)
     assert operate(*ERASE)[0] == 1, "a build that was stopped does not count"
-    erasing.silver_has_built(config.load(), done=True)
+    erasure.silver_has_built(config.load(), done=True)
     code, text = operate(*ERASE)
     assert code == 0 and "hold nothing of this client any more" in text
 
@@ -347,12 +350,12 @@ def test_a_first_build_that_has_not_ended_still_shows_the_client(base: str, oper
     lakes.write_spec(base, GENERATIONS, [last])
     code, text = operate(*ERASE, "--json")
     assert code == 1 and answer(text)["silver"] == "due"
-    assert erasing.in_silver(config.load(), CLIENT)
+    assert erasure.in_silver(config.load(), CLIENT)
 
 
 def test_rows_that_a_rollback_brings_back_are_announced_and_erased_again(base: str, operate: Operate) -> None:
     version = DeltaTable(VENTES.path(base)).version()
-    expected = erasing.found(config.load(), CLIENT)
+    expected = erasure.found(config.load(), CLIENT)
     operate(*ERASE)
     code, text = operate("restore-table", "ventes_stream", "--version", str(version), "--yes")
     assert code == 0 and f"{expected['ventes_stream']} rows of it were erased for a person's sake" in text

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from lakehouse import config, locks, positions, runinfo
-from lakehouse.audit import AuditLog
-from lakehouse.marks import TOPIC_SINCE
-from lakehouse.origins import read_origin
-from lakehouse.tables import GENERATIONS, PAR_PAYS, REJETS, VENTES
+from lakehouse import config
+from lakehouse.contract.table_properties import TOPIC_SINCE
+from lakehouse.contract.tables import GENERATIONS, PAR_PAYS, REJETS, VENTES
+from lakehouse.lake import job_progress, writer_lock
+from lakehouse.observability import provenance
+from lakehouse.observability.audit_log import AuditLog
+from lakehouse.observability.provenance import read_origin
 from tests import lakes, ledgers
 from tests.kills import killed_at
 
@@ -36,8 +38,8 @@ def test_history_shows_who_what_run_code_and_rows(run: Run, base: str) -> None:
     code, out = run("history", "ventes_stream", "--json")
     deleted, second, first = json.loads(out)["commits"]
     assert code == 0 and (first["added"], second["added"]) == (150, 150)
-    assert (first["who"], first["what"], first["run"]) == (runinfo.who(), "bronze batch 0", runinfo.RUN_ID)
-    assert first["code"] == runinfo.code_version() and second["what"] == "bronze batch 1"
+    assert (first["who"], first["what"], first["run"]) == (provenance.who(), "bronze batch 0", provenance.RUN_ID)
+    assert first["code"] == provenance.code_version() and second["what"] == "bronze batch 1"
     japan = sum(row["pays"] == "Japon" for row in ledgers.placed(lakes.sales(300)))
     assert (deleted["operation"], deleted["who"], deleted["deleted"]) == ("DELETE", None, japan)
     assert "bronze batch 1" in run("history", "ventes_stream", "--limit", "2")[1]
@@ -136,7 +138,7 @@ def test_a_restore_of_bronze_leaves_a_state_that_the_jobs_make_right(run: Run, b
         ["bronze.before-restore-20" + out.split("before-restore-20")[1][:6]],
     )
     assert states(base) == ["debut", "fin", "invalide"]
-    assert positions.silver(config.load()) is None
+    assert job_progress.silver(config.load()) is None
     table = ledgers.table(base, VENTES)
     assert table.metadata().configuration[TOPIC_SINCE].startswith("topic-1 ")
     restored = next(commit for commit in table.history() if commit["operation"] == "RESTORE")
@@ -148,9 +150,9 @@ def test_a_restore_of_bronze_leaves_a_state_that_the_jobs_make_right(run: Run, b
 @pytest.mark.parametrize(
     ("function", "rows"),
     [
-        ("lakehouse.restoring:_invalidate_silver", 300),
-        ("lakehouse.restoring:_move_checkpoint", 300),
-        ("lakehouse.delta_files:restore", 150),
+        ("lakehouse.operations.recovery.restore:_invalidate_silver", 300),
+        ("lakehouse.operations.recovery.restore:_move_checkpoint", 300),
+        ("lakehouse.lake.delta_tables:restore", 150),
     ],
 )
 def test_a_restore_that_is_killed_leaves_no_silver_that_goes_on_and_can_be_repeated(
@@ -189,7 +191,7 @@ def test_what_may_not_be_rolled_back_is_refused(run: Run, base: str) -> None:
     code, out = run("restore-table", "ventes_stream", "--version", "1", "--yes")
     assert code == 2 and "name an earlier one" in out
     for job in ("bronze", "silver"):
-        with locks.writer_lock(config.load(), job):
+        with writer_lock.writer_lock(config.load(), job):
             code, out = run("restore-table", "ventes_stream", "--version", "0", "--yes")
         assert code == 4 and f"writes the {job} tables" in out
     assert count(base) == 300

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse import config, delta_io, keeping, locks, retention, small_files, upkeep
+from lakehouse import config
+from lakehouse.contract.tables import AGGREGES, PAR_PAYS, REJETS, RETRAITS, SOMMES, VENTES, TableSpec, checkpoint
 from lakehouse.errors import ConfigError
-from lakehouse.tables import AGGREGES, PAR_PAYS, REJETS, RETRAITS, SOMMES, VENTES, TableSpec, checkpoint
+from lakehouse.lake import spark_tables, writer_lock
+from lakehouse.maintenance import compaction, retention, scheduler, small_files
 from tests import lakes, ledgers
 from tests.kills import killed_at
 
@@ -152,7 +154,7 @@ def test_small_files_that_cannot_be_merged_stop_no_job(
 ) -> None:
     monkeypatch.setenv("VENTES_DELTA__AUTO_COMPACT_MIN_FILES", "2")
     small = small_files.SmallFiles(config.load())
-    monkeypatch.setattr(upkeep, "merge_small", lambda *_, **__: (_ for _ in ()).throw(OSError("injected")))
+    monkeypatch.setattr(compaction, "merge_small", lambda *_, **__: (_ for _ in ()).throw(OSError("injected")))
     small.written(VENTES, 2, before=1, after=2)
     assert small.between_batches() == 0
     said = capsys.readouterr().err
@@ -161,7 +163,7 @@ def test_small_files_that_cannot_be_merged_stop_no_job(
     off = small_files.SmallFiles(config.load())
     off.written(VENTES, 1000, before=1, after=2)
     assert off.between_batches() == 0 and capsys.readouterr().err == ""
-    monkeypatch.setattr(upkeep, "checkpoint_log", lambda *_: (_ for _ in ()).throw(OSError("injected")))
+    monkeypatch.setattr(compaction, "checkpoint_log", lambda *_: (_ for _ in ()).throw(OSError("injected")))
     off.written(VENTES, 1, before=49, after=50)
     assert off.between_batches() == 0
     assert "no checkpoint of the log; the job goes on" in capsys.readouterr().err
@@ -175,8 +177,8 @@ def test_one_of_two_merges_small_files_the_writer_or_delta(
 ) -> None:
     monkeypatch.setenv("VENTES_DELTA__BASE_PATH", place)
     monkeypatch.setenv("VENTES_S3__REGION", "us-east-1")
-    properties = delta_io.wanted_properties(spec, config.load())
-    assert small_files.tended_by_writer(spec, config.load()) is ours
+    properties = spark_tables.wanted_properties(spec, config.load())
+    assert spark_tables.tended_by_writer(spec, config.load()) is ours
     assert properties["delta.autoOptimize.autoCompact"] == str(not ours).lower()
     assert properties["delta.checkpointInterval"] == ("10000" if ours else "50")
 
@@ -192,7 +194,7 @@ def test_a_day_that_older_files_cannot_tell_is_left_alone(base: str) -> None:
     row = {**rows(base)[0], "jour": date(1500, 1, 1)}
     for number in range(3):
         ledgers.append(base, VENTES, [{**row, "vente_id": f"old-{number}"}], datetime.now(UTC), 10 + number)
-    found = upkeep.survey(config.load(), VENTES)
+    found = compaction.survey(config.load(), VENTES)
     assert "1500-01-01" not in repr(found.small) and len(found.small) == 1
 
 
@@ -268,7 +270,7 @@ def test_the_log_keeps_as_many_versions_as_the_settings_say_and_each_can_be_open
 
 
 @pytest.mark.parametrize(
-    ("function", "number"), [("lakehouse.upkeep:_forget_removed_files", 1), ("pathlib:Path.unlink", 9)]
+    ("function", "number"), [("lakehouse.maintenance.compaction:_forget_removed_files", 1), ("pathlib:Path.unlink", 9)]
 )
 def test_a_clean_up_that_is_killed_leaves_a_log_without_a_gap_and_can_be_repeated(
     run: Run, base: str, monkeypatch: pytest.MonkeyPatch, function: str, number: int
@@ -323,7 +325,7 @@ def old(base: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_by_default_everything_is_kept_for_ever(base: str) -> None:
     assert rows(base)
-    assert keeping.plan(config.load(), "bronze").due == () == keeping.plan(config.load(), "silver").due
+    assert scheduler.plan(config.load(), "bronze").due == () == scheduler.plan(config.load(), "silver").due
 
 
 def test_a_retention_shorter_than_kafkas_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,7 +340,7 @@ def test_a_sale_of_long_ago_that_came_now_stays(base: str, monkeypatch: pytest.M
     """All sales of the lake arrived on one day; those of the days before it go by that day and no sooner."""
     for after, gone in ((0, 0), (1, len(rows(base)))):
         keep(monkeypatch, "BRONZE", ledgers.CLOCK.date() + timedelta(days=after))
-        (found,) = [one for one in keeping.plan(config.load(), "bronze").due if one.spec is VENTES]
+        (found,) = [one for one in scheduler.plan(config.load(), "bronze").due if one.spec is VENTES]
         assert found.rows == gone
 
 
@@ -408,7 +410,11 @@ def test_retention_waits_for_silver(run: Run, old: str, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("function", "number"),
-    [("lakehouse.retention:_record", 1), ("lakehouse.delta_files:append", 1), ("lakehouse.retention:_delete", 1)],
+    [
+        ("lakehouse.maintenance.retention:_record", 1),
+        ("lakehouse.lake.delta_tables:append", 1),
+        ("lakehouse.maintenance.retention:_delete", 1),
+    ],
 )
 def test_a_removal_that_is_killed_is_finished_by_the_next_and_counted_once(
     run: Run, base: str, monkeypatch: pytest.MonkeyPatch, function: str, number: int
@@ -448,7 +454,7 @@ def test_rejects_and_silver_have_ages_of_their_own(run: Run, base: str, monkeypa
 
 
 def test_a_running_job_does_its_own_tables_and_the_command_says_so(run: Run, base: str) -> None:
-    with locks.writer_lock(config.load(), "bronze"):
+    with writer_lock.writer_lock(config.load(), "bronze"):
         code, out = run("maintain", "--json")
         assert code == 0 and json.loads(out)["running"] == ["bronze"] and list(json.loads(out)["done"]) == ["silver"]
         assert run("maintain", "bronze", "--dry-run")[0] == 0, "looking is no writing"
@@ -461,22 +467,22 @@ def test_a_job_does_its_round_when_one_is_due_and_goes_on_when_it_fails(
     base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VENTES_DELTA__MAINTENANCE_INTERVAL", "10 ms")
-    schedule = keeping.Schedule(config.load(), "bronze")
+    schedule = scheduler.Schedule(config.load(), "bronze")
     files = len(ledgers.table(base, VENTES).file_uris())
     time.sleep(0.02)
     assert schedule.between_batches() and len(ledgers.table(base, VENTES).file_uris()) < files
-    monkeypatch.setattr(keeping, "run", lambda *_: (_ for _ in ()).throw(OSError("injected")))
+    monkeypatch.setattr(scheduler, "run", lambda *_: (_ for _ in ()).throw(OSError("injected")))
     time.sleep(0.02)
     assert schedule.between_batches()
     for interval in ("0 ms", "1 hour"):
         monkeypatch.setenv("VENTES_DELTA__MAINTENANCE_INTERVAL", interval)
-        assert not keeping.Schedule(config.load(), "bronze").between_batches()
+        assert not scheduler.Schedule(config.load(), "bronze").between_batches()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_maintenance_that_is_killed_can_be_repeated(run: Run, base: str, when: str) -> None:
     before = rows(base)
-    killed_at(base, "lakehouse.upkeep:_compact", ["maintain", "bronze"], when=when)
+    killed_at(base, "lakehouse.maintenance.compaction:_compact", ["maintain", "bronze"], when=when)
     assert rows(base) == before
     assert run("maintain", "bronze")[0] == 0
     assert rows(base) == before and clean_record(run)
@@ -492,7 +498,7 @@ def test_rounds_between_one_second_batches_keep_the_number_of_files_bounded(
     for _ in range(4):
         many_commits(base, REJETS, 50)
         age(base, REJETS, 24)
-        keeping.run(config.load(), "bronze")
+        scheduler.run(config.load(), "bronze")
         log = Path(REJETS.path(base), "_delta_log")
         found.append((len(ledgers.table(base, REJETS).file_uris()), len(list(log.iterdir()))))
     days = len({row["jour"] for row in rows(base, REJETS)})

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import config, kafka_clients, locks, positions
-from lakehouse.tables import PERTES, checkpoint
+from lakehouse import config
+from lakehouse.contract.tables import PERTES, checkpoint
+from lakehouse.kafka import clients
+from lakehouse.lake import job_progress, writer_lock
 from tests import lakes, ledgers
 from tests.kills import killed_at
 
@@ -21,8 +23,8 @@ HELD = {0: (0, 80), 1: (0, 90), 2: (0, 90), 3: (100, 120)}
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("VENTES_DELTA__BASE_PATH", str(tmp_path / "lake"))
-    monkeypatch.setattr(kafka_clients, "topic_id", lambda _config: "topic-1")
-    monkeypatch.setattr(kafka_clients, "earliest_and_latest_offsets", lambda _config: HELD)
+    monkeypatch.setattr(clients, "topic_id", lambda _config: "topic-1")
+    monkeypatch.setattr(clients, "earliest_and_latest_offsets", lambda _config: HELD)
     ledgers.build(str(tmp_path / "lake"))
     return str(tmp_path / "lake")
 
@@ -102,14 +104,14 @@ def test_a_topic_created_anew_is_a_reason_and_its_offsets_are_not_compared(
     run: Run, base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole(base)
-    monkeypatch.setattr(kafka_clients, "topic_id", lambda _config: "topic-2")
+    monkeypatch.setattr(clients, "topic_id", lambda _config: "topic-2")
     code, out = run("rebuild", "bronze", "--yes")
     assert code == 0 and "the topic was created anew since it was read" in out and declared(base) == []
 
 
 @pytest.mark.parametrize("job", ["bronze", "silver"])
 def test_a_running_job_is_not_disturbed(run: Run, base: str, job: str) -> None:
-    with locks.writer_lock(config.load(), job):
+    with writer_lock.writer_lock(config.load(), job):
         code, out = run("rebuild", job, "--yes")
     assert code == 4 and f"writes the {job} tables" in out
     assert folders(base) == ["bronze"]
@@ -126,15 +128,18 @@ def test_silvers_generation_ends_and_its_checkpoint_is_moved(run: Run, base: str
     silver_checkpoint(base)
     code, out = run("rebuild", "silver", "--yes")
     assert code == 0 and "no metadata file" in out and "from the 300 sales of Bronze" in out
-    assert positions.generation(config.load()) is None
+    assert job_progress.generation(config.load()) is None
     assert folders(base)[-1].startswith("silver-g1.broken-")
     assert "due to be built anew" in run("rebuild", "silver", "--yes")[1]
 
 
-@pytest.mark.parametrize("function", ["lakehouse.restoring:_invalidate_silver", "lakehouse.restoring:move_aside"])
+@pytest.mark.parametrize(
+    "function",
+    ["lakehouse.operations.recovery.restore:_invalidate_silver", "lakehouse.operations.recovery.restore:move_aside"],
+)
 def test_a_rebuild_that_is_killed_can_be_repeated(run: Run, base: str, function: str) -> None:
     silver_checkpoint(base)
     killed_at(base, function, ["rebuild", "silver", "--yes"])
-    assert positions.generation(config.load()) is None, "Silver would go on from what is half taken away"
+    assert job_progress.generation(config.load()) is None, "Silver would go on from what is half taken away"
     assert run("rebuild", "silver", "--yes")[0] == 0
-    assert positions.generation(config.load()) is None
+    assert job_progress.generation(config.load()) is None

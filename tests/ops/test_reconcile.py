@@ -14,15 +14,16 @@ from typing import cast
 
 import pytest
 
-from lakehouse import accounting, audit
 from lakehouse import config as settings
-from lakehouse.accounting import Break, Hole
-from lakehouse.bronze_sink import BronzeSink
-from lakehouse.bronze_watch import BronzeWatch
+from lakehouse.bronze.health import BronzeWatch
+from lakehouse.bronze.sink import BronzeSink
 from lakehouse.config import Config
-from lakehouse.meter import exposition
-from lakehouse.monitor import Monitor
-from lakehouse.tables import AGGREGES, PAR_PAYS, PERTES, REJETS, REJOUES, SILVER, TENDANCES, VENTES
+from lakehouse.contract.tables import AGGREGES, PAR_PAYS, PERTES, REJETS, REJOUES, SILVER, TENDANCES, VENTES
+from lakehouse.observability import audit_log
+from lakehouse.observability.health import Monitor
+from lakehouse.observability.registry import exposition
+from lakehouse.operations.reconcile import offset_balance
+from lakehouse.operations.reconcile.offset_balance import Break, Hole
 from tests import lakes, ledgers
 from tests.kills import killed_at
 
@@ -71,9 +72,9 @@ def test_a_whole_lake_is_accounted_for_by_partition_and_day(run: Run, base: str)
     expected = sum((row["montant"] for row in rows), Decimal(0))
     for table in record["per_table"]:
         assert (table["sales_silver"], table["amount_silver"], table["differing"]) == (300, str(expected), 0)
-    kept = audit.last_reconciliation(at(base))
+    kept = audit_log.last_reconciliation(at(base))
     assert kept and kept["differences"] == 0 and datetime.fromisoformat(kept["finished"]) <= datetime.now(UTC)
-    assert audit.last_reconciliation(at(base + "x")) is None
+    assert audit_log.last_reconciliation(at(base + "x")) is None
     assert "accounted for, and Silver equals Bronze" in run()[1]
 
 
@@ -190,7 +191,7 @@ def test_a_replayed_reject_counts_once(run: Run, base: str) -> None:
 def test_a_signed_record_that_was_changed_is_said_and_not_built_upon(run: Run, base: str) -> None:
     ledgers.build(base)
     assert found(run) == []
-    (path,) = (Path(base) / "audit" / audit.RECONCILIATIONS).glob("*.json")
+    (path,) = (Path(base) / "audit" / audit_log.RECONCILIATIONS).glob("*.json")
     path.write_text(path.read_text().replace('"differences": 0', '"differences": 7'))
     assert any("was changed after it was signed" in text for text in found(run))
     assert run(verb="audit verify")[0] == 0
@@ -198,8 +199,8 @@ def test_a_signed_record_that_was_changed_is_said_and_not_built_upon(run: Run, b
 
 def test_a_record_whose_run_was_killed_before_its_audit_entry_is_not_built_upon(run: Run, base: str) -> None:
     rows = ledgers.build(base)
-    killed_at(base, "lakehouse.reconciliation:Reconciliation.sign", ["reconcile", "--without-kafka"])
-    assert len(list((Path(base) / "audit" / audit.RECONCILIATIONS).glob("*.json"))) == 1
+    killed_at(base, "lakehouse.operations.reconcile.report:Reconciliation.sign", ["reconcile", "--without-kafka"])
+    assert len(list((Path(base) / "audit" / audit_log.RECONCILIATIONS).glob("*.json"))) == 1
     assert found(run) == []  # the first that the audit log vouches for
     ledgers.table(base, VENTES).delete(f"vente_id = '{rows[10]['vente_id']}'")
     assert any("are not those of the last signed record" in text for text in found(run))
@@ -211,7 +212,7 @@ def test_a_silver_that_is_in_a_pass_is_waited_for(run: Run, base: str, monkeypat
     folder.mkdir(parents=True)
     end = json.dumps({"reservoirVersion": 2, "index": -1, "isStartingVersion": False})
     (folder / "0").write_text(f"v1\n{{}}\n{end}")
-    monkeypatch.setattr("lakehouse.silver_account._PATIENCE", 0.5)
+    monkeypatch.setattr("lakehouse.operations.reconcile.silver._PATIENCE", 0.5)
     code, out = run()
     assert code == 1 and "Silver had no settled moment" in out
     commits = folder.parent / "commits"
@@ -284,7 +285,7 @@ def breaks(*offsets: int) -> list[Break]:
 
 
 def test_holes_are_before_between_and_after_the_rows() -> None:
-    found, doubled = accounting.holes(breaks(2, 3, 6, 6, 7), {0: (0, 10), 1: (5, 8), 2: (3, 3)}, DAY)
+    found, doubled = offset_balance.holes(breaks(2, 3, 6, 6, 7), {0: (0, 10), 1: (5, 8), 2: (3, 3)}, DAY)
     assert [(hole.partition, hole.first, hole.last, hole.day) for hole in found] == [
         (0, 0, 1, NEXT), (0, 4, 5, DAY), (0, 8, 9, NEXT), (1, 5, 7, DAY),
     ]  # fmt: skip
@@ -292,12 +293,12 @@ def test_holes_are_before_between_and_after_the_rows() -> None:
 
 
 def test_one_offset_after_the_last_row_is_a_hole() -> None:
-    found, _ = accounting.holes(breaks(0, 1), {0: (0, 3)}, DAY)
+    found, _ = offset_balance.holes(breaks(0, 1), {0: (0, 3)}, DAY)
     assert [(hole.first, hole.last) for hole in found] == [(2, 2)]
 
 
 def test_split_cuts_holes_and_loses_no_offset() -> None:
-    within, outside = accounting.split([Hole(0, 2, 9, DAY), Hole(1, 0, 3, DAY)], {0: [(0, 4), (6, 7)], 2: [(0, 9)]})
+    within, outside = offset_balance.split([Hole(0, 2, 9, DAY), Hole(1, 0, 3, DAY)], {0: [(0, 4), (6, 7)], 2: [(0, 9)]})
     assert [(hole.first, hole.last) for hole in within] == [(2, 3), (6, 6)]
     assert [(hole.partition, hole.first, hole.last) for hole in outside] == [(0, 4, 5), (0, 7, 9), (1, 0, 3)]
 
@@ -305,7 +306,7 @@ def test_split_cuts_holes_and_loses_no_offset() -> None:
 def test_the_digest_knows_offsets_not_cuts() -> None:
     whole = [Hole(0, 2, 9, DAY)]
     cut = [Hole(0, 2, 4, DAY), Hole(0, 5, 9, NEXT)]
-    assert accounting.digest(whole) == accounting.digest(cut) != accounting.digest([Hole(0, 2, 8, DAY)])
+    assert offset_balance.digest(whole) == offset_balance.digest(cut) != offset_balance.digest([Hole(0, 2, 8, DAY)])
 
 
 def test_the_critical_alert_is_fed_by_the_last_reconciliation(run: Run, base: str) -> None:

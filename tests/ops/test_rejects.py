@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 
-from lakehouse import config, locks, replay, tables
-from lakehouse.audit import AuditLog
-from lakehouse.marks import HORIZON
-from lakehouse.tables import CHAMPS_INCONNUS, REJETS, REJOUES, VENTES
+from lakehouse import config
+from lakehouse.contract import tables
+from lakehouse.contract.table_properties import HORIZON
+from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, REJOUES, VENTES
+from lakehouse.lake import writer_lock
+from lakehouse.observability.audit_log import AuditLog
+from lakehouse.operations.recovery import replay
 from tests import lakes, ledgers
 from tests.kills import killed_at
 from tests.messages import encoded, sale
@@ -108,10 +111,10 @@ def test_replay_takes_in_what_is_a_sale_once_and_keeps_the_rejects(run: Run, bas
 @pytest.mark.parametrize(
     ("function", "number", "when"),
     [
-        ("lakehouse.delta_files:append", 1, "before"),
-        ("lakehouse.delta_files:append", 1, "after"),
-        ("lakehouse.delta_files:append", 2, "before"),
-        ("lakehouse.delta_files:append", 2, "after"),
+        ("lakehouse.lake.delta_tables:append", 1, "before"),
+        ("lakehouse.lake.delta_tables:append", 1, "after"),
+        ("lakehouse.lake.delta_tables:append", 2, "before"),
+        ("lakehouse.lake.delta_tables:append", 2, "after"),
     ],
     ids=["before-bronze", "after-bronze", "before-the-note", "after-the-note"],
 )
@@ -131,7 +134,7 @@ def test_a_replay_that_is_killed_and_repeated_lands_each_once(
 
 
 def test_the_exact_door_is_opened_before_the_sales_come(run: Run, base: str) -> None:
-    killed_at(base, "lakehouse.delta_files:append", ["rejects", *ALL], number=1, when="before")
+    killed_at(base, "lakehouse.lake.delta_tables:append", ["rejects", *ALL], number=1, when="before")
     until = datetime.fromisoformat(ledgers.table(base, VENTES).metadata().configuration[HORIZON])
     assert until >= ARRIVED - timedelta(seconds=5) + timedelta(minutes=11)
     later = until + timedelta(days=1)
@@ -187,7 +190,7 @@ def test_a_place_at_which_nothing_was_rejected_is_no_success(run: Run, base: str
 
 
 def test_a_running_bronze_job_is_not_disturbed(run: Run, base: str) -> None:
-    with locks.writer_lock(config.load(), "bronze"):
+    with writer_lock.writer_lock(config.load(), "bronze"):
         code, out = run(*ALL)
     assert code == 4 and "Another process writes the bronze tables" in out and not held(base)
 
@@ -224,7 +227,7 @@ def test_a_replayed_sale_keeps_its_unknown_fields_when_bronze_does(
 
 
 def test_the_tables_that_operators_write_have_types_that_can_be_written() -> None:
-    from lakehouse import delta_files
+    from lakehouse.lake import delta_tables
 
     for spec in (VENTES, REJOUES, tables.GENERATIONS):
-        assert delta_files.schema(spec).names == list(spec.names)
+        assert delta_tables.schema(spec).names == list(spec.names)

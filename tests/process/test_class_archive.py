@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import class_archive, java, session
 from lakehouse import config as settings
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
-from lakehouse.java import Java
+from lakehouse.jvm import class_archive, java
+from lakehouse.jvm.java import Java
+from lakehouse.lake import spark_session
+from lakehouse.setup import class_archive_training
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     own = tmp_path / "own.jar"
     own.write_bytes(b"own")
     monkeypatch.setattr(class_archive.jars, "resolve", lambda _config, _which: [jar])
-    monkeypatch.setattr(class_archive.java_classes, "jar", lambda _config, _classes: own)
+    monkeypatch.setattr(class_archive.compiler, "jar", lambda _config, _classes: own)
     return settings.load(env={"VENTES_DEVELOPMENT__CACHE_DIR": str(tmp_path / "cache")})
 
 
@@ -37,7 +39,7 @@ def test_without_an_archive_there_is_no_option_and_with_one_java_is_told_its_nam
     archive.parent.mkdir(parents=True)
     archive.touch()
     assert class_archive.options(config).split()[:2] == [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto"]
-    assert session.jar_settings(config)["spark.driver.defaultJavaOptions"] == class_archive.options(config)
+    assert spark_session.jar_settings(config)["spark.driver.defaultJavaOptions"] == class_archive.options(config)
 
 
 def test_the_broker_has_one_of_its_own(config: Config) -> None:
@@ -63,7 +65,7 @@ def test_another_jar_or_java_asks_for_another_archive(config: Config, tmp_path: 
 
 def test_a_cluster_gets_the_jars_themselves(config: Config, tmp_path: Path) -> None:
     cluster = dataclasses.replace(config, spark=dataclasses.replace(config.spark, master="spark://host:7077"))
-    assert session.jar_settings(cluster) == {"spark.jars": f"{tmp_path / 'one.jar'},{tmp_path / 'own.jar'}"}
+    assert spark_session.jar_settings(cluster) == {"spark.jars": f"{tmp_path / 'one.jar'},{tmp_path / 'own.jar'}"}
 
 
 @pytest.mark.usefixtures("config")
@@ -72,5 +74,5 @@ def test_a_training_run_that_fails_leaves_nothing_behind(monkeypatch: pytest.Mon
     monkeypatch.setenv("VENTES_DEVELOPMENT__JAVA_HOME", str(tmp_path / "jdk"))
     broken = settings.load(env={**os.environ, "VENTES_DEVELOPMENT__CACHE_DIR": str(tmp_path / "cache")})
     with pytest.raises(SetupError, match="class archive was not made"):
-        class_archive.make(broken)
+        class_archive_training.make(broken)
     assert [path.name for path in (tmp_path / "cache" / "classes").iterdir()] == ["spark.lock"]

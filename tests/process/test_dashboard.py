@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import json
 import os
 import re
 import shutil
@@ -23,21 +24,33 @@ import pytest
 
 import dashboard as script
 from lakehouse import config as settings
-from lakehouse import explorer, queries, tables, tls
-from lakehouse.broker_settings import free_port
 from lakehouse.config import PROJECT, Config
-from lakehouse.dashboard import amounts, board, download, draw, facts, pages, titles, words
-from lakehouse.dashboard.asker import Asker, AskerProcess, Question, Reply
-from lakehouse.dashboard.board import Board
-from lakehouse.dashboard.paint import Painter
-from lakehouse.dashboard.places import key
-from lakehouse.dashboard.view import PAGES, Language, View, read
-from lakehouse.lake import Lake
-from lakehouse.pipeline import dashboard_address, with_free_port
-from lakehouse.queries import Filters
-from lakehouse.queries.clients import RFM_RULES
-from lakehouse.result import Column, Result
-from lakehouse.status import ProcessState
+from lakehouse.contract import tables
+from lakehouse.dashboard import (
+    amounts,
+    answer_cache,
+    charts,
+    column_titles,
+    download,
+    pages,
+    process_facts,
+    translations,
+)
+from lakehouse.dashboard.answer_cache import Board
+from lakehouse.dashboard.country_shapes import key
+from lakehouse.dashboard.html import Painter
+from lakehouse.dashboard.query_process import Asker, AskerProcess, Question, Reply
+from lakehouse.dashboard.request import PAGES, Language, View, read
+from lakehouse.explorer import command
+from lakehouse.explorer.queries import registry
+from lakehouse.explorer.queries.clients import RFM_RULES
+from lakehouse.explorer.queries.model import Filters
+from lakehouse.kafka.broker import certificates
+from lakehouse.kafka.broker.properties import free_port
+from lakehouse.lake.reader import Lake
+from lakehouse.lake.result import Column, Result
+from lakehouse.operations.status import ProcessState
+from lakehouse.setup.pipeline import dashboard_address, with_free_port
 from tests import lakes
 from tests.children import eventually
 from tests.dashboards import Served
@@ -141,14 +154,14 @@ def test_every_card_and_column_has_its_words() -> None:
     for cards in pages.CARDS.values():
         for card in cards:
             for name in (card.name, card.none, *([card.note] if card.note else [])):
-                assert all(words.TEXTS[name]), name
+                assert all(translations.TEXTS[name]), name
             if not card.fact:
-                assert queries.entry(card.question)
+                assert registry.entry(card.question)
     template = (PROJECT / "lakehouse/dashboard/templates/page.html").read_text() + (
         PROJECT / "lakehouse/dashboard/templates/cards.html"
     ).read_text()
-    assert set(re.findall(r"""say\(["']([a-z-]+)["'][,)]""", template)) <= set(words.TEXTS)
-    assert all(len(pair) == 2 and all(pair) for pair in (*words.TEXTS.values(), *titles.COLUMNS.values()))
+    assert set(re.findall(r"""say\(["']([a-z-]+)["'][,)]""", template)) <= set(translations.TEXTS)
+    assert all(len(pair) == 2 and all(pair) for pair in (*translations.TEXTS.values(), *column_titles.COLUMNS.values()))
 
 
 # --- drawings --------------------------------------------------------------------------------------------------------
@@ -161,7 +174,7 @@ def days_of(*rows: tuple[date, str]) -> Result:
 
 def test_a_day_without_a_sale_is_an_empty_place_in_the_chart() -> None:
     view = View("sales", du=date(2026, 11, 1), au=date(2026, 11, 4), period="dates")
-    chart = draw.days(days_of((date(2026, 11, 4), "150.00"), (date(2026, 11, 2), "75.50")), view)
+    chart = charts.days(days_of((date(2026, 11, 4), "150.00"), (date(2026, 11, 2), "75.50")), view)
     assert chart is not None
     assert [bar.height for bar in chart.bars] == [0, 377, 0, 750]  # of a scale that ends at 200
     assert chart.bars[1].hint == "2026-11-02: €75.50, 1 sale" and chart.bars[0].hint.startswith("2026-11-01: €0.00")
@@ -173,16 +186,16 @@ def test_a_day_without_a_sale_is_an_empty_place_in_the_chart() -> None:
     [("en", ["0 sales", "1 sale", "2 sales"]), ("fr", ["0 vente", "1 vente", "2 ventes"])],
 )
 def test_one_is_not_many(language: Language, said: list[str]) -> None:
-    assert [words.counted("sale", language, count, str(count)) for count in range(3)] == said
+    assert [translations.counted("sale", language, count, str(count)) for count in range(3)] == said
     columns = tuple(Column(name, "integer") for name in ("recence", "frequence", "clients"))
-    made = draw.matrix(Result(columns, [(5, 1, 1), (5, 2, 1200)]), language)
+    made = charts.matrix(Result(columns, [(5, 1, 1), (5, 2, 1200)]), language)
     hints = [hint for _, _, hint in made.rows[0][1]]
     assert hints[0].endswith(": 1 client") and hints[1].endswith("200 clients")
 
 
 def test_every_rfm_segment_has_a_name_in_french() -> None:
-    assert set(titles.RFM_SEGMENTS) == {name for name, _ in RFM_RULES}
-    assert titles.RFM_SEGMENTS["Lost"] == ("Lost", "Perdus")
+    assert set(column_titles.RFM_SEGMENTS) == {name for name, _ in RFM_RULES}
+    assert column_titles.RFM_SEGMENTS["Lost"] == ("Lost", "Perdus")
 
 
 def test_a_process_number_is_a_name_and_a_minus_is_a_minus() -> None:
@@ -193,12 +206,12 @@ def test_a_process_number_is_a_name_and_a_minus_is_a_minus() -> None:
 
 def test_every_column_and_field_that_is_shown_has_a_title() -> None:
     """A name of the code on a page that people read: in both languages."""
-    shown = set(facts.RECORD)
+    shown = set(process_facts.RECORD)
     for card in (card for cards in pages.CARDS.values() for card in cards if not card.fact):
         listed = [spec.public for spec in tables.PUBLIC if spec.name == card.question.replace("-", "_")]
         shown |= {*card.columns, *(listed[0] if listed and not card.columns else ())}
-    assert {name for name in shown if titles.titled(name, "en") == name} == set()
-    assert {name for name in shown if titles.titled(name, "fr") == name} == set()
+    assert {name for name in shown if column_titles.titled(name, "en") == name} == set()
+    assert {name for name in shown if column_titles.titled(name, "fr") == name} == set()
 
 
 @pytest.mark.parametrize(
@@ -206,14 +219,14 @@ def test_every_column_and_field_that_is_shown_has_a_title() -> None:
     [("0", 10), ("10", 10), ("10.01", 20), ("49", 50), ("51", 60), ("81", 100), ("1000000.01", 2000000)],
 )
 def test_a_scale_ends_at_the_next_round_number(most: str, top: int) -> None:
-    assert draw.ceiling(Decimal(most)) == top
+    assert charts.ceiling(Decimal(most)) == top
 
 
 def test_the_map_shades_by_share_and_names_what_it_cannot_place(base: str) -> None:
     columns = (Column("pays", "text"), Column("revenue_total", "decimal"))
     rows = [("France", Decimal(160)), ("états-unis", Decimal(50)), ("USA?", Decimal("7.10")), ("Japon", Decimal(1))]
     codes = Painter(config_of(base))._codes
-    made = draw.world(Result(columns, rows), codes, "en")
+    made = charts.world(Result(columns, rows), codes, "en")
     assert made is not None
     assert [(shape.code, shape.level) for shape in made.shapes] == [("FR", 5), ("US", 4), ("JP", 1)]
     assert made.off == "Not on the map: USA? (€7.10)"
@@ -222,7 +235,7 @@ def test_the_map_shades_by_share_and_names_what_it_cannot_place(base: str) -> No
 
 
 def test_every_country_of_the_catalogue_is_on_the_map(base: str) -> None:
-    from lakehouse.catalogue import _COUNTRIES
+    from lakehouse.producer.catalogue import _COUNTRIES
 
     codes = Painter(config_of(base))._codes
     assert {pays for _, pays, _ in _COUNTRIES if key(pays) not in codes} == set()
@@ -255,8 +268,8 @@ def own(base: str, tmp_path: Path) -> str:
 
 @pytest.fixture
 def counting(own: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
-    monkeypatch.setattr(board, "LOOK_EVERY", 0.0)
-    monkeypatch.setattr(board, "REST", 0.0)
+    monkeypatch.setattr(answer_cache, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(answer_cache, "REST", 0.0)
     made = Counting(config_of(own))
     made.start()
     yield made
@@ -299,8 +312,8 @@ def test_after_a_costly_answer_the_board_rests(own: str) -> None:
     made = Board(config_of(own), ask=Asker(config_of(own)).ask, clock=lambda: now[0])
     made.tables()
     question = TOTALS
-    made._answers[question] = board.Answer(1, None, "", False, "another version", at=1000.0, cost=0.4)
-    now[0] = 1000.0 + 0.4 * board.REST - 0.01
+    made._answers[question] = answer_cache.Answer(1, None, "", False, "another version", at=1000.0, cost=0.4)
+    now[0] = 1000.0 + 0.4 * answer_cache.REST - 0.01
     assert not made._is_due(question, now[0])
     now[0] += 0.02
     assert made._is_due(question, now[0])
@@ -367,8 +380,8 @@ def test_no_process_outlives_a_killed_dashboard(base: str, tmp_path: Path) -> No
 @pytest.fixture(autouse=True)
 def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages that are made here, not in the script, hear of no process unless a test says so."""
-    monkeypatch.setattr(facts.status, "processes", lambda _: [])
-    monkeypatch.setattr(facts, "LOOK", -1.0)
+    monkeypatch.setattr(process_facts.status, "processes", lambda _: [])
+    monkeypatch.setattr(process_facts, "LOOK", -1.0)
 
 
 def page_text(base: str, page: str = "running", now: datetime | None = None, **given: str) -> str:
@@ -391,7 +404,7 @@ def test_each_process_has_the_state_that_its_health_data_says(base: str, monkeyp
         ProcessState("bronze", "running", 42, since, figures={"lag_records": 12.0, "batch_seconds": 1.25}),
         ProcessState("silver", "dead", 43, since, ("no heartbeat for 90 s",), "DataLoss: gone"),
     ]
-    monkeypatch.setattr(facts.status, "processes", lambda _: states)
+    monkeypatch.setattr(process_facts.status, "processes", lambda _: states)
     text = page_text(base)
     assert "Not everything is running. silver: dead. Start it again with: make run" in text
     assert "silver dead 43 2026-11-22 08:00:00 no heartbeat for 90 s DataLoss: gone" in text
@@ -415,25 +428,18 @@ def test_an_empty_place_has_no_table_rather_than_none_in_this_period(tmp_path: P
     assert text.count("No table has been written yet.") == 2
 
 
-def test_the_last_reconciliation_is_shown_or_how_to_make_one(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facts.importlib.util, "find_spec", lambda _: None)
+def test_the_last_reconciliation_is_shown_or_how_to_make_one(tmp_path: Path, base: str) -> None:
+    base = shutil.copytree(base, tmp_path / "lake").as_posix()
     assert "Never run. Type: python ops_utils.py reconcile" in page_text(base, "trust")
-    record = type(
-        "Module",
-        (),
-        {
-            "last": staticmethod(
-                lambda _: {
-                    "finished": "2026-11-22T08:00:00+00:00",
-                    "differences": 0,
-                    "versions": {"ventes_stream": 3},
-                    "per_day": ["a line a day"],
-                }
-            )
-        },
-    )
-    monkeypatch.setattr(facts.importlib.util, "find_spec", lambda _: object())
-    monkeypatch.setattr(facts.importlib, "import_module", lambda _: record)
+    record = {
+        "finished": "2026-11-22T08:00:00+00:00",
+        "differences": 0,
+        "versions": {"ventes_stream": 3},
+        "per_day": ["a line a day"],
+    }
+    folder = Path(base) / "audit" / "reconciliations"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "20261122T080000.000000Z-essai.json").write_text(json.dumps(record))
     text = page_text(base, "trust")
     assert (
         "Finished 2026-11-22T08:00:00+00:00 Differences 0 Versions ventes_stream: 3" in text
@@ -469,7 +475,7 @@ def test_every_page_in_both_languages_is_complete_safe_and_local(served: Served,
     reply = served.get(f"/{page}?{PERIOD}&lang={language}&client=2")
     text = complete(served, f"/{page}?{PERIOD}&lang={language}&client=2")
     assert reply.status == 200 and f'<html lang="{language}">' in text
-    assert words.say(page, language) in html.unescape(text)  # type: ignore[arg-type]
+    assert translations.say(page, language) in html.unescape(text)  # type: ignore[arg-type]
     assert reply.headers["content-security-policy"].startswith("default-src 'self';")
     assert not re.search(r"""(?:src|href|action)=["'](?:https?:)?//""", text), "another host"
     assert not re.search(r"\son[a-z]+=|\sstyle=|<script>", text), "inline code, which the policy forbids"
@@ -492,7 +498,7 @@ def test_the_figures_are_those_of_the_explorer_at_the_same_version(served: Serve
     filters = read("sales", dict(pair.split("=") for pair in given.split("&")), today=TODAY).filters
     lake = Lake(base)
     for card in pages.CARDS["sales"]:
-        result = lake.read(queries.entry(card.question).query(filters))
+        result = lake.read(registry.entry(card.question).query(filters))
         if card.shape == "kpis":
             (row,) = result.rows
             values = dict(zip(result.names, row, strict=True))
@@ -589,10 +595,10 @@ def test_a_download_is_the_explorers_csv_but_for_formulas(
     assert reply.status == 200 and reply.headers["content-type"] == "text/csv; charset=utf-8"
     assert re.search(rf'filename="{name}_v\d+(_v\d+)?\.csv"', reply.headers["content-disposition"])
     monkeypatch.setenv("VENTES_DELTA__BASE_PATH", base)
-    takes = queries.entry(name).filters
+    takes = registry.entry(name).filters
     options = ["--du", "2026-11-10", "--au", "2026-11-21"] if "dates" in takes else []
     options += ["--segment", "Particulier"] if "segment" in takes else []
-    assert explorer.main([name, *options, "--limit", "0", "--format", "csv"]) == 0
+    assert command.main([name, *options, "--limit", "0", "--format", "csv"]) == 0
     exact = capsys.readouterr().out
     assert reply.text.replace(f"'{FORMULA}", FORMULA) == exact
     if "client_nom" in exact:
@@ -638,7 +644,7 @@ def test_it_listens_where_the_settings_say(base: str, tmp_path: Path) -> None:
 def test_a_port_that_is_taken_is_one_sentence_and_exit_code_2(
     base: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lakehouse.processes.interrupt_on_signals", lambda: None)  # pytest keeps its own
+    monkeypatch.setattr("lakehouse.child_processes.interrupt_on_signals", lambda: None)  # pytest keeps its own
     monkeypatch.setenv("VENTES_MONITORING__METRICS", "false")
     with socket.create_server(("127.0.0.1", port := free_port())):
         monkeypatch.setenv("VENTES_DELTA__BASE_PATH", base)
@@ -652,7 +658,7 @@ def test_a_port_that_is_taken_is_one_sentence_and_exit_code_2(
         assert free not in (0, port)
     assert with_free_port(config).monitoring.dashboard_port == port
     certificate = Path(base).parent / "web.pem"
-    tls.write_private(certificate, b"")
+    certificates.write_private(certificate, b"")
     open_ = {"DASHBOARD_HOST": "0.0.0.0", "WEB_PASSWORD": "x", "WEB_CERTIFICATE": str(certificate)}
     served = config_of(base, **{f"MONITORING__{key}": text for key, text in open_.items()})
     assert dashboard_address(served) == "https://127.0.0.1:8501/"

@@ -21,15 +21,19 @@ import pytest
 from rich.console import Console
 
 from lakehouse import config as settings
-from lakehouse import log, metrics, monitor, ops, producer, run_files, status, status_view, tls
-from lakehouse.account import Account
-from lakehouse.broker_settings import free_port
-from lakehouse.bronze_watch import BronzeWatch
+from lakehouse.bronze.health import BronzeWatch
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import ConfigError, DataLoss
-from lakehouse.meter import Distribution, Meter, exposition
-from lakehouse.monitor import Monitor
-from lakehouse.silver_watch import SilverWatch
+from lakehouse.kafka.broker import certificates
+from lakehouse.kafka.broker.properties import free_port
+from lakehouse.observability import log, metrics, process, run_files
+from lakehouse.observability.health import Monitor
+from lakehouse.observability.registry import Distribution, Meter, exposition
+from lakehouse.operations import command, status
+from lakehouse.operations.commands import status as commands_status
+from lakehouse.producer import producer
+from lakehouse.producer.delivery_tracker import Account
+from lakehouse.silver.health import SilverWatch
 from tests.children import eventually
 
 
@@ -67,7 +71,7 @@ def state(config: Config, name: str) -> status.ProcessState:
 
 
 def test_health_answers_three_questions_with_reasons(config: Config) -> None:
-    with monitor.serve(config, "dashboard") as watched:
+    with process.serve(config, "dashboard") as watched:
         watched.phase("it warms up")
         code, kind, text = get(config, "dashboard", "/startupz")
         assert (code, kind) == (503, "application/json; charset=utf-8")
@@ -91,7 +95,7 @@ def test_health_answers_three_questions_with_reasons(config: Config) -> None:
 
 
 def test_a_dashboard_joins_with_one_line(config: Config) -> None:
-    with monitor.serve(config, "dashboard", ready=lambda: ["no page answers"]) as watched:
+    with process.serve(config, "dashboard", ready=lambda: ["no page answers"]) as watched:
         watched.started()
         assert state(config, "dashboard").reasons == ("no page answers",)
 
@@ -182,7 +186,7 @@ def test_a_port_that_is_taken_is_replaced_with_a_warning_and_a_second_process_ta
         taken = other.getsockname()[1]
         config = config_of(tmp_path, MONITORING__BRONZE_METRICS_PORT=str(taken))
         log.configure(config.monitoring)
-        with monitor.serve(config, "bronze"):
+        with process.serve(config, "bronze"):
             port = run_files.read(config)["bronze"].port
             assert port != taken and get(config, "bronze", "/livez")[0] == 200
             said = capsys.readouterr().err
@@ -190,7 +194,7 @@ def test_a_port_that_is_taken_is_replaced_with_a_warning_and_a_second_process_ta
                 f"port {taken} ([MONITORING] bronze_metrics_port) is taken" in said
                 and f"on port {port} instead" in said
             )
-            with monitor.serve(config, "bronze") as second:
+            with process.serve(config, "bronze") as second:
                 assert second.name == "bronze-2" and set(run_files.read(config)) == {"bronze", "bronze-2"}
                 assert get(config, "bronze-2", "/livez")[0] == 200
                 assert "is taken" not in capsys.readouterr().err
@@ -202,18 +206,18 @@ def test_a_port_that_is_taken_is_replaced_with_a_warning_and_a_second_process_ta
 def test_the_setting_decides_the_port_the_host_and_whether_anything_is_served(tmp_path: Path) -> None:
     port = free_port()
     config = config_of(tmp_path, MONITORING__METRICS_HOST="127.0.0.2", MONITORING__SILVER_METRICS_PORT=str(port))
-    with monitor.serve(config, "silver"):
+    with process.serve(config, "silver"):
         run = run_files.read(config)["silver"]
         assert (run.address, run.port) == ("127.0.0.2", port)
         with pytest.raises(OSError):
             socket.create_connection(("127.0.0.1", port), 5)
     silent = config_of(tmp_path, MONITORING__METRICS="false")
-    with monitor.serve(silent, "silver") as watched:
+    with process.serve(silent, "silver") as watched:
         watched.started()
         assert run_files.read(silent)["silver"].port is None
         assert state(silent, "silver").state == "unknown"
         assert state(silent, "silver").reasons == ("it serves no health: [MONITORING] metrics is false",)
-    tls.make(silent_keys := config_of(tmp_path, KAFKA__TLS_DIR=str(tmp_path / "tls")))
+    certificates.make(silent_keys := config_of(tmp_path, KAFKA__TLS_DIR=str(tmp_path / "tls")))
     locked = {
         "WEB_PASSWORD": "x",
         "WEB_CERTIFICATE": f"{silent_keys.kafka.tls_dir}/web.pem",
@@ -221,7 +225,7 @@ def test_the_setting_decides_the_port_the_host_and_whether_anything_is_served(tm
     }
     foreign = config_of(tmp_path, **{f"MONITORING__{key}": text for key, text in locked.items()})
     expected = r"\[MONITORING\] metrics_host = 192.0.2.9 is not accepted"
-    with pytest.raises(ConfigError, match=expected), monitor.serve(foreign, "silver"):
+    with pytest.raises(ConfigError, match=expected), process.serve(foreign, "silver"):
         pytest.fail("it cannot listen there")
 
 
@@ -229,7 +233,7 @@ def test_the_setting_decides_the_port_the_host_and_whether_anything_is_served(tm
 def test_each_process_has_its_own_port(tmp_path: Path, name: str) -> None:
     port = free_port()
     config = config_of(tmp_path, **{f"MONITORING__{name.upper()}_METRICS_PORT": str(port)})
-    with monitor.serve(config, name):
+    with process.serve(config, name):
         assert run_files.read(config)[name].port == port
         assert get(config, name, "/livez")[0] == 200
 
@@ -238,9 +242,10 @@ def test_each_process_has_its_own_port(tmp_path: Path, name: str) -> None:
 
 CHILD = """
 import sys
-from lakehouse import config, log, monitor
+from lakehouse import config
+from lakehouse.observability import log, process
 loaded = config.load(sys.argv[1])
-with monitor.serve(loaded, "silver") as watched:
+with process.serve(loaded, "silver") as watched:
     watched.started()
     log.get("silver").error("the last words")
     log.get("silver").info("and some more")
@@ -296,7 +301,7 @@ def test_a_process_that_hangs_is_not_green(
 
 
 def test_a_stranger_with_an_old_process_id_is_not_taken_for_ours(config: Config) -> None:
-    with monitor.serve(config, "bronze"):
+    with process.serve(config, "bronze"):
         run = run_files.read(config)["bronze"]
         assert run.alive
         run_files.write(config, dataclasses.replace(run, process_started=run.process_started - 100))
@@ -310,7 +315,7 @@ def test_a_stranger_with_an_old_process_id_is_not_taken_for_ours(config: Config)
 
 
 def test_an_end_with_an_error_is_dead_and_says_it(config: Config) -> None:
-    with pytest.raises(DataLoss), monitor.serve(config, "bronze"):
+    with pytest.raises(DataLoss), process.serve(config, "bronze"):
         raise DataLoss("Kafka no longer holds them.")
     found = state(config, "bronze")
     assert (found.state, found.reasons) == ("dead", ("it ended with exit code 3",))
@@ -330,7 +335,7 @@ def test_nothing_started_and_a_damaged_run_file_are_no_error(config: Config, tmp
 
 def test_a_lake_on_a_uri_is_seen_through_the_run_folder_and_else_through_the_ports(tmp_path: Path) -> None:
     far = config_of("s3a://seau/lac", S3__REGION="us-east-1", DEVELOPMENT__CACHE_DIR=str(tmp_path))
-    with monitor.serve(far, "silver") as watched:
+    with process.serve(far, "silver") as watched:
         watched.started()
         run = run_files.read(far)["silver"]
         assert state(far, "silver").state == "running"
@@ -356,17 +361,17 @@ def test_the_verb_prints_a_table_or_json_and_its_exit_code_says_whether_all_is_w
 ) -> None:
     for name, text in settings.as_environment(config).items():
         monkeypatch.setenv(name, text)
-    assert ops.main(["status"]) == 0
+    assert command.main(["status"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in (*metrics.PROCESSES, "running", "stopped", str(child.pid)))
     child.kill()
     child.wait()
-    assert ops.main(["status", "--json"]) == 1
+    assert command.main(["status", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     (silver,) = [one for one in found["processes"] if one["name"] == "silver"]
     assert silver["state"] == "dead" and silver["since"] and silver["last_error"] == "the last words"
     assert "is gone and did not say why" in silver["reasons"][0]
-    assert ops.main(["status", "--watch", "0"]) == 2
+    assert command.main(["status", "--watch", "0"]) == 2
 
 
 def test_watch_looks_again_until_interrupted(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
@@ -377,21 +382,21 @@ def test_watch_looks_again_until_interrupted(config: Config, capsys: pytest.Capt
         if len(waits) == 3:
             raise KeyboardInterrupt
 
-    status_view.watch(lambda: status.processes(config), 2.0, json_lines=True, wait=wait)
+    commands_status.watch(lambda: status.processes(config), 2.0, json_lines=True, wait=wait)
     assert waits == [2.0, 2.0, 2.0]
     assert len([json.loads(line) for line in capsys.readouterr().out.splitlines()]) == 3
     waits.clear()
-    status_view.watch(lambda: status.processes(config), 1.0, wait=wait)
+    commands_status.watch(lambda: status.processes(config), 1.0, wait=wait)
     assert capsys.readouterr().out.count("never") >= 3
 
 
 def test_what_a_process_says_is_shown_as_text_not_as_markup() -> None:
     console = Console(width=200, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
     one = status.ProcessState("bronze", "failing", 7, None, ("[red]topic[2][/]",), "boom", {"lag_records": 1234.0})
-    console.print(status_view.table([one]))
+    console.print(commands_status.table([one]))
     shown = console.export_text()
     assert "[red]topic[2][/]" in shown and "last error: boom" in shown and "1,234" in shown
-    assert [status_view.duration(s) for s in (2.44, 600, 7200, 432_000)] == ["2.4 s", "10 min", "2.0 h", "5.0 days"]
+    assert [commands_status.duration(s) for s in (2.44, 600, 7200, 432_000)] == ["2.4 s", "10 min", "2.0 h", "5.0 days"]
 
 
 # --- samples and the meter -------------------------------------------------------------------------------------------
@@ -404,7 +409,7 @@ def test_samples_are_taken_at_the_interval_once_started_and_a_failing_one_is_cou
     def fail() -> None:
         raise OSError("away")
 
-    with monitor.serve(config, "bronze") as watched:
+    with process.serve(config, "bronze") as watched:
         watched.sample("kafka", fail)
         watched.sample("tables", lambda: seen.append(1))
         watched.started()
@@ -412,7 +417,7 @@ def test_samples_are_taken_at_the_interval_once_started_and_a_failing_one_is_cou
         assert (watched.meter.value(metrics.SAMPLE_FAILURES, "kafka") or 0) >= 2
     still = config_of(tmp_path, MONITORING__SAMPLE_INTERVAL="1 day")
     seen.clear()
-    with monitor.serve(still, "bronze") as watched:
+    with process.serve(still, "bronze") as watched:
         watched.sample("tables", lambda: seen.append(1))
         watched.started()
         eventually(lambda: seen, what="the first look")

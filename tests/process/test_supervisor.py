@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from lakehouse.errors import ConfigError, SetupError
-from lakehouse.processes import read_procfile
-from lakehouse.supervisor import Limits, Supervisor
+from lakehouse.setup.procfile import read_procfile
+from lakehouse.setup.supervisor import Limits, Supervisor
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the children are shell scripts")
 QUICK = Limits(stop=10, leftovers=1, ready=10, restarts=2, window=60, first_delay=0.01)

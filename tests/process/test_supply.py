@@ -12,22 +12,23 @@ from cyclonedx.schema import OutputFormat, SchemaVersion
 from cyclonedx.validation import make_schemabased_validator
 from packageurl import PackageURL
 
-from lakehouse import jars, supply
 from lakehouse.config import PROJECT
+from lakehouse.jvm import jars
+from lakehouse.setup import supply_chain
 
 
-@pytest.mark.parametrize("name", supply.LOCKS)
+@pytest.mark.parametrize("name", supply_chain.LOCKS)
 def test_a_lock_holds_the_pins_and_nothing_else_each_with_hashes(name: str) -> None:
-    locked = supply.lock_of(name)
-    assert supply.pins(locked) == supply.pins(PROJECT / name), "type: make lock"
+    locked = supply_chain.lock_of(name)
+    assert supply_chain.pins(locked) == supply_chain.pins(PROJECT / name), "type: make lock"
     entries = re.split(r"^(?=[a-z0-9])", locked.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
-    assert len(entries) == len(supply.pins(locked))
+    assert len(entries) == len(supply_chain.pins(locked))
     assert all(re.fullmatch(r"\S+==\S+( ;[^\n]*)? (\\\n +--hash=sha256:[0-9a-f]{64} ?)+\n", entry) for entry in entries)
 
 
 def test_no_lock_names_an_index_or_a_place_of_one_machine() -> None:
-    for name in supply.LOCKS:
-        text = supply.lock_of(name).read_text(encoding="utf-8")
+    for name in supply_chain.LOCKS:
+        text = supply_chain.lock_of(name).read_text(encoding="utf-8")
         assert "://" not in text and " -i " not in text and "/" not in re.sub(r"^#.*", "", text, flags=re.MULTILINE)
 
 
@@ -40,7 +41,7 @@ def test_setup_installs_by_the_locks_alone() -> None:
 
 @pytest.fixture(scope="module")
 def bom() -> dict[str, Any]:
-    return supply.sbom()
+    return supply_chain.sbom()
 
 
 def test_the_bill_of_materials_is_cyclonedx(bom: dict[str, Any]) -> None:
@@ -53,7 +54,7 @@ def test_the_bill_of_materials_is_cyclonedx(bom: dict[str, Any]) -> None:
 def test_the_bill_of_materials_names_every_package_and_jar_once(bom: dict[str, Any]) -> None:
     refs = [component["bom-ref"] for component in bom["components"]]
     assert len(refs) == len(set(refs)) and bom["dependencies"][0]["dependsOn"] == refs
-    packages = {pin.purl for name in supply.LOCKS for pin in supply.pins(supply.lock_of(name))}
+    packages = {pin.purl for name in supply_chain.LOCKS for pin in supply_chain.pins(supply_chain.lock_of(name))}
     locked = [jar for members in jars.read_lock().values() for jar in members]
     hashes = {c["hashes"][0]["content"] for c in bom["components"] if "hashes" in c}
     assert set(refs) >= packages and hashes == {jar.sha256 for jar in locked}
@@ -65,7 +66,7 @@ def test_the_bill_of_materials_looks_into_pyspark_and_is_the_same_each_time(bom:
     (pyspark,) = [component for component in bom["components"] if component["name"] == "pyspark"]
     inside = {component["name"]: component for component in pyspark["components"]}
     assert len(inside) > 200 and inside["HikariCP"]["purl"].startswith("pkg:maven/com.zaxxer/HikariCP@")
-    assert supply.sbom()["serialNumber"] == bom["serialNumber"]
+    assert supply_chain.sbom()["serialNumber"] == bom["serialNumber"]
 
 
 SOUND = {"name": "rich", "version": "15.0.0", "vulns": []}
@@ -82,10 +83,10 @@ SILENT = {"name": "idna", "skip_reason": "Dependency not found on PyPI"}
     ],
 )
 def test_the_audit_tells_sound_weak_and_unknown_apart(packages: list[Any], code: int, said: str) -> None:
-    found = supply.verdict(json.dumps({"dependencies": packages}), "")
+    found = supply_chain.verdict(json.dumps({"dependencies": packages}), "")
     assert found[0] == code and said in found[1]
 
 
 def test_an_audit_that_reached_nobody_is_no_pass() -> None:
-    code, said = supply.verdict("", "…\nrequests.exceptions.ConnectionError: Max retries exceeded\n")
+    code, said = supply_chain.verdict("", "…\nrequests.exceptions.ConnectionError: Max retries exceeded\n")
     assert code == 75 and "Nothing was audited: the advisory service cannot be reached (requests" in said

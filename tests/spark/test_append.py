@@ -15,9 +15,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import LongType
 
 from benchmarks.spark_counts import Meter
-from lakehouse import delta_io
 from lakehouse.config import Config
-from lakehouse.tables import PERTES, REJETS, VENTES, TableSpec
+from lakehouse.contract.tables import PERTES, REJETS, VENTES, TableSpec
+from lakehouse.lake import spark_tables
 from tests.children import eventually
 from tests.harness import config_of
 
@@ -27,13 +27,13 @@ SPEC = TableSpec(name="essai", layer="bronze", grain="a number", columns=(("n", 
 @pytest.fixture
 def table(spark: SparkSession, tmp_path: Path) -> Config:
     made = config_of(tmp_path, "localhost:1", "unused")
-    delta_io.ensure(spark, SPEC, made)
+    spark_tables.ensure(spark, SPEC, made)
     return made
 
 
 def append(spark: SparkSession, table: Config, number: int, *, app: str = "one", rows: DataFrame | None = None) -> None:
     given = spark.range(number, number + 1).toDF("n") if rows is None else rows
-    delta_io.append(given, SPEC, table, app_id=app, batch_id=number)
+    spark_tables.append(given, SPEC, table, app_id=app, batch_id=number)
 
 
 def held(table: Config) -> list[int]:
@@ -49,7 +49,7 @@ def test_a_number_is_written_once_and_an_earlier_one_never_after_it(spark: Spark
         append(spark, table, number)
     append(spark, table, 3, app="other")
     assert held(table) == [3, 3, 4]
-    state = delta_io._snapshot(spark, SPEC, table).setTransactions()
+    state = spark_tables._snapshot(spark, SPEC, table).setTransactions()
     assert {state.apply(i).appId(): state.apply(i).version() for i in range(state.size())} == {"one": 4, "other": 3}
 
 
@@ -104,13 +104,13 @@ def test_of_two_that_write_one_number_at_once_one_is_refused(
 
 
 def test_a_table_that_was_created_with_rows_is_not_empty(spark: SparkSession, table: Config, tmp_path: Path) -> None:
-    assert delta_io.is_empty(spark, SPEC, table)
+    assert spark_tables.is_empty(spark, SPEC, table)
     append(spark, table, 1)
-    assert not delta_io.is_empty(spark, SPEC, table)
+    assert not spark_tables.is_empty(spark, SPEC, table)
     other = config_of(tmp_path / "other", "localhost:1", "unused")
     write_deltalake(SPEC.path(other.delta.base_path), pa.table({"n": pa.array([1], pa.int64())}))
     assert DeltaTable(SPEC.path(other.delta.base_path)).version() == 0
-    assert not delta_io.is_empty(spark, SPEC, other)
+    assert not spark_tables.is_empty(spark, SPEC, other)
 
 
 @pytest.mark.parametrize("spec", [VENTES, REJETS, PERTES], ids=lambda spec: spec.name)
@@ -118,8 +118,8 @@ def test_a_table_made_without_spark_is_the_one_that_spark_makes(
     spec: TableSpec, spark: SparkSession, tmp_path: Path
 ) -> None:
     ours, sparks = (config_of(tmp_path / name, "localhost:1", "unused") for name in ("ours", "spark"))
-    delta_io.ensure(spark, spec, ours)
-    delta_io._create(spark, spec, sparks, delta_io.wanted_properties(spec, sparks))
+    spark_tables.ensure(spark, spec, ours)
+    spark_tables._create(spark, spec, sparks, spark_tables.wanted_properties(spec, sparks))
     seen = []
     for made in (ours, sparks):
         (entry,) = Path(spec.path(made.delta.base_path), "_delta_log").glob("0*.json")

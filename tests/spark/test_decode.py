@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from lakehouse import bronze, generator, sale
-from lakehouse.tables import REJETS, VENTES
+from lakehouse.bronze import transforms
+from lakehouse.contract import sale
+from lakehouse.contract.tables import REJETS, VENTES
+from lakehouse.producer import generator
 from tests.unit.test_sale import ACCEPTED, CASES, VALID, messages, text
 
 KAFKA = "key binary, value binary, topic string, partition int, offset bigint, timestamp timestamp, timestampType int"
@@ -27,13 +29,13 @@ def kafka_rows(spark: SparkSession, values: list[bytes | None], broker_time: dat
 
 
 def decoded(spark: SparkSession, values: list[bytes | None], *, timezone: str = "UTC", **broker: datetime) -> list[Row]:
-    rows = bronze.decoded(
+    rows = transforms.decoded(
         kafka_rows(spark, values, **broker),
         watermark_delay=timedelta(minutes=10),
         future_tolerance=timedelta(minutes=5),
         timezone=timezone,
     )
-    return bronze.explained(rows).orderBy("kafka_offset").collect()
+    return transforms.explained(rows).orderBy("kafka_offset").collect()
 
 
 def test_a_valid_sale_becomes_one_typed_row(spark: SparkSession) -> None:
@@ -52,10 +54,10 @@ def test_a_valid_sale_becomes_one_typed_row(spark: SparkSession) -> None:
 
 
 def test_the_rows_have_the_columns_of_the_two_tables(spark: SparkSession) -> None:
-    rows = bronze.decoded(
+    rows = transforms.decoded(
         kafka_rows(spark, []), watermark_delay=timedelta(minutes=10), future_tolerance=timedelta(0), timezone="UTC"
     )
-    for frame, spec in ((bronze.accepted(rows), VENTES), (bronze.rejected(rows), REJETS)):
+    for frame, spec in ((transforms.accepted(rows), VENTES), (transforms.rejected(rows), REJETS)):
         wanted = spark.createDataFrame([], spec.ddl).schema
         assert [(f.name, f.dataType) for f in frame.schema] == [(f.name, f.dataType) for f in wanted]
 
@@ -115,7 +117,7 @@ def test_the_decoder_and_the_judge_agree_on_what_a_value_may_look_like(
     ):
         assert value is not None
         verdict = sale.judge(value)
-        found = (row.motif, row[bronze.UNKNOWN], row.champs_inconnus)
+        found = (row.motif, row[transforms.UNKNOWN], row.champs_inconnus)
         if row.motif == sale.FUTUR:  # the last days of the calendar
             found = (None, *found[1:])
         assert found == (verdict.motif, verdict.inconnus, verdict.champs), token
@@ -171,10 +173,10 @@ def test_the_watermark_column_is_clamped_so_that_no_row_lies_below_it(spark: Spa
     moments = [now - timedelta(days=10_000), now - timedelta(minutes=5), now + timedelta(minutes=4)]
     rows = decoded(spark, [text(timestamp=m.isoformat()).encode() for m in moments] + [b"bad"], broker_time=now)
     delay = timedelta(minutes=10)
-    clocks = [row[bronze.CLOCK] for row in rows]
+    clocks = [row[transforms.CLOCK] for row in rows]
     ingested = rows[0].date_ingestion
     assert clocks == [ingested - delay, moments[1].replace(tzinfo=None), ingested, ingested]
-    assert [row[bronze.OLD] for row in rows] == [True, False, False, False]
+    assert [row[transforms.OLD] for row in rows] == [True, False, False, False]
 
 
 def test_no_sale_that_is_on_time_is_left_unread(spark: SparkSession) -> None:
@@ -193,10 +195,10 @@ def test_no_sale_that_is_on_time_is_left_unread(spark: SparkSession) -> None:
     rows = spark.createDataFrame(messages, KAFKA)
 
     def found(read: DataFrame) -> list[str]:
-        judged = bronze.decoded(read, watermark_delay=delay, future_tolerance=tolerance, timezone="UTC")
-        return sorted(row.vente_id for row in bronze.on_time(judged).collect())
+        judged = transforms.decoded(read, watermark_delay=delay, future_tolerance=tolerance, timezone="UTC")
+        return sorted(row.vente_id for row in transforms.on_time(judged).collect())
 
-    kept = bronze.perhaps_on_time(rows, watermark_delay=delay, future_tolerance=tolerance)
+    kept = transforms.perhaps_on_time(rows, watermark_delay=delay, future_tolerance=tolerance)
     assert found(kept) == found(rows) == sorted(["7", "9", "10", "11"])
     assert kept.count() == 4, "each of these can be told old without being decoded"
 
@@ -267,18 +269,18 @@ def test_the_plain_way_reads_what_jackson_reads(spark: SparkSession) -> None:
 
 def test_only_sales_have_a_key(spark: SparkSession) -> None:
     rows = decoded(spark, [b"", text(vente_id="a").encode()])
-    assert [row[bronze.KEY] for row in rows] == [None, "v-a"]
+    assert [row[transforms.KEY] for row in rows] == [None, "v-a"]
 
 
 def test_equal_bad_messages_never_collapse(spark: SparkSession) -> None:
     """They are never compared: none of them goes through the state."""
     posing = text(vente_id="r-ventes_stream-0-0", timestamp=datetime.now(UTC).isoformat()).encode()
-    judged = bronze.decoded(
+    judged = transforms.decoded(
         kafka_rows(spark, [b"", b"", posing, b"x", b"x"], datetime.now(UTC)),
         watermark_delay=timedelta(minutes=10), future_tolerance=timedelta(minutes=5), timezone="UTC",
     )  # fmt: skip
-    assert sorted(row.kafka_offset for row in bronze.others(judged).collect()) == [0, 1, 3, 4]
-    assert [row.kafka_offset for row in bronze.on_time(judged).collect()] == [2]
+    assert sorted(row.kafka_offset for row in transforms.others(judged).collect()) == [0, 1, 3, 4]
+    assert [row.kafka_offset for row in transforms.on_time(judged).collect()] == [2]
 
 
 def test_the_day_is_the_business_time_zones(spark: SparkSession) -> None:

@@ -13,9 +13,10 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.lake import Lake
-from lakehouse.queries import ENTRIES, Filters, entry
-from lakehouse.tables import REJETS, SILVER, VENTES
+from lakehouse.contract.tables import REJETS, SILVER, VENTES
+from lakehouse.explorer.queries.model import Filters
+from lakehouse.explorer.queries.registry import ENTRIES, entry
+from lakehouse.lake.reader import Lake
 from tests import lakes
 
 NARROW = Filters(date(2026, 11, 12), date(2026, 11, 19), ("France", "Côte d'Ivoire"), ("Entreprise",))

@@ -22,22 +22,15 @@ from hypothesis import strategies as st
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import (
-    backlog,
-    batch_facts,
-    bronze,
-    config,
-    delta_io,
-    exact_door,
-    java_classes,
-    metrics,
-    session,
-    streams,
-)
-from lakehouse.bronze_sink import BronzeSink
-from lakehouse.checkpoints import Checkpoint, Planned
+from lakehouse import config
+from lakehouse.bronze import batch_stats, exact_dedup, job, staged_append, transforms
+from lakehouse.bronze.sink import BronzeSink
 from lakehouse.config import Config
-from lakehouse.tables import CHAMPS_INCONNUS, REJETS, VENTES, checkpoint
+from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, VENTES, checkpoint
+from lakehouse.jvm import compiler
+from lakehouse.lake import spark_session, spark_tables
+from lakehouse.lake.checkpoint import Checkpoint, Planned
+from lakehouse.observability import metrics
 from tests.harness import forget_state, spark_setting
 from tests.spark.test_decode import KAFKA
 from tests.unit.test_sale import VALID
@@ -84,11 +77,11 @@ class Topic:
         """All that was delivered and not read, one folder a micro-batch."""
         place = Checkpoint(self._spark, checkpoint(settings.delta.base_path, "bronze"))
         for spec in (VENTES, REJETS):
-            delta_io.ensure(self._spark, spec, settings)
+            spark_tables.ensure(self._spark, spec, settings)
         sink = BronzeSink(self._spark, settings, place, threading.Event(), FolderBatches(self._spark, place))
         source = self._spark.readStream.schema(KAFKA).option("maxFilesPerTrigger", 1).parquet(f"{self._folder}/*")
         query = (
-            streams.rows_of(source, settings)
+            job.rows_of(source, settings)
             .writeStream.option("checkpointLocation", place.path)
             .foreachBatch(sink)
             .trigger(availableNow=True)
@@ -123,7 +116,7 @@ class FolderBatches:
 
 
 def bronze_ids(spark: SparkSession, settings: Config) -> list[str]:
-    return sorted(row.vente_id for row in delta_io.read(spark, VENTES, settings).select("vente_id").collect())
+    return sorted(row.vente_id for row in spark_tables.read(spark, VENTES, settings).select("vente_id").collect())
 
 
 ages = st.sampled_from([0.0, 0.5, 1.9, 3.0, 700.0, 90_000.0, 900_000_000.0])
@@ -155,7 +148,7 @@ def test_any_interleaving_in_any_batches_gives_each_sale_once(
             topic.deliver(*batches)
         topic.drain(chosen)
         assert bronze_ids(spark, chosen) == sorted({vente_id for batch in batches for vente_id, _ in batch})
-        assert delta_io.read(spark, REJETS, chosen).isEmpty()
+        assert spark_tables.read(spark, REJETS, chosen).isEmpty()
 
 
 def test_a_copy_is_dropped_by_the_state_while_on_time_and_by_the_exact_door_later(
@@ -168,7 +161,7 @@ def test_a_copy_is_dropped_by_the_state_while_on_time_and_by_the_exact_door_late
     sink = topic.drain(chosen)
     assert bronze_ids(spark, chosen) == ["old", "older", "on-time"]
     assert sink.totals.batches == 1
-    late = {row.vente_id: row.est_tardif for row in delta_io.read(spark, VENTES, chosen).collect()}
+    late = {row.vente_id: row.est_tardif for row in spark_tables.read(spark, VENTES, chosen).collect()}
     assert late == {"on-time": False, "old": True, "older": True}
 
 
@@ -182,21 +175,21 @@ BACKLOG = {
 @pytest.fixture
 def stages(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each call of ``backlog.stage``, whether it wrote."""
-    real, found = backlog.stage, list[bool]()
+    real, found = staged_append.stage, list[bool]()
 
-    def stage(*args: Any, **options: Any) -> backlog.Staged | None:
+    def stage(*args: Any, **options: Any) -> staged_append.Staged | None:
         made = real(*args, **options)
         found.append(made is not None)
         return made
 
-    monkeypatch.setattr(backlog, "stage", stage)
+    monkeypatch.setattr(staged_append, "stage", stage)
     return found
 
 
 def parquet_files(spark: SparkSession, settings: Config) -> tuple[set[str], set[str]]:
     """The names of the files in the folder of ``ventes_stream``, and of those that the table holds."""
     there = Path(VENTES.path(settings.delta.base_path)).rglob("*.parquet")
-    held = delta_io.read(spark, VENTES, settings).inputFiles()
+    held = spark_tables.read(spark, VENTES, settings).inputFiles()
     return {path.name for path in there if "_delta_log" not in path.parts}, {each.rpartition("/")[2] for each in held}
 
 
@@ -210,12 +203,12 @@ def test_a_backlog_lies_in_the_table_once_whatever_copies_it_holds(
     sink = topic.drain(chosen)
     assert stages == [True, True, True]
     assert bronze_ids(spark, chosen) == ["a", "b", "c", "d", "e", "on-time"]
-    rows = {row.vente_id: row for row in delta_io.read(spark, VENTES, chosen).collect()}
+    rows = {row.vente_id: row for row in spark_tables.read(spark, VENTES, chosen).collect()}
     assert {name: rows[name].est_tardif for name in ("a", "c", "d", "on-time")} == {
         "a": True, "c": True, "d": False, "on-time": False,
     }  # fmt: skip
     assert rows["c"].kafka_offset == 5, "of two copies in one batch, the first that Kafka got"
-    rejects = delta_io.read(spark, REJETS, chosen).collect()
+    rejects = spark_tables.read(spark, REJETS, chosen).collect()
     assert {row.kafka_offset: row.motif for row in rejects} == {3: "json_invalide", 4: "message_vide"}
     assert (sink.totals.batches, sink.totals.rejected) == (3, 2)
     assert sink._meter.value(metrics.DUPLICATES, "table") == 3
@@ -233,20 +226,20 @@ def test_a_backlog_that_was_written_and_not_committed_is_no_part_of_the_table(
         raise RuntimeError("killed here")
 
     with monkeypatch.context() as patched:
-        patched.setattr(delta_io.Append, "commit", dies)
+        patched.setattr(spark_tables.Append, "commit", dies)
         with pytest.raises(StreamingQueryException):
             topic.drain(chosen)
     assert bronze_ids(spark, chosen) == []
     assert len(parquet_files(spark, chosen)[0]) > 0, "the fault came after the writing"
     # the sales are committed this time, and the rejects are not
     with monkeypatch.context() as patched:
-        patched.setattr(delta_io, "append", dies)
+        patched.setattr(spark_tables, "append", dies)
         with pytest.raises(StreamingQueryException):
             topic.drain(chosen)
-    assert (bronze_ids(spark, chosen), delta_io.read(spark, REJETS, chosen).count()) == (["a", "b"], 0)
+    assert (bronze_ids(spark, chosen), spark_tables.read(spark, REJETS, chosen).count()) == (["a", "b"], 0)
     topic.drain(chosen)
     assert stages == [True, True, False], "the table has this batch"
-    assert (bronze_ids(spark, chosen), delta_io.read(spark, REJETS, chosen).count()) == (["a", "b"], 1)
+    assert (bronze_ids(spark, chosen), spark_tables.read(spark, REJETS, chosen).count()) == (["a", "b"], 1)
 
 
 def test_a_new_checkpoint_over_an_existing_table_doubles_nothing(spark: SparkSession, tmp_path: Path) -> None:
@@ -273,11 +266,11 @@ def test_a_small_batch_is_one_file_and_a_large_one_is_not(
     )
     topic.deliver([(f"v{number}", 0) for number in range(40)])
     topic.drain(chosen)
-    assert len(delta_io.read(spark, VENTES, chosen).inputFiles()) == files
+    assert len(spark_tables.read(spark, VENTES, chosen).inputFiles()) == files
 
 
 def test_the_heap_keeps_more_of_itself_free_while_a_backlog_is_read(spark: SparkSession, tmp_path: Path) -> None:
-    topic, heap = Topic(spark, tmp_path), java_classes.new(spark, "Heap")
+    topic, heap = Topic(spark, tmp_path), compiler.new(spark, "Heap")
     for sales, kept in (
         (1, "20 40"),
         (4, "40 70"),
@@ -293,7 +286,7 @@ def test_a_checkpoint_keeps_the_state_store_that_it_began_with(
     spark: SparkSession, tmp_path: Path, began_with: Literal["memory", "rocksdb"]
 ) -> None:
     chosen, topic = settings_of(tmp_path / "lake", STREAMING__WATERMARK_DELAY="1 hour"), Topic(spark, tmp_path)
-    stores, name = session.STATE_STORES, "spark.sql.streaming.stateStore.providerClass"
+    stores, name = spark_session.STATE_STORES, "spark.sql.streaming.stateStore.providerClass"
     place = tmp_path / "lake" / "checkpoints" / "bronze" / "state"
     for store, ids in (began_with, "ab"), ("rocksdb" if began_with == "memory" else "memory", "bc"):
         with spark_setting(spark, name, stores[store]):
@@ -306,7 +299,7 @@ def test_a_checkpoint_keeps_the_state_store_that_it_began_with(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc's memory can be trimmed")
 def test_what_the_c_library_keeps_of_freed_memory_goes_back(spark: SparkSession) -> None:
-    assert "native heap" in java_classes.new(spark, "Heap").trim()
+    assert "native heap" in compiler.new(spark, "Heap").trim()
 
 
 @pytest.mark.parametrize(("limit", "semi_join"), [("1000", True), ("0", False)])
@@ -316,19 +309,19 @@ def test_few_old_rows_are_broadcast_and_many_are_not(
     chosen, topic = settings_of(tmp_path / "lake", PERFORMANCE__BROADCAST_ROWS=limit), Topic(spark, tmp_path)
     topic.deliver([("v1", 90_000)])
     topic.drain(chosen)
-    real, plans = bronze.suspects, list[str]()
+    real, plans = transforms.suspects, list[str]()
 
     def suspects(asked: DataFrame, known: DataFrame) -> DataFrame:
         found = real(asked, known)
         plans.append(found._jdf.queryExecution().optimizedPlan().toString())
         return found
 
-    monkeypatch.setattr(bronze, "suspects", suspects)
-    batch = delta_io.read(spark, VENTES, chosen).selectExpr(
+    monkeypatch.setattr(transforms, "suspects", suspects)
+    batch = spark_tables.read(spark, VENTES, chosen).selectExpr(
         "*", "true AS _exact", "string(null) AS motif", "string(null) AS _inconnus"
     )
-    facts, held = batch_facts.of(batch), list[DataFrame]()
-    assert exact_door.unknown_sales(batch, facts, chosen, held).isEmpty()
+    facts, held = batch_stats.of(batch), list[DataFrame]()
+    assert exact_dedup.unknown_sales(batch, facts, chosen, held).isEmpty()
     assert ["LeftSemi" in plan for plan in plans] == [semi_join]
     for frame in held:
         frame.unpersist()
@@ -344,7 +337,7 @@ def test_unknown_fields_are_kept_from_the_switch_on_over_the_same_checkpoint(
     )
     topic.deliver([("before", 0)], extra={"remise": 1})
     topic.drain(ignoring)
-    assert CHAMPS_INCONNUS not in delta_io.read(spark, VENTES, ignoring).columns
+    assert CHAMPS_INCONNUS not in spark_tables.read(spark, VENTES, ignoring).columns
 
     topic.deliver([("old", 0), ("before", 0), ("late", 90_000)])
     topic.deliver([("number", 0), ("old", 0)], extra={"remise": 5, "canal": "web"})  # a copy: the first one stands
@@ -355,14 +348,14 @@ def test_unknown_fields_are_kept_from_the_switch_on_over_the_same_checkpoint(
         "before": None, "old": None, "late": None, "number": '{"canal": "web", "remise": 5}',
         "widened": '{"remise": {"taux": "5 %"}}', "removed": None,
     }  # fmt: skip
-    table = delta_io.read(spark, VENTES, keeping)
+    table = spark_tables.read(spark, VENTES, keeping)
     assert {row.vente_id: row[CHAMPS_INCONNUS] for row in table.collect()} == expected
-    assert table.count() == len(expected) and delta_io.read(spark, REJETS, keeping).isEmpty()
+    assert table.count() == len(expected) and spark_tables.read(spark, REJETS, keeping).isEmpty()
     assert (table.columns, sink.totals.drifted) == ([*VENTES.names, CHAMPS_INCONNUS], 2)
 
     topic.deliver([("after", 0)], extra={"remise": 1})
     topic.drain(ignoring)  # switched off again: the column stays, and is null from then on
-    assert {row.vente_id: row[CHAMPS_INCONNUS] for row in delta_io.read(spark, VENTES, ignoring).collect()} == {
+    assert {row.vente_id: row[CHAMPS_INCONNUS] for row in spark_tables.read(spark, VENTES, ignoring).collect()} == {
         **expected,
         "after": None,
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import session
+from lakehouse.lake import spark_session
 from tests.harness import spark_setting
 
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,7 +53,7 @@ def stream(spark: SparkSession, tmp_path: Path) -> Stream:
 def test_a_key_is_forgotten_at_the_next_look_and_each_run_begins_with_one(
     spark: SparkSession, stream: Stream, interval: str, held: list[int]
 ) -> None:
-    with spark_setting(spark, session.EVICTION_INTERVAL, interval):
+    with spark_setting(spark, spark_session.EVICTION_INTERVAL, interval):
         assert stream.take("a", "b", "c", "d", "e") == held
         assert stream.take("f") == [2], "the first batch of a run looks: what is left is e, which has time, and f"
     assert stream.passed == list("abcdef")
@@ -61,14 +61,14 @@ def test_a_key_is_forgotten_at_the_next_look_and_each_run_begins_with_one(
 
 def test_a_key_that_was_not_looked_for_is_known(spark: SparkSession, stream: Stream) -> None:
     """Longer than the watermark asks for; its repeat is dropped as it was within it."""
-    assert spark.conf.get(session.EVICTION_INTERVAL) == "60000"
+    assert spark.conf.get(spark_session.EVICTION_INTERVAL) == "60000"
     assert stream.take("a", "a", "b", "a") == [1, 1, 2, 2]
     assert stream.passed == ["a", "b"]
 
 
 def test_a_checkpoint_of_sparks_own_store_goes_on_with_it(spark: SparkSession, stream: Stream) -> None:
     name = "spark.sql.streaming.stateStore.providerClass"
-    assert spark.conf.get(name) == session.STATE_STORES["rocksdb"]
+    assert spark.conf.get(name) == spark_session.STATE_STORES["rocksdb"]
     with spark_setting(spark, name, "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"):
         assert stream.take("a", "b", "c") == [1, 2, 2]
     assert stream.take("d", "e", "f") == [2, 2, 2], "it looks in each batch"

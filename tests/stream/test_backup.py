@@ -11,8 +11,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse import config as settings
-from lakehouse import ops
-from lakehouse.tables import REJETS, VENTES
+from lakehouse.contract.tables import REJETS, VENTES
+from lakehouse.operations import command
 from tests.children import eventually
 from tests.harness import Lake
 
@@ -34,7 +34,7 @@ def test_the_restored_lake_goes_on_from_a_backup_of_running_jobs(
             monkeypatch.setenv(name, text)
         monkeypatch.setenv("VENTES_DELTA__BACKUP_PATH", str(tmp_path / "store"))
         capsys.readouterr()
-        code = ops.main([*words, "--json"])
+        code = command.main([*words, "--json"])
         return code, json.loads(capsys.readouterr().out)
 
     lake.produce(80, 1)

@@ -15,11 +15,11 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
 from lakehouse import config as settings
-from lakehouse import kafka_clients
-from lakehouse.broker import Broker, running_pid
-from lakehouse.broker_settings import answers, free_port
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import SetupError
+from lakehouse.kafka import clients
+from lakehouse.kafka.broker.node import Broker, running_pid
+from lakehouse.kafka.broker.properties import answers, free_port
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def receive(config: Config, count: int) -> list[tuple[bytes, int]]:
 
 
 def test_what_was_acknowledged_survives_sigkill_of_the_broker(config: Config, broker: Broker) -> None:
-    assert kafka_clients.ensure_topic(config)
+    assert clients.ensure_topic(config)
     messages = [b"%d" % number for number in range(500)]
     before = time.time() * 1000 - 1000
     send(config, messages)
@@ -102,7 +102,7 @@ def command_line_broker(config: Config) -> subprocess.Popen[str]:
 
 def test_the_command_creates_the_topic_and_ends_cleanly_on_sigterm(config: Config) -> None:
     keeper = command_line_broker(config)
-    assert kafka_clients.describe_topic(config).partitions == config.kafka.partitions
+    assert clients.describe_topic(config).partitions == config.kafka.partitions
     pid = running_pid(config)
     assert pid is not None
     keeper.send_signal(signal.SIGTERM)

@@ -10,12 +10,13 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from lakehouse import checks, kafka_clients
-from lakehouse.broker_settings import free_port
-from lakehouse.brokers import Brokers
+from lakehouse.contract.tables import VENTES
 from lakehouse.errors import LakehouseError
-from lakehouse.kafka_options import servers
-from lakehouse.tables import VENTES
+from lakehouse.kafka import clients
+from lakehouse.kafka.broker.cluster import Brokers
+from lakehouse.kafka.broker.properties import free_port
+from lakehouse.kafka.options import servers
+from lakehouse.setup import checks
 from tests.children import eventually
 from tests.harness import SHORT_LIVED, Lake, config_of
 from tests.messages import sale
@@ -34,7 +35,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[B
 def in_step(lake: Lake) -> bool:
     """Whether every partition has its three copies again."""
     try:
-        return kafka_clients.describe_topic(lake.config).in_sync == 3
+        return clients.describe_topic(lake.config).in_sync == 3
     except LakehouseError:
         return False
 
@@ -58,8 +59,8 @@ def test_any_broker_may_be_killed_and_partitions_added_and_nothing_is_lost_or_do
 ) -> None:
     brokers, addresses = cluster
     lake = make_lake(addresses, **CLUSTER)
-    kafka_clients.ensure_topic(lake.config)
-    topic = kafka_clients.describe_topic(lake.config)
+    clients.ensure_topic(lake.config)
+    topic = clients.describe_topic(lake.config)
     assert (topic.replication_factor, topic.settings["min.insync.replicas"]) == (3, "2")
     producer = lake.start("producer_ventes.py", "--rate", "50", "--seed", "9", "--truth", str(lake.truth_file))
 
@@ -82,12 +83,12 @@ def test_any_broker_may_be_killed_and_partitions_added_and_nothing_is_lost_or_do
             eventually(lambda: in_step(lake), what="three copies in step")
         assert broker_check(lake).startswith("ok") and "3 of 3 copies in step" in broker_check(lake)
 
-        kafka_clients.add_partitions(lake.config, 4)
+        clients.add_partitions(lake.config, 4)
         (late,) = lake.sales(sale(), partition=3)
         eventually(lambda: any(row["kafka_partition"] == 3 for row in lake.rows()), what="the new partition's sale")
         with pytest.raises(LakehouseError, match="has 4 partitions, and Kafka takes none away"):
-            kafka_clients.add_partitions(lake.config, 3)
-        assert not kafka_clients.add_partitions(lake.config, 4)
+            clients.add_partitions(lake.config, 3)
+        assert not clients.add_partitions(lake.config, 4)
 
         for member in brokers.members[:2]:
             member.kill()

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse.broker import Broker
-from lakehouse.broker_settings import answers
+from lakehouse.contract.sale import JSON_INVALIDE
 from lakehouse.errors import TableLocked
-from lakehouse.sale import JSON_INVALIDE
+from lakehouse.kafka.broker.node import Broker
+from lakehouse.kafka.broker.properties import answers
 from tests.children import eventually
 from tests.harness import Lake, rejected
 from tests.messages import ago, sale

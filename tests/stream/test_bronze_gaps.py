@@ -12,10 +12,11 @@ import pytest
 from kafka import KafkaAdminClient, TopicPartition
 from pyspark.sql import SparkSession
 
-from lakehouse import kafka_clients, rebuilding
+from lakehouse.contract.sale import JSON_INVALIDE
+from lakehouse.contract.tables import PERTES
 from lakehouse.errors import ClockWentBack, DataLoss
-from lakehouse.sale import JSON_INVALIDE
-from lakehouse.tables import PERTES
+from lakehouse.kafka import clients
+from lakehouse.operations.recovery import rebuild
 from tests.children import eventually
 from tests.harness import Lake
 from tests.messages import ago, sale
@@ -33,7 +34,7 @@ def admin(lake: Lake) -> Iterator[Any]:
 
 
 def held(lake: Lake) -> dict[int, tuple[int, int]]:
-    return kafka_clients.earliest_and_latest_offsets(lake.config)
+    return clients.earliest_and_latest_offsets(lake.config)
 
 
 def expire(lake: Lake, **first: int) -> None:
@@ -109,7 +110,7 @@ def recreate(lake: Lake) -> None:
     with admin(lake) as client:
         client.delete_topics([topic])
         eventually(lambda: topic not in client.list_topics(), what="the topic's end")
-    assert eventually(lambda: kafka_clients.ensure_topic(lake.config))
+    assert eventually(lambda: clients.ensure_topic(lake.config))
 
 
 @pytest.mark.parametrize("count", [0, 14], ids=["shorter", "longer"])
@@ -128,9 +129,9 @@ def test_a_topic_that_was_created_anew_stops_the_job(lake: Lake, spark: SparkSes
         lake.bronze(spark, accept_data_loss=True)
     assert lake.state() == before
 
-    found = rebuilding.plan(lake.config, "bronze")
+    found = rebuild.plan(lake.config, "bronze")
     assert found.fault == "the topic was created anew since it was read"
-    rebuilding.rebuild(lake.config, found)  # what the message says
+    rebuild.rebuild(lake.config, found)  # what the message says
     lake.broken((b"in the new topic", JSON_INVALIDE), partition=0)
     lake.bronze(spark)
     assert lake.differences() == []

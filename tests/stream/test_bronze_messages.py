@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse import malformed
-from lakehouse.reckoning import Sent
-from lakehouse.sale import FUTUR, JSON_INVALIDE, TYPE, VALEUR, VIDE, reasons
+from lakehouse.contract.sale import FUTUR, JSON_INVALIDE, TYPE, VALEUR, VIDE, reasons
+from lakehouse.operations.reconcile.sent_vs_stored import Sent
+from lakehouse.producer import malformed
 from tests.harness import Lake, rejected
 from tests.messages import ago, encoded, iso, sale
 

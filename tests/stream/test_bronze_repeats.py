@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse import delta_io
+from lakehouse.contract.sale import JSON_INVALIDE
+from lakehouse.contract.table_properties import HORIZON
+from lakehouse.contract.tables import REJETS, VENTES, TableSpec
 from lakehouse.errors import LakehouseError
-from lakehouse.marks import HORIZON
-from lakehouse.sale import JSON_INVALIDE
-from lakehouse.tables import REJETS, VENTES, TableSpec
+from lakehouse.lake import spark_tables
 from tests.harness import Lake, rejected
 from tests.messages import ago, sale
 
@@ -98,7 +98,7 @@ def test_a_rebuilt_checkpoint_lets_nothing_in_twice(filled: Lake, spark: SparkSe
     filled.bronze(spark)
 
     assert filled.committed() == [0], "the new checkpoint did not read the topic from its start"
-    assert HORIZON in delta_io.properties(spark, VENTES, filled.config)
+    assert HORIZON in spark_tables.properties(spark, VENTES, filled.config)
     assert filled.differences() == []
     assert len(filled.rows()) == len(before[0][0]) + 1
     assert len(rejected(filled)) == len(before[0][1])
@@ -113,7 +113,7 @@ def test_a_rebuilt_checkpoint_lets_nothing_in_twice(filled: Lake, spark: SparkSe
 
 def crash_at(table: TableSpec, monkeypatch: pytest.MonkeyPatch, *, after: bool) -> list[int]:
     """A fault injected in this process: the append to ``table`` raises, before or after it has committed."""
-    real, fired = delta_io.append, []
+    real, fired = spark_tables.append, []
 
     def append(rows: DataFrame, spec: TableSpec, *args: Any, **options: Any) -> None:
         if spec is not table:
@@ -123,7 +123,7 @@ def crash_at(table: TableSpec, monkeypatch: pytest.MonkeyPatch, *, after: bool) 
         fired.append(options["batch_id"])
         raise OSError("injected: the machine stopped here")
 
-    monkeypatch.setattr(delta_io, "append", append)
+    monkeypatch.setattr(spark_tables, "append", append)
     return fired
 
 
@@ -159,7 +159,7 @@ def test_a_crash_around_the_two_appends_of_a_batch_is_made_good(
 def test_the_job_starts_its_query_again_by_itself_after_a_passing_fault(
     lake: Lake, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, fired = delta_io.append, []
+    real, fired = spark_tables.append, []
 
     def append(*args: Any, **options: Any) -> None:
         real(*args, **options)
@@ -167,7 +167,7 @@ def test_the_job_starts_its_query_again_by_itself_after_a_passing_fault(
             fired.append(options["batch_id"])
             raise OSError("injected: a passing fault")
 
-    monkeypatch.setattr(delta_io, "append", append)
+    monkeypatch.setattr(spark_tables, "append", append)
     lake.sales(sale(), sale(ago(days=2)))
     lake.broken((b"one", JSON_INVALIDE))
     lake.bronze(spark)

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from benchmarks import big_lake, silver
 from benchmarks.spark_counts import Counts, Meter
 from lakehouse.config import Config
-from lakehouse.silver_job import SilverJob
+from lakehouse.silver.job import SilverJob
 from tests.harness import Lake, config_of
 from tests.messages import ago, sale
 

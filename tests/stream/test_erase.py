@@ -9,8 +9,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse import config as settings
-from lakehouse import ops
-from lakehouse.tables import EFFACES, GENERATIONS, PROFIL, REJETS
+from lakehouse.contract.tables import EFFACES, GENERATIONS, PROFIL, REJETS
+from lakehouse.operations import command
 from tests.children import eventually
 from tests.harness import Lake
 from tests.messages import ago, encoded, sale
@@ -33,7 +33,7 @@ def test_a_person_leaves_while_the_streams_run_and_does_not_come_back(
 
     def run(*words: str) -> tuple[int, dict[str, Any]]:
         capsys.readouterr()
-        code = ops.main([*words, "--json"])
+        code = command.main([*words, "--json"])
         return code, json.loads(capsys.readouterr().out)
 
     old, new = sale(ago(hours=1), client_id=CLIENT), sale(client_id=CLIENT)

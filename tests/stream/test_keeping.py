@@ -13,9 +13,10 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from lakehouse import config as settings
-from lakehouse import ops, retention
+from lakehouse.contract.tables import GENERATIONS, VENTES
 from lakehouse.errors import CheckpointInvalid, LakehouseError
-from lakehouse.tables import GENERATIONS, VENTES
+from lakehouse.maintenance import retention
+from lakehouse.operations import command
 from tests.harness import Lake
 from tests.kills import killed_at
 from tests.messages import ago, sale
@@ -32,7 +33,7 @@ def run(lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
     def call(*words: str) -> tuple[int, dict[str, Any]]:
         capsys.readouterr()
-        code = ops.main([*words, "--json"])
+        code = command.main([*words, "--json"])
         out = capsys.readouterr().out
         return code, json.loads(out) if out else {}
 
@@ -57,7 +58,12 @@ def test_a_broken_checkpoint_is_refused_rebuilt_and_lets_nothing_in_twice(
     (lake.checkpoint() / "metadata").unlink()
     with pytest.raises(CheckpointInvalid, match=r"no metadata file.*Type: python ops_utils.py rebuild bronze"):
         lake.bronze(spark)
-    killed_at(str(lake.base), "lakehouse.restoring:move_aside", ["rebuild", "bronze", "--yes"], when="before")
+    killed_at(
+        str(lake.base),
+        "lakehouse.operations.recovery.restore:move_aside",
+        ["rebuild", "bronze", "--yes"],
+        when="before",
+    )
     with pytest.raises(CheckpointInvalid):
         lake.bronze(spark)
     code, found = run("rebuild", "bronze", "--yes")

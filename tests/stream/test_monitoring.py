@@ -17,13 +17,14 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from lakehouse import run_files, status
-from lakehouse.broker import running_pid
-from lakehouse.broker_settings import free_port
 from lakehouse.config import Config
-from lakehouse.sale import JSON_INVALIDE
-from lakehouse.status import ProcessState
-from lakehouse.tables import REJETS
+from lakehouse.contract.sale import JSON_INVALIDE
+from lakehouse.contract.tables import REJETS
+from lakehouse.kafka.broker.node import running_pid
+from lakehouse.kafka.broker.properties import free_port
+from lakehouse.observability import run_files
+from lakehouse.operations import status
+from lakehouse.operations.status import ProcessState
 from tests.children import eventually
 from tests.harness import Lake
 from tests.messages import sale

@@ -15,11 +15,14 @@ import pytest
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 
 from lakehouse import config as settings
-from lakehouse import java, object_store, ops, places, reckoning, session
-from lakehouse.config import Config
-from lakehouse.lake import Lake as Explorer
-from lakehouse.queries.model import Query
-from lakehouse.tables import PAR_PAYS, REJETS, VENTES
+from lakehouse.config import Config, paths
+from lakehouse.contract.tables import PAR_PAYS, REJETS, VENTES
+from lakehouse.jvm import java
+from lakehouse.lake import object_store, spark_session
+from lakehouse.lake.query import Query
+from lakehouse.lake.reader import Lake as Explorer
+from lakehouse.operations import command
+from lakehouse.operations.reconcile import sent_vs_stored
 from tests import s3
 from tests.children import Child
 from tests.harness import Lake, config_of
@@ -59,16 +62,16 @@ def test_a_lake_on_s3_from_kafka_to_the_explorer(
 
     delay, zone = remote.streaming.watermark_delay, remote.analytics.timezone
     held = (rows(VENTES.name), rows(REJETS.name))
-    assert reckoning.compare(here.sent(), *held, lost=[], watermark_delay=delay, timezone=zone) == []
+    assert sent_vs_stored.compare(here.sent(), *held, lost=[], watermark_delay=delay, timezone=zone) == []
     assert len(held[0]) > 40 and len(held[1]) > 2
-    assert reckoning.compare_countries(reckoning.by_country(here.sent()), rows(PAR_PAYS.name)) == []
+    assert sent_vs_stored.compare_countries(sent_vs_stored.by_country(here.sent()), rows(PAR_PAYS.name)) == []
 
     for name, text in settings.as_environment(remote).items():
         monkeypatch.setenv(name, text)
-    assert ops.main(["reconcile"]) == 0, capsys.readouterr()
-    assert ops.main(["restore-table", "ventes_par_pays", "--version", "99", "--yes"]) == 1
+    assert command.main(["reconcile"]) == 0, capsys.readouterr()
+    assert command.main(["restore-table", "ventes_par_pays", "--version", "99", "--yes"]) == 1
     assert (server.folder / "entrepot" / "checkpoints" / "bronze" / "commits" / "0").is_file()
-    assert not (tmp_path / "s3a:").exists() and (places.state(remote) / "audit" / "log.jsonl").is_file()
+    assert not (tmp_path / "s3a:").exists() and (paths.state(remote) / "audit" / "log.jsonl").is_file()
     for file in [*tmp_path.rglob("*.log"), *tmp_path.rglob("*.json*")]:
         assert "canari" not in file.read_text(encoding="utf-8", errors="replace"), file
 
@@ -80,7 +83,7 @@ class Writer:
         own = Path(pyspark.__file__).parent / "jars"
         os.environ.update(object_store.java_environment(config))
         port = launch_gateway(
-            classpath=os.pathsep.join(map(str, [*own.glob("*.jar"), *session.jar_files(config)])),
+            classpath=os.pathsep.join(map(str, [*own.glob("*.jar"), *spark_session.jar_files(config)])),
             java_path=str(java.find(config).executable),
             jarpath=str(next(own.glob("py4j-*.jar"))),
             die_on_exit=True,

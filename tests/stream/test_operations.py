@@ -13,10 +13,12 @@ from kafka import KafkaProducer
 from pyspark.sql import SparkSession
 
 from lakehouse import config as settings
-from lakehouse import kafka_options, ops, replay
-from lakehouse.marks import HORIZON
-from lakehouse.sale import VALEUR
-from lakehouse.tables import GENERATIONS, VENTES
+from lakehouse.contract.sale import VALEUR
+from lakehouse.contract.table_properties import HORIZON
+from lakehouse.contract.tables import GENERATIONS, VENTES
+from lakehouse.kafka import options as kafka_options
+from lakehouse.operations import command
+from lakehouse.operations.recovery import replay
 from tests.children import eventually
 from tests.harness import Lake
 from tests.messages import ago, encoded, sale
@@ -33,7 +35,7 @@ def run(lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
     def call(*words: str) -> tuple[int, dict[str, Any]]:
         capsys.readouterr()
-        code = ops.main([*words, "--json"])
+        code = command.main([*words, "--json"])
         out = capsys.readouterr().out
         return code, json.loads(out) if out else {}
 

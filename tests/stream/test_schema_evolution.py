@@ -8,8 +8,8 @@ import threading
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse import reckoning
-from lakehouse.tables import CHAMPS_INCONNUS, PAR_PAYS, REJETS, SILVER
+from lakehouse.contract.tables import CHAMPS_INCONNUS, PAR_PAYS, REJETS, SILVER
+from lakehouse.operations.reconcile import sent_vs_stored
 from tests.harness import Lake
 from tests.messages import encoded, sale
 
@@ -39,5 +39,5 @@ def test_a_rolling_upgrade_loses_nothing_and_silver_goes_on(lake: Lake, spark: S
     assert rows == {one["vente_id"]: kept.get(one["vente_id"]) for one in (*first, *old, *new)}
     assert [row["motif"] for row in lake.rows(REJETS)] == ["valeur_invalide:quantite"], "too wide, and kept whole"
     assert upgraded.verify(spark) == []
-    assert reckoning.compare_countries(reckoning.by_country(lake.sent()), lake.rows(PAR_PAYS)) == []
+    assert sent_vs_stored.compare_countries(sent_vs_stored.by_country(lake.sent()), lake.rows(PAR_PAYS)) == []
     assert [spec.name for spec in SILVER if CHAMPS_INCONNUS in lake.rows(spec)[0]] == []

@@ -16,13 +16,14 @@ from kafka import KafkaProducer
 from kafka.errors import TopicAuthorizationFailedError
 
 from lakehouse import config as settings
-from lakehouse import credentials, kafka_access, kafka_clients, tls
-from lakehouse.broker_settings import free_port
-from lakehouse.brokers import Brokers
 from lakehouse.config import Config
 from lakehouse.errors import AccessRefused, LakehouseError, SetupError
-from lakehouse.kafka_options import producer_options
-from lakehouse.roles import USERS
+from lakehouse.kafka import clients, connection, users
+from lakehouse.kafka.broker import certificates
+from lakehouse.kafka.broker.cluster import Brokers
+from lakehouse.kafka.broker.properties import free_port
+from lakehouse.kafka.options import producer_options
+from lakehouse.kafka.users import USERS
 from tests.children import eventually
 from tests.harness import SHORT_LIVED, Lake, config_of
 
@@ -43,8 +44,8 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
     config = locked_down(base / "tls", f"localhost:{free_port()}", base)
     (base / "tls").mkdir()
     for user in USERS:
-        tls.write_private(credentials.password_file(config, user), f"{CANARY}-{user}".encode())
-    tls.make(config)
+        certificates.write_private(users.password_file(config, user), f"{CANARY}-{user}".encode())
+    certificates.make(config)
     commands: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JDK_JAVA_OPTIONS", SHORT_LIVED)
@@ -52,17 +53,17 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
         with Brokers(config):
             assert any("StorageTool" in command for command in seen), "the formatter was looked at"
             assert not [command for command in seen if CANARY in command]
-            assert kafka_clients.ensure_topic(as_user(config, "admin"))
-            kafka_clients.grant_rights(as_user(config, "admin"))
+            assert clients.ensure_topic(as_user(config, "admin"))
+            clients.grant_rights(as_user(config, "admin"))
             yield config
     os.umask(before)
 
 
 def _watch_commands(patch: pytest.MonkeyPatch, seen: list[str]) -> list[str]:
     """The command lines of the formatter and of the broker, as every user of the machine could read them."""
-    from lakehouse import broker
+    from lakehouse.kafka.broker import node
 
-    real = broker.subprocess.run, broker.subprocess.Popen
+    real = node.subprocess.run, node.subprocess.Popen
 
     def note(maker: Callable[..., object]) -> Callable[..., object]:
         def made(command: list[str], **options: object) -> object:
@@ -71,7 +72,7 @@ def _watch_commands(patch: pytest.MonkeyPatch, seen: list[str]) -> list[str]:
 
         return made
 
-    patch.setattr(broker.subprocess, "run", note(real[0]))
+    patch.setattr(node.subprocess, "run", note(real[0]))
     return seen
 
 
@@ -80,7 +81,7 @@ def as_user(config: Config, user: str, **kafka: object) -> Config:
 
 
 def offsets(config: Config) -> int:
-    return sum(latest for _, latest in kafka_clients.earliest_and_latest_offsets(config).values())
+    return sum(latest for _, latest in clients.earliest_and_latest_offsets(config).values())
 
 
 # --- who does not come in --------------------------------------------------------------------------------------------
@@ -88,45 +89,45 @@ def offsets(config: Config) -> int:
 
 def test_a_wrong_password_is_refused(locked: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     tries: list[int] = []
-    refusals = kafka_access.password_refusals
+    refusals = connection.password_refusals
 
     def counted(causes: list[Exception]) -> list[Exception]:
         tries.append(len(refusals(causes)))
         return refusals(causes)
 
-    monkeypatch.setattr(kafka_access, "password_refusals", counted)
+    monkeypatch.setattr(connection, "password_refusals", counted)
     # time for some tries, on a busy machine too
     wrong = as_user(
         locked, "", sasl_username="bronze", sasl_password=settings.Secret("faux"), request_timeout=timedelta(seconds=60)
     )
     with pytest.raises(AccessRefused, match="does not know the user bronze with this password") as refusal:
-        kafka_clients.describe_topic(wrong)
+        clients.describe_topic(wrong)
     assert "faux" not in str(refusal.value)
-    assert max(tries) == kafka_access.REFUSALS, "it was tried for as long as there was time"
+    assert max(tries) == connection.REFUSALS, "it was tried for as long as there was time"
 
 
 def test_an_authority_that_did_not_sign_is_refused(locked: Config, tmp_path: Path) -> None:
     other = as_user(locked, "bronze", tls_dir=str(tmp_path / "other"))
-    tls.make(other)
+    certificates.make(other)
     stranger = as_user(locked, "bronze", ssl_cafile=f"{other.kafka.tls_dir}/ca.pem")
     with pytest.raises(AccessRefused, match="not signed by an authority that is believed"):
-        kafka_clients.describe_topic(stranger)
+        clients.describe_topic(stranger)
 
 
 def test_another_host_name_is_refused(locked: Config) -> None:
     elsewhere = locked.kafka.bootstrap_servers.replace("localhost", "127.1")  # the same address, by another name
     with pytest.raises(AccessRefused, match=r"its certificate is not for the name 127\.1"):
-        kafka_clients.describe_topic(as_user(locked, "bronze", bootstrap_servers=elsewhere))
+        clients.describe_topic(as_user(locked, "bronze", bootstrap_servers=elsewhere))
 
 
 def test_plain_text_is_refused(locked: Config) -> None:
     with pytest.raises(AccessRefused, match=r"it speaks TLS\. Set SASL_SSL, or SSL"):
-        kafka_clients.describe_topic(as_user(locked, "bronze", security_protocol="PLAINTEXT"))
+        clients.describe_topic(as_user(locked, "bronze", security_protocol="PLAINTEXT"))
 
 
 def test_tls_without_a_password_is_refused(locked: Config) -> None:
     with pytest.raises(LakehouseError):
-        kafka_clients.describe_topic(as_user(locked, "bronze", security_protocol="SSL"))
+        clients.describe_topic(as_user(locked, "bronze", security_protocol="SSL"))
 
 
 # --- who comes in, and may not ---------------------------------------------------------------------------------------
@@ -140,16 +141,16 @@ def test_each_user_may_do_what_it_has_to_and_nothing_else(locked: Config, user: 
     assert offsets(mine) >= 0, "everybody sees the offsets"
     for right in ("READ", "WRITE"):
         if right == may:
-            kafka_clients.check_right(mine, right)
+            clients.check_right(mine, right)
         else:
             with pytest.raises(AccessRefused, match=f"does not let {user} do this"):
-                kafka_clients.check_right(mine, right)
+                clients.check_right(mine, right)
     with pytest.raises(AccessRefused, match=f"does not let {user} do this"):
-        kafka_clients.ensure_topic(as_user(locked, user, topic="autre"))
+        clients.ensure_topic(as_user(locked, user, topic="autre"))
     with pytest.raises(AccessRefused, match=f"does not let {user} do this"):
-        kafka_clients.add_partitions(mine, 9)
+        clients.add_partitions(mine, 9)
     with pytest.raises(LakehouseError):
-        kafka_clients.grant_rights(mine)
+        clients.grant_rights(mine)
 
 
 def test_the_broker_itself_refuses_a_reader_that_writes(locked: Config) -> None:

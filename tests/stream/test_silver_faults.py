@@ -8,11 +8,12 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from lakehouse import locks, reckoning
+from lakehouse.contract.tables import GENERATIONS, PAR_PAYS, SILVER
 from lakehouse.errors import LakehouseError, TableLocked, TableMissing
-from lakehouse.silver_job import SilverJob
-from lakehouse.silver_sink import SilverSink
-from lakehouse.tables import GENERATIONS, PAR_PAYS, SILVER
+from lakehouse.lake import writer_lock
+from lakehouse.operations.reconcile import sent_vs_stored
+from lakehouse.silver.job import SilverJob
+from lakehouse.silver.sink import SilverSink
 from tests.harness import Lake
 from tests.messages import ago, sale
 
@@ -38,8 +39,8 @@ def grow(lake: Lake, spark: SparkSession, seed: int) -> None:
 
 def exact(lake: Lake, spark: SparkSession) -> bool:
     """Silver equals the recompute of Bronze, and the truth of what was sent."""
-    expected = reckoning.by_country(lake.sent())
-    return lake.verify(spark) == [] and reckoning.compare_countries(expected, lake.rows(PAR_PAYS)) == []
+    expected = sent_vs_stored.by_country(lake.sent())
+    return lake.verify(spark) == [] and sent_vs_stored.compare_countries(expected, lake.rows(PAR_PAYS)) == []
 
 
 def test_a_silver_batch_whose_commit_record_is_gone_changes_nothing_when_it_runs_again(
@@ -126,7 +127,7 @@ def test_an_interrupted_build_is_finished_by_the_next_start_and_full_builds_anew
 
 def test_verify_names_the_cell_that_differs_and_one_writer_at_a_time(filled: Lake, spark: SparkSession) -> None:
     with (
-        locks.writer_lock(filled.config, "silver"),
+        writer_lock.writer_lock(filled.config, "silver"),
         pytest.raises(TableLocked, match="Another process writes the silver tables") as refused,
     ):
         SilverJob(filled.config).run(spark=spark)
@@ -138,4 +139,4 @@ def test_verify_names_the_cell_that_differs_and_one_writer_at_a_time(filled: Lak
     table.update(updates={"revenue_total": "revenue_total + 0.01"}, predicate="pays = 'Japon'")
     (cell,) = [cell for cell in filled.verify(spark) if cell.column == "revenue_total"]
     assert cell.table == "ventes_par_pays" and "Japon" in cell.key
-    assert reckoning.compare_countries(reckoning.by_country(filled.sent()), filled.rows(PAR_PAYS))
+    assert sent_vs_stored.compare_countries(sent_vs_stored.by_country(filled.sent()), filled.rows(PAR_PAYS))

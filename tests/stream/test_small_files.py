@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from lakehouse.tables import REJETS, VENTES
+from lakehouse.contract.tables import REJETS, VENTES
 from tests.harness import Lake
 from tests.messages import ago, sale
 

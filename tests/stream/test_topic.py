@@ -6,21 +6,21 @@ from collections.abc import Callable
 
 import pytest
 
-from lakehouse import kafka_clients
 from lakehouse.errors import LakehouseError
+from lakehouse.kafka import clients
 from tests.harness import Lake
 
 
 def test_a_missing_topic_is_an_error_when_it_may_not_be_created(servers: str, make_lake: Callable[..., Lake]) -> None:
     lake = make_lake(servers, KAFKA__CREATE_TOPIC="false")
     with pytest.raises(LakehouseError, match="create_topic is false"):
-        kafka_clients.ensure_topic(lake.config)
+        clients.ensure_topic(lake.config)
 
 
 def test_a_topic_is_created_once_with_the_brokers_clock(servers: str, make_lake: Callable[..., Lake]) -> None:
     lake = make_lake(servers, KAFKA__PARTITIONS="3", KAFKA__RETENTION="1 hour")
-    assert [kafka_clients.ensure_topic(lake.config) for _ in range(2)] == [True, False]
-    topic = kafka_clients.describe_topic(lake.config)
+    assert [clients.ensure_topic(lake.config) for _ in range(2)] == [True, False]
+    topic = clients.describe_topic(lake.config)
     assert (topic.partitions, topic.replication_factor) == (3, 1)
     assert topic.settings["message.timestamp.type"] == "LogAppendTime"
     assert topic.settings["retention.ms"] == "3600000"

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from lakehouse import metrics
-from lakehouse.bronze_metrics import REASONS
+from lakehouse.bronze.batch_stats import REASONS
 from lakehouse.config import PROJECT
-from lakehouse.meter import Meter, exposition
-from lakehouse.sale import reasons
+from lakehouse.contract.sale import reasons
+from lakehouse.observability import metrics
+from lakehouse.observability.registry import Meter, exposition
 from tests.unit.test_docs import anchor, entries, generate, text_of
 
 RULES, RULE_TESTS = PROJECT / "ops/prometheus/alerts.yml", PROJECT / "ops/prometheus/alerts_test.yml"
@@ -75,7 +75,7 @@ def test_there_are_40_metrics_or_more_named_as_prometheus_asks() -> None:
 
 
 def test_every_metric_is_set_somewhere() -> None:
-    code = "".join(text_of(path) for path in (PROJECT / "lakehouse").glob("*.py") if path.stem != "metrics")
+    code = "".join(text_of(path) for path in (PROJECT / "lakehouse").rglob("*.py") if path.stem != "metrics")
     constants = {key for key, value in vars(metrics).items() if isinstance(value, metrics.Metric)}
     assert len(constants) == len(metrics.ALL)
     assert not {name for name in constants if not re.search(rf"\bmetrics\.{name}\b", code)}

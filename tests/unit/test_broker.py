@@ -13,11 +13,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from lakehouse import broker, broker_settings, kafka_clients, kafka_options
 from lakehouse import config as settings
-from lakehouse.brokers import Brokers
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
+from lakehouse.kafka import clients, options
+from lakehouse.kafka.broker import node as broker_node
+from lakehouse.kafka.broker import properties
+from lakehouse.kafka.broker.cluster import Brokers
 
 
 def configured(tmp_path: Path, **kafka: str) -> Config:
@@ -40,8 +42,8 @@ def test_every_kafka_setting_reaches_the_broker(tmp_path: Path) -> None:
         tmp_path, bootstrap_servers="127.0.0.1:19092,127.0.0.1:1", controller_port="19999", partitions="7",
         retention="2 hours", max_message_bytes="2000000",
     )  # fmt: skip
-    (node,) = broker_settings.nodes(config)
-    lines = broker_settings.server_properties(config, node).splitlines()
+    (node,) = properties.nodes(config)
+    lines = properties.server_properties(config, node).splitlines()
     for line in (
         "listeners=PLAINTEXT://127.0.0.1:19092,CONTROLLER://127.0.0.1:19999",
         "advertised.listeners=PLAINTEXT://127.0.0.1:19092",
@@ -56,23 +58,23 @@ def test_every_kafka_setting_reaches_the_broker(tmp_path: Path) -> None:
 
 
 def test_the_controller_takes_the_next_port_by_default(tmp_path: Path) -> None:
-    (node,) = broker_settings.nodes(configured(tmp_path, bootstrap_servers="localhost:20000"))
+    (node,) = properties.nodes(configured(tmp_path, bootstrap_servers="localhost:20000"))
     assert (node.port, node.controller_port, node.home) == (20000, 20001, tmp_path / "data" / "kafka")
 
 
 def test_three_brokers_take_the_ports_after_the_first_or_those_that_are_named(tmp_path: Path) -> None:
     config = configured(tmp_path, bootstrap_servers="localhost:20000", brokers="3")
-    assert kafka_options.servers(config) == ["localhost:20000", "localhost:20001", "localhost:20002"]
-    nodes = broker_settings.nodes(config)
+    assert options.servers(config) == ["localhost:20000", "localhost:20001", "localhost:20002"]
+    nodes = properties.nodes(config)
     assert [(node.port, node.controller_port) for node in nodes] == [(20000, 20003), (20001, 20004), (20002, 20005)]
     assert nodes[2].home == tmp_path / "data" / "kafka" / "3"
     named = configured(tmp_path, bootstrap_servers="localhost:1,localhost:9,localhost:5", brokers="3")
-    assert [(node.port, node.controller_port) for node in broker_settings.nodes(named)] == [(1, 10), (9, 11), (5, 12)]
+    assert [(node.port, node.controller_port) for node in properties.nodes(named)] == [(1, 10), (9, 11), (5, 12)]
 
 
 def test_three_brokers_keep_three_copies_and_ask_for_two(tmp_path: Path) -> None:
     config = configured(tmp_path, bootstrap_servers="localhost:20000", brokers="3")
-    lines = broker_settings.server_properties(config, broker_settings.nodes(config)[1]).splitlines()
+    lines = properties.server_properties(config, properties.nodes(config)[1]).splitlines()
     for line in (
         "node.id=2",
         "controller.quorum.voters=1@localhost:20003,2@localhost:20004,3@localhost:20005",
@@ -83,7 +85,7 @@ def test_three_brokers_keep_three_copies_and_ask_for_two(tmp_path: Path) -> None
         "transaction.state.log.min.isr=2",
     ):
         assert line in lines
-    assert kafka_clients.topic_settings(config)["replication_factor"] == -1, "as the brokers are set"
+    assert clients.topic_settings(config)["replication_factor"] == -1, "as the brokers are set"
 
 
 @pytest.mark.usefixtures("no_tools")
@@ -100,9 +102,9 @@ def test_a_cluster_keeps_its_number_of_brokers(tmp_path: Path, held: tuple[str, 
 
 def test_an_ipv6_address_keeps_its_brackets_in_the_listener(tmp_path: Path) -> None:
     config = configured(tmp_path, bootstrap_servers="[::1]:9092")
-    assert broker_settings.address(config) == ("::1", 9092)
-    assert "listeners=PLAINTEXT://[::1]:9092,CONTROLLER://[::1]:9093" in broker_settings.server_properties(
-        config, broker_settings.nodes(config)[0]
+    assert properties.address(config) == ("::1", 9092)
+    assert "listeners=PLAINTEXT://[::1]:9092,CONTROLLER://[::1]:9093" in properties.server_properties(
+        config, properties.nodes(config)[0]
     )
 
 
@@ -115,7 +117,7 @@ def test_an_ipv6_address_keeps_its_brackets_in_the_listener(tmp_path: Path) -> N
 )
 def test_what_the_embedded_broker_cannot_do_is_refused(tmp_path: Path, kafka: dict[str, str], message: str) -> None:
     with pytest.raises(SetupError, match=message):
-        broker.Broker(configured(tmp_path, **kafka))
+        broker_node.Broker(configured(tmp_path, **kafka))
 
 
 def test_the_brokers_data_of_a_lake_on_s3_lies_on_this_machine(tmp_path: Path) -> None:
@@ -124,13 +126,13 @@ def test_the_brokers_data_of_a_lake_on_s3_lies_on_this_machine(tmp_path: Path) -
         "VENTES_S3__REGION": "us-east-1",
         "VENTES_DELTA__STATE_PATH": str(tmp_path),
     }
-    assert broker.Broker(settings.load(env=env)).home == tmp_path / "kafka"
+    assert broker_node.Broker(settings.load(env=env)).home == tmp_path / "kafka"
 
 
 @pytest.fixture
 def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker.jars, "resolve", lambda _config, _which: [])
-    monkeypatch.setattr(broker.java, "find", lambda _config: None)
+    monkeypatch.setattr(broker_node.jars, "resolve", lambda _config, _which: [])
+    monkeypatch.setattr(broker_node.java, "find", lambda _config: None)
 
 
 @pytest.mark.usefixtures("no_tools")
@@ -140,18 +142,18 @@ def test_a_taken_port_is_named_with_what_to_type(tmp_path: Path, listener: socke
     with pytest.raises(
         SetupError, match=rf"Port {port} \(\[KAFKA\] bootstrap_servers\) is taken.*VENTES_KAFKA__BOOTSTRAP"
     ):
-        broker.Broker(config).start()
+        broker_node.Broker(config).start()
     with pytest.raises(SetupError, match=rf"Port {port} "):  # the first refusal has let go of the folder
-        broker.Broker(config).start()
+        broker_node.Broker(config).start()
 
 
 @pytest.mark.usefixtures("no_tools")
 def test_one_keeper_a_folder(tmp_path: Path) -> None:
     config = configured(tmp_path)
-    first = broker.Broker(config)
+    first = broker_node.Broker(config)
     first._take_folder()
     with pytest.raises(SetupError, match=r"Another process keeps the broker of .*VENTES_DELTA__BASE_PATH"):
-        broker.Broker(config).start()
+        broker_node.Broker(config).start()
     first.stop()
 
 
@@ -184,20 +186,20 @@ def test_one_of_three_that_ends_by_itself_is_started_again_but_not_all_the_time(
 @pytest.mark.parametrize("content", ["own pid", "999999999", "", "no number"])
 def test_a_pid_file_that_names_no_broker_of_ours_is_not_believed(tmp_path: Path, content: str) -> None:
     config = configured(tmp_path)
-    assert broker.running_pid(config) is None
+    assert broker_node.running_pid(config) is None
     home = Path(config.delta.base_path) / "kafka"
     home.mkdir(parents=True)
     (home / "broker.pid").write_text(content.replace("own pid", str(os.getpid())), encoding="ascii")
-    assert broker.running_pid(config) is None
+    assert broker_node.running_pid(config) is None
 
 
 def test_free_port_leaves_room_for_the_controller() -> None:
-    port = broker_settings.free_port(3)
-    assert all(broker_settings.port_is_free("127.0.0.1", port + n) for n in range(6))
+    port = properties.free_port(3)
+    assert all(properties.port_is_free("127.0.0.1", port + n) for n in range(6))
 
 
 def test_a_port_that_someone_listens_on_is_not_free(listener: socket.socket) -> None:
-    assert not broker_settings.port_is_free("127.0.0.1", port_of(listener))
+    assert not properties.port_is_free("127.0.0.1", port_of(listener))
 
 
 @pytest.mark.parametrize(
@@ -223,10 +225,10 @@ def test_only_a_broker_that_has_joined_answers(
     thread = threading.Thread(target=serve)
     thread.start()
     config = configured(tmp_path, bootstrap_servers=f"{away}127.0.0.1:{port_of(listener)}")
-    assert broker_settings.answers(config) is expected
+    assert properties.answers(config) is expected
     thread.join()
 
 
 def test_nobody_there_is_no_answer(tmp_path: Path) -> None:
-    config = configured(tmp_path, bootstrap_servers=f"127.0.0.1:{broker_settings.free_port()}")
-    assert not broker_settings.answers(config)
+    config = configured(tmp_path, bootstrap_servers=f"127.0.0.1:{properties.free_port()}")
+    assert not properties.answers(config)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import checks, jars
 from lakehouse import config as settings
-from lakehouse.broker_settings import free_port
-from lakehouse.checks import CheckResult
 from lakehouse.config import Config
 from lakehouse.errors import BrokerUnavailable, LakehouseError, SetupError
-from lakehouse.jars import Jar
+from lakehouse.jvm import jars
+from lakehouse.jvm.jars import Jar
+from lakehouse.kafka.broker.properties import free_port
+from lakehouse.setup import checks
+from lakehouse.setup.checks import CheckResult
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -136,7 +137,7 @@ def test_a_remote_broker_is_asked_for_the_topic(
     def describe(_config: Config) -> None:
         raise error
 
-    monkeypatch.setattr("lakehouse.kafka_clients.describe_topic", describe)
+    monkeypatch.setattr("lakehouse.kafka.clients.describe_topic", describe)
     config = configured(tmp_path, VENTES_KAFKA__BOOTSTRAP_SERVERS="kafka.example:9092")
     (found,) = checks.broker(config)
     assert found.status == status and str(error) in found.detail

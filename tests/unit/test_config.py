@@ -19,29 +19,19 @@ from deltalake.exceptions import DeltaError
 from filelock import FileLock
 
 import spark_streaming_delta
-from lakehouse import (
-    batch_source,
-    broker_settings,
-    cli,
-    config,
-    credentials,
-    delta_io,
-    jars,
-    kafka_clients,
-    kafka_options,
-    locks,
-    log,
-    object_store,
-    places,
-    session,
-    silver_job,
-    silver_sink,
-    streams,
-)
-from lakehouse.config import Config, FilePath
+from lakehouse import cli, config
+from lakehouse.bronze import job as bronze_job
+from lakehouse.bronze import kafka_batch
+from lakehouse.config import Config, FilePath, paths
+from lakehouse.config.settings import Kafka
+from lakehouse.contract.tables import PAR_PAYS, VENTES
 from lakehouse.errors import ConfigError
-from lakehouse.settings import Kafka
-from lakehouse.tables import PAR_PAYS, VENTES
+from lakehouse.jvm import jars
+from lakehouse.kafka import clients, options, users
+from lakehouse.kafka.broker import properties
+from lakehouse.lake import object_store, spark_session, spark_tables, writer_lock
+from lakehouse.observability import log
+from lakehouse.silver import job, sink
 
 LAKE_ON_S3 = {
     "VENTES_DELTA__BASE_PATH": "s3a://seau/lac", "VENTES_S3__REGION": "us-east-1", "VENTES_S3__ACCESS_KEY": "cle",
@@ -56,64 +46,64 @@ SASL = {
 
 # setting → (another value, what it decides); the probe must see a difference
 PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
-    "KAFKA.bootstrap_servers": ("autre:9093", kafka_options.servers),
-    "KAFKA.topic": ("autre", lambda c: batch_source.source_options(c, fail_on_data_loss=True)["subscribe"]),
-    "KAFKA.partitions": ("7", kafka_clients.topic_settings),
-    "KAFKA.replication_factor": ("3", kafka_clients.topic_settings),
-    "KAFKA.retention": ("1 hour", kafka_clients.topic_settings),
-    "KAFKA.max_message_bytes": ("2000000", kafka_clients.topic_settings),
-    "KAFKA.controller_port": ("19999", broker_settings.nodes),
-    "KAFKA.brokers": ("3", kafka_options.servers),
-    "KAFKA.request_timeout": ("3 seconds", kafka_options.client_options),
-    "KAFKA.security_protocol": ("SSL", kafka_options.client_options),
-    "KAFKA.ssl_cafile": ("/tmp/ca.pem", kafka_options.spark_options),
-    "KAFKA.sasl_mechanism": ("PLAIN", kafka_options.spark_options),
-    "KAFKA.sasl_username": ("autre", kafka_options.spark_options),
-    "KAFKA.tls_dir": ("/autre", credentials.folder),
-    "KAFKA.sasl_password": ("autre", kafka_options.client_options),
-    "STREAMING.state_store": ("memory", lambda config: session.shared_settings(config, "bronze")),
-    "SPARK.master": ("local[1]", session.own_settings),
-    "SPARK.driver_memory": ("2g", session.own_settings),
-    "SPARK.java_options": ("-Xss4m", session.own_settings),
-    "SPARK.app_name": ("autre", lambda c: session.shared_settings(c, "bronze")),
-    "SPARK.shuffle_partitions": ("8", lambda c: session.shared_settings(c, "bronze")),
-    "SPARK.ui": ("true", lambda c: session.shared_settings(c, "bronze")),
-    "SPARK.ui_port": ("4050", lambda c: session.shared_settings(c, "bronze")),
-    "SPARK.conf": ("spark.task.maxFailures=8", session.extra_settings),
+    "KAFKA.bootstrap_servers": ("autre:9093", options.servers),
+    "KAFKA.topic": ("autre", lambda c: kafka_batch.source_options(c, fail_on_data_loss=True)["subscribe"]),
+    "KAFKA.partitions": ("7", clients.topic_settings),
+    "KAFKA.replication_factor": ("3", clients.topic_settings),
+    "KAFKA.retention": ("1 hour", clients.topic_settings),
+    "KAFKA.max_message_bytes": ("2000000", clients.topic_settings),
+    "KAFKA.controller_port": ("19999", properties.nodes),
+    "KAFKA.brokers": ("3", options.servers),
+    "KAFKA.request_timeout": ("3 seconds", options.client_options),
+    "KAFKA.security_protocol": ("SSL", options.client_options),
+    "KAFKA.ssl_cafile": ("/tmp/ca.pem", options.spark_options),
+    "KAFKA.sasl_mechanism": ("PLAIN", options.spark_options),
+    "KAFKA.sasl_username": ("autre", options.spark_options),
+    "KAFKA.tls_dir": ("/autre", users.folder),
+    "KAFKA.sasl_password": ("autre", options.client_options),
+    "STREAMING.state_store": ("memory", lambda config: spark_session.shared_settings(config, "bronze")),
+    "SPARK.master": ("local[1]", spark_session.own_settings),
+    "SPARK.driver_memory": ("2g", spark_session.own_settings),
+    "SPARK.java_options": ("-Xss4m", spark_session.own_settings),
+    "SPARK.app_name": ("autre", lambda c: spark_session.shared_settings(c, "bronze")),
+    "SPARK.shuffle_partitions": ("8", lambda c: spark_session.shared_settings(c, "bronze")),
+    "SPARK.ui": ("true", lambda c: spark_session.shared_settings(c, "bronze")),
+    "SPARK.ui_port": ("4050", lambda c: spark_session.shared_settings(c, "bronze")),
+    "SPARK.conf": ("spark.task.maxFailures=8", spark_session.extra_settings),
     "DELTA.base_path": ("/autre", lambda c: VENTES.path(c.delta.base_path)),
-    "DELTA.checkpoint_interval": ("10", lambda c: delta_io.wanted_properties(PAR_PAYS, c)),
-    "DELTA.log_retention": ("3 days", lambda c: delta_io.wanted_properties(VENTES, c)),
-    "DELTA.deleted_file_retention": ("1 day", lambda c: delta_io.wanted_properties(VENTES, c)),
-    "DELTA.auto_compact": ("false", lambda c: delta_io.wanted_properties(PAR_PAYS, c)),
-    "DELTA.auto_compact_min_files": ("10", lambda c: session.shared_settings(c, "bronze")),
-    "DELTA.snapshot_partitions": ("4", lambda c: session.shared_settings(c, "bronze")),
-    "DELTA.state_path": ("/autre", places.state),
+    "DELTA.checkpoint_interval": ("10", lambda c: spark_tables.wanted_properties(PAR_PAYS, c)),
+    "DELTA.log_retention": ("3 days", lambda c: spark_tables.wanted_properties(VENTES, c)),
+    "DELTA.deleted_file_retention": ("1 day", lambda c: spark_tables.wanted_properties(VENTES, c)),
+    "DELTA.auto_compact": ("false", lambda c: spark_tables.wanted_properties(PAR_PAYS, c)),
+    "DELTA.auto_compact_min_files": ("10", lambda c: spark_session.shared_settings(c, "bronze")),
+    "DELTA.snapshot_partitions": ("4", lambda c: spark_session.shared_settings(c, "bronze")),
+    "DELTA.state_path": ("/autre", paths.state),
     "S3.endpoint": ("http://autre:1", object_store.options),
     "S3.region": ("eu-west-3", object_store.spark_settings),
     "S3.path_style": ("true", object_store.spark_settings),
     "S3.access_key": ("autre", object_store.java_environment),
     "S3.secret_key": ("autre", object_store.options),
-    "STREAMING.watermark_delay": ("20 minutes", batch_source.judging_options),
-    "STREAMING.future_tolerance": ("1 minute", batch_source.judging_options),
-    "STREAMING.trigger_interval": ("5 seconds", lambda c: streams.trigger(c, once=False)),
-    "STREAMING.max_offsets_per_trigger": ("10", lambda c: batch_source.source_options(c, fail_on_data_loss=True)),
-    "STREAMING.starting_offsets": ("latest", lambda c: batch_source.source_options(c, fail_on_data_loss=True)),
-    "STREAMING.restart_delay": ("1 second", lambda c: streams.pause(c, 2)),
-    "PRODUCER.linger": ("50 ms", kafka_options.producer_options),
-    "PRODUCER.batch_size": ("1000", kafka_options.producer_options),
-    "PRODUCER.compression": ("gzip", kafka_options.producer_options),
-    "PRODUCER.delivery_timeout": ("1 minute", kafka_options.producer_options),
-    "ANALYTICS.timezone": ("Europe/Paris", batch_source.judging_options),
-    "ANALYTICS.seuil_premium": ("600", silver_job.entries),
-    "ANALYTICS.seuil_standard": ("50", silver_job.entries),
-    "ANALYTICS.achats_fidele": ("3", silver_job.entries),
-    "PERFORMANCE.open_writers": ("4", lambda c: session.shared_settings(c, "bronze")),
-    "PERFORMANCE.max_partition_fetch_bytes": ("2000", lambda c: batch_source.source_options(c, fail_on_data_loss=True)),
-    "PERFORMANCE.fetch_max_bytes": ("2000", lambda c: batch_source.source_options(c, fail_on_data_loss=True)),
-    "PERFORMANCE.fetch_max_wait": ("9 ms", lambda c: batch_source.source_options(c, fail_on_data_loss=True)),
+    "STREAMING.watermark_delay": ("20 minutes", kafka_batch.judging_options),
+    "STREAMING.future_tolerance": ("1 minute", kafka_batch.judging_options),
+    "STREAMING.trigger_interval": ("5 seconds", lambda c: bronze_job.trigger(c, once=False)),
+    "STREAMING.max_offsets_per_trigger": ("10", lambda c: kafka_batch.source_options(c, fail_on_data_loss=True)),
+    "STREAMING.starting_offsets": ("latest", lambda c: kafka_batch.source_options(c, fail_on_data_loss=True)),
+    "STREAMING.restart_delay": ("1 second", lambda c: bronze_job.pause(c, 2)),
+    "PRODUCER.linger": ("50 ms", options.producer_options),
+    "PRODUCER.batch_size": ("1000", options.producer_options),
+    "PRODUCER.compression": ("gzip", options.producer_options),
+    "PRODUCER.delivery_timeout": ("1 minute", options.producer_options),
+    "ANALYTICS.timezone": ("Europe/Paris", kafka_batch.judging_options),
+    "ANALYTICS.seuil_premium": ("600", job.entries),
+    "ANALYTICS.seuil_standard": ("50", job.entries),
+    "ANALYTICS.achats_fidele": ("3", job.entries),
+    "PERFORMANCE.open_writers": ("4", lambda c: spark_session.shared_settings(c, "bronze")),
+    "PERFORMANCE.max_partition_fetch_bytes": ("2000", lambda c: kafka_batch.source_options(c, fail_on_data_loss=True)),
+    "PERFORMANCE.fetch_max_bytes": ("2000", lambda c: kafka_batch.source_options(c, fail_on_data_loss=True)),
+    "PERFORMANCE.fetch_max_wait": ("9 ms", lambda c: kafka_batch.source_options(c, fail_on_data_loss=True)),
     "PERFORMANCE.max_files_per_trigger": (
         "3",
-        lambda c: silver_sink.source_options(c, 0),
+        lambda c: sink.source_options(c, 0),
     ),
     "DEVELOPMENT.cache_dir": ("/autre", lambda c: jars.folder(c, "spark")),
 }
@@ -335,7 +325,7 @@ def test_a_writer_waits_for_the_lock_as_long_as_it_is_told(tmp_path: Path) -> No
     held = FileLock(tmp_path / "locks" / "bronze.lock", thread_local=False)
     held.acquire()
     threading.Timer(0.05, held.release).start()
-    with locks.writer_lock(patient, "bronze"):
+    with writer_lock.writer_lock(patient, "bronze"):
         pass  # it was waited for; without a timeout: tests/stream, two jobs on one table
 
 

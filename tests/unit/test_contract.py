@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from lakehouse import contract, malformed, sale
-from lakehouse.settings import PROJECT
+from lakehouse.config import PROJECT
+from lakehouse.contract import json_schema, sale
+from lakehouse.producer import malformed
 from tests.unit.test_docs import generate
 from tests.unit.test_sale import ACCEPTED, CASES, VALID, text
 
@@ -55,7 +56,7 @@ def _no_constant(name: str) -> None:
 def test_the_published_file_is_the_contract() -> None:
     Draft202012Validator.check_schema(json.loads(FILE.read_text(encoding="utf-8")))
     assert FILE.read_text(encoding="utf-8") == generate().schema_text(), "type: .venv/bin/python docs/generate.py"
-    made = contract.schema()
+    made = json_schema.schema()
     assert list(made["properties"]) == made["required"] == list(sale.FIELDS)
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from lakehouse import delta_checksum
+from lakehouse.lake import version_checksum
 
 FIRST = [
     {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
@@ -25,7 +25,7 @@ def add(path: str, size: int, **more: Any) -> dict[str, Any]:
 
 
 def test_the_first_commit_of_a_table_tells_all_of_it() -> None:
-    made = delta_checksum.after(None, [*FIRST, add("a", 3), {"txn": {"appId": "x", "version": 7}}])
+    made = version_checksum.after(None, [*FIRST, add("a", 3), {"txn": {"appId": "x", "version": 7}}])
     assert made == {
         "numFiles": 1, "tableSizeBytes": 3, "numMetadata": 1, "numProtocol": 1, "domainMetadata": [],
         "setTransactions": [{"appId": "x", "version": 7}], "metadata": {"id": "t", "schemaString": "{}"},
@@ -35,9 +35,9 @@ def test_the_first_commit_of_a_table_tells_all_of_it() -> None:
 
 
 def test_a_commit_adds_removes_and_takes_the_place_of_what_it_names() -> None:
-    first = delta_checksum.after(None, [*FIRST, add("a", 3), add("b", 4), {"txn": {"appId": "x", "version": 7}}])
+    first = version_checksum.after(None, [*FIRST, add("a", 3), add("b", 4), {"txn": {"appId": "x", "version": 7}}])
     assert first is not None
-    second = delta_checksum.after(
+    second = version_checksum.after(
         first,
         [
             {"remove": {"path": "a", "size": 3}},
@@ -55,7 +55,7 @@ def test_a_commit_adds_removes_and_takes_the_place_of_what_it_names() -> None:
     assert (first["numFiles"], len(first["allFiles"])) == (2, 2), "the version before was changed"
 
     many = {name: value for name, value in first.items() if name != "allFiles"}
-    assert "allFiles" not in (delta_checksum.after(many, [add("c", 10)]) or {"allFiles": "none made"})
+    assert "allFiles" not in (version_checksum.after(many, [add("c", 10)]) or {"allFiles": "none made"})
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_a_commit_adds_removes_and_takes_the_place_of_what_it_names() -> None:
     ],
 )
 def test_what_cannot_be_told_is_not_told(action: dict[str, Any]) -> None:
-    assert delta_checksum.after(delta_checksum.after(None, [*FIRST, add("a", 3)]), [action]) is None
-    assert delta_checksum.after(None, [add("a", 3)]) is None, "nothing says what table that is"
+    assert version_checksum.after(version_checksum.after(None, [*FIRST, add("a", 3)]), [action]) is None
+    assert version_checksum.after(None, [add("a", 3)]) is None, "nothing says what table that is"
 
 
 def table(folder: Path, commits: int) -> DeltaTable:
@@ -84,22 +84,22 @@ def told(folder: Path, version: int) -> dict[str, Any]:
 
 def test_the_few_versions_without_one_are_made_up_for(tmp_path: Path) -> None:
     made = table(tmp_path, 3)
-    assert delta_checksum.write(str(tmp_path), made.version()) == 3
+    assert version_checksum.write(str(tmp_path), made.version()) == 3
     assert [told(tmp_path, version)["numFiles"] for version in range(3)] == [1, 2, 3]
-    assert delta_checksum.write(str(tmp_path), made.version()) == 0, "they are there"
+    assert version_checksum.write(str(tmp_path), made.version()) == 0, "they are there"
     made.optimize.compact()
     made.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)  # commits of its own
-    assert delta_checksum.write(str(tmp_path), made.version()) == made.version() - 2
+    assert version_checksum.write(str(tmp_path), made.version()) == made.version() - 2
     assert told(tmp_path, made.version())["numFiles"] == 1
     assert not list((tmp_path / "_delta_log").glob(".*.crc.*")), "a scratch file is left"
 
 
 def test_nothing_is_made_after_too_many_or_beside_a_damaged_one(tmp_path: Path) -> None:
     made = table(tmp_path, 15)
-    assert delta_checksum.write(str(tmp_path), made.version()) == 0
-    assert delta_checksum.write(str(tmp_path), 1) == 2
+    assert version_checksum.write(str(tmp_path), made.version()) == 0
+    assert version_checksum.write(str(tmp_path), 1) == 2
     (tmp_path / "_delta_log" / f"{1:020}.crc").write_text("{")
-    assert delta_checksum.write(str(tmp_path), 2) == 0
+    assert version_checksum.write(str(tmp_path), 2) == 0
     counted = {**told(tmp_path, 0), "numDeletionVectorsOpt": 1}
     (tmp_path / "_delta_log" / f"{1:020}.crc").write_text(json.dumps(counted))
-    assert delta_checksum.write(str(tmp_path), 2) == 0
+    assert version_checksum.write(str(tmp_path), 2) == 0

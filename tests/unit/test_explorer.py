@@ -19,14 +19,16 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from lakehouse import explorer, queries, tables
-from lakehouse.answers import Answers
-from lakehouse.asking import parse_time
+from lakehouse.config.fields import FilePath
+from lakehouse.config.settings import Config, Delta
+from lakehouse.contract import tables
 from lakehouse.errors import ConfigError, TableMissing
-from lakehouse.lake import Lake, SnapshotGone
-from lakehouse.parsing import FilePath
-from lakehouse.queries import Filters
-from lakehouse.settings import Config, Delta
+from lakehouse.explorer import command
+from lakehouse.explorer.answers import Answers
+from lakehouse.explorer.arguments import parse_time
+from lakehouse.explorer.queries import model, registry
+from lakehouse.explorer.queries.model import Filters
+from lakehouse.lake.reader import Lake, SnapshotGone
 from tests import lakes
 
 Run = Callable[..., tuple[int, str, str]]
@@ -47,7 +49,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, bas
         monkeypatch.setenv("VENTES_DELTA__BASE_PATH", base)
         for name, value in env.items():
             monkeypatch.setenv(f"VENTES_{name}", value)
-        code = explorer.main(argv)
+        code = command.main(argv)
         out, err = capsys.readouterr()
         return code, out, err
 
@@ -72,8 +74,10 @@ def test_one_question_with_filters(run: Run) -> None:
     assert "3 rows · read: ventes_stream version 1 (" in out
 
 
-@pytest.mark.parametrize("entry", [e for e in queries.ENTRIES if e.kind not in ("sql", "travel")], ids=lambda e: e.name)
-def test_every_question_has_a_name(run: Run, entry: queries.Entry) -> None:
+@pytest.mark.parametrize(
+    "entry", [e for e in registry.ENTRIES if e.kind not in ("sql", "travel")], ids=lambda e: e.name
+)
+def test_every_question_has_a_name(run: Run, entry: model.Entry) -> None:
     code, out, err = run(entry.name, "--limit", "3")
     if entry.name.replace("-", "_") in lakes.ABSENT:
         assert (code, out) == (1, "")
@@ -246,7 +250,7 @@ def test_a_version_whose_log_was_cleaned_up_is_a_sentence(run: Run, own: str) ->
 
 def test_a_lake_keeps_its_snapshot_while_the_jobs_write(own: str) -> None:
     lake = Lake(own)
-    question = queries.entry("totals").query(Filters())
+    question = registry.entry("totals").query(Filters())
     before = lake.read(question)
     lakes.write(own, "ventes_stream", lakes.sales(10, seed=99))
     assert lake.read(question) == before
@@ -260,8 +264,8 @@ def test_vacuum_under_a_reader_is_read_again_at_the_newest_version(own: str) -> 
     lakes.write(own, "ventes_par_pays", [], mode="overwrite")
     DeltaTable(f"{own}/silver/ventes_par_pays").vacuum(0, dry_run=False, enforce_retention_duration=False)
     with pytest.raises(SnapshotGone, match="a file was removed while it was read"):
-        answers.lake.read(queries.entry("ventes-par-pays").query(Filters()))
-    assert answers.ask(queries.entry("ventes-par-pays"), Filters()).sources[0].version == 3  # vacuum commits twice
+        answers.lake.read(registry.entry("ventes-par-pays").query(Filters()))
+    assert answers.ask(registry.entry("ventes-par-pays"), Filters()).sources[0].version == 3  # vacuum commits twice
 
 
 def test_history_numbers_follow_the_log(own: str, run: Run) -> None:
@@ -294,7 +298,7 @@ def test_every_row_of_a_table_is_written_as_it_is_read(
     run: Run, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``--limit 0`` of a large table: nothing holds all rows, and the file is that of an answer held as a whole."""
-    monkeypatch.setattr("lakehouse.export.CHUNK", 150)
+    monkeypatch.setattr("lakehouse.explorer.formats.export.CHUNK", 150)
     whole, flowing = tmp_path / "whole", tmp_path / "flowing"
     assert run("ventes-stream", "--limit", "400", "--format", kind, "--output", str(whole))[0] == 0
     monkeypatch.setattr(Lake, "read", None)
@@ -412,7 +416,7 @@ def test_watch_asks_again_until_interrupted(capsys: pytest.CaptureFixture[str]) 
         if len(waits) == 3:
             raise KeyboardInterrupt
 
-    assert explorer.watch(lambda: asked.append(1) or 0, 5.0, clear=True, wait=wait) == 0
+    assert command.watch(lambda: asked.append(1) or 0, 5.0, clear=True, wait=wait) == 0
     assert (len(asked), waits) == (3, [5.0] * 3)
     assert capsys.readouterr().out.count("\x1b[2J") == 3
 
@@ -424,7 +428,7 @@ def test_watch_waits_for_a_table_and_ends_at_a_wrong_argument(capsys: pytest.Cap
         raise next(errors)
 
     with pytest.raises(ConfigError, match="wrong"):
-        explorer.watch(ask, 5.0, clear=False, wait=lambda _: None)
+        command.watch(ask, 5.0, clear=False, wait=lambda _: None)
     assert capsys.readouterr().err == "Table x does not exist yet.\n"
 
 
@@ -454,7 +458,7 @@ def test_a_log_entry_that_was_cut_off_is_no_commit_of_nothing(run: Run, own: str
 def test_help_lists_every_question(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == 0
-    for entry in queries.ENTRIES:
+    for entry in registry.ENTRIES:
         assert f"  {entry.name} " in out
         assert f"{entry.title}: {entry.help}" in out
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import explorer, queries
+from lakehouse.explorer import command as explorer_command
+from lakehouse.explorer.queries import registry
 from tests import lakes
 
 DOC = Path(__file__).resolve().parents[2] / "docs" / "EXPLORER.md"
@@ -21,7 +22,7 @@ def questions() -> str:
     return "".join(
         f"| `{entry.name}` | {entry.title} | {' '.join(text for name, text in options.items() if name in entry.filters)} "
         f"| {entry.help} |\n"
-        for entry in queries.ENTRIES
+        for entry in registry.ENTRIES
     )
 
 
@@ -33,7 +34,7 @@ def test_the_questions_are_the_registry() -> None:
 
 def test_every_option_is_in_the_documents() -> None:
     text = DOC.read_text("utf-8")
-    for action in explorer.make_parser()._actions:
+    for action in explorer_command.make_parser()._actions:
         for option in action.option_strings:
             if option.startswith("--") and option not in ("--config",):
                 assert f"{option}" in text, option
@@ -56,9 +57,9 @@ def test_every_command_runs(
     def stop(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lakehouse.explorer.watch.__kwdefaults__", {"wait": stop})
+    monkeypatch.setattr("lakehouse.explorer.command.watch.__kwdefaults__", {"wait": stop})
     argv = shlex.split(command)
-    code = explorer.main(argv)
+    code = explorer_command.main(argv)
     _, err = capsys.readouterr()
     if argv:
         assert code == 0, err

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse import malformed, sale
-from lakehouse.catalogue import CATALOGUE, Client, Pool, euros
-from lakehouse.generator import RECENT, Message, Mix, instant, messages
+from lakehouse.contract import sale
+from lakehouse.producer import malformed
+from lakehouse.producer.catalogue import CATALOGUE, Client, Pool, euros
+from lakehouse.producer.generator import RECENT, Message, Mix, instant, messages
 
 START = 1_700_000_000_000_000  # microseconds: 2023-11-14T22:13:20Z
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from lakehouse import config as settings
-from lakehouse import jars
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
-from lakehouse.jars import Jar
+from lakehouse.jvm import jars
+from lakehouse.jvm.jars import Jar
 
 CONTENT = {"one": b"first jar", "two": b"second jar"}
 LOCKED = [Jar("org.example", name, "1.0", hashlib.sha256(data).hexdigest()) for name, data in CONTENT.items()]

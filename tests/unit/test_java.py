@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from lakehouse import config as settings
-from lakehouse import java
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
+from lakehouse.jvm import java
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
 

@@ -14,8 +14,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from lakehouse import config, session
+from lakehouse import config
 from lakehouse.config import PROJECT
+from lakehouse.lake import spark_session
 
 FOLDER = PROJECT / "ops" / "kubernetes"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -114,7 +115,7 @@ def test_every_command_setting_and_reference_exists(component: str) -> None:
     assert loaded.spark.master.startswith("k8s://") and loaded.kafka.security_protocol == "SASL_SSL"
     if component == "dashboard":
         return
-    conf = session.extra_settings(loaded)
+    conf = spark_session.extra_settings(loaded)
     assert conf["spark.kubernetes.container.image"] == container["image"]
     template, name = (
         conf["spark.kubernetes.executor.podTemplateFile"],
@@ -211,7 +212,7 @@ def test_the_cluster_profile_of_compose_is_the_pipeline_on_a_master_and_two_work
         loaded = config.load(env=given)
         assert loaded.spark.master == "spark://127.0.0.1:7077" and loaded.delta.base_path == "/data"
         # both jobs fit beside each other on the two workers
-        cores = int(session.extra_settings(loaded)["spark.cores.max"])
+        cores = int(spark_session.extra_settings(loaded)["spark.cores.max"])
         workers = [one["command"] for one in profile.values() if "Worker" in one["command"][1]]
         assert 2 * cores <= sum(int(words[words.index("--cores") + 1]) for words in workers)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from lakehouse import config as settings
-from lakehouse import log, runinfo
 from lakehouse.config import PROJECT, Config
+from lakehouse.observability import log, provenance
 
 
 def config_of(base: Path, **overrides: str) -> Config:
@@ -40,7 +40,7 @@ def test_a_line_is_json_in_the_file_and_readable_on_the_terminal(
     stamp = str(first.pop("time"))
     assert stamp.endswith("Z") and stamp[10] == "T"
     assert list(first.items()) == [
-        ("level", "warning"), ("event", "messages rejected"), ("job", "bronze"), ("run_id", runinfo.RUN_ID),
+        ("level", "warning"), ("event", "messages rejected"), ("job", "bronze"), ("run_id", provenance.RUN_ID),
         ("batch_id", 3), ("first", "ventes_stream[2]@1041"),
     ]  # fmt: skip
     assert (last["level"], last["event"], last["batch_id"]) == ("error", "ended: é", 4)
@@ -49,7 +49,7 @@ def test_a_line_is_json_in_the_file_and_readable_on_the_terminal(
     assert (
         "[warning  ] messages rejected" in shown and "ventes_stream[2]@1041" in shown and "the file is closed" in shown
     )
-    assert runinfo.RUN_ID not in shown and "ended: é" not in shown and stamp not in shown
+    assert provenance.RUN_ID not in shown and "ended: é" not in shown and stamp not in shown
 
 
 def test_a_traceback_is_one_line_of_the_file(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_full_disk_loses_lines_and_not_the_job(tmp_path: Path) -> None:
 
 def test_a_tool_without_a_word_to_say_does_not_load_structlog() -> None:
     code = (
-        "import sys; from lakehouse import cli, log, config; log.configure(config.Monitoring()); log.get('x'); "
+        "import sys; from lakehouse import cli, config; from lakehouse.observability import log; log.configure(config.Monitoring()); log.get('x'); "
         "print([name for name in ('structlog', 'prometheus_client', 'psutil', 'pyspark') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)

@@ -6,12 +6,12 @@ import dataclasses
 
 import pytest
 
-from lakehouse import queries
-from lakehouse.answers import Answers
-from lakehouse.menu import Menu
-from lakehouse.parsing import FilePath
-from lakehouse.queries import Filters
-from lakehouse.settings import Config, Delta
+from lakehouse.config.fields import FilePath
+from lakehouse.config.settings import Config, Delta
+from lakehouse.explorer.answers import Answers
+from lakehouse.explorer.menu import Menu
+from lakehouse.explorer.queries import registry
+from lakehouse.explorer.queries.model import Filters
 from tests import lakes
 
 
@@ -45,13 +45,13 @@ def converse(base: str, *typed: str, filters: Filters | None = None) -> list[str
 def test_the_menu_shows_every_title_and_leaves(base: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert converse(base, "q") == ["question (? help, q leave)> "]
     text = capsys.readouterr().out
-    for number, entry in enumerate(queries.ENTRIES, 1):
+    for number, entry in enumerate(registry.ENTRIES, 1):
         assert f"{number} {entry.title}" in text
 
 
-@pytest.mark.parametrize("number", [n for n, entry in enumerate(queries.ENTRIES, 1) if entry.kind != "sql"])
+@pytest.mark.parametrize("number", [n for n, entry in enumerate(registry.ENTRIES, 1) if entry.kind != "sql"])
 def test_every_number_of_the_menu_answers(base: str, capsys: pytest.CaptureFixture[str], number: int) -> None:
-    entry = queries.ENTRIES[number - 1]
+    entry = registry.ENTRIES[number - 1]
     converse(base, str(number), "", "q", "q")
     text = capsys.readouterr().out
     expected = "reading the newest versions" if entry.kind == "travel" else entry.title
@@ -135,7 +135,7 @@ def test_the_menu_asks_which_client(base: str, capsys: pytest.CaptureFixture[str
 
 
 def test_each_group_stands_once_in_the_menu() -> None:
-    groups = [entry.group for entry in queries.ENTRIES]
+    groups = [entry.group for entry in registry.ENTRIES]
     assert [group for number, group in enumerate(groups) if group not in groups[:number]] == [
         group for number, group in enumerate(groups) if number == 0 or groups[number - 1] != group
     ]

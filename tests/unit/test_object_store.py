@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from lakehouse import config as settings
-from lakehouse import delta_files, jars, locks, object_store, places, session
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
+from lakehouse.contract.tables import REJOUES
 from lakehouse.errors import ConfigError, LakehouseError, SetupError, TableLocked
-from lakehouse.lake import Lake
-from lakehouse.queries.model import Query
-from lakehouse.tables import REJOUES
+from lakehouse.jvm import jars
+from lakehouse.lake import delta_tables, object_store, spark_session, writer_lock
+from lakehouse.lake.query import Query
+from lakehouse.lake.reader import Lake
 from tests import s3
 
 ROW = {
@@ -72,7 +73,7 @@ def test_each_library_is_told_the_same_and_no_secret_goes_into_sparks_settings()
         "aws_secret_access_key": "canari",
     }  # fmt: skip
     assert object_store.java_environment(config) == {"AWS_ACCESS_KEY_ID": "cle", "AWS_SECRET_ACCESS_KEY": "canari"}
-    spark = session.shared_settings(config, "bronze")
+    spark = spark_session.shared_settings(config, "bronze")
     assert "canari" not in json.dumps(spark) and "canari" not in repr(config)
     assert spark["spark.hadoop.fs.s3a.endpoint"] == "http://h:1"
     assert spark["spark.hadoop.fs.s3a.connection.ssl.enabled"] == "false"
@@ -102,19 +103,19 @@ def test_the_set_of_s3_jars_is_wanted_by_a_lake_on_s3_alone() -> None:
 
 
 def test_what_no_object_store_can_hold_lies_on_this_machine(tmp_path: Path) -> None:
-    assert places.state(of(DELTA__BASE_PATH="/lac")) == Path("/lac")
-    assert places.state(of(DELTA__BASE_PATH="/lac", DELTA__STATE_PATH=str(tmp_path))) == tmp_path
-    assert places.state(of(**BASE, DELTA__STATE_PATH=str(tmp_path))) == tmp_path
-    one, other = (places.state(of(**{**BASE, "DELTA__BASE_PATH": f"s3a://lac/{name}"})) for name in "ab")
+    assert paths.state(of(DELTA__BASE_PATH="/lac")) == Path("/lac")
+    assert paths.state(of(DELTA__BASE_PATH="/lac", DELTA__STATE_PATH=str(tmp_path))) == tmp_path
+    assert paths.state(of(**BASE, DELTA__STATE_PATH=str(tmp_path))) == tmp_path
+    one, other = (paths.state(of(**{**BASE, "DELTA__BASE_PATH": f"s3a://lac/{name}"})) for name in "ab")
     assert one != other and one.parent == other.parent == Path(of().development.cache_dir) / "state"
 
 
 @pytest.mark.parametrize("name", ["spark.delta.logStore.s3a.impl", "spark.delta.logStore.class"])
 def test_a_log_store_that_loses_commits_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"io.delta.storage.S3SingleDriverLogStore is not accepted for s3a://lac/x"):
-        session.check_log_store({name: "io.delta.storage.S3SingleDriverLogStore"}, of(**BASE))
-    session.check_log_store({name: object_store.DYNAMO_LOG_STORE}, of(**BASE))
-    session.check_log_store({}, of())
+        spark_session.check_log_store({name: "io.delta.storage.S3SingleDriverLogStore"}, of(**BASE))
+    spark_session.check_log_store({name: object_store.DYNAMO_LOG_STORE}, of(**BASE))
+    spark_session.check_log_store({}, of())
 
 
 # --- with the server -------------------------------------------------------------------------------------------------
@@ -122,7 +123,7 @@ def test_a_log_store_that_loses_commits_is_refused(name: str) -> None:
 
 def test_operators_write_and_the_explorer_reads_the_same_uri(remote: Config) -> None:
     for offset in (1, 2):
-        delta_files.append([{**ROW, "kafka_offset": offset}], REJOUES, remote, what="test")
+        delta_tables.append([{**ROW, "kafka_offset": offset}], REJOUES, remote, what="test")
     lake = Lake.of(remote)
     assert [
         row[0] for row in lake.read(Query("SELECT kafka_offset FROM rejets_rejoues ORDER BY 1", (REJOUES.name,))).rows
@@ -139,16 +140,17 @@ def test_a_second_writer_is_refused_and_the_claim_ends_with_its_holder(
         env={**settings.as_environment(remote), "VENTES_DELTA__STATE_PATH": str(tmp_path / "another machine")}
     )
     refused = pytest.raises(TableLocked, match=rf"process {os.getpid()} on .*, since .* delete s3a://")
-    with locks.writer_lock(remote, "bronze"), refused, locks.writer_lock(elsewhere, "bronze"):
+    with writer_lock.writer_lock(remote, "bronze"), refused, writer_lock.writer_lock(elsewhere, "bronze"):
         pass
-    with locks.writer_lock(elsewhere, "bronze"), locks.writer_lock(elsewhere, "silver"):
+    with writer_lock.writer_lock(elsewhere, "bronze"), writer_lock.writer_lock(elsewhere, "silver"):
         pass
     assert not list(server.folder.rglob("locks/*.json")), "a claim that has ended is deleted"
 
 
 KILLED = """
 import os, signal
-from lakehouse import config, locks
+from lakehouse import config
+from lakehouse.lake import writer_lock as locks
 with locks.writer_lock(config.load(), "bronze"):
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -164,7 +166,7 @@ def test_the_claim_of_a_killed_process_is_taken_over_here_and_kept_against_anoth
         other.setattr(object_store.socket, "gethostname", lambda: "another")
         with pytest.raises(TableLocked, match="if that machine is gone for good"), object_store.claim(remote, "bronze"):
             pass
-    with locks.writer_lock(remote, "bronze"):
+    with writer_lock.writer_lock(remote, "bronze"):
         pass
 
 

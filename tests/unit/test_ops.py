@@ -12,11 +12,15 @@ from typing import Any
 
 import pytest
 
-from lakehouse import audit, config, locks, ops, places, runinfo, tables
-from lakehouse.config import PROJECT
+from lakehouse import config
+from lakehouse.config import PROJECT, paths
+from lakehouse.contract import tables
 from lakehouse.errors import ConfigError
-from lakehouse.ops import frame
-from lakehouse.ops.frame import Outcome
+from lakehouse.lake import writer_lock
+from lakehouse.observability import audit_log, provenance
+from lakehouse.operations import command
+from lakehouse.operations.commands import runner
+from lakehouse.operations.commands.runner import Outcome
 from tests import ledgers
 
 Run = Callable[..., tuple[int, str, str]]
@@ -27,7 +31,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setenv("VENTES_DELTA__BASE_PATH", str(tmp_path))
 
     def call(*words: str) -> tuple[int, str, str]:
-        code = ops.main(list(words))
+        code = command.main(list(words))
         said = capsys.readouterr()
         return code, said.out, said.err
 
@@ -45,7 +49,7 @@ def all_verbs() -> dict[str, Any]:
                 return
         found[name] = parser
 
-    walk(ops.make_parser(), "")
+    walk(command.make_parser(), "")
     return found
 
 
@@ -61,7 +65,7 @@ def test_every_verb_has_help_an_example_that_parses_and_the_shared_options(name:
     assert examples
     for example in examples:
         words = example.split("ops_utils.py ", 1)[1].split()
-        assert ops.make_parser().parse_args(words).verb.name == name
+        assert command.make_parser().parse_args(words).verb.name == name
 
 
 @pytest.mark.parametrize("name", ["rejects", "backup", "audit"])
@@ -71,7 +75,7 @@ def test_a_group_of_verbs_has_examples_that_parse(run: Run, name: str) -> None:
     assert code == 0 and len(examples) >= 2
     for example in examples:
         words = example.split("ops_utils.py ", 1)[1].split()
-        assert ops.make_parser().parse_args(words).verb.name.split()[0] == name == words[0]
+        assert command.make_parser().parse_args(words).verb.name.split()[0] == name == words[0]
 
 
 @pytest.mark.parametrize(
@@ -109,19 +113,19 @@ def test_long_work_shows_a_bar(
     monkeypatch.setenv("VENTES_DELTA__BACKUP_PATH", f"{tmp_path}-store")
     monkeypatch.setenv("VENTES_KAFKA__BOOTSTRAP_SERVERS", "localhost:1")
     seen: list[str] = []
-    shown = frame.Work.progress
+    shown = runner.Work.progress
 
     def noted(work: Any, what: str, total: int | None = None) -> Any:
         seen.append(what)
         return shown(work, what, total)
 
-    monkeypatch.setattr(frame.Work, "progress", noted)
+    monkeypatch.setattr(runner.Work, "progress", noted)
     run(*words)
     assert all(any(bar in what for what in seen) for bar in bars), seen
 
 
-def log_of(base: Path) -> audit.AuditLog:
-    return audit.AuditLog(base / "audit")
+def log_of(base: Path) -> audit_log.AuditLog:
+    return audit_log.AuditLog(base / "audit")
 
 
 def fake(monkeypatch: pytest.MonkeyPatch, body: Any, **kinds: Any) -> None:
@@ -131,12 +135,12 @@ def fake(monkeypatch: pytest.MonkeyPatch, body: Any, **kinds: Any) -> None:
         @staticmethod
         def add(subparsers: Any) -> None:
             body.__doc__ = "A verb that only the tests have."
-            one = frame.verb(subparsers, "probe", body, examples=("python ops_utils.py probe",), **kinds)
+            one = runner.verb(subparsers, "probe", body, examples=("python ops_utils.py probe",), **kinds)
             one.add_argument("--client-id")
             one.add_argument("--color")
 
-    monkeypatch.setattr(ops, "VERBS", ("probe",))
-    monkeypatch.setattr(ops, "import_module", lambda _: Module)
+    monkeypatch.setattr(command, "VERBS", ("probe",))
+    monkeypatch.setattr(command, "import_module", lambda _: Module)
 
 
 def test_a_writing_verb_is_noted_before_and_after_and_private_arguments_are_not_kept(
@@ -156,7 +160,11 @@ def test_a_writing_verb_is_noted_before_and_after_and_private_arguments_are_not_
     assert (
         begin["arguments"] == {"client_id": "***", "color": "red"} and "4711" not in log_of(tmp_path).path.read_text()
     )
-    assert begin["run"] == runinfo.RUN_ID and begin["code"] == runinfo.code_version() and begin["who"] == runinfo.who()
+    assert (
+        begin["run"] == provenance.RUN_ID
+        and begin["code"] == provenance.code_version()
+        and begin["who"] == provenance.who()
+    )
 
     code, out, _ = run("probe", "--dry-run", "--json")
     assert (code, json.loads(out), seen[-1][0]) == (1, {"rows": 3}, True)
@@ -225,22 +233,22 @@ def test_no_lake_no_audit(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 @pytest.fixture
-def filled(tmp_path: Path) -> audit.AuditLog:
+def filled(tmp_path: Path) -> audit_log.AuditLog:
     log = log_of(tmp_path)
     for number in range(5):
         log.append(verb="probe", state="end", exit_code=0, arguments={"number": number})
     return log
 
 
-def test_a_whole_log_is_whole(filled: audit.AuditLog) -> None:
+def test_a_whole_log_is_whole(filled: audit_log.AuditLog) -> None:
     found = filled.verify()
     assert (found.entries, found.fault) == (5, None)
     assert filled.verify(found.head).fault is None
-    assert log_of(filled.place / "empty").verify() == audit.Verdict(0, audit.FIRST)
+    assert log_of(filled.place / "empty").verify() == audit_log.Verdict(0, audit_log.FIRST)
 
 
 @pytest.mark.parametrize("number", [1, 3, 5])
-def test_a_changed_line_is_named(filled: audit.AuditLog, number: int) -> None:
+def test_a_changed_line_is_named(filled: audit_log.AuditLog, number: int) -> None:
     lines = filled.path.read_text().splitlines(keepends=True)
     lines[number - 1] = lines[number - 1].replace('"exit_code": 0', '"exit_code": 1')
     filled.path.write_text("".join(lines))
@@ -252,7 +260,7 @@ def test_a_changed_line_is_named(filled: audit.AuditLog, number: int) -> None:
     [(1, "line 1 was removed"), (3, "line 3 was removed"), (5, "line 5 to line 5 were removed from the end")],
 )
 def test_a_removed_line_is_named_and_stays_found_when_the_log_grows(
-    filled: audit.AuditLog, number: int, fault: str
+    filled: audit_log.AuditLog, number: int, fault: str
 ) -> None:
     lines = filled.path.read_text().splitlines(keepends=True)
     del lines[number - 1]
@@ -262,7 +270,9 @@ def test_a_removed_line_is_named_and_stays_found_when_the_log_grows(
     assert f"line {number} was removed" in (filled.verify().fault or "")
 
 
-def test_a_rewritten_log_is_found_by_a_hash_that_was_noted_elsewhere(filled: audit.AuditLog, tmp_path: Path) -> None:
+def test_a_rewritten_log_is_found_by_a_hash_that_was_noted_elsewhere(
+    filled: audit_log.AuditLog, tmp_path: Path
+) -> None:
     noted = filled.verify().head
     filled.path.unlink()
     (filled.place / "head.json").unlink()
@@ -271,7 +281,7 @@ def test_a_rewritten_log_is_found_by_a_hash_that_was_noted_elsewhere(filled: aud
     assert "the log was rewritten" in (filled.verify(noted).fault or "")
 
 
-def test_a_missing_head_is_said_and_a_torn_last_line_is_cut_off(filled: audit.AuditLog) -> None:
+def test_a_missing_head_is_said_and_a_torn_last_line_is_cut_off(filled: audit_log.AuditLog) -> None:
     with filled.path.open("ab") as log:
         log.write(b'{"n": 6, "verb')
     assert filled.verify().fault is None
@@ -281,7 +291,7 @@ def test_a_missing_head_is_said_and_a_torn_last_line_is_cut_off(filled: audit.Au
     assert "head.json is missing" in (filled.verify().fault or "")
 
 
-def test_a_crash_before_the_head_was_noted_is_no_tampering(filled: audit.AuditLog) -> None:
+def test_a_crash_before_the_head_was_noted_is_no_tampering(filled: audit_log.AuditLog) -> None:
     head = (filled.place / "head.json").read_bytes()
     filled.append(verb="probe")
     (filled.place / "head.json").write_bytes(head)
@@ -290,7 +300,7 @@ def test_a_crash_before_the_head_was_noted_is_no_tampering(filled: audit.AuditLo
 
 def test_processes_that_append_at_once_make_one_chain(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from lakehouse.audit import AuditLog\n"
+        "import sys; from pathlib import Path; from lakehouse.observability.audit_log import AuditLog\n"
         "for n in range(20): AuditLog(Path(sys.argv[1])).append(verb='probe', n_of_mine=n)"
     )
     children = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "audit")], cwd=PROJECT) for _ in range(3)]
@@ -329,10 +339,10 @@ def test_the_code_version_is_the_commit_of_clean_code_and_a_hash_of_changed_code
         return subprocess.run(made, check=True, capture_output=True, text=True).stdout.strip()
 
     def version() -> str:
-        runinfo.code_version.cache_clear()
-        return runinfo.code_version()
+        provenance.code_version.cache_clear()
+        return provenance.code_version()
 
-    monkeypatch.setattr(runinfo, "PROJECT", tmp_path)
+    monkeypatch.setattr(provenance, "PROJECT", tmp_path)
     (tmp_path / "script.py").write_text("x = 1\n")
     without_git = version()
     assert without_git.startswith("source-") and version() == without_git
@@ -343,9 +353,9 @@ def test_the_code_version_is_the_commit_of_clean_code_and_a_hash_of_changed_code
     (tmp_path / "script.py").write_text("x = 2\n")
     assert version().startswith("source-") and version() != without_git
     (tmp_path / "inner").mkdir()
-    monkeypatch.setattr(runinfo, "PROJECT", tmp_path / "inner")  # a copy inside somebody else's repository
+    monkeypatch.setattr(provenance, "PROJECT", tmp_path / "inner")  # a copy inside somebody else's repository
     assert version().startswith("source-")
-    runinfo.code_version.cache_clear()
+    provenance.code_version.cache_clear()
 
 
 def test_a_lake_in_an_object_store_has_its_audit_and_its_locks_beside_the_cache(tmp_path: Path) -> None:
@@ -355,6 +365,8 @@ def test_a_lake_in_an_object_store_has_its_audit_and_its_locks_beside_the_cache(
         "VENTES_DEVELOPMENT__CACHE_DIR": str(tmp_path),
     }
     there = config.load(env=env)
-    assert audit.folder(there).parent == locks.lock_folder(there).parent == places.state(there)
-    assert places.state(there).parent == tmp_path / "state"
-    assert audit.folder(config.load(env={**env, "VENTES_DELTA__BASE_PATH": "s3a://other"})) != audit.folder(there)
+    assert audit_log.folder(there).parent == writer_lock.lock_folder(there).parent == paths.state(there)
+    assert paths.state(there).parent == tmp_path / "state"
+    assert audit_log.folder(config.load(env={**env, "VENTES_DELTA__BASE_PATH": "s3a://other"})) != audit_log.folder(
+        there
+    )

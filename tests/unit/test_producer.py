@@ -27,15 +27,17 @@ from kafka.producer.transaction_manager import ProducerIdAndEpoch, TransactionMa
 from kafka.structs import TopicPartition
 
 import producer_ventes
-from lakehouse import account as accounts
 from lakehouse import config as settings
-from lakehouse import kafka_clients, kafka_options, producer
-from lakehouse.account import RECORD_OVERHEAD, Account, Truth
 from lakehouse.config import Config, Rate, Secret
 from lakehouse.errors import BrokerUnavailable, ConfigError, LakehouseError, UndeliveredMessages
-from lakehouse.generator import Message, Mix, messages
-from lakehouse.pacing import Schedule, Stop, event_clock
-from lakehouse.producer import Order
+from lakehouse.kafka import clients
+from lakehouse.kafka import options as kafka_options
+from lakehouse.producer import delivery_tracker as accounts
+from lakehouse.producer import producer
+from lakehouse.producer.delivery_tracker import RECORD_OVERHEAD, Account, Truth
+from lakehouse.producer.generator import Message, Mix, messages
+from lakehouse.producer.pacing import Schedule, Stop, event_clock
+from lakehouse.producer.producer import Order
 
 
 def load(**given: str) -> Config:
@@ -96,8 +98,8 @@ class Kafka:
 @pytest.fixture
 def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     fake = Kafka()
-    monkeypatch.setattr(kafka_clients, "ensure_topic", lambda _config: False)
-    monkeypatch.setattr(kafka_clients, "connect_producer", lambda _config: fake)
+    monkeypatch.setattr(clients, "ensure_topic", lambda _config: False)
+    monkeypatch.setattr(clients, "connect_producer", lambda _config: fake)
     monkeypatch.setattr(producer, "_TICK", 0.001)
     return fake
 
@@ -364,10 +366,10 @@ def test_a_broker_that_is_not_there_is_tried_again_and_named(
 
     def ensure(config: Config) -> bool:
         if next(tries):
-            raise kafka_clients.unavailable(config, "Connection refused")
+            raise clients.unavailable(config, "Connection refused")
         return False
 
-    monkeypatch.setattr(kafka_clients, "ensure_topic", ensure)
+    monkeypatch.setattr(clients, "ensure_topic", ensure)
     stop = Stop()
     monkeypatch.setattr(stop, "wait", lambda seconds: bool(waits.append(seconds)))
     assert producer.connect(load(), stop, give_up_after=None) is kafka
@@ -393,10 +395,10 @@ def test_no_broker_is_one_sentence_with_the_command_to_type(free_port: int) -> N
         "Start a broker with: python setup_utils.py kafka"
     )
     for ask in (
-        kafka_clients.ensure_topic,
-        kafka_clients.describe_topic,
-        kafka_clients.earliest_and_latest_offsets,
-        kafka_clients.connect_producer,
+        clients.ensure_topic,
+        clients.describe_topic,
+        clients.earliest_and_latest_offsets,
+        clients.connect_producer,
     ):
         with pytest.raises(BrokerUnavailable) as caught:
             ask(config)
@@ -404,7 +406,7 @@ def test_no_broker_is_one_sentence_with_the_command_to_type(free_port: int) -> N
 
 
 def test_the_producer_is_idempotent_and_obeys_the_settings() -> None:
-    options = kafka_clients.producer_options(
+    options = clients.producer_options(
         load(
             PRODUCER__LINGER="7 ms", PRODUCER__BATCH_SIZE="1234", PRODUCER__COMPRESSION="gzip",
             PRODUCER__DELIVERY_TIMEOUT="33 s", KAFKA__REQUEST_TIMEOUT="9 s", KAFKA__MAX_MESSAGE_BYTES="5000",
@@ -421,7 +423,7 @@ def test_the_producer_is_idempotent_and_obeys_the_settings() -> None:
 
 def test_timeouts_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(ConfigError) as caught:
-        kafka_clients.producer_options(load(PRODUCER__DELIVERY_TIMEOUT="5 s"))
+        clients.producer_options(load(PRODUCER__DELIVERY_TIMEOUT="5 s"))
     assert str(caught.value) == (
         "[PRODUCER] delivery_timeout = 5 seconds is not accepted: expected at least linger + "
         "[KAFKA] request_timeout = 10005 ms."
@@ -435,11 +437,11 @@ def test_security_reaches_kafka_python_and_spark() -> None:
         sasl_password=Secret('p"w\\'), ssl_cafile=settings.FilePath("/ca.pem"),
     )  # fmt: skip
     config = dataclasses.replace(config, kafka=kafka)
-    options = kafka_clients.client_options(config)
+    options = clients.client_options(config)
     assert options["sasl_plain_password"] == 'p"w\\'
     assert (options["sasl_mechanism"], options["sasl_plain_username"]) == ("PLAIN", "ana")
     assert options["ssl_cafile"] == "/ca.pem"
-    spark = kafka_clients.spark_options(config)
+    spark = kafka_options.spark_options(config)
     assert spark["kafka.sasl.jaas.config"] == (
         'org.apache.kafka.common.security.plain.PlainLoginModule required username="ana" password="p\\"w\\\\";'
     )
@@ -471,7 +473,7 @@ def test_kafka_python_still_needs_mending() -> None:
 
 def test_a_mended_producer_asks_for_a_new_id_after_a_reset() -> None:
     manager = ready_manager()
-    kafka_clients._mend(SimpleNamespace(_transaction_manager=manager))
+    clients._mend(SimpleNamespace(_transaction_manager=manager))
     manager.reset_producer_id()
     assert len(manager._pending_requests) == 1
 
@@ -529,4 +531,4 @@ def test_the_delay_of_late_sales_follows_the_watermark(kafka: Kafka) -> None:
 
 
 def test_options_module_is_what_clients_use() -> None:
-    assert kafka_clients.spark_options is kafka_options.spark_options
+    assert clients.client_options is kafka_options.client_options

@@ -13,12 +13,14 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
-from lakehouse import queries, tables
-from lakehouse.lake import Lake
-from lakehouse.queries import ENTRIES, Filters, entry
-from lakehouse.queries.clients import RFM_RULES
-from lakehouse.queries.model import Query, average, literal
-from lakehouse.result import Result
+from lakehouse.contract import tables
+from lakehouse.explorer.queries import model, registry
+from lakehouse.explorer.queries.clients import RFM_RULES
+from lakehouse.explorer.queries.model import Filters, average
+from lakehouse.explorer.queries.registry import ENTRIES, entry
+from lakehouse.lake.query import Query, literal
+from lakehouse.lake.reader import Lake
+from lakehouse.lake.result import Result
 from tests import lakes
 from tests.lakes import Row, group, money
 
@@ -287,7 +289,7 @@ ANSWERED = [entry for entry in ENTRIES if entry.build and entry.name.replace("-"
 
 
 @pytest.mark.parametrize("question", ANSWERED, ids=lambda e: e.name)
-def test_the_order_is_total_and_no_money_is_a_float(lake: Lake, question: queries.Entry) -> None:
+def test_the_order_is_total_and_no_money_is_a_float(lake: Lake, question: model.Entry) -> None:
     answer = lake.read(question.query(EVERYTHING))
     assert all(column.kind not in ("float", "other") for column in answer.columns)
     assert lake.read(question.query(EVERYTHING)).rows == answer.rows
@@ -341,7 +343,7 @@ def test_names_are_unique_and_filters_are_columns_of_the_sources(lake: Lake) -> 
 
 
 def test_the_daily_report_has_its_sections_in_order() -> None:
-    sections = queries.daily_report(top_clients=3, dernieres_ventes=4)
+    sections = registry.daily_report(top_clients=3, dernieres_ventes=4)
     assert [(section.entry.name, section.filters.limit) for section in sections] == [
         ("row-counts", None), ("totals", None), ("top-clients", 3), ("revenue-by-country", None),
         ("revenue-by-segment", None), ("loyalty", None), ("rejects-by-reason", None), ("latest-sales", 4),

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from lakehouse import truth
 from lakehouse.errors import LakehouseError
-from lakehouse.reckoning import Country, Sent, by_country, compare, compare_countries
+from lakehouse.operations.reconcile import producer_truth
+from lakehouse.operations.reconcile.sent_vs_stored import Country, Sent, by_country, compare, compare_countries
 
 FIELDS: dict[str, Any] = {
     "vente_id": "a", "client_id": 7, "produit_id": 102, "timestamp": "2026-11-22T10:00:00.000001Z", "quantite": 2,
@@ -137,9 +137,9 @@ def test_truth_files_are_read_with_two_runs_and_a_line_that_was_cut(tmp_path: Pa
     path.write_text(
         "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in (good, bad, answer, lost)) + '{"run": "r1", "et'
     )
-    one, two = truth.read([path])
+    one, two = producer_truth.read([path])
     assert (one.vente_id, one.acknowledged, one.place, one.fields["client_nom"]) == ("a", True, (2, 11), "a\u2028b")
     assert (two.motif, two.value, two.acknowledged, two.place) == ("message_vide", b"x", False, None)
     path.write_text("{\n{}\n")
     with pytest.raises(LakehouseError, match=r"truth\.jsonl:1 is no line of a truth file"):
-        truth.read([path])
+        producer_truth.read([path])

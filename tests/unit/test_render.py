@@ -17,13 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from lakehouse import export, queries, render
 from lakehouse.errors import ConfigError
-from lakehouse.grid import fitted
-from lakehouse.lake import Lake
-from lakehouse.queries import Chart, Filters
-from lakehouse.result import Column, Result, Source
-from lakehouse.values import shown, visible
+from lakehouse.explorer.formats import export, terminal
+from lakehouse.explorer.formats.text_table import fitted
+from lakehouse.explorer.formats.values import shown, visible
+from lakehouse.explorer.queries import registry
+from lakehouse.explorer.queries.model import Chart, Filters
+from lakehouse.lake.reader import Lake
+from lakehouse.lake.result import Column, Result, Source
 from tests import lakes
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -47,7 +48,7 @@ def printed(result: Result = RESULT, *, width: int = 200, chart: Chart | None = 
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace")
     out = Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
-    render.show(out, result, zone=PARIS, wanted=chart)
+    terminal.show(out, result, zone=PARIS, wanted=chart)
     stream.flush()
     return raw.getvalue().decode(encoding)
 
@@ -76,7 +77,7 @@ def test_a_narrow_terminal_leaves_out_what_is_less_wanted_and_says_so() -> None:
     raw = io.StringIO()
     out = Console(file=raw, width=80, markup=False, highlight=False, emoji=False)
     less = ("valeur", "timestamp", "est_tardif")
-    render.show(out, RESULT, zone=PARIS, less=less)
+    terminal.show(out, RESULT, zone=PARIS, less=less)
     text = " ".join(raw.getvalue().split())
     assert re.search(r"12345 .*1,234,567 +1,234,567\.50 +yes +2026-11-01", text), "one line a row"
     assert "left out, too narrow: timestamp, valeur (a wider terminal or --format csv has all)" in text
@@ -88,7 +89,7 @@ def test_a_narrow_terminal_leaves_out_what_is_less_wanted_and_says_so() -> None:
 
 def test_no_question_may_leave_out_an_amount(tmp_path: Path) -> None:
     lakes.build(str(tmp_path))
-    for entry in (entry for entry in queries.ENTRIES if entry.less):
+    for entry in (entry for entry in registry.ENTRIES if entry.less):
         kinds = {column.name: column.kind for column in Lake(str(tmp_path)).read(entry.query(Filters(limit=1))).columns}
         assert {kinds[name] for name in entry.less} <= {"text", "integer", "boolean", "date", "timestamp"}
 
@@ -114,22 +115,22 @@ PAYS = Result(
 
 
 def test_bars() -> None:
-    lines = render.chart(PAYS, Chart("bars", "pays", "revenue_total"), zone=PARIS, width=30)
+    lines = terminal.chart(PAYS, Chart("bars", "pays", "revenue_total"), zone=PARIS, width=30)
     assert lines == [
         "France ████████████████ 400.00",
         "Japon  ████             100.00",
         "Chine  ▏                  0.01",
     ]
-    plain = render.chart(PAYS, Chart("bars", "pays", "revenue_total"), zone=PARIS, width=30, unicode=False)
+    plain = terminal.chart(PAYS, Chart("bars", "pays", "revenue_total"), zone=PARIS, width=30, unicode=False)
     assert plain[1] == "Japon  ####             100.00"
 
 
 def test_bars_need_room_and_something_to_compare() -> None:
     bars = Chart("bars", "pays", "revenue_total")
-    assert render.chart(PAYS, bars, zone=PARIS, width=15) == []
-    assert render.chart(Result(PAYS.columns, PAYS.rows[:1]), bars, zone=PARIS, width=80) == []
+    assert terminal.chart(PAYS, bars, zone=PARIS, width=15) == []
+    assert terminal.chart(Result(PAYS.columns, PAYS.rows[:1]), bars, zone=PARIS, width=80) == []
     assert (
-        render.chart(
+        terminal.chart(
             Result(PAYS.columns, [("a", Decimal(0)), ("b", None), ("c", Decimal(0))]), bars, zone=PARIS, width=80
         )
         == []
@@ -141,7 +142,7 @@ def test_a_spark_line_runs_from_old_to_new() -> None:
         (Column("jour", "date"), Column("revenue_total", "decimal")),
         [(date(2026, 11, day), Decimal(amount)) for day, amount in ((3, "30.00"), (2, "10.00"), (1, "80.00"))],
     )
-    assert render.chart(days, Chart("spark", "jour", "revenue_total"), zone=PARIS, width=80) == [
+    assert terminal.chart(days, Chart("spark", "jour", "revenue_total"), zone=PARIS, width=80) == [
         "2026-11-01 █▁▃ 2026-11-03",
         "revenue_total: least 10.00 (2026-11-02), most 80.00 (2026-11-01)",
     ]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse import sale
+from lakehouse.contract import sale
 
 VALID = {
     "vente_id": "4b8f0f9e-0d7e-4a53-9d4f-7c2f6b1f0c11",

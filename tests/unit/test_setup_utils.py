@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import setup_utils
-from lakehouse import checks, jars, pipeline
 from lakehouse import config as settings
-from lakehouse.checks import CheckResult
 from lakehouse.config import Config
+from lakehouse.jvm import jars
+from lakehouse.setup import checks, pipeline
+from lakehouse.setup.checks import CheckResult
 
 
 @pytest.mark.parametrize("verb", setup_utils.BODIES)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from lakehouse import soundness
+from lakehouse.lake import checkpoint_validation
 
 META = json.dumps({"id": "q"})
 TOPIC = "ventes"
@@ -43,7 +43,7 @@ class Folder:
 
 
 def fault(found: Mapping[str, str], job: str = "bronze") -> str | None:
-    return soundness.fault(Folder(found), job, topic=TOPIC if job == "bronze" else None, table_id="t")
+    return checkpoint_validation.fault(Folder(found), job, topic=TOPIC if job == "bronze" else None, table_id="t")
 
 
 def without(*names: str) -> dict[str, str]:
@@ -93,7 +93,7 @@ def test_silver_reads_one_table_and_keeps_no_state() -> None:
 
 
 def test_the_refusal_names_the_command() -> None:
-    error = soundness.refusal("data/checkpoints/bronze", "bronze", "its state is missing")
+    error = checkpoint_validation.refusal("data/checkpoints/bronze", "bronze", "its state is missing")
     assert error.exit_code == 3
     assert str(error) == (
         "The checkpoint data/checkpoints/bronze cannot be used: its state is missing. Nothing was written. "

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.errors import LakehouseError, QueryRefused
-from lakehouse.lake import SPECS, Lake
-from lakehouse.queries.model import Query
-from lakehouse.sqlguard import GROWING, check
+from lakehouse.explorer.sql_guard import GROWING, check
+from lakehouse.lake.query import Query
+from lakehouse.lake.reader import SPECS, Lake
 from tests import lakes
 
 ALLOWED = (

@@ -9,14 +9,19 @@ from typing import Any, ClassVar
 import pytest
 
 import streaming_silver
-from lakehouse import config, metrics, progress, session, silver_job, streams
-from lakehouse.bronze_metrics import Totals
-from lakehouse.bronze_sink import StopAtBoundary
-from lakehouse.bronze_watch import BronzeWatch
-from lakehouse.checkpoints import Planned
+from lakehouse import config
+from lakehouse.bronze import health
+from lakehouse.bronze import job as bronze_job
+from lakehouse.bronze.batch_stats import Totals
+from lakehouse.bronze.health import BronzeWatch
+from lakehouse.bronze.job import BronzeJob
+from lakehouse.bronze.sink import StopAtBoundary
 from lakehouse.errors import BrokerUnavailable, ClockWentBack, LakehouseError, cause_of
-from lakehouse.monitor import Monitor
-from lakehouse.streams import BronzeJob
+from lakehouse.lake import spark_session
+from lakehouse.lake.checkpoint import Planned
+from lakehouse.observability import metrics
+from lakehouse.observability.health import Monitor
+from lakehouse.silver import job as silver_job
 
 
 class Sink:
@@ -121,7 +126,7 @@ def test_each_report_is_counted_once_and_none_is_missed() -> None:
     config_ = config.load(env={})
     watched = BronzeWatch(config_, Monitor(config_, "bronze"))
     query = SimpleNamespace(lastProgress=None, recentProgress=[], status={"message": "Initializing sources"})
-    reports = progress.Reports(query)
+    reports = health.Reports(query)
     watched._sink = SimpleNamespace(kept={0: 8, 2: 10})  # type: ignore[assignment]  # batch 1 ran before this start
     meter = watched._meter
 
@@ -148,7 +153,7 @@ def test_an_idle_query_is_alive_and_a_dropped_row_is_an_error(capsys: pytest.Cap
     config_ = config.load(env={})
     watched = BronzeWatch(config_, Monitor(config_, "bronze"))
     query = SimpleNamespace(lastProgress=None, recentProgress=[], status={"message": "Waiting for data to arrive"})
-    reports = progress.Reports(query)
+    reports = health.Reports(query)
     watched.query_failed("away")
     watched.look(reports)
     assert watched._monitor.answer("startupz")[0] == 200 and watched._monitor.reasons("readyz") == []
@@ -189,15 +194,15 @@ def test_a_batch_that_gave_way_to_a_stop_is_no_failure(monkeypatch: pytest.Monke
 
 def test_pauses_double_up_to_30_seconds() -> None:
     settings = config.load(env={"VENTES_STREAMING__RESTART_DELAY": "2 seconds"})
-    assert [streams.pause(settings, faults) for faults in (1, 2, 3, 4, 5, 50)] == [2, 4, 8, 16, 30, 30]
+    assert [bronze_job.pause(settings, faults) for faults in (1, 2, 3, 4, 5, 50)] == [2, 4, 8, 16, 30, 30]
 
 
 @pytest.mark.parametrize(("interval", "reports"), [("0 seconds", 4), ("1 day", 1)])
 def test_progress_is_reported_at_the_interval(monkeypatch: pytest.MonkeyPatch, interval: str, reports: int) -> None:
     made, _ = job(monkeypatch, [Query(None, polls=3)], VENTES_MONITORING__PROGRESS_INTERVAL=interval)
     seen: list[Any] = []
-    monkeypatch.setattr(streams, "_report", lambda query, _: seen.append(query))
-    monkeypatch.setattr(streams, "_POLL_SECONDS", 0)
+    monkeypatch.setattr(bronze_job, "_report", lambda query, _: seen.append(query))
+    monkeypatch.setattr(bronze_job, "_POLL_SECONDS", 0)
     keep_running(made, Sink())
     assert len(seen) == reports  # the last one is said at the end
 
@@ -219,14 +224,14 @@ def test_sparks_own_log_level_is_set_when_it_is_another(
     built = SimpleNamespace(sparkContext=context)
     builder = SimpleNamespace(getOrCreate=lambda: built)
     builder.config = lambda *_: builder
-    monkeypatch.setattr(session, "SparkSession", SimpleNamespace(builder=builder))
-    monkeypatch.setattr(session.java, "environment", lambda _: {})
-    monkeypatch.setattr(session.jars, "resolve", lambda *_: [])
-    monkeypatch.setattr(session.java_classes, "jar", lambda *_: Path(__file__))
-    monkeypatch.setattr(session.java_classes, "ensure", lambda *_: None)
+    monkeypatch.setattr(spark_session, "SparkSession", SimpleNamespace(builder=builder))
+    monkeypatch.setattr(spark_session.java, "environment", lambda _: {})
+    monkeypatch.setattr(spark_session.jars, "resolve", lambda *_: [])
+    monkeypatch.setattr(spark_session.compiler, "jar", lambda *_: Path(__file__))
+    monkeypatch.setattr(spark_session.compiler, "ensure", lambda *_: None)
     trimmed: list[int] = []
-    monkeypatch.setattr(session.java_classes, "new", lambda *_: SimpleNamespace(trimEvery=trimmed.append))
-    session.build(config.load(env={"VENTES_SPARK__LOG_LEVEL": level}), "essai")
+    monkeypatch.setattr(spark_session.compiler, "new", lambda *_: SimpleNamespace(trimEvery=trimmed.append))
+    spark_session.build(config.load(env={"VENTES_SPARK__LOG_LEVEL": level}), "essai")
     assert seen == set_to and trimmed == [60_000]
 
 

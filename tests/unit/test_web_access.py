@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from lakehouse import monitor, run_files, status, tls, web_access
 from lakehouse.config import Config, Secret
 from lakehouse.dashboard.server import Dashboard, listen
 from lakehouse.errors import ConfigError
+from lakehouse.kafka.broker import certificates
+from lakehouse.observability import process, run_files, web_access
+from lakehouse.operations import status
 from tests.children import eventually
 from tests.harness import config_of
 
@@ -24,7 +26,7 @@ PASSWORD = "canari-du-tableau"
 @pytest.fixture
 def locked(tmp_path: Path) -> Config:
     place = tmp_path / "tls"
-    tls.make(config_of(tmp_path, "localhost:1", "t", KAFKA__TLS_DIR=str(place)))
+    certificates.make(config_of(tmp_path, "localhost:1", "t", KAFKA__TLS_DIR=str(place)))
     given = {"WEB_PASSWORD": PASSWORD, "WEB_CERTIFICATE": str(place / "web.pem"), "DASHBOARD_PORT": "0"}
     texts = {f"MONITORING__{key}": text for key, text in given.items()}
     return config_of(tmp_path, "localhost:1", "t", KAFKA__TLS_DIR=str(place), **texts)
@@ -77,14 +79,14 @@ def test_the_key_may_not_be_readable_to_others(locked: Config) -> None:
 
 
 def test_a_certificate_that_is_none_is_refused(locked: Config) -> None:
-    tls.write_private(Path(locked.monitoring.web_certificate), b"nothing")
+    certificates.write_private(Path(locked.monitoring.web_certificate), b"nothing")
     with pytest.raises(ConfigError, match=r"web_certificate = .* is not accepted"):
         web_access.server_context(locked)
 
 
 def test_metrics_are_for_those_who_know_the_password(locked: Config) -> None:
     right = web_access.authorization(locked)
-    with monitor.serve(locked, "silver") as watched:
+    with process.serve(locked, "silver") as watched:
         watched.started()
         port = run_files.read(locked)["silver"].port
         assert port is not None
@@ -110,14 +112,14 @@ def test_the_dashboard_is_for_those_who_know_the_password(locked: Config, dashbo
         assert ask(locked, dashboard, path, header=None) == 401
     assert ask(locked, dashboard, "/static/style.css", header=right) == 200
     other = config_of(tmp_path / "other", "localhost:1", "t", KAFKA__TLS_DIR=str(tmp_path / "other"))
-    tls.make(other)
+    certificates.make(other)
     with pytest.raises(ssl.SSLCertVerificationError):
         ask(locked, dashboard, "/", header=right, authority=f"{other.kafka.tls_dir}/ca.pem")
 
 
 def test_the_password_comes_from_a_private_file(locked: Config, tmp_path: Path) -> None:
     file = tmp_path / "secret"
-    tls.write_private(file, b"autre\n")
+    certificates.write_private(file, b"autre\n")
     web = {"WEB_PASSWORD_FILE": str(file), "WEB_CERTIFICATE": locked.monitoring.web_certificate}
     texts = {f"MONITORING__{key}": text for key, text in web.items()}
     assert str(config_of(tmp_path, "localhost:1", "t", **texts).monitoring.web_password) == "autre"

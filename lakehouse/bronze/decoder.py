@@ -1,0 +1,19 @@
+"""Registers Bronze's SQL functions, and the Python validation of rejected messages, with a Spark session."""
+
+from __future__ import annotations
+
+from pyspark import cloudpickle
+from pyspark.sql import SparkSession
+
+from lakehouse.bronze import transforms
+from lakehouse.contract import sale
+from lakehouse.jvm import compiler
+
+
+def register(session: SparkSession) -> None:
+    """Make ``bronze.DECODER`` and ``bronze.IS_OLD`` known to the session, whose JVM has our JAR."""
+    # registerJavaFunction asks for a class with its types in angle brackets, which Janino does not write
+    compiler.new(session, "BronzeRow").register(session._jsparkSession, transforms.DECODER, transforms.DECODED)
+    compiler.new(session, "OldSale").register(session._jsparkSession, transforms.IS_OLD)
+    # The contract's rules travel with the plan, so that executors need none of our files.
+    cloudpickle.register_pickle_by_value(sale)  # type: ignore[no-untyped-call]

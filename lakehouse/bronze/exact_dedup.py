@@ -1,0 +1,88 @@
+"""The exact door: a batch's old sales beside Bronze itself. Proof: docs/ARCHITECTURE.md, "The exact door"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lakehouse.bronze import transforms
+from lakehouse.bronze.batch_stats import BatchFacts
+from lakehouse.config import Config
+from lakehouse.contract.table_properties import SALT
+from lakehouse.contract.tables import EFFACES, REJETS, VENTES
+from lakehouse.lake import spark_tables
+
+
+def without_erased_sales(rows: DataFrame, config: Config) -> DataFrame:
+    """``rows`` (with a vente_id) but for those whose sale was erased, whatever offset they come from."""
+    spark = rows.sparkSession
+    if not spark_tables.exists(spark, EFFACES, config):
+        return rows
+    salt = spark_tables.properties(spark, EFFACES, config)[SALT]
+    hashed = rows.withColumn("empreinte", F.sha2(F.concat(F.lit(salt), F.col("vente_id")), 256))
+    erased = spark_tables.read(spark, EFFACES, config).where(F.col("empreinte").isNotNull())
+    return transforms.unknown(hashed, F.broadcast(erased), ("empreinte",)).drop("empreinte")
+
+
+def known_rejects(spark: SparkSession, config: Config) -> DataFrame:
+    """The places of the bad messages that stand in the reject table or were erased from it, as its keys and the broker's
+    time."""
+    places = (*REJETS.keys, "kafka_timestamp")
+    known = spark_tables.read(spark, REJETS, config).select(*places)
+    if not spark_tables.exists(spark, EFFACES, config):
+        return known
+    erased = spark_tables.read(spark, EFFACES, config).where(F.col("table_effacee") == REJETS.name)
+    return known.unionAll(erased.select(*places))
+
+
+def unknown_sales(batch: DataFrame, facts: BatchFacts, config: Config, cached: list[DataFrame]) -> DataFrame:
+    """The batch's rows without the sales that Bronze holds already, each of the rest once. Only the rows that are to take
+    this door (``_exact``) are compared. What is cached for it is added to ``cached``, for the caller to release."""
+    if not facts.exacts:
+        return batch
+    to_compare, fresh = batch.where("_exact"), batch.where(~F.col("_exact"))
+    new = without_copies(to_compare, facts, config, cached)
+    new = without_erased_sales(to_compare if new is None else new, config)
+    return new if facts.exacts == facts.n - facts.rejets else fresh.unionByName(new)
+
+
+def without_copies(
+    to_compare: DataFrame,
+    facts: BatchFacts,
+    config: Config,
+    cached: list[DataFrame],
+    days: Sequence[date] | None = None,
+) -> DataFrame | None:
+    """The rows that Bronze does not hold, each sale once; None when that is all of them, which it nearly always is.
+    ``days``: those of the rows, where they are known."""
+    if days is None:
+        days = [row.jour for row in to_compare.select("jour").distinct().collect()]
+    asked, known = to_compare.select("vente_id"), _known(to_compare.sparkSession, days, facts, config)
+    if facts.exacts <= config.performance.broadcast_rows:
+        # few old rows: Bronze is scanned past them, instead of being shuffled
+        known = known.join(F.broadcast(asked), "vente_id", "left_semi")
+    elif transforms.are_distinct(asked.unionAll(known)):
+        return None
+    doubtful = transforms.suspects(asked, known).persist(StorageLevel.MEMORY_AND_DISK)
+    if doubtful.isEmpty():
+        # now, since Delta plans what is cached of a table anew whenever it writes to it
+        doubtful.unpersist()
+        return None
+    cached.append(doubtful)
+    return transforms.first_copies(to_compare, doubtful)
+
+
+def _known(spark: SparkSession, days: Sequence[date], facts: BatchFacts, config: Config) -> DataFrame:
+    """The ids that Bronze holds within ``days`` and the old sales' span of event times, which are those of the first copies
+    too."""
+    span = (F.timestamp_micros(F.lit(each)) for each in (facts.premier, facts.dernier))
+    rows = (
+        spark_tables.read(spark, VENTES, config)
+        .where(transforms.on_days(days))
+        .where(F.col("timestamp").between(*span))
+    )
+    return rows.select("vente_id")

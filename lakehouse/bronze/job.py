@@ -1,0 +1,255 @@
+"""The Bronze streaming query: started, watched, restarted after passing faults, stopped at a batch boundary."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from lakehouse.bronze import decoder, health, kafka_batch, offset_gaps, transforms
+from lakehouse.bronze.health import BronzeWatch
+from lakehouse.bronze.kafka_batch import KafkaBatches
+from lakehouse.bronze.sink import BronzeSink, StopAtBoundary
+from lakehouse.config import Config
+from lakehouse.contract.tables import PERTES, REJETS, VENTES, checkpoint
+from lakehouse.errors import BrokerUnavailable, LakehouseError, cause_of
+from lakehouse.kafka import clients
+from lakehouse.lake import checkpoint_validation, spark_session, spark_tables, writer_lock
+from lakehouse.lake.checkpoint import Checkpoint
+from lakehouse.maintenance import erasure
+from lakehouse.observability import log
+from lakehouse.observability.health import Monitor
+
+_log = log.get("bronze")
+
+JOB = "bronze"
+_POLL_SECONDS = 0.2
+_LOOK_SECONDS = 1.0
+"""Between two looks at Spark's progress reports."""
+
+
+def rows_of(messages: DataFrame, config: Config) -> DataFrame:
+    """Kafka rows → the on-time sales, without the copies that the watermark's state knows. The sink reads the batch's
+    other messages by itself: neither a backlog nor a flood of bad messages goes through the state."""
+    judging = kafka_batch.judging_options(config)
+    delay, tolerance = config.streaming.watermark_delay, config.streaming.future_tolerance
+    messages = transforms.perhaps_on_time(messages, watermark_delay=delay, future_tolerance=tolerance)
+    return transforms.deduplicated(transforms.on_time(transforms.decoded(messages, **judging)), watermark_delay=delay)
+
+
+def trigger(config: Config, *, once: bool) -> dict[str, Any]:
+    """When a micro-batch starts: arguments of ``DataStreamWriter.trigger``."""
+    if once:
+        return {"availableNow": True}
+    return {"processingTime": f"{config.streaming.trigger_interval.total_seconds() * 1000:.0f} milliseconds"}
+
+
+def pause(config: Config, faults: int) -> float:
+    """Seconds to wait after the given number of faults in a row: doubling, 30 at most."""
+    doubled: float = config.streaming.restart_delay.total_seconds() * 2 ** min(faults - 1, 10)
+    return min(30.0, doubled)
+
+
+class BronzeJob:
+    """Kafka → ``ventes_stream`` and ``ventes_rejetees``, until told to stop or, with ``once``, until the topic is read."""
+
+    def __init__(
+        self, config: Config, *, once: bool, accept_data_loss: bool = False, monitor: Monitor | None = None
+    ) -> None:
+        self._config = config
+        self._monitor = monitor or Monitor(config, JOB)
+        self._watched = BronzeWatch(config, self._monitor)
+        self._once = once
+        self._accept = accept_data_loss
+        self._stop = threading.Event()
+
+    def run(self, spark: SparkSession | None = None) -> int:
+        """0 when the job ended as asked. Raises the error that a person has to decide about.
+
+        A session that is given stays open, and signals are then its owner's: ``stop`` ends the job.
+        """
+        with writer_lock.writer_lock(self._config, JOB):
+            self._monitor.phase("Kafka is asked for the topic")
+            clients.ensure_topic(self._config)
+            clients.check_right(self._config, "READ")
+            self._check_topic_clock()
+            self._monitor.phase("Spark is starting")
+            if spark is not None:
+                self._run(spark)
+                return 0
+            with spark_session.opened(self._config, JOB, name=self._monitor.name) as opened:
+                # after the session: pyspark installs a handler of its own
+                signal.signal(signal.SIGTERM, self._ask_to_stop)
+                signal.signal(signal.SIGINT, self._ask_to_stop)
+                self._run(opened)
+        return 0
+
+    def _check_topic_clock(self) -> None:
+        kind = clients.describe_topic(self._config).settings.get("message.timestamp.type")
+        if kind != "LogAppendTime":
+            _log.warning(
+                "the topic is stamped by its senders' clocks: late and future sales are judged by these. "
+                "Set message.timestamp.type=LogAppendTime on the topic",
+                topic=self._config.kafka.topic,
+                timestamp_type=kind,
+            )
+
+    def stop(self) -> None:
+        """End at the next batch boundary."""
+        self._stop.set()
+
+    def _ask_to_stop(self, number: int, _frame: FrameType | None) -> None:
+        _log.info("stopping at the end of the batch", signal=signal.Signals(number).name)
+        self._stop.set()
+
+    def _run(self, spark: SparkSession) -> None:
+        config = self._config
+        decoder.register(spark)
+        self._monitor.phase("the tables and the checkpoint are looked at")
+        place = Checkpoint(spark, checkpoint(config.delta.base_path, JOB))
+        place.check(topic=config.kafka.topic)  # refuses a damaged checkpoint before anything is written
+        for spec in (VENTES, REJETS):
+            spark_tables.ensure(spark, spec, config)
+        source = KafkaBatches(spark, config, place)
+        sink = BronzeSink(spark, config, place, self._stop, source, self._monitor.meter)
+        self._watched.show(sink)
+        if place.is_new() and not all(spark_tables.is_empty(spark, spec, config) for spec in (VENTES, REJETS)):
+            sink.open_exact_door()
+        if place.drop_plan_behind_the_clock():
+            _log.warning(
+                "a batch that was planned while the clock was behind is planned anew; nothing of it was written"
+            )
+        accepted = self._check_gaps(spark, place)
+        sink.note_topic(place.topic_id() or "", fresh=place.is_new())
+        if accepted:
+            # only the reading that jumps over it goes on in spite of it: a later loss must stop the job again
+            source.fail_on_data_loss = False
+            self._keep_running(spark, place, sink, once=True, fail_on_data_loss=False)
+            source.fail_on_data_loss = True
+        self._keep_running(spark, place, sink, once=self._once, fail_on_data_loss=True)
+        _log.info("stopped", **_account(sink))
+
+    def _find_gaps(self, place: Checkpoint) -> list[offset_gaps.Gap]:
+        """What was not read and is gone. Raises ``DataLoss`` for a topic created anew: its offsets may look plausible."""
+        read, now = place.topic_id(), clients.topic_id(self._config)
+        if read is None:
+            place.note_topic_id(now)
+        elif read != now:
+            raise offset_gaps.topic_changed(self._config, read, now)
+        return offset_gaps.find(place.committed(), clients.earliest_and_latest_offsets(self._config), self._config)
+
+    def _check_gaps(self, spark: SparkSession, place: Checkpoint) -> bool:
+        """True when an operator accepted a gap, which this run may then read past."""
+        found = self._find_gaps(place)
+        if not found:
+            return False
+        if not self._accept:
+            raise offset_gaps.as_error(found)
+        spark_tables.ensure(spark, PERTES, self._config)
+        offset_gaps.declare(spark, found, self._config)
+        _log.warning("declared as lost", gaps=[str(gap) for gap in found])
+        return True
+
+    def _keep_running(
+        self, spark: SparkSession, place: Checkpoint, sink: BronzeSink, *, once: bool, fail_on_data_loss: bool
+    ) -> None:
+        faults = 0
+        while not self._stop.is_set():
+            batches = sink.totals.batches
+            self._watched.query_starts(place)
+            query = self._start(spark, sink, place.path, once=once, fail_on_data_loss=fail_on_data_loss)
+            failure = self._watch(query, sink)
+            if failure is None:
+                return
+            faults = 1 if sink.totals.batches > batches else faults + 1
+            self._give_up_or_go_on(place, failure, faults)
+            seconds = pause(self._config, faults)
+            self._watched.query_failed(cause_of(failure))
+            _log.warning(
+                "the query failed; starting it again",
+                fault=cause_of(failure),
+                attempt=faults,
+                pause=f"{seconds:g} s",
+            )
+            self._stop.wait(seconds)
+
+    def _start(
+        self, spark: SparkSession, sink: BronzeSink, path: str, *, once: bool, fail_on_data_loss: bool
+    ) -> StreamingQuery:
+        config = self._config
+        source = spark.readStream.format("kafka").options(
+            **kafka_batch.source_options(config, fail_on_data_loss=fail_on_data_loss)
+        )
+        rows = rows_of(source.load(), config)
+        writer = rows.writeStream.queryName(JOB).option("checkpointLocation", path).foreachBatch(sink)
+        sink.failure = None
+        query = writer.trigger(**trigger(config, once=once)).start()
+        _log.info("reading", topic=config.kafka.topic, servers=config.kafka.bootstrap_servers, checkpoint=path)
+        return query
+
+    def _watch(self, query: StreamingQuery, sink: BronzeSink) -> BaseException | None:
+        """Wait for the query's end; None when it ended as asked, otherwise what ended it."""
+        interval = self._config.monitoring.progress_interval.total_seconds()
+        due = time.monotonic() + interval
+        reports, look_due = health.Reports(query), 0.0
+        while query.isActive:
+            self._monitor.beat()
+            if time.monotonic() >= look_due:
+                look_due = time.monotonic() + _LOOK_SECONDS
+                self._watched.look(reports)
+            if erasure.waiting(self._config):
+                with sink.writing:
+                    served = erasure.serve(self._config)
+                for one in served:
+                    _log.info("erasure", id=one.id, state=one.state, error=one.error, **one.rows)
+            if self._stop.wait(_POLL_SECONDS) and not query.status["isTriggerActive"]:
+                query.stop()  # idle between two batches; a batch that begins now ends itself in the sink
+            if time.monotonic() >= due:
+                due = time.monotonic() + interval
+                _report(query, sink)
+        failure = query.exception()
+        self._watched.look(reports, ended=True)
+        _report(query, sink)
+        if failure is None or isinstance(sink.failure, StopAtBoundary) or self._stop.is_set():
+            return None
+        return sink.failure or failure
+
+    def _give_up_or_go_on(self, place: Checkpoint, failure: BaseException, faults: int) -> None:
+        if isinstance(failure, LakehouseError):
+            raise failure
+        if said := checkpoint_validation.SPARK_SAYS.search(str(failure)):
+            raise checkpoint_validation.refusal(place.path, JOB, f"Spark says {said[1] or said[2]}") from failure
+        try:
+            found = self._find_gaps(place)
+        except BrokerUnavailable:
+            found = []  # it may come back; that is what the restart is for
+        if found:
+            raise offset_gaps.as_error(found) from failure
+        if faults > self._config.streaming.max_restarts:
+            raise LakehouseError(
+                f"The Bronze query failed {faults} times in a row; the last fault: {cause_of(failure)}. Nothing is lost: "
+                f"start the job again when the cause is gone."
+            ) from failure
+
+
+def _account(sink: BronzeSink) -> dict[str, int]:
+    totals = sink.totals
+    return {"batches": totals.batches, "sales": totals.sales, "rejected": totals.rejected, "late": totals.late}
+
+
+def _report(query: StreamingQuery, sink: BronzeSink) -> None:
+    """A progress line."""
+    last = query.lastProgress
+    if last is None:
+        return
+    _log.info(
+        "progress",
+        batch_id=last["batchId"],
+        rows_per_second=round(last["processedRowsPerSecond"] or 0),
+        **_account(sink),
+    )

@@ -1,0 +1,221 @@
+"""Kafka rows → decoded rows → accepted sales and rejected messages (DataFrame → DataFrame).
+
+The input is Spark's Kafka source: ``key value topic partition offset timestamp``. The session's time zone must be UTC,
+and it must know the functions ``DECODER`` and ``IS_OLD`` (``session`` sees to both).
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import arrow_udf
+from pyspark.sql.types import StringType, StructField, StructType
+
+from lakehouse.contract import sale
+from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, VENTES
+from lakehouse.lake.expressions import evaluated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KEY = "_cle"
+CLOCK = "_horloge"
+OLD = "_ancien"
+UNKNOWN = "_inconnus"
+
+DECODER = "lire_vente"
+"""The SQL function that reads one message: its bytes, the broker's and the batch's time, the watermark's delay, the future's
+tolerance and the business time zone → ``DECODED`` (``lakehouse/jvm/java_src/BronzeRow.java``). Times in microseconds."""
+DECODED = ", ".join(
+    (
+        sale.JSON_DDL.replace("`timestamp` STRING", "`timestamp` BIGINT"), "inconnus STRING", "champs STRING",
+        "jour INT", "tardif BOOLEAN", "ancien BOOLEAN", "horloge BIGINT", "motif STRING", "explication STRING",
+        "ingere BIGINT",
+    )
+)  # fmt: skip
+"""What it returns: the sale's fields (null in a bad message), ``timestamp`` in microseconds since 1970; what the contract
+does not know; then ``decoded``'s columns of the same names, ``jour`` in days, ``horloge`` and ``ingere`` in microseconds."""
+
+IS_OLD = "vente_ancienne"
+"""The SQL function that says whether a message is none of the on-time sales for certain, without reading it; its arguments are
+the first five of ``DECODER``, with the future's tolerance last (``lakehouse/jvm/java_src/OldSale.java``)."""
+
+REFUSED = "a_expliquer"
+"""The ``motif`` of a message that the decoder refused, until ``explained`` has found out why."""
+
+_REASON = StructType([StructField("motif", StringType()), StructField("explication", StringType())])
+
+
+@arrow_udf(_REASON)  # type: ignore[call-overload,untyped-decorator]
+def _judge(values: pa.Array) -> pa.Array:
+    """The reasons of ``sale.judge`` for a column of messages; null in, null out."""
+    verdicts = (None if value is None else sale.judge(value) for value in values.to_pylist())
+    return pa.array(
+        [None if v is None else (v.motif, v.explication) for v in verdicts],
+        type=pa.struct([(name, pa.string()) for name in _REASON.names]),
+    )
+
+
+def decoded(
+    messages: DataFrame,
+    *,
+    watermark_delay: timedelta,
+    future_tolerance: timedelta,
+    timezone: str,
+    ingested: Column | None = None,
+) -> DataFrame:
+    """One row per Kafka message, judged by the contract of ``sale``. ``ingested`` is the micro-batch's own time, which
+    Spark's ``current_timestamp`` is in a stream.
+
+    Has the sale's fields (null in a bad message), ``motif`` and ``explication`` (null in a valid one; ``REFUSED`` and
+    null in a bad one, but for a sale from the future), ``jour`` in the business time zone, ``date_ingestion`` (the
+    micro-batch's own time), ``est_tardif`` (the sender was late: event time before the broker's time minus
+    ``watermark_delay``) and, for the stream's own use, ``_cle`` (null in a bad message), ``_horloge`` (the clamped event
+    time that carries the watermark), ``_ancien`` (too old for the state to know its duplicates) and ``_inconnus`` (names of
+    fields that the contract does not know, as JSON); and ``champs_inconnus``, these fields with their values, as JSON.
+    """
+    now = F.current_timestamp() if ingested is None else ingested
+    times = _times(now, watermark_delay, future_tolerance)
+    read = messages.withColumn("_lu", F.call_function(DECODER, F.col("value"), *times, F.lit(timezone)))
+    bad = F.col("_lu.motif").isNotNull()
+    event = F.timestamp_micros(F.col("_lu.timestamp"))
+    return read.select(
+        *((event if name == "timestamp" else F.col(f"_lu.{name}")).alias(name) for name in sale.FIELDS),
+        F.date_from_unix_date(F.col("_lu.jour")).alias("jour"),
+        F.timestamp_micros(F.col("_lu.ingere")).alias("date_ingestion"),
+        F.col("partition").alias("kafka_partition"),
+        F.col("offset").alias("kafka_offset"),
+        F.col("timestamp").alias("kafka_timestamp"),
+        F.col("_lu.tardif").alias("est_tardif"),
+        F.col("_lu.motif").alias("motif"),
+        F.col("_lu.explication").alias("explication"),
+        # a valid sale's bytes are not kept: its fields say all of it
+        F.when(bad, F.col("value")).alias("valeur"),
+        F.when(bad, F.col("key")).alias("cle"),
+        F.when(bad, F.col("topic")).alias("topic"),
+        F.concat(F.lit("v-"), F.col("_lu.vente_id")).alias(KEY),
+        F.timestamp_micros(F.col("_lu.horloge")).alias(CLOCK),
+        F.col("_lu.ancien").alias(OLD),
+        F.col("_lu.inconnus").alias(UNKNOWN),
+        F.col("_lu.champs").alias(CHAMPS_INCONNUS),
+    )
+
+
+def _micros(duration: timedelta) -> Column:
+    return F.lit(duration // timedelta(microseconds=1)).cast("bigint")
+
+
+def _times(
+    now: Column, watermark_delay: timedelta, future_tolerance: timedelta
+) -> tuple[Column, Column, Column, Column]:
+    """What ``DECODER`` and ``IS_OLD`` are told of time, in microseconds: the broker's, the batch's, which is the same in a whole
+    batch and another in the next one, and the two durations."""
+    return (
+        F.unix_micros("timestamp"),
+        evaluated(F.unix_micros(now)),
+        _micros(watermark_delay),
+        _micros(future_tolerance),
+    )
+
+
+def perhaps_on_time(messages: DataFrame, *, watermark_delay: timedelta, future_tolerance: timedelta) -> DataFrame:
+    """Without the messages that are none of the ``on_time`` sales for certain, which need not be decoded to know it: of a
+    backlog, nearly all. Never leaves out an on-time sale."""
+    times = _times(F.current_timestamp(), watermark_delay, future_tolerance)
+    return messages.where(~F.call_function(IS_OLD, F.col("value"), *times))
+
+
+def on_time(rows: DataFrame) -> DataFrame:
+    """The valid sales that are not old: those whose copies the stream's memory has to know."""
+    return rows.where(_is_on_time())
+
+
+def others(rows: DataFrame) -> DataFrame:
+    """All that ``on_time`` leaves out: old sales, which Bronze itself is asked about, and bad messages. Without the columns
+    that only the state has a use for."""
+    return rows.where(~_is_on_time()).drop(KEY, CLOCK)
+
+
+def _is_on_time() -> Column:
+    return F.col("motif").isNull() & ~F.col(OLD)
+
+
+def is_old(watermark_delay: timedelta) -> Column:
+    """Of a row of ``ventes_stream``: what ``OLD`` was when its batch took it in."""
+    return F.unix_micros("timestamp") < F.unix_micros("date_ingestion") - _micros(watermark_delay)
+
+
+def deduplicated(rows: DataFrame, *, watermark_delay: timedelta) -> DataFrame:
+    """Drop the copies of keys that the watermark's state still holds, and the columns that it needed for it.
+
+    The clamp in ``decoded`` keeps every row above the watermark, so that the operator never drops a row as late.
+    """
+    seconds = watermark_delay / timedelta(milliseconds=1)
+    marked = rows.withWatermark(CLOCK, f"{seconds:.0f} milliseconds")
+    return marked.dropDuplicatesWithinWatermark([KEY]).drop(KEY, CLOCK)
+
+
+def accepted(rows: DataFrame, *, keep_unknown: bool = False) -> DataFrame:
+    """The valid sales, as the columns of ``ventes_stream``; with ``keep_unknown``, ``champs_inconnus`` after them."""
+    kept = (CHAMPS_INCONNUS,) if keep_unknown else ()
+    return rows.where(F.col("motif").isNull()).select(*VENTES.names, *kept)
+
+
+def explained(rows: DataFrame) -> DataFrame:
+    """The rows of ``decoded`` with the reason and the sentence of each refused message."""
+    unread = F.lit(sale.JSON_INVALIDE), F.lit("The stream's decoder does not read this message.")
+    refused = F.col("motif") == REFUSED
+    judged = rows.withColumn("_avis", _judge(F.when(refused, F.coalesce("valeur", F.lit(b"")))))
+    # the judge finds nothing wrong: the two disagree, and nothing is lost over it
+    accepted_by_judge = refused & F.col("_avis.motif").isNull()
+    for name, instead in zip(_REASON.names, unread, strict=True):
+        found = F.when(accepted_by_judge, instead).when(refused, F.col(f"_avis.{name}")).otherwise(F.col(name))
+        judged = judged.withColumn(f"_{name}", found)
+    others = [name for name in rows.columns if name not in _REASON.names]
+    return judged.select(*others, *(F.col(f"_{name}").alias(name) for name in _REASON.names)).select(*rows.columns)
+
+
+def rejected(rows: DataFrame) -> DataFrame:
+    """The bad messages with their reasons, as the columns of ``ventes_rejetees``."""
+    return explained(rows.where(F.col("motif").isNotNull())).select(*REJETS.names)
+
+
+def unknown(rows: DataFrame, known: DataFrame, keys: Sequence[str]) -> DataFrame:
+    """The rows whose ``keys`` are not in ``known``."""
+    return rows.join(known.select(*keys), on=list(keys), how="left_anti").select(*rows.columns)
+
+
+def are_distinct(ids: DataFrame) -> bool:
+    """Whether each value of the column ``vente_id`` stands there once. False may be wrong, once in a million batches of a
+    million ids; True never is: equal texts have equal hashes, and numbers are counted in half the time."""
+    hashed = ids.select(F.xxhash64("vente_id").alias("h"))
+    found = hashed.agg(F.count(F.lit(1)).alias("n"), F.count_distinct("h").alias("distinct")).first()
+    assert found is not None
+    return bool(found.n == found["distinct"])
+
+
+def suspects(asked: DataFrame, known: DataFrame) -> DataFrame:
+    """The ids of ``asked`` that stand in ``known`` too (``connu``), or more than once in ``asked`` itself; both have one
+    column, ``vente_id``."""
+    marked = asked.withColumn("la", F.lit(False)).unionByName(known.withColumn("la", F.lit(True)))
+    counted = marked.groupBy("vente_id").agg(F.count_if(~F.col("la")).alias("ici"), F.max("la").alias("connu"))
+    return counted.where((F.col("ici") > 0) & (F.col("connu") | (F.col("ici") > 1))).select("vente_id", "connu")
+
+
+def first_copies(rows: DataFrame, doubtful: DataFrame) -> DataFrame:
+    """The rows whose id is not ``connu`` among the ``suspects``; of several with one id, the first that Kafka got."""
+    order = Window.partitionBy("vente_id").orderBy("kafka_timestamp", "kafka_partition", "kafka_offset")
+    twice = rows.join(doubtful.where(~F.col("connu")).select("vente_id"), "vente_id", "left_semi").select(*rows.columns)
+    first = twice.withColumn("_rang", F.row_number().over(order)).where(F.col("_rang") == 1).drop("_rang")
+    return unknown(rows, doubtful, VENTES.keys).unionByName(first)
+
+
+def on_days(days: Sequence[date]) -> Column:
+    """A condition that prunes partitions: the days by name, or their span when there are very many."""
+    if len(days) <= 1000:
+        return F.col("jour").isin(list(days))
+    return F.col("jour").between(F.lit(min(days)), F.lit(max(days)))

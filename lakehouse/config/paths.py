@@ -1,0 +1,24 @@
+"""Where things lie on this machine: what no object store can hold."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from lakehouse.config.settings import Config
+
+
+def is_remote(config: Config) -> bool:
+    """Whether the tables and checkpoints lie in an object store or another file system."""
+    return "://" in config.delta.base_path
+
+
+def state(config: Config) -> Path:
+    """The folder of the broker's data, logs, locks, run files and audit log: what is appended to, locked or memory-mapped.
+
+    ``[DELTA] state_path``, or ``base_path`` itself, or, when that is a URI, a folder of its own under the cache.
+    """
+    delta = config.delta
+    if delta.state_path or not is_remote(config):
+        return Path(delta.state_path or delta.base_path)
+    return Path(config.development.cache_dir) / "state" / hashlib.sha256(delta.base_path.encode()).hexdigest()[:16]

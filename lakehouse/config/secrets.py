@@ -1,0 +1,42 @@
+"""Files of secrets, which their owner alone may read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from lakehouse.config.fields import Secret
+from lakehouse.config.settings import Config
+from lakehouse.errors import ConfigError
+
+
+def check_private(path: Path | str, setting: str) -> None:
+    """Raise ``ConfigError`` when others can read a file of secrets, or when it cannot be read at all."""
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        raise ConfigError(f"{setting} names {path}, which cannot be read: {error.strerror}.") from None
+    mode = stat.S_IMODE(status.st_mode)
+    # a file that is not our own (a secret that Kubernetes mounts) can be read by our group at best
+    if mode & (0o077 if status.st_uid == os.getuid() else 0o007):
+        raise ConfigError(f"{setting} names {path}, which others can read (mode {mode:04o}): chmod 600 {path}")
+
+
+def read_secret(path: Path | str, setting: str) -> Secret:
+    """The text of a file that its owner alone can read. Raises ``ConfigError``."""
+    check_private(path, setting)
+    try:
+        return Secret(Path(path).read_text(encoding="utf-8").strip())
+    except OSError as error:
+        raise ConfigError(f"{setting} names {path}, which cannot be read: {error.strerror}.") from None
+
+
+def secrets_of(config: Config) -> tuple[str, ...]:
+    """Every secret that this process may come to know: none of them is ever written into a log."""
+    kafka, monitoring = config.kafka, config.monitoring
+    known = [str(kafka.sasl_password), str(monitoring.web_password), str(config.s3.secret_key)]
+    if kafka.security_protocol.startswith("SASL") and not kafka.sasl_username:
+        paths = Path(kafka.tls_dir).glob("*.password")
+        known += [path.read_text(encoding="utf-8").strip() for path in paths if path.is_file()]
+    return tuple(filter(None, known))

@@ -1,0 +1,262 @@
+"""The sale contract: its fields, its rules, and the reason why a message breaks them.
+
+One message is one sale: a JSON object in UTF-8. Unknown extra fields never reject a sale. Checks run in this order,
+each over all fields in the order of ``FIELDS``: empty, JSON, missing, type, value; the first that fails names the
+reason. A timestamp too far in the future is judged by Bronze, which knows the broker's clock.
+
+Two judges share the rules. The stream's decoder (``java_src/SaleDecoder.java``) says of every message whether it is a
+sale; ``judge`` says why one is none, and judges what does not come through the stream: replays and re-readings.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+SEGMENTS = ("Particulier", "Entreprise")
+
+# field → kind of value; the order is the contract's
+FIELDS: dict[str, str] = {
+    "vente_id": "id",
+    "client_id": "integer",
+    "produit_id": "integer",
+    "timestamp": "timestamp",
+    "quantite": "quantity",
+    "montant": "amount",
+    "client_nom": "text",
+    "produit_nom": "text",
+    "categorie": "text",
+    "pays": "text",
+    "segment": "segment",
+}
+
+# A sale's fields as Spark types them, the timestamp still a text.
+JSON_DDL = (
+    "vente_id STRING, client_id BIGINT, produit_id BIGINT, `timestamp` STRING, quantite INT, montant DECIMAL(18,2), "
+    "client_nom STRING, produit_nom STRING, categorie STRING, pays STRING, segment STRING"
+)
+
+VIDE = "message_vide"
+JSON_INVALIDE = "json_invalide"
+MANQUANT = "champ_manquant"
+TYPE = "type_invalide"
+VALEUR = "valeur_invalide"
+FUTUR = "horodatage_futur"
+
+MAX_AMOUNT = Decimal("9999999999999999.99")  # DECIMAL(18,2)
+CENT = Decimal("0.01")
+_HUGE = 10**40  # stands for any longer integer: out of range whatever its digits
+
+
+def reasons() -> tuple[str, ...]:
+    """Every reject code there is."""
+    perfield = (f"{kind}:{name}" for kind in (MANQUANT, TYPE, VALEUR) for name in FIELDS)
+    return (VIDE, JSON_INVALIDE, *perfield, FUTUR)
+
+
+# --- the judge -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What ``judge`` found: a reason and a sentence, or, for a valid sale, its plain JSON text; ``inconnus`` are the
+    names of fields that the contract does not know, as JSON: they never reject a sale, but the schema has drifted.
+    ``champs`` is a JSON object of those fields, by name, each value character for character as the sender wrote it."""
+
+    motif: str | None = None
+    explication: str | None = None
+    canonique: str | None = None
+    inconnus: str | None = None
+    champs: str | None = None
+
+
+class _Rejected(Exception):
+    def __init__(self, motif: str, explication: str) -> None:
+        self.verdict = Verdict(motif, explication)
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """A value as an explanation quotes it: JSON on one line, at most ``limit`` characters."""
+    try:
+        text = str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False, default=str)
+    except RecursionError:
+        text = "a deeply nested value"
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _integer(text: str) -> int:
+    # A longer one is out of range anyway, and Python refuses to convert more than 4300 digits.
+    return int(text) if len(text) <= 40 else (-_HUGE if text.startswith("-") else _HUGE)
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # an exponent beyond what Decimal can hold
+        return Decimal("Infinity")
+
+
+def _constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {shown(twice)} stands twice")
+    return found
+
+
+def _read(value: bytes) -> dict[str, Any]:
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _Rejected(
+            JSON_INVALIDE, f"The message is not UTF-8: byte {error.start} is {value[error.start]:#04x}."
+        ) from None
+    try:
+        found = json.loads(
+            text, parse_int=_integer, parse_float=_number, parse_constant=_constant, object_pairs_hook=_object
+        )
+    except RecursionError:
+        raise _Rejected(JSON_INVALIDE, "The message is nested too deeply.") from None
+    except ValueError as error:
+        raise _Rejected(JSON_INVALIDE, f"The message is not JSON: {error}.") from None
+    if not isinstance(found, dict):
+        raise _Rejected(JSON_INVALIDE, f"The message is JSON, but no object: {shown(found)}.")
+    return found
+
+
+_PAST = re.compile(r"[ \t\r\n]*[{:,][ \t\r\n]*")
+
+
+def _unknown_fields(text: str, names: list[str]) -> str:
+    """The fields ``names`` of a JSON object, cut out of its text: a number keeps its digits, an escape stays one."""
+    read = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode  # made here: it cannot travel with Spark's plan
+    found: dict[str, str] = {}
+    at = 0
+    while len(found) < len(names):
+        start = _PAST.match(text, at).end()  # type: ignore[union-attr]  # the text was read as an object before
+        name, end = read(text, start)
+        first = _PAST.match(text, end).end()  # type: ignore[union-attr]
+        _, at = read(text, first)
+        if name in names:
+            found[name] = f"{text[start:end]}: {text[first:at]}"
+    return f"{{{', '.join(found[name] for name in names)}}}"
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return _is_integer(value) or isinstance(value, Decimal)
+
+
+_TYPES: dict[str, tuple[Callable[[object], bool], str]] = {
+    "integer": (_is_integer, "an integer"),
+    "quantity": (_is_integer, "an integer"),
+    "amount": (_is_number, "a number"),
+}
+_STRING: tuple[Callable[[object], bool], str] = (lambda value: isinstance(value, str), "a string")
+
+
+ISO_DAY = r"(?:[0-9]{4}-?[0-9]{2}-?[0-9]{2}|[0-9]{4}-?W[0-9]{2}-?[0-9])[Tt ]"
+"""How a timestamp begins: a day, as a date or a week date, and what stands before the time."""
+_CLOCK = r"[0-9]{2}(?:(?P<@>:?)[0-5][0-9](?:(?P=@)[0-5][0-9](?:[.,][0-9]+)?)?)?"
+_ISO = re.compile(
+    rf"{ISO_DAY}{_CLOCK.replace('@', 'time')}(?P<offset>[Zz]|[+-]{_CLOCK.replace('@', 'zone')})?", re.ASCII
+)
+
+
+def parse_moment(text: str) -> datetime:
+    """ISO 8601 with an offset or ``Z`` → UTC; finer than a microsecond is cut off. Raises ``ValueError``."""
+    # fromisoformat lets more pass than ISO 8601 has, and not the same in each Python
+    if not (shape := _ISO.fullmatch(text)):
+        raise ValueError("no ISO 8601 date and time")
+    if not shape["offset"]:
+        raise ValueError("no offset")
+    moment = datetime.fromisoformat(text.upper())
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("out of the calendar") from None
+
+
+def _check_value(kind: str, value: Any) -> str | None:
+    """What is wrong with a value of the right type, as the end of a sentence; None when it is right."""
+    if isinstance(value, str):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            return "half a surrogate pair is no text"
+        if not value:
+            return "it may not be empty"
+    if kind == "id" and len(value) > 64:
+        return f"at most 64 characters are allowed, it has {len(value)}"
+    if kind == "integer" and not 1 <= value < 2**63:
+        return "it must be between 1 and 2^63-1"
+    if kind == "quantity" and not 1 <= value < 2**31:
+        return "it must be between 1 and 2^31-1"
+    if kind == "amount":
+        amount = Decimal(value)
+        if not 0 <= amount <= MAX_AMOUNT:
+            return f"it must be between 0 and {MAX_AMOUNT}"
+        if amount != amount.quantize(CENT):
+            return "at most 2 decimals are allowed"
+    if kind == "segment" and value not in SEGMENTS:
+        return f"it must be {' or '.join(SEGMENTS)}"
+    if kind == "timestamp":
+        try:
+            parse_moment(value)
+        except ValueError as error:
+            return f"it must be ISO 8601 with an offset or Z: {error}"
+    return None
+
+
+def _canonical(sale: dict[str, Any]) -> str:
+    plain: dict[str, Any] = {name: sale[name] for name in FIELDS}
+    plain["timestamp"] = parse_moment(sale["timestamp"]).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    amount = Decimal(plain.pop("montant")).quantize(CENT)
+    return f'{{"montant": {abs(amount)}, {json.dumps(plain, ensure_ascii=False)[1:]}'  # abs: -0 is 0
+
+
+def fields_of(canonique: str) -> dict[str, Any]:
+    """A valid sale's fields as Bronze types them: the amount a Decimal, the time aware and in UTC."""
+    found: dict[str, Any] = json.loads(canonique, parse_float=Decimal, parse_int=int)
+    return {**found, "montant": Decimal(found["montant"]), "timestamp": parse_moment(found["timestamp"])}
+
+
+def judge(value: bytes | None) -> Verdict:
+    """Judge one message by the contract, exactly. Never raises; ``montant`` never passes through a float."""
+    if value is None or not value.strip():
+        return Verdict(VIDE, "The message is empty.")
+    try:
+        sale = _read(value)
+        for name in FIELDS:
+            if sale.get(name) is None:
+                how = "null" if name in sale else "missing"
+                raise _Rejected(f"{MANQUANT}:{name}", f"The field {name} is {how}.")
+        for name, kind in FIELDS.items():
+            fits, expected = _TYPES.get(kind, _STRING)
+            if not fits(sale[name]):
+                raise _Rejected(f"{TYPE}:{name}", f"The field {name} must be {expected}, it is {shown(sale[name])}.")
+        for name, kind in FIELDS.items():
+            wrong = _check_value(kind, sale[name])
+            if wrong:
+                raise _Rejected(f"{VALEUR}:{name}", f"The field {name} is {shown(sale[name])}: {wrong}.")
+    except _Rejected as rejected:
+        return rejected.verdict
+    unknown = sorted(set(sale) - set(FIELDS))
+    if not unknown:
+        return Verdict(canonique=_canonical(sale))
+    fields = _unknown_fields(value.decode("utf-8"), unknown)
+    return Verdict(canonique=_canonical(sale), inconnus=json.dumps(unknown, ensure_ascii=True), champs=fields)

@@ -1,0 +1,152 @@
+"""The process that asks the lake. DataFusion holds Python's lock while it works (deltalake 1.6.6: a third of a second
+for a count over 5 million sales), and in the server's own process every open page would stand still for as long.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing import get_context, parent_process
+
+from lakehouse.config import Config
+from lakehouse.dashboard import process_facts
+from lakehouse.errors import LakehouseError, TableMissing
+from lakehouse.explorer.queries import registry
+from lakehouse.explorer.queries.model import Filters
+from lakehouse.lake.reader import Lake, SnapshotGone
+from lakehouse.lake.result import Result, Source
+
+EVERYTHING = Filters()
+
+
+@dataclass(frozen=True)
+class Question:
+    """An entry of the registry, or one of ``facts.FACTS``, with the filters that it takes."""
+
+    name: str
+    filters: Filters = EVERYTHING
+
+
+@dataclass(frozen=True)
+class Reply:
+    """``problem`` is the sentence in place of a result, ``missing`` says that a table is not there yet; ``state`` is what
+    the tables were (None when that is not known), ``cost`` the processor's seconds."""
+
+    result: Result | None
+    problem: str = ""
+    missing: bool = False
+    state: object = None
+    cost: float = 0.0
+
+
+def state_of(lake: Lake, names: Iterable[str]) -> tuple[Source | str | None, ...]:
+    """Of each table: its version, the sentence why it cannot be opened, or None when it is not there."""
+    return tuple(_state(lake, name) for name in names)
+
+
+def _state(lake: Lake, name: str) -> Source | str | None:
+    try:
+        return lake.snapshot(name).source
+    except TableMissing:
+        return None
+    except LakehouseError as error:
+        return str(error)
+
+
+def answered(find: Callable[[], Result]) -> Reply:
+    """The result, or the sentence why there is none; never raises."""
+    try:
+        return Reply(find())
+    except TableMissing as error:
+        return Reply(None, str(error), missing=True)
+    except LakehouseError as error:
+        return Reply(None, str(error))
+    except Exception as error:  # noqa: BLE001  # who answers serves every page, and must outlive any one question
+        return Reply(None, f"{type(error).__name__}: {error}")
+
+
+class Asker:
+    """Answers one question after the other, each from the newest versions, opening only tables that have changed."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._lake = Lake.of(config)
+
+    def ask(self, question: Question) -> Reply:
+        """Never raises: the sentence stands in the reply."""
+        began = time.process_time()
+        self._lake = self._lake.advanced()
+        reply = answered(lambda: self._read(question))
+        state = None
+        if question.name not in process_facts.FACTS:
+            state = state_of(self._lake, registry.entry(question.name).query(question.filters).tables)
+        return replace(reply, state=state, cost=time.process_time() - began)
+
+    def _read(self, question: Question) -> Result:
+        if question.name in process_facts.FACTS:
+            return process_facts.FACTS[question.name].find(self._config, self._lake)
+        query = registry.entry(question.name).query(question.filters)
+        try:
+            return self._lake.read(query)
+        except SnapshotGone:
+            self._lake = self._lake.newest()
+            return self._lake.read(query)
+
+
+class AskerProcess:
+    """An ``Asker`` in a process of its own, which ends with this one; a new one when it was killed."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._pool: ProcessPoolExecutor | None = None
+
+    def start(self) -> ProcessPoolExecutor:
+        """Start the process, unless it runs, and let it load what it needs: about a second."""
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin, initargs=(self._config,))
+            self._pool.submit(os.getpid)
+        return self._pool
+
+    def ask(self, question: Question) -> Reply:
+        """Waits for the answer."""
+        try:
+            return self.start().submit(_ask, question).result()
+        except BrokenProcessPool:
+            self._pool = None
+            return Reply(
+                None, f"The process that reads the lake was killed while it answered {question.name}. It starts again."
+            )
+
+    def stop(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+_asker: Asker | None = None
+
+
+def _begin(config: Config) -> None:
+    """In the new process: Ctrl-C is the server's business."""
+    global _asker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _asker = Asker(config)
+
+
+def _end_with_parent() -> None:
+    """However the server ends, SIGKILL included."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(0)
+
+
+def _ask(question: Question) -> Reply:
+    assert _asker is not None
+    return _asker.ask(question)

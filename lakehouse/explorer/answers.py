@@ -1,0 +1,168 @@
+"""Entries and filters → results, each table read at one pinned version."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import TypeVar
+
+from lakehouse.config.settings import Config
+from lakehouse.errors import ConfigError, TableMissing
+from lakehouse.explorer.queries import registry
+from lakehouse.explorer.queries.model import Entry, Filters, Section
+from lakehouse.lake.query import Query
+from lakehouse.lake.reader import SPECS, Lake, SnapshotGone
+from lakehouse.lake.result import Flow, Result, Source
+
+T = TypeVar("T")
+FILTER_OPTIONS = {"dates": "--du/--au", "pays": "--pays", "segment": "--segment", "client": "--client"}
+
+
+EMPTY = {
+    "bronze": "{} has no row yet. Start all: make run. Or: python producer_ventes.py, then python spark_streaming_delta.py --once",
+    "silver": "{} has no row yet. Type: python streaming_silver.py",
+    "ventes_rejetees": "No message was rejected so far.",
+}
+"""What to type when a table has no rows; by its name, or its layer."""
+
+
+WHAT_THERE_IS = {
+    "dates": "by-day",
+    "pays": "ventes-par-pays",
+    "segment": "ventes-par-segment",
+    "client": "top-clients --limit 0",
+}
+"""The question that lists what a filter may name."""
+
+
+@dataclass(frozen=True)
+class SectionAnswer:
+    """One section of the report; ``missing`` is the sentence in place of a table that is not there, ``empty`` the one
+    under an answer without rows."""
+
+    section: Section
+    result: Result | None
+    missing: str = ""
+    empty: str = ""
+
+
+class Answers:
+    """Asks one ``Lake``. ``again`` gives the same at the newest versions."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        version: int | None = None,
+        versions: Mapping[str, int] | None = None,
+        at: datetime | None = None,
+        chart: bool = True,
+    ) -> None:
+        self.config = config
+        self.chart = chart
+        self.lake = Lake.of(config, version=version, versions=versions, at=at)
+
+    @property
+    def zone(self) -> tzinfo:
+        return self.config.analytics.timezone
+
+    def again(self) -> Answers:
+        lake = self.lake
+        return Answers(self.config, version=lake.version, versions=lake.versions, at=lake.at, chart=self.chart)
+
+    def with_default_limit(self, entry: Entry, filters: Filters) -> Filters:
+        """The entry's own number of rows, for a question that named none."""
+        lengths = {
+            "top-clients": self.config.analytics.top_clients,
+            "latest-sales": self.config.analytics.dernieres_ventes,
+        }
+        return dataclasses.replace(filters, limit=lengths.get(entry.name, entry.limit))
+
+    def ask(self, entry: Entry, filters: Filters, *, table: str = "ventes_stream") -> Result:
+        """One answer; raises ``ConfigError`` for a filter that the question does not take."""
+        self._check_filters(entry, filters)
+        if entry.kind == "counts":
+            return self._steady(lambda: self.lake.counts())
+        if entry.kind == "history":
+            if table not in SPECS:
+                raise ConfigError(f"There is no table {table!r}. Tables: {', '.join(SPECS)}.")
+            return self.lake.history(table, limit=filters.limit, offset=filters.offset)
+        return self._steady(lambda: self.lake.read(entry.query(filters)))
+
+    def _check_filters(self, entry: Entry, filters: Filters) -> None:
+        unknown = filters.used - entry.filters
+        if unknown:
+            takes = ", ".join(FILTER_OPTIONS[name] for name in FILTER_OPTIONS if name in entry.filters)
+            raise ConfigError(
+                f"{entry.name} takes no {' and no '.join(FILTER_OPTIONS[name] for name in sorted(unknown))}: "
+                f"it takes {takes or 'no filters'}."
+            )
+
+    def flow(self, entry: Entry, filters: Filters) -> Flow:
+        """Every row of a question, read while it is written; raises ``ConfigError`` as ``ask`` does."""
+        self._check_filters(entry, filters)
+        return self._steady(lambda: self.lake.flow(entry.query(filters)))
+
+    def sql(self, text: str, *, max_rows: int | None, timeout: float) -> Result:
+        """One SELECT that a person wrote, checked and run in a process of its own with caps on rows, time and memory."""
+        from lakehouse.explorer import sql_guard, sql_sandbox
+
+        checked = sql_guard.check(text, SPECS)
+        return self._steady(lambda: sql_sandbox.run(self.lake, checked, max_rows=max_rows, timeout=timeout))
+
+    def report(self) -> list[SectionAnswer]:
+        """The daily report: every section from the same versions; raises ``TableMissing`` when there is no lake."""
+        analytics = self.config.analytics
+        sections = registry.daily_report(top_clients=analytics.top_clients, dernieres_ventes=analytics.dernieres_ventes)
+        return self._steady(lambda: [self._section(section) for section in sections])
+
+    def why_empty(self, result: Result, filters: Filters | None = None) -> str:
+        """What to do about an answer that found nothing; empty when it found something, or when that needs no word."""
+        if result.rows and not _counts_nothing(result):
+            return ""
+        empty = [source.table for source in result.sources if not self._has_rows(source.table)]
+        if len(empty) < len(result.sources):
+            if filters is None or not filters.narrowed:
+                return ""
+            known = [f"query_utils.py {name}" for used, name in WHAT_THERE_IS.items() if used in filters.used]
+            return f"Nothing matches: {filters}. What there is: {', '.join(known)}"
+        if self.lake.at or self.lake.version is not None or self.lake.versions:
+            return f"{' and '.join(empty)} had no row then. Type: query_utils.py history {empty[0]}"
+        return " ".join(EMPTY.get(name, EMPTY[SPECS[name].layer]).format(name) for name in empty)
+
+    def _has_rows(self, table: str) -> bool:
+        return bool(self.lake.read(Query(f"SELECT 1 FROM {table} LIMIT 1", (table,))).rows)
+
+    def _section(self, section: Section) -> SectionAnswer:
+        try:
+            if section.entry.kind == "counts":
+                return SectionAnswer(section, self.lake.counts())
+            result = self.lake.read(section.entry.query(section.filters))
+            return SectionAnswer(section, result, empty=self.why_empty(result))
+        except TableMissing as error:
+            if section.entry.kind == "counts":
+                raise
+            return SectionAnswer(section, None, str(error))
+
+    def _steady(self, ask: Callable[[], T]) -> T:
+        """Once more from the newest versions when vacuum was faster; a version that was asked for stays gone."""
+        try:
+            return ask()
+        except SnapshotGone as error:
+            if error.pinned:
+                raise
+            self.lake = self.lake.newest()
+            return ask()
+
+
+def _counts_nothing(result: Result) -> bool:
+    """One row that says: 0 sales."""
+    return len(result.rows) == 1 and "total_transactions" in result.names and not result.column("total_transactions")[0]
+
+
+def sources(found: list[SectionAnswer]) -> tuple[Source, ...]:
+    """What a report was read from, each table once."""
+    named = {source.table: source for answer in found if answer.result for source in answer.result.sources}
+    return tuple(named.values())

@@ -1,0 +1,132 @@
+"""Answers for programs: csv, json, parquet; exact, in UTC, without thousands separators.
+
+Decimals are text in json ("1234.50"): a JSON number would become a float in most readers. Integers and booleans are
+JSON's own; a null is ``null`` in json and an empty field in csv. Parquet keeps DECIMAL and TIMESTAMP as such.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from lakehouse.errors import ConfigError
+from lakehouse.explorer.formats.values import UNSAFE, plain, visible
+from lakehouse.lake.result import Flow, Result, Source
+
+CHUNK = 50_000
+"""Rows of a Parquet row group of an answer that is read while it is written."""
+
+
+@contextlib.contextmanager
+def replacing(target: str) -> Iterator[IO[str]]:
+    """A text file that takes the place of ``target`` when all is written, so that no reader sees half of it."""
+    with _replacing(target) as part, part.open("w", encoding="utf-8", newline="") as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def _replacing(target: str) -> Iterator[Path]:
+    path = Path(target)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    except OSError as error:
+        raise ConfigError(
+            f"--output {target} cannot be written: {error.strerror}. Name a file in a folder of yours."
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def to_csv(result: Result | Flow, stream: IO[str], *, harmless: bool = False) -> None:
+    """RFC 4180 with a header line. ``harmless`` (for a terminal) writes control characters as escapes."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(result.names)
+    for row in result.rows:
+        values = [csv_value(value) for value in row]
+        writer.writerow([visible(value) if harmless and isinstance(value, str) else value for value in values])
+
+
+def csv_value(value: Any) -> Any:
+    """One value as csv has it."""
+    value = plain(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return dumps(value) if isinstance(value, list | dict) else value
+
+
+def dumps(value: Any) -> str:
+    """JSON in UTF-8; characters that could harm a terminal are written as ``\\uXXXX``, which is the same text."""
+    import unicodedata
+
+    text = json.dumps(value, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join(json.dumps(char)[1:-1] if unicodedata.category(char) in UNSAFE else char for char in text)
+
+
+def records(result: Result) -> list[dict[str, Any]]:
+    return [_record(result, row) for row in result.rows]
+
+
+def _record(result: Result | Flow, row: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip(result.names, map(plain, row), strict=True))
+
+
+def to_json(result: Result | Flow, stream: IO[str]) -> None:
+    """An array of objects, one a line."""
+    before = "[\n"
+    for row in result.rows:
+        stream.write(before + dumps(_record(result, row)))
+        before = ",\n"
+    stream.write("[]\n" if before == "[\n" else "\n]\n")
+
+
+def versions(sources: Iterable[Source]) -> dict[str, Any]:
+    """Table → version and time of its commit, for the daily report in json."""
+    return {source.table: {"version": source.version, "committed": plain(source.committed)} for source in sources}
+
+
+def to_parquet(result: Result | Flow, target: str) -> None:
+    """One Parquet file; its metadata key ``lakehouse.sources`` says what it was read from."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {
+        "text": pa.string(), "integer": pa.int64(), "boolean": pa.bool_(), "date": pa.date32(),
+        "timestamp": pa.timestamp("us", "UTC"), "float": pa.float64(), "binary": pa.binary(),
+    }  # fmt: skip
+    rows = iter(result.rows)
+    part_of = list(islice(rows, CHUNK if isinstance(result, Flow) else None))
+    fields = []
+    for index, column in enumerate(result.columns):
+        values = [row[index] for row in part_of]
+        if column.kind == "decimal":
+            scale = max((-value.as_tuple().exponent for value in values if value is not None), default=2)
+            fields.append((column.name, pa.decimal128(38, scale)))
+        else:
+            fields.append((column.name, kinds.get(column.kind) or pa.array(values).type))
+    schema = pa.schema(fields, {"lakehouse.sources": dumps(versions(result.sources))})
+    with _replacing(target) as part, pq.ParquetWriter(str(part), schema) as writer:
+        while True:
+            columns = [[row[index] for row in part_of] for index in range(len(fields))]
+            arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            part_of = list(islice(rows, CHUNK))
+            if not part_of:
+                return
+
+
+def text_of(result: Result, kind: str) -> str:
+    """``csv`` or ``json`` as one text."""
+    stream = io.StringIO()
+    (to_csv if kind == "csv" else to_json)(result, stream)
+    return stream.getvalue()

@@ -1,0 +1,79 @@
+"""Java's class archives (AppCDS): the classes of a run, parsed and verified once, mapped by every later start.
+
+Half of a Spark start is Java reading and checking some 20,000 classes, and half of a broker's. A short run of broker and
+jobs at set-up leaves them in two files that later JVMs map into memory. An archive is a cache and nothing else: Java itself
+compares it with the JARs, and starts without it when they differ.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from lakehouse.config import Config
+from lakehouse.jvm import compiler, jars, java
+
+
+def class_path(config: Config) -> list[Path]:
+    """The JARs in front of Spark's own on a local driver's class path. Java accepts an archive only with the same."""
+    if config.development.jars != "lock":
+        return []
+    return [*jars.resolve(config, "spark"), compiler.jar(config, compiler.CORE)]
+
+
+def path(config: Config) -> Path:
+    """Where the archive of a Spark driver for this Java and these JARs lies, or would."""
+    import pyspark  # its import takes 0.2 s, and not every caller needs it
+
+    return _path(config, "spark", [*class_path(config), *_files(Path(pyspark.__file__).parent / "jars")])
+
+
+def broker_path(config: Config, class_path: Iterable[Path]) -> Path:
+    """Where that of a broker with these JARs lies, or would."""
+    return _path(config, "kafka", class_path)
+
+
+def _path(config: Config, name: str, class_path: Iterable[Path]) -> Path:
+    home = java.find(config).home
+    release = home / "release"
+    key = hashlib.sha256(release.read_bytes() if release.is_file() else str(home).encode())
+    for jar in class_path:
+        found = jar.stat()
+        key.update(f"{jar} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return folder(config) / f"{name}-{key.hexdigest()[:16]}.jsa"
+
+
+def options(config: Config) -> str:
+    """Java's options with which a Spark driver uses its archive; empty when there is none."""
+    return " ".join(map(java.option, _options(path(config))))
+
+
+def broker_options(config: Config, class_path: Iterable[Path]) -> list[str]:
+    """Those with which a broker with these JARs uses its own."""
+    return _options(broker_path(config, class_path))
+
+
+def _options(archive: Path) -> list[str]:
+    if not archive.is_file():
+        return []
+    return [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+
+
+def paths(config: Config) -> tuple[Path, Path]:
+    """Where both lie, or would: the Spark driver's and the broker's."""
+    return path(config), broker_path(config, jars.resolve(config, "kafka"))
+
+
+def are_made(archives: Iterable[Path]) -> bool:
+    return all(archive.is_file() for archive in archives)
+
+
+def folder(config: Config) -> Path:
+    return Path(config.development.cache_dir) / "classes"
+
+
+@functools.cache
+def _files(folder: Path) -> Iterable[Path]:
+    return sorted(folder.glob("*.jar"))

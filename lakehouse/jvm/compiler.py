@@ -1,0 +1,106 @@
+"""Our own few Java classes as JARs, compiled once into the cache: needs the pinned JARs and a Java, no JDK.
+
+The compiler is Janino, which Spark ships for its own generated code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from lakehouse.config import Config
+from lakehouse.errors import SetupError
+from lakehouse.jvm import jars, java
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_SOURCES = Path(__file__).with_name("java_src")
+LOG_STORE = ("ConditionalS3LogStore",)
+"""Delta's log on S3: only a lake there needs it."""
+CORE = (
+    "BronzeRow", "OldSale", "SaleDecoder", "PlainSale", "Moment", "DeltaAppend", "LocalFiles", "LocalFilesContext", "Heap",
+    "LocalLogStore", "RareEvictionStateStoreProvider",
+)  # fmt: skip
+"""The sale contract as Bronze's stream applies it, the append to a Delta table, local files and the log among them
+without more calls of the system than it takes, the room that a heap keeps, and when the state forgets."""
+
+
+def jar(config: Config, classes: tuple[str, ...]) -> Path:
+    """The JAR of these classes; made when it is not there for their source and this Spark. Raises ``SetupError``."""
+    import pyspark  # its import takes 0.2 s, and not every caller of this module's names needs it
+
+    sources = [_SOURCES / f"{name}.java" for name in classes]
+    text = b"".join(source.read_bytes() for source in sources)
+    key = hashlib.sha256(text + pyspark.__version__.encode()).hexdigest()[:16]
+    place = Path(config.development.cache_dir) / "jars" / "own" / f"{classes[0]}-{key}.jar"
+    if place.is_file():  # where nothing may be written, such as a pod, it is there from the start
+        return place
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(place.parent / "own.lock"):
+        if not place.is_file():
+            with tempfile.TemporaryDirectory(prefix=".own-", dir=place.parent) as scratch:
+                compiled = _compile(config, sources, Path(scratch))
+                made = Path(scratch) / place.name
+                with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+                    for file in compiled:
+                        archive.write(file, file.relative_to(scratch))
+                made.replace(place)
+    return place
+
+
+def ensure(session: SparkSession, config: Config) -> None:
+    """Make our classes known to the session. Whoever started its JVM may not have named our JAR: then it is sent after it."""
+    from py4j.protocol import Py4JJavaError
+
+    try:
+        new(session, CORE[0])
+    except Py4JJavaError:  # no such class
+        session.sql(f"ADD JAR '{jar(config, CORE)}'")
+        new(session, CORE[0])
+
+
+def new(session: SparkSession, name: str) -> Any:
+    """An object of one of the classes, in the session's JVM, which has the JAR."""
+    own: Any = session._jsparkSession
+    return own.sharedState().jarClassLoader().loadClass(f"ventes.{name}").newInstance()
+
+
+def _compile(config: Config, sources: list[Path], into: Path) -> list[Path]:
+    """The class files, below ``into`` as their packages say."""
+    import pyspark
+    from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
+    from py4j.protocol import Py4JJavaError
+
+    spark = Path(pyspark.__file__).parent / "jars"
+    seen = [*spark.glob("*.jar"), *jars.resolve(config, "spark")]
+    port = launch_gateway(
+        classpath=os.pathsep.join(map(str, seen)),
+        java_path=str(java.find(config).executable),
+        jarpath=str(next(spark.glob("py4j-*.jar"))),
+        die_on_exit=True,
+    )
+    gateway = JavaGateway(gateway_parameters=GatewayParameters(port=port))
+    try:
+        compiler = gateway.jvm.org.codehaus.janino.Compiler()
+        compiler.setDestinationDirectory(gateway.jvm.java.io.File(str(into)), False)
+        compiler.setClassPath(_files(gateway, seen))
+        compiler.compile(_files(gateway, sources))
+    except Py4JJavaError as error:
+        raise SetupError(f"{sources[0].name} cannot be compiled: {error.java_exception.toString()[:500]}") from None
+    finally:
+        gateway.shutdown()
+    return sorted(into.rglob("*.class"))
+
+
+def _files(gateway: object, paths: list[Path]) -> object:
+    made = gateway.new_array(gateway.jvm.java.io.File, len(paths))  # type: ignore[attr-defined]
+    for number, path in enumerate(paths):
+        made[number] = gateway.jvm.java.io.File(str(path))  # type: ignore[attr-defined]
+    return made

@@ -1,0 +1,145 @@
+"""Getting to Kafka at all: whether it answers, by TLS or not, and its refusals as errors of ours."""
+
+from __future__ import annotations
+
+import functools
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from kafka import errors as kafka_errors
+from kafka.errors import KafkaError
+from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
+
+from lakehouse.config import Config
+from lakehouse.errors import AccessRefused, BrokerUnavailable, LakehouseError
+from lakehouse.kafka.broker import security
+from lakehouse.kafka.options import host_and_port, servers
+from lakehouse.kafka.users import ca_file, user_and_password
+
+START_COMMAND = "python setup_utils.py kafka"
+REFUSALS = 3
+"""Times that a password is refused before that is believed: a broker may answer before it knows its users."""
+
+
+def _heard_out(
+    receive: Callable[[Any], tuple[bytes, Exception | None]],
+) -> Callable[[Any], tuple[bytes, Exception | None]]:
+    @functools.wraps(receive)
+    def receive_first(transport: Any) -> tuple[bytes, Exception | None]:
+        data, end = receive(transport)
+        return data, None if data else end  # the end is met again by the next call
+
+    return receive_first
+
+
+def hear_brokers_out() -> None:
+    """Have kafka-python take in what a broker says before it closes the connection, such as why. It drops what it reads in one
+    go with the end, and on a busy machine a wrong password looks like a broker that does not answer. Done once a process."""
+    for transport in (KafkaTCPTransport, KafkaSSLTransport):
+        if not hasattr(transport._sock_recv, "__wrapped__"):
+            transport._sock_recv = _heard_out(transport._sock_recv)
+
+
+def password_refusals(causes: list[Exception]) -> list[Exception]:
+    """Those of a connection's failures that say that the password is wrong."""
+    return [cause for cause in causes if isinstance(cause, kafka_errors.SaslAuthenticationFailedError)]
+
+
+def unavailable(config: Config, cause: object) -> BrokerUnavailable:
+    """The sentence for a broker that does not answer."""
+    return BrokerUnavailable(
+        f"Kafka does not answer at {', '.join(servers(config))} ({cause}). Start a broker with: {START_COMMAND}"
+    )
+
+
+def refused(config: Config, server: str, what: str) -> AccessRefused:
+    return AccessRefused(
+        f"{server} is not to be talked to with [KAFKA] security_protocol = {config.kafka.security_protocol}: {what}"
+    )
+
+
+def _handshake(config: Config, server: str, link: socket.socket) -> None:
+    """Raise ``AccessRefused`` when TLS with the server does not come about, with the reason."""
+    host, authority = host_and_port(server)[0], ca_file(config)
+    try:
+        with security.context(config).wrap_socket(link, server_hostname=host):
+            return
+    except ssl.SSLCertVerificationError as error:
+        if "ostname mismatch" in error.verify_message or "IP address mismatch" in error.verify_message:
+            what = f"its certificate is not for the name {host}. Name it in bootstrap_servers as its certificate does, or make one for it: python setup_utils.py tls --host {host}"
+        else:
+            believed = authority or "those of this system"
+            what = f"its certificate is not signed by an authority that is believed ({error.verify_message}); believed: {believed}. Set ssl_cafile to the right one"
+        raise refused(config, server, what) from None
+    except ssl.SSLError as error:
+        raise refused(config, server, f"it does not speak TLS ({error.reason}). Is it PLAINTEXT?") from None
+
+
+def speaks_tls(server: str, wait: float) -> bool:
+    """Whether a port that hung up on a plain-text client answers a TLS greeting."""
+    blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE  # nothing is sent: only to see what it speaks
+    try:
+        with socket.create_connection(host_and_port(server), wait) as link, blind.wrap_socket(link):
+            return True
+    except OSError:
+        return False
+
+
+def knock(config: Config, patience: float | None = None) -> None:
+    """Raise ``BrokerUnavailable`` at once when no bootstrap server accepts a connection, or not within ``patience``
+    seconds (``request_timeout``); ``AccessRefused`` when TLS with it does not come about.
+
+    kafka-python would try on for ``request_timeout`` and not say why each try failed.
+    """
+    causes = []
+    wait = config.kafka.request_timeout.total_seconds() if patience is None else patience
+    for server in servers(config):
+        try:
+            with socket.create_connection(host_and_port(server), wait) as link:
+                if config.kafka.security_protocol.endswith("SSL"):
+                    _handshake(config, server, link)
+                return
+        except OSError as error:
+            causes.append(error.strerror or str(error))
+    raise unavailable(config, ", ".join(dict.fromkeys(causes)))
+
+
+def translated(config: Config, error: Exception) -> LakehouseError:
+    """Kafka's error as ours: no answer, or one that Kafka itself calls passing → ``BrokerUnavailable``, a wrong password or a
+    missing right → ``AccessRefused``, another refusal → ``LakehouseError``."""
+    where = ", ".join(servers(config))
+    if isinstance(error, kafka_errors.SaslAuthenticationFailedError):
+        user = user_and_password(config)[0]
+        return AccessRefused(
+            f"Kafka at {where} does not know the user {user} with this password. Set [KAFKA] sasl_username and "
+            f"sasl_password_file, or leave sasl_username empty for the passwords of {config.kafka.tls_dir}."
+        )
+    if isinstance(error, kafka_errors.AuthorizationError):
+        return may_not(config, type(error).__name__.removesuffix("AuthorizationFailedError").lower())
+    no_answer = (
+        kafka_errors.KafkaTimeoutError,
+        kafka_errors.KafkaConnectionError,
+        kafka_errors.NodeNotReadyError,
+        OSError,
+    )
+    cause = str(error) if isinstance(error, KafkaError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, no_answer):
+        return unavailable(config, cause)
+    if getattr(error, "retriable", False):
+        # such as OffsetNotAvailable: a new leader does not know yet how far its partition is acknowledged (KIP-207)
+        return BrokerUnavailable(
+            f"Kafka at {where} cannot answer yet ({cause}): its brokers start, or a partition changes its leader. Try again in "
+            f"some seconds, or see who is there: python setup_utils.py check"
+        )
+    return LakehouseError(f"Kafka at {where} refuses: {cause}")
+
+
+def may_not(config: Config, what: str) -> AccessRefused:
+    user = user_and_password(config)[0] if config.kafka.security_protocol.startswith("SASL") else "a stranger"
+    return AccessRefused(
+        f"Kafka at {', '.join(servers(config))} does not let {user} do this ({what}, topic {config.kafka.topic}). Who may do "
+        f"what: docs/SECURITY.md. Take the right user, or let an administrator grant it."
+    )

@@ -1,0 +1,80 @@
+"""Who this process is to Kafka, and whom it believes: users, passwords and the authority's certificate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from lakehouse.config import Config
+from lakehouse.config.secrets import read_secret
+from lakehouse.errors import ConfigError
+
+ADMIN, BROKER = "admin", "broker"
+SUPER_USERS = (ADMIN, BROKER)
+
+
+class Grant(NamedTuple):
+    """A user may do ``operation`` on ``kind`` ``name``; with ``prefix``, on all whose name begins so."""
+
+    user: str
+    operation: str
+    kind: str
+    name: str
+    prefix: bool = False
+
+
+def grants(topic: str) -> list[Grant]:
+    """Every right besides the super users'. WRITE and READ include DESCRIBE."""
+    return [
+        Grant("producer", "WRITE", "TOPIC", topic),
+        Grant("bronze", "READ", "TOPIC", topic),
+        Grant("bronze", "DESCRIBE_CONFIGS", "TOPIC", topic),
+        Grant("bronze", "READ", "GROUP", GROUP_PREFIX, prefix=True),
+        Grant("operator", "READ", "TOPIC", topic),  # reconcile reads what stands in no table again
+        Grant("operator", "DESCRIBE_CONFIGS", "TOPIC", topic),
+        Grant("monitor", "DESCRIBE", "TOPIC", topic),
+        Grant("monitor", "DESCRIBE_CONFIGS", "TOPIC", topic),
+    ]
+
+
+GROUP_PREFIX = "ventes-bronze"
+"""Spark's consumers name a group each, and commit nothing to it."""
+USERS = (*SUPER_USERS, *dict.fromkeys(grant.user for grant in grants("")))
+
+
+def folder(config: Config) -> Path:
+    """Where ``setup_utils.py tls`` puts what it makes."""
+    return Path(config.kafka.tls_dir)
+
+
+def ca_file(config: Config) -> Path | None:
+    """The authority that clients believe: ``ssl_cafile``, or our own when there is one; None: the system's."""
+    if config.kafka.ssl_cafile:
+        return Path(config.kafka.ssl_cafile)
+    own = folder(config) / "ca.pem"
+    return own if own.is_file() else None
+
+
+def password_file(config: Config, user: str) -> Path:
+    """Where a user's password lies."""
+    return folder(config) / f"{user}.password"
+
+
+def password_of(config: Config, user: str) -> str:
+    """A user's password. Raises ``ConfigError`` when there is none, or when others can read it."""
+    path = password_file(config, user)
+    if not path.exists():
+        raise ConfigError(
+            f"[KAFKA] security_protocol = {config.kafka.security_protocol} needs a password for {user}, and there is no "
+            f"{path}. Set sasl_username with VENTES_KAFKA__SASL_PASSWORD or sasl_password_file, or type: python "
+            f"setup_utils.py tls"
+        )
+    return str(read_secret(path, "[KAFKA] tls_dir"))
+
+
+def user_and_password(config: Config) -> tuple[str, str]:
+    """``sasl_username`` and its password; without one, the user that the script is (``roles.ROLES``)."""
+    kafka = config.kafka
+    if kafka.sasl_username:
+        return kafka.sasl_username, str(kafka.sasl_password)
+    return config.role, password_of(config, config.role)

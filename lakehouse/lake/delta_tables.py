@@ -1,0 +1,127 @@
+"""Delta tables without a JVM, for operators and for a job's start. Who writes holds the lock of the table's job.
+
+Each commit carries its origin as ``userMetadata``, as the jobs' own commits do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
+
+from lakehouse.config import Config, paths
+from lakehouse.contract.tables import TableSpec
+from lakehouse.lake import object_store, version_checksum
+from lakehouse.observability import provenance
+
+_SIMPLE = {
+    "STRING": pa.string(), "BIGINT": pa.int64(), "INT": pa.int32(), "DATE": pa.date32(), "BOOLEAN": pa.bool_(),
+    "BINARY": pa.binary(), "TIMESTAMP": pa.timestamp("us", "UTC"), "DECIMAL(18,2)": pa.decimal128(18, 2),
+    "DECIMAL(28,2)": pa.decimal128(28, 2),
+}  # fmt: skip
+
+
+def can_create(spec: TableSpec) -> bool:
+    """Whether ``schema`` knows all of the table's types."""
+    return all(kind in _SIMPLE for _, kind in spec.columns)
+
+
+def schema(spec: TableSpec) -> pa.Schema:
+    """The columns as Arrow has them. Raises ``KeyError`` for a type that no operator writes."""
+    return _arrow(spec.columns)
+
+
+def _arrow(columns: Iterable[tuple[str, str]]) -> pa.Schema:
+    return pa.schema([(name, _SIMPLE[kind]) for name, kind in columns])
+
+
+def opened(spec: TableSpec, config: Config) -> DeltaTable:
+    return DeltaTable(spec.path(config.delta.base_path), storage_options=object_store.options(config))
+
+
+def exists(spec: TableSpec, config: Config) -> bool:
+    return DeltaTable.is_deltatable(spec.path(config.delta.base_path), storage_options=object_store.options(config))
+
+
+def properties(spec: TableSpec, config: Config) -> dict[str, str]:
+    """As they are now; the list of the table's files is not read."""
+    path = spec.path(config.delta.base_path)
+    table = DeltaTable(path, storage_options=object_store.options(config), without_files=True)
+    return dict(table.metadata().configuration)
+
+
+def stamped(what: str, facts: Mapping[str, Any]) -> CommitProperties:
+    """The origin that a commit carries."""
+    return CommitProperties(custom_metadata={"userMetadata": provenance.commit_metadata(what, **facts)})
+
+
+# checkpoints and clean-up of the log stay with the table's own job
+HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+
+
+def committed(table: DeltaTable, spec: TableSpec, config: Config) -> None:
+    """After commits of ``table``: leave the checksum that Spark would otherwise spend a job on. In an object store its own
+    log store alone writes into the log."""
+    if not paths.is_remote(config):
+        version_checksum.write(spec.path(config.delta.base_path), table.version())
+
+
+def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *, what: str, **facts: Any) -> None:
+    """One commit; creates the table when it is missing, and adds the optional columns that a row has."""
+    used = {name for row in rows for name in row}
+    columns = (*spec.columns, *(column for column in spec.optional if column[0] in used))
+    write_deltalake(
+        spec.path(config.delta.base_path),
+        pa.Table.from_pylist(list(rows), _arrow(columns)),
+        mode="append",
+        storage_options=object_store.options(config),
+        schema_mode="merge" if spec.optional else None,
+        partition_by=list(spec.partition_by) or None,
+        commit_properties=stamped(what, facts),
+        post_commithook_properties=HOOKS,
+    )
+
+
+def create(spec: TableSpec, config: Config, properties: Mapping[str, str], *, what: str) -> None:
+    """One commit that makes an empty table with these properties."""
+    made = DeltaTable.create(
+        spec.path(config.delta.base_path),
+        schema(spec),
+        partition_by=list(spec.partition_by) or None,
+        storage_options=object_store.options(config),
+        configuration=dict(properties),
+        commit_properties=stamped(what, {}),
+        raise_if_key_not_exists=False,
+    )
+    committed(made, spec, config)
+
+
+def delete(spec: TableSpec, config: Config, predicate: str, *, what: str, **facts: Any) -> None:
+    """One commit that takes out the rows for which ``predicate`` (SQL) is true; none when there is no such row."""
+    table = opened(spec, config)
+    table.delete(predicate, commit_properties=stamped(what, facts), post_commithook_properties=HOOKS)
+    committed(table, spec, config)
+
+
+def set_properties(spec: TableSpec, config: Config, wanted: Mapping[str, str], *, what: str) -> None:
+    """One commit that sets table properties."""
+    table = opened(spec, config)
+    table.alter.set_table_properties(
+        dict(wanted),
+        raise_if_not_exists=False,
+        commit_properties=stamped(what, {}),
+        post_commithook_properties=HOOKS,
+    )
+    committed(table, spec, config)
+
+
+def restore(spec: TableSpec, config: Config, version: int, *, what: str, **facts: Any) -> dict[str, Any]:
+    """One commit that makes the table what it was at ``version``; the files that came and went."""
+    table = opened(spec, config)
+    done = table.restore(
+        version, commit_properties=stamped(what, {"version": version, **facts}), post_commithook_properties=HOOKS
+    )
+    committed(table, spec, config)
+    return done

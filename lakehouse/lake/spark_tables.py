@@ -1,0 +1,292 @@
+"""Writes to Delta tables by the jobs: rows through Spark, and what else a commit may say of a local table without it.
+
+Spark takes a second and a half to make a first table, and half a second to set a property: a job's start does both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from lakehouse.config import Config, paths
+from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, VENTES, TableSpec
+from lakehouse.jvm import compiler
+from lakehouse.lake import delta_tables
+from lakehouse.observability import log, provenance
+from lakehouse.observability.provenance import read_origin
+
+OURS = (VENTES, REJETS)
+"""The tables whose writer does this: those that each micro-batch of Bronze appends to."""
+
+
+def tended_by_writer(spec: TableSpec, config: Config) -> bool:
+    """Whether the writer merges the table's small files and makes its log's checkpoints, and not Delta inside a commit. Local
+    tables: in an object store, Spark alone writes what Spark's log store guards."""
+    return spec in OURS and not paths.is_remote(config)
+
+
+_log = log.get("delta")
+_DELTAS_OWN = 200
+"""Delta makes its checkpoint, a Spark job inside the commit for which sales wait some seconds, at every such multiple of the
+writer's interval, whether the writer's is there or not."""
+
+
+def _interval(value: timedelta) -> str:
+    return f"interval {value.total_seconds():.0f} seconds"
+
+
+def wanted_properties(spec: TableSpec, config: Config) -> dict[str, str]:
+    """What the settings say of a table."""
+    delta, tended = config.delta, tended_by_writer(spec, config)
+    properties = {
+        # where the writer makes the checkpoints, Delta's are for when that has failed for long
+        "delta.checkpointInterval": str(delta.checkpoint_interval * (_DELTAS_OWN if tended else 1)),
+        "delta.logRetentionDuration": _interval(delta.log_retention),
+        "delta.deletedFileRetentionDuration": _interval(delta.deleted_file_retention),
+        "delta.autoOptimize.autoCompact": str(delta.auto_compact and not tended).lower(),
+    }
+    if spec.stats:
+        properties["delta.dataSkippingStatsColumns"] = ",".join(f"`{name}`" for name in spec.stats)
+    return properties
+
+
+def ensure(spark: SparkSession, spec: TableSpec, config: Config) -> None:
+    """Create the table when it is missing; bring an existing one in line with the settings: its properties, and the
+    columns that they ask for."""
+    path = spec.path(config.delta.base_path)
+    properties = wanted_properties(spec, config)
+    if exists(spark, spec, config):
+        set_properties(spark, spec, config, properties)
+    else:
+        if paths.is_remote(config) or not delta_tables.can_create(spec):
+            _create(spark, spec, config, properties)
+        else:
+            delta_tables.create(spec, config, properties, what=f"{spec.layer} job")
+        _log.info("table created", table=spec.name, path=path)
+    add_columns(spark, spec, config, [column for column in spec.optional if _asked_for(column[0], config)])
+
+
+def _create(spark: SparkSession, spec: TableSpec, config: Config, properties: Mapping[str, str]) -> None:
+    builder = DeltaTable.createIfNotExists(spark).location(spec.path(config.delta.base_path))
+    builder = builder.addColumns(_schema(spark, spec))
+    if spec.partition_by:
+        builder = builder.partitionedBy(*spec.partition_by)
+    for key, value in properties.items():
+        builder = builder.property(key, value)
+    builder.execute()
+
+
+def _asked_for(name: str, config: Config) -> bool:
+    return name == CHAMPS_INCONNUS and config.streaming.champs_inconnus == "garder"
+
+
+def add_columns(spark: SparkSession, spec: TableSpec, config: Config, wanted: Sequence[tuple[str, str]]) -> None:
+    """Add the columns that are missing, in one commit; rows that are there have null in them."""
+    there = read(spark, spec, config).columns if wanted else []
+    missing = [f"`{name}` {kind}" for name, kind in wanted if name not in there]
+    if missing:
+        path = spec.path(config.delta.base_path)
+        spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({', '.join(missing)})")
+        _log.info("columns added", table=spec.name, columns=missing)
+
+
+def _schema(spark: SparkSession, spec: TableSpec) -> StructType:
+    return spark.createDataFrame([], spec.ddl).schema
+
+
+def set_properties(spark: SparkSession, spec: TableSpec, config: Config, wanted: Mapping[str, str]) -> None:
+    """Set the table properties that differ; no commit when none does."""
+    path = spec.path(config.delta.base_path)
+    current = properties(spark, spec, config)
+    changed = {key: value for key, value in wanted.items() if current.get(key) != value}
+    if changed and not paths.is_remote(config):
+        delta_tables.set_properties(spec, config, changed, what=f"{spec.layer} job")
+    elif changed:
+        pairs = ", ".join(f"'{key}' = '{value}'" for key, value in changed.items())
+        spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({pairs})")
+
+
+def _snapshot(spark: SparkSession, spec: TableSpec, config: Config) -> Any:
+    """The table's latest state, asked of Delta's own log: ``detail()`` and ``history()`` each run Spark jobs for it."""
+    jvm: Any = spark._jvm
+    none = jvm.scala.Option.empty()
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, spec.path(config.delta.base_path))
+    return log.update(False, none, none)
+
+
+def properties(spark: SparkSession, spec: TableSpec, config: Config) -> dict[str, str]:
+    """The table's properties, as they are now."""
+    if not paths.is_remote(config):
+        return delta_tables.properties(spec, config)
+    jvm: Any = spark._jvm
+    found = _snapshot(spark, spec, config).metadata().configuration()
+    return dict(jvm.scala.jdk.javaapi.CollectionConverters.asJava(found))
+
+
+def version(spark: SparkSession, spec: TableSpec, config: Config) -> int:
+    """The table's latest version."""
+    return int(_snapshot(spark, spec, config).version())
+
+
+def table_id(spark: SparkSession, spec: TableSpec, config: Config) -> str:
+    """The table's own id: one that was removed and made anew has another."""
+    return str(_snapshot(spark, spec, config).metadata().id())
+
+
+def last_version(spark: SparkSession, spec: TableSpec, config: Config) -> int:
+    """The newest version that this process knows: after a write of its own, that write's. Reads nothing."""
+    jvm: Any = spark._jvm
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, spec.path(config.delta.base_path))
+    return int(log.unsafeVolatileSnapshot().version())
+
+
+def written(spark: SparkSession, spec: TableSpec, config: Config, *, after: int, upto: int) -> tuple[int, int]:
+    """The rows and files that the appends of versions ``after`` + 1 to ``upto`` added, as Delta counted them while it
+    wrote."""
+    rows = files = 0
+    for version in range(after + 1, upto + 1):
+        info = _info(_entry(spark, spec, config, version))
+        if info.get("operation") in ("WRITE", "STREAMING UPDATE"):  # not OPTIMIZE, which rewrites rows
+            counted = info.get("operationMetrics", {})
+            rows += int(counted.get("numOutputRows", 0))
+            files += int(counted.get("numFiles", 0))
+    return rows, files
+
+
+def removals(
+    spark: SparkSession, spec: TableSpec, config: Config, *, after: int, upto: int
+) -> Iterator[tuple[int, str, str | None]]:
+    """(version, operation, what its origin says) of the commits of versions ``after`` + 1 to ``upto`` that took rows away."""
+    for version in range(after + 1, upto + 1):
+        text = _entry(spark, spec, config, version)
+        if '"remove"' in text and any(
+            json.loads(line)["remove"].get("dataChange", True)
+            for line in text.splitlines()
+            if line.startswith('{"remove"')
+        ):
+            info = _info(text)
+            yield version, str(info.get("operation")), read_origin(info).what
+
+
+def _entry(spark: SparkSession, spec: TableSpec, config: Config, version: int) -> str:
+    """The text of one commit."""
+    jvm: Any = spark._jvm
+    path = jvm.org.apache.hadoop.fs.Path(f"{spec.path(config.delta.base_path)}/_delta_log/{version:020}.json")
+    stream = path.getFileSystem(spark._jsc.hadoopConfiguration()).open(path)
+    try:
+        return str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+    finally:
+        stream.close()
+
+
+def _info(text: str) -> dict[str, Any]:
+    """The commit's own line."""
+    return next((json.loads(line)["commitInfo"] for line in text.splitlines() if '"commitInfo"' in line), {})
+
+
+def read(spark: SparkSession, spec: TableSpec, config: Config, *, version: int | None = None) -> DataFrame:
+    """The table, at ``version`` or as it is now."""
+    reader = spark.read.format("delta")
+    if version is not None:
+        reader = reader.option("versionAsOf", version)
+    return reader.load(spec.path(config.delta.base_path))
+
+
+def is_empty(spark: SparkSession, spec: TableSpec, config: Config) -> bool:
+    """Whether the table holds no row. Of one that was just created the only commit is asked: to look into it takes seconds."""
+    if version(spark, spec, config) == 0:
+        return '"add":' not in _entry(spark, spec, config, 0)
+    return read(spark, spec, config).isEmpty()
+
+
+class Append:
+    """An append to a table in steps: the rows are written, can be looked at where they lie, and are then committed."""
+
+    def __init__(self, session: SparkSession, spec: TableSpec, app_id: str, batch_id: int, made: Any) -> None:
+        self._session = session
+        self._spec = spec
+        self._app_id = app_id
+        self._batch_id = batch_id
+        self._made = made
+
+    @classmethod
+    def begin(
+        cls, session: SparkSession, spec: TableSpec, config: Config, *, app_id: str, batch_id: int
+    ) -> Append | None:
+        """None when the table has ``batch_id`` of ``app_id``, or a later one, already."""
+        made = compiler.new(session, "DeltaAppend")
+        path = spec.path(config.delta.base_path)
+        begun = made.begin(session._jsparkSession, path, app_id, batch_id)
+        return cls(session, spec, app_id, batch_id, made) if begun else None
+
+    def write(self, rows: DataFrame) -> None:
+        """Into files that no reader of the table sees. Once only."""
+        self._made.write(rows._jdf)
+
+    def written(self) -> DataFrame:
+        """The rows, as they lie in the files."""
+        return DataFrame(self._made.rows(), self._session)
+
+    def days(self) -> list[date]:
+        """The partitions by ``jour`` that the files lie in."""
+        return sorted(date.fromisoformat(each) for each in self._made.partitions("jour"))
+
+    def commit(self, facts: Mapping[str, object] | None = None) -> None:
+        """Make the rows part of the table. ``facts`` about the batch go into the commit itself, beside its origin."""
+        self._made.commit(
+            provenance.commit_metadata(f"{self._spec.layer} batch", batch=self._batch_id, **(facts or {}))
+        )
+
+    def discard(self) -> None:
+        """Remove the files instead."""
+        self._made.discard()
+
+
+def append(
+    rows: DataFrame,
+    spec: TableSpec,
+    config: Config,
+    *,
+    app_id: str,
+    batch_id: int,
+    facts: Mapping[str, object] | None = None,
+) -> None:
+    """Append ``rows`` once: a repeat with the same ``app_id`` and ``batch_id`` changes nothing. ``facts``: see ``Append``."""
+    begun = Append.begin(rows.sparkSession, spec, config, app_id=app_id, batch_id=batch_id)
+    if begun:
+        begun.write(rows)
+        begun.commit(facts)
+
+
+def exists(spark: SparkSession, spec: TableSpec, config: Config) -> bool:
+    """Whether there is such a Delta table."""
+    if not paths.is_remote(config):
+        return delta_tables.exists(spec, config)
+    return bool(DeltaTable.isDeltaTable(spark, spec.path(config.delta.base_path)))
+
+
+def replace(
+    rows: DataFrame,
+    spec: TableSpec,
+    config: Config,
+    *,
+    app_id: str,
+    batch_id: int,
+    facts: Mapping[str, object] | None = None,
+) -> None:
+    """Make ``rows`` the whole table, in one commit, which also creates a table that is missing. A repeat changes nothing."""
+    writer = rows.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
+    writer = writer.partitionBy(*spec.partition_by)
+    if exists(rows.sparkSession, spec, config):
+        ensure(rows.sparkSession, spec, config)
+    else:  # Delta takes these for the table's properties when the write creates it, and only then
+        writer = writer.options(**wanted_properties(spec, config))
+    origin = provenance.commit_metadata(f"{spec.layer} build", **(facts or {}))
+    writer = writer.option("txnAppId", app_id).option("txnVersion", batch_id).option("userMetadata", origin)
+    writer.save(spec.path(config.delta.base_path))

@@ -1,0 +1,90 @@
+"""The checksum file that stands beside a version of a Delta table, made from the version before and the commit between.
+
+Spark writes one with each of its commits and reads what an application wrote last, the schema and the properties from it.
+``deltalake`` writes none: Spark then rebuilds the table's state, a job of a second and more, at its next look.
+Source: Delta's PROTOCOL.md, "Version Checksum File". Of its optional fields, the files of a small table are carried on: Spark
+would list them anew in a job. The others are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+Checksum = dict[str, Any]
+
+
+def after(before: Mapping[str, Any] | None, actions: Iterable[Mapping[str, Any]]) -> Checksum | None:
+    """The checksum of a version, from that of the version before (None: there is none before) and the commit's actions.
+    None when these do not tell it: the first commit of a table names its schema and its protocol."""
+    known = before or {"numFiles": 0, "tableSizeBytes": 0, "allFiles": []}
+    files, size = int(known["numFiles"]), int(known["tableSizeBytes"])
+    writers = {each["appId"]: each for each in known.get("setTransactions", ())}
+    metadata, protocol = known.get("metadata"), known.get("protocol")
+    listed = {each["path"]: each for each in known["allFiles"]} if "allFiles" in known else None  # None: too many
+    for action in actions:
+        ((kind, value),) = action.items()
+        if kind in ("add", "remove"):
+            if value.get("deletionVector") or value.get("size") is None:
+                return None  # rows that a file still has are counted too, then
+            sign = 1 if kind == "add" else -1
+            files, size = files + sign, size + sign * int(value["size"])
+            if listed is not None and kind == "add":
+                listed[value["path"]] = {**value, "dataChange": False}
+            elif listed is not None:
+                listed.pop(value["path"], None)
+        elif kind == "txn":
+            writers[value["appId"]] = value
+        elif kind == "domainMetadata":
+            return None  # a feature that no table here has
+        elif kind == "metaData":
+            metadata = {name: given for name, given in value.items() if given is not None}
+        elif kind == "protocol":
+            protocol = value
+    if metadata is None or protocol is None or files < 0:
+        return None
+    made = {
+        "tableSizeBytes": size, "numFiles": files, "numMetadata": 1, "numProtocol": 1,
+        "setTransactions": list(writers.values()), "domainMetadata": list(known.get("domainMetadata", ())),
+        "metadata": metadata, "protocol": protocol,
+    }  # fmt: skip
+    return made if listed is None else {**made, "allFiles": list(listed.values())}
+
+
+_BACK = 10
+"""Commits without a checksum that are made up for: more of them are Spark's to find out."""
+
+
+def write(table: str, version: int) -> int:
+    """Put the checksums beside a version of a local table and beside the few before it that have none. How many: none when
+    they are there, or cannot be told; Spark then finds out by itself, later."""
+    log = Path(table, "_delta_log")
+    last = version  # the last one that has a checksum; -1: none has
+    while last >= 0 and version - last < _BACK and not (log / f"{last:020}.crc").exists():
+        last -= 1
+    known = None if last == version or last < 0 else _read(log / f"{last:020}.crc")
+    if known is None and last >= 0:
+        return 0
+    for each in range(last + 1, version + 1):
+        lines = (log / f"{each:020}.json").read_text(encoding="utf-8").splitlines()
+        known = after(known, map(json.loads, filter(None, lines)))
+        if known is None:
+            return each - last - 1
+        scratch = log / f".{each:020}.crc.{os.getpid()}"
+        scratch.write_text(json.dumps(known), encoding="utf-8")
+        scratch.replace(log / f"{each:020}.crc")
+    return version - last
+
+
+def _read(file: Path) -> Checksum | None:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    # what counts rows in files' deletion vectors, or in commits' own clocks, is not carried on here
+    known = all(name in found for name in ("numFiles", "tableSizeBytes", "metadata", "protocol"))
+    extra = found.get("numDeletionVectorsOpt") or found.get("inCommitTimestampOpt")
+    return found if known and not extra else None

@@ -1,0 +1,122 @@
+"""How far back a table can be read: whose sake its files stay for, until when, and which log entries may go. No JVM."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from lakehouse.config import Config
+from lakehouse.contract.table_properties import RETENTION
+from lakehouse.contract.tables import VENTES, TableSpec
+from lakehouse.errors import CheckpointInvalid
+from lakehouse.lake import history, job_progress
+from lakehouse.observability.provenance import read_origin
+
+_READERS_HOURS = 1
+"""Files stay at least so long: a reader that has opened a version reads on."""
+_LOG_ENTRY = re.compile(r"^\.?(\d{20})\.(json|crc|checkpoint\.|compacted)")
+
+
+def reader(config: Config, spec: TableSpec, newest: int) -> tuple[int | None, str | None]:
+    """The version from which on the table's stream still has to be read, and a sentence when that holds something back."""
+    if spec is not VENTES:
+        return None, None
+    try:
+        silver = job_progress.silver(config)
+    except CheckpointInvalid:
+        return 0, "Silver's checkpoint cannot be read: nothing that it may still need is removed"
+    if silver is None or not _rows_after(spec.path(config.delta.base_path), silver.bronze_version, newest):
+        return None, None
+    return (
+        silver.bronze_version,
+        f"Silver has taken in version {silver.bronze_version} of {newest}: what left later stays",
+    )
+
+
+_LOOKED_AT = 1000
+"""Commits that are looked through: behind more than these are rows, surely."""
+
+
+def _rows_after(path: str, version: int, newest: int) -> bool:
+    """Whether a commit after ``version`` brought rows; compactions, properties and retention bring none."""
+    if newest - version > _LOOKED_AT or "://" in path:
+        return newest > version
+    return any(
+        _brings_rows(Path(path, "_delta_log", f"{number:020}.json")) for number in range(version + 1, newest + 1)
+    )
+
+
+def _brings_rows(entry: Path) -> bool:
+    try:
+        actions = [json.loads(line) for line in entry.read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return True
+    origin = next((read_origin(action["commitInfo"]).what for action in actions if "commitInfo" in action), None)
+    return origin != RETENTION and any(action["add"]["dataChange"] for action in actions if "add" in action)
+
+
+# --- how far back ----------------------------------------------------------------------------------------------------
+
+
+def first_entry(path: str) -> int:
+    """The first version whose log entry is there."""
+    return min((number for number, _ in _log(path)), default=0)
+
+
+def _log(path: str) -> Iterator[tuple[int, Path]]:
+    """(version, file) of everything in a local table's log that belongs to a version."""
+    if "://" in path:
+        return
+    for file in Path(path, "_delta_log").iterdir():
+        if match := _LOG_ENTRY.match(file.name):
+            yield int(match[1]), file
+
+
+def last_before(path: str, first: int, newest: int, moment: datetime) -> int | None:
+    """The last version committed before ``moment``, found by halving; None when all came later, or for a URI."""
+    if "://" in path:
+        return None
+    low, high = first - 1, newest
+    while low < high:
+        middle = (low + high + 1) // 2
+        made = history.committed(path, middle)
+        if made is not None and made > moment:
+            high = middle - 1
+        else:
+            low = middle
+    return low if low >= first else None
+
+
+def hours(config: Config, path: str, newest: int, needed: int | None, now: datetime) -> int:
+    """How many hours dead files stay: what the settings say, no longer than ``max_versions`` reach back, and not so
+    short that a reader of ``needed`` misses one."""
+    kept = config.delta.deleted_file_retention
+    limit = config.delta.max_versions
+    local = "://" not in path
+    if limit and newest > limit and local and (made := history.committed(path, newest - limit)) is not None:
+        kept = min(kept, now - made)
+    kept = max(kept, timedelta(hours=_READERS_HOURS))
+    if needed is not None:
+        made = history.committed(path, needed) if local else None
+        kept = max(kept, now - made if made else timedelta(days=36_500))
+    return math.ceil(kept / timedelta(hours=1))
+
+
+def old_entries(config: Config, path: str, newest: int, needed: int | None, now: datetime) -> tuple[list[Path], int]:
+    """Files of the log that no version within reach is made from, and the version that stays the first: one with a
+    checkpoint, since every later version is worked out from it."""
+    delta = config.delta
+    first = first_entry(path)
+    cut = last_before(path, first, newest, now - delta.log_retention) or first
+    if delta.max_versions:
+        cut = max(cut, newest - delta.max_versions)
+    cut = min(cut, newest, needed if needed is not None else newest)
+    log = list(_log(path))
+    stays = max(
+        (number for number, file in log if number <= cut and file.name.endswith(".checkpoint.parquet")), default=0
+    )
+    return [file for number, file in log if number < stays], stays

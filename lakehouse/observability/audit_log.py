@@ -1,0 +1,184 @@
+"""The log of operator actions under ``<base>/audit``: JSON lines, each of which holds the SHA-256 of the one before.
+
+Guarantee: a line that was changed, taken out, added in between or cut off the end is found by ``verify``, as long as
+``head.json``, which names the last line, was not rewritten with it. Someone who may write the folder can rewrite both:
+against that, keep a hash that ``audit verify`` prints elsewhere and give it to ``audit verify --head`` later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from lakehouse.config import Config, paths
+from lakehouse.observability import provenance
+
+FIRST = "0" * 64
+"""What the first line holds instead of a hash."""
+
+RECONCILIATIONS = "reconciliations"
+"""The folder of the reconciliations' records, beside the log that vouches for them."""
+
+
+def folder(config: Config) -> Path:
+    """On this machine: to an object in a store nothing can be appended."""
+    return paths.state(config) / "audit"
+
+
+def digest(line: bytes) -> str:
+    """The hash that the next line holds; ``line`` without its line end."""
+    return hashlib.sha256(line).hexdigest()
+
+
+def last_reconciliation(config: Config) -> dict[str, Any] | None:
+    """The newest reconciliation record of the lake: ``finished`` (ISO 8601), ``differences`` (how many), ``found`` (the
+    first of them), ``per_partition``, ``per_day`` and ``per_table``; None before the first."""
+    for path in sorted((folder(config) / RECONCILIATIONS).glob("*.json"), reverse=True):
+        try:
+            record: dict[str, Any] = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        shown = {key: value for key, value in record.items() if not key.startswith("proven")}
+        return {**shown, "record": path.name}
+    return None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``entries`` lines were read; ``head`` is the last one's hash; ``fault`` says what is wrong first, None if nothing."""
+
+    entries: int
+    head: str
+    fault: str | None = None
+
+
+class AuditLog:
+    """One lake's log. Several processes may append at the same time."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.path = place / "log.jsonl"
+        self._head = place / "head.json"
+
+    def append(self, **fields: Any) -> dict[str, Any]:
+        """Add one line, on the disk when this returns, and return it. Raises ``OSError``."""
+        self.place.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.place / ".lock"):
+            number, last, torn = self._tail()
+            entry = {
+                "n": number + 1,
+                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "who": provenance.who(),
+                "run": provenance.RUN_ID,
+                "code": provenance.code_version(),
+                **fields,
+                **({"repaired": f"{torn} bytes of a line that was never completed were cut off"} if torn else {}),
+                "previous": last,
+            }
+            line = json.dumps(entry, ensure_ascii=False).encode()
+            _write(self.path, line + b"\n", os.O_APPEND)
+            self._note_head(number + 1, digest(line))
+        return entry
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """Every line that can be read, oldest first."""
+        for line in self._lines():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue
+
+    def verify(self, expected: str | None = None) -> Verdict:
+        """Read all of it. ``expected``: a hash noted earlier, whose line must still be there."""
+        head = self._read_head()  # before the lines: a line that is added meanwhile is then only one more
+        hashes = [FIRST]
+        for number, line in enumerate(self._lines(), start=1):
+            if fault := _fault(line, number, hashes):
+                return Verdict(number, hashes[-1], fault)
+            hashes.append(digest(line))
+        count = len(hashes) - 1
+        if head is None:
+            fault = (
+                f"{self._head.name} is missing or damaged, so that lines cut off the end would not be seen"
+                if count
+                else None
+            )
+        elif head["n"] > count:
+            fault = f"line {count + 1} to line {head['n']} were removed from the end"
+        elif hashes[head["n"]] != head["sha256"]:
+            fault = f"line {head['n']} was changed after it was written"
+        else:
+            fault = None
+        if fault is None and expected is not None and expected not in hashes[1:]:
+            fault = f"no line has the hash {expected}: the log was rewritten since that was noted"
+        return Verdict(count, hashes[-1], fault)
+
+    def _lines(self) -> Iterator[bytes]:
+        """Complete lines; a last one without its end is one that a power cut tore, which the next append cuts off."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as lines:
+            for line in lines:
+                if line.endswith(b"\n"):
+                    yield line[:-1]
+
+    def _tail(self) -> tuple[int, str, int]:
+        """Lines so far, the last one's hash, and the bytes of a torn line that were cut off now."""
+        count, last, size = 0, FIRST, 0
+        for line in self._lines():
+            count, last, size = count + 1, digest(line), size + len(line) + 1
+        torn = self.path.stat().st_size - size if self.path.exists() else 0
+        if torn:
+            os.truncate(self.path, size)
+        # A log that was cut off must not look whole again by growing: the numbers go on where the head stands.
+        head = self._read_head()
+        if head is not None and head["n"] > count:
+            return head["n"], head["sha256"], torn
+        return count, last, torn
+
+    def _read_head(self) -> dict[str, Any] | None:
+        try:
+            found = json.loads(self._head.read_bytes())
+            return {"n": int(found["n"]), "sha256": str(found["sha256"])}
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _note_head(self, number: int, sha256: str) -> None:
+        part = self._head.with_suffix(".part")
+        _write(part, json.dumps({"n": number, "sha256": sha256}).encode(), os.O_TRUNC)
+        part.replace(self._head)
+
+
+def _fault(line: bytes, number: int, hashes: list[str]) -> str | None:
+    """What is wrong with one line, given the hashes of those before it."""
+    try:
+        entry = json.loads(line)
+        held, previous = int(entry["n"]), str(entry["previous"])
+    except (ValueError, KeyError, TypeError):
+        return f"line {number} was changed after it was written: it cannot be read any more"
+    if held > number:
+        return f"line {number} was removed: entry {held} stands in its place"
+    if held < number:
+        return f"line {number} was added: it says that it is entry {held}"
+    if previous != hashes[-1]:
+        return f"line {max(number - 1, 1)} was changed after it was written: line {number} holds another hash of it"
+    return None
+
+
+def _write(path: Path, data: bytes, how: int) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how, 0o644)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(file, rest) :]
+        os.fsync(file)
+    finally:
+        os.close(file)

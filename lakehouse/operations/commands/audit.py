@@ -1,0 +1,67 @@
+"""``audit verify`` and ``audit list``: is the log of operator actions whole, and what does it say?"""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime
+from typing import Any
+
+from lakehouse.config import Config
+from lakehouse.lake.result import Column, Result
+from lakehouse.observability import audit_log
+from lakehouse.operations.commands.runner import Outcome, Subparsers, Work, count, group, verb
+
+
+def add(subparsers: Subparsers) -> None:
+    inner = group(
+        subparsers, "audit", "The hash-chained log of operator actions: verify it, or list it.",
+        examples=("python ops_utils.py audit verify", "python ops_utils.py audit list --limit 20"),
+    )  # fmt: skip
+    one = verb(
+        inner, "audit verify", verify,
+        examples=("python ops_utils.py audit verify", "python ops_utils.py audit verify --head 5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"),
+    )  # fmt: skip
+    one.add_argument(
+        "--head", metavar="HASH", help="a hash that an earlier verify printed: its line must still be there"
+    )
+    one = verb(inner, "audit list", listing, examples=("python ops_utils.py audit list --limit 20",))
+    one.add_argument("--limit", type=count, default=50, metavar="N", help="newest entries, at most (default 50)")
+
+
+def verify(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
+    """Read the whole audit log and name the first line that was changed, removed or added. Exit code 1 when there is one."""
+    log = audit_log.AuditLog(audit_log.folder(config))
+    found = log.verify(args.head)
+    data = {"entries": found.entries, "head": found.head, "fault": found.fault, "log": str(log.path)}
+    if found.fault:
+        line = (
+            f"The audit log {log.path} is not as it was written: {found.fault}. Compare it with a backup, and find out who "
+            f"may write that folder."
+        )
+        return Outcome(data, (line,), 1, {"fault": found.fault})
+    if not found.entries:
+        return Outcome(
+            data, (f"There is no audit log at {log.path}: no verb has run over this lake yet, or it was removed.",)
+        )
+    line = f"The audit log is whole: {found.entries} entries. Note this hash elsewhere for --head: {found.head}"
+    return Outcome(data, (line,))
+
+
+def listing(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
+    """List the newest entries of the audit log: when, who, which verb, with what, and how it ended."""
+    entries = list(audit_log.AuditLog(audit_log.folder(config)).entries())[-args.limit :][::-1]
+    columns = (
+        Column("n", "integer"), Column("time", "timestamp"), Column("who", "text"), Column("verb", "text"),
+        Column("arguments", "text"), Column("state", "text"), Column("exit_code", "integer"),
+    )  # fmt: skip
+    rows = [tuple(_cell(entry, column.name) for column in columns) for entry in entries]
+    return Outcome({"entries": entries}, (Result(columns, rows),))
+
+
+def _cell(entry: dict[str, Any], name: str) -> Any:
+    value = entry.get(name)
+    if name == "time" and isinstance(value, str):
+        return datetime.fromisoformat(value)
+    if isinstance(value, dict):
+        return " ".join(f"{key}={item}" for key, item in value.items())
+    return value

@@ -1,0 +1,263 @@
+"""``erase --client-id N``: a person taken out of the lake, what remains where and until when, and a receipt."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lakehouse import cli
+from lakehouse.config import Config, format_duration, parse_duration
+from lakehouse.contract.tables import AGGREGES, MEMBRES, PROFIL, REJETS, REJOUES, VENTES, TableSpec
+from lakehouse.errors import LakehouseError, TableLocked
+from lakehouse.explorer.formats import export
+from lakehouse.kafka import clients
+from lakehouse.lake import delta_tables, job_progress
+from lakehouse.lake.result import Column, Result
+from lakehouse.lake.writer_lock import writer_lock
+from lakehouse.maintenance import erasure
+from lakehouse.observability import audit_log, provenance, run_files
+from lakehouse.operations.commands.runner import Outcome, Shown, Subparsers, Work, count, verb
+from lakehouse.operations.reconcile import silver
+from lakehouse.operations.recovery.backup import Backups
+
+_NAMED = (VENTES, REJETS, REJOUES, AGGREGES, PROFIL, MEMBRES)
+"""Tables with a person's rows; the other Silver tables hold sums."""
+
+
+@dataclass(frozen=True)
+class Remain:
+    """``until`` is a time (ISO 8601), or a sentence."""
+
+    where: str
+    what: str
+    until: str
+
+
+def listed(config: Config, newest: datetime | None, silver_due: bool, now: datetime) -> list[dict[str, str]]:
+    """All of it; ``newest`` is the broker's time of the last erased message, None when there was none."""
+    found = [] if newest is None else [_kafka(config, newest), _memory(config, now)]
+    found += _versions(config, now, silver_due)
+    found += _backups(config)
+    return [asdict(one) for one in found]
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="minutes")
+
+
+def _kafka(config: Config, newest: datetime) -> Remain:
+    where = f"Kafka topic {config.kafka.topic}"
+    try:
+        text = clients.describe_topic(config).settings.get("retention.ms", "-1")
+        if int(text) < 0:
+            return Remain(where, "the messages themselves", "for ever: the topic has no retention (retention.ms = -1)")
+        kept, known = timedelta(milliseconds=int(text)), "the topic's retention.ms"
+    except LakehouseError:
+        kept, known = config.kafka.retention, "[KAFKA] retention; Kafka was not asked"
+    what = f"the messages themselves; no replay or rebuild takes them in again ({known})"
+    return Remain(where, what, f"{_text(newest + kept)}, and until Kafka removes their segment")
+
+
+def _memory(config: Config, now: datetime) -> Remain:
+    until = now + 2 * config.streaming.watermark_delay
+    return Remain(
+        "Bronze's checkpoint",
+        "vente_id of sales of the last minutes, no name",
+        f"{_text(until)}, and its next clean-up",
+    )
+
+
+def _versions(config: Config, now: datetime, silver_due: bool) -> Sequence[Remain]:
+    kept = config.delta.deleted_file_retention
+    found = []
+    for spec in _NAMED:
+        if not delta_tables.exists(spec, config):
+            continue
+        since = "its next build" if silver_due and spec.layer == "silver" else _text(now)
+        until = f"{format_duration(kept)} after {since}, when the table is vacuumed"
+        found.append(Remain(f"{spec.layer} {spec.name}", _older(spec), until))
+    return found
+
+
+def _older(spec: TableSpec) -> str:
+    return f"older versions, for time travel{' and restore-table' if spec in (VENTES, REJETS) else ''}"
+
+
+def _backups(config: Config) -> list[Remain]:
+    place = config.delta.backup_path
+    try:
+        ids = Backups(place, config).ids()
+    except (LakehouseError, OSError) as error:
+        return [Remain(f"backups in {place}", f"could not be looked at: {error}", "not known")]
+    return [
+        Remain(
+            f"backup {backup}", f"the lake as it was, in {place}: erase again after a restore", "until it is removed"
+        )
+        for backup in ids
+    ]
+
+
+FOLDER = "erasures"
+"""Of the receipts, under the audit's folder."""
+
+_SILVER_DUE = (
+    "Silver still shows the figures of before: its next pass builds all six tables anew without the person. If no Silver "
+    "job runs: python streaming_silver.py. Then type the same command again, until it says that nothing is left."
+)
+
+
+def add(subparsers: Subparsers) -> None:
+    made = verb(
+        subparsers, "erase", erase, writes=True, dangerous=True, private=("client_id",),
+        examples=(
+            "python ops_utils.py erase --client-id 4711 --dry-run",
+            "python ops_utils.py erase --client-id 4711",
+        ),
+    )  # fmt: skip
+    made.add_argument("--client-id", type=count, required=True, metavar="N", help="the person's client_id")
+    made.add_argument(
+        "--wait", type=cli.checked(parse_duration), default=timedelta(minutes=5), metavar="DURATION",
+        help="how long to wait for the running jobs, each (default 5 minutes)",
+    )  # fmt: skip
+
+
+def erase(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
+    """Take a person out of Bronze, the rejects and Silver, while the jobs run, say what remains where and until when, and
+    leave a receipt that names no one. Exit code 1 while Silver has still to be built anew."""
+    with work.progress("looking for the person's rows"):
+        found = erasure.found(config, args.client_id)
+    if work.dry_run:
+        left = listed(config, datetime.now(UTC), True, datetime.now(UTC)) if any(found.values()) else []
+        shown: list[Shown] = [_counts(found), *_remains(left), "Nothing was changed."]
+        return Outcome({"dry_run": True, "rows": found, "remains": left}, shown)
+    what = ", ".join(f"{n} rows of {name}" for name, n in found.items() if n) or "no row of Bronze"
+    work.confirm(f"This takes {what}, and the person's figures, out of the lake for ever.", "erase")
+    with work.progress("erasing in Bronze"):
+        request = _serve(config, erasure.ask(config, args.client_id), args.wait, work)
+    with work.progress("waiting for Silver"):
+        asked, due = _wait_for_silver(config, args.client_id, args.wait, work)
+    data: dict[str, Any] = {"dry_run": False, "rows": request.rows, "silver": "due" if due else "without the person"}
+    shown = [_counts(request.rows)]
+    summary: dict[str, Any] = {"rows": sum(request.rows.values())}
+    if request.rows or asked:
+        newest = datetime.fromisoformat(request.newest) if request.newest else None
+        left = listed(config, newest, due, datetime.now(UTC))
+        token = secrets.token_hex(16)
+        receipt = {
+            "format": 1, "id": request.id, "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            **provenance.origin("erase"), "rows": request.rows, "silver": data["silver"], "remains": left,
+            "client": hashlib.sha256(f"{token}{args.client_id}".encode()).hexdigest(),
+        }  # fmt: skip
+        kept = _keep(config, receipt)
+        summary |= kept
+        data |= {"remains": left, **kept, "token": token}
+        shown += _remains(left)
+        shown.append(f"Receipt {kept['receipt']}, SHA-256 {kept['sha256']}. It names no one; only with this word, which is kept nowhere, and the number can be shown whose it is: {token}")  # fmt: skip
+    else:
+        shown.append("Nothing of this client stands in Bronze.")
+    erasure.end(config, request)
+    shown.append(_SILVER_DUE if due else "Bronze, the rejects and Silver hold nothing of this client any more.")
+    return Outcome(data, shown, 1 if due else 0, summary)
+
+
+def _serve(config: Config, request: erasure.Request, wait: timedelta, work: Work) -> erasure.Request:
+    """Have the request served: by ourselves when no job writes Bronze, otherwise by the job, between two batches."""
+    alone = dataclasses.replace(config, delta=dataclasses.replace(config.delta, lock_timeout=timedelta(0)))
+    said = False
+
+    def served() -> bool:
+        nonlocal said
+        if erasure.state(config, request).state == "asked":
+            try:
+                with writer_lock(alone, "bronze"):
+                    erasure.serve(config)
+            except TableLocked:
+                if not said:
+                    work.say("The Bronze job runs: it is asked to erase between two batches.")
+                said = True
+        return erasure.state(config, request).state != "asked"
+
+    if not _until(served, wait):
+        erasure.end(config, request)
+        raise LakehouseError(
+            f"The process that writes Bronze has not erased anything within {format_duration(wait)}: it is in one long batch, "
+            f"or it is no Bronze job. The request was taken back. See who it is: python ops_utils.py status"
+        )
+    answer = erasure.state(config, request)
+    if answer.state == "failed":
+        raise LakehouseError(
+            f"The erasure {request.id} failed: {answer.error}. What it has not taken out yet still stands. When the cause "
+            f"is gone, type the same command again: it goes on where it stopped."
+        )
+    return answer
+
+
+def _wait_for_silver(config: Config, client_id: int, wait: timedelta, work: Work) -> tuple[bool, bool]:
+    """Whether Silver was asked to build anew though nothing left Bronze; whether it has still to build."""
+    if not silver.begun(config):
+        return False, False
+    erased = erasure.last_version(config)
+
+    def built() -> bool:
+        position = job_progress.silver(config)
+        up_to_it = position is not None and position.settled and position.bronze_version >= (erased or 0)
+        return up_to_it and not erasure.silver_is_asked(config)
+
+    asked = _ask_silver(config, client_id, erased is None or built())
+    if erased is None and not erasure.silver_is_asked(config):
+        return asked, False
+    job = run_files.read(config).get("silver")
+    if not built() and job and job.alive:
+        work.say("The Silver job runs: its next pass builds the tables anew.")
+        _until(built, wait)
+    return asked, not built()
+
+
+def _ask_silver(config: Config, client_id: int, up_to_date: bool) -> bool:
+    """True when Silver names a client whom Bronze does not: retention took the sales, and no commit tells Silver to build."""
+    if not up_to_date or any(erasure.found(config, client_id).values()) or not erasure.in_silver(config, client_id):
+        return False
+    erasure.ask_silver(config)
+    return True
+
+
+def _until(condition: Callable[[], bool], wait: timedelta) -> bool:
+    """False when it was not true within ``wait``."""
+    give_up = time.monotonic() + wait.total_seconds()
+    while not condition():
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def _keep(config: Config, receipt: dict[str, Any]) -> dict[str, str]:
+    folder = audit_log.folder(config) / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    data = export.dumps(receipt).encode()
+    part, path = folder / f".{receipt['id']}.part", folder / f"{receipt['id']}.json"
+    with part.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(path)
+    return {"receipt": path.name, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _counts(rows: dict[str, int]) -> Result:
+    return Result((Column("table", "text"), Column("rows", "integer")), sorted(rows.items()))
+
+
+def _remains(left: list[dict[str, str]]) -> list[Shown]:
+    if not left:
+        return []
+    columns = (Column("where", "text"), Column("what", "text"), Column("until", "text"))
+    return ["What remains:", Result(columns, [(one["where"], one["what"], one["until"]) for one in left])]

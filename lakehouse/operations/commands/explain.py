@@ -1,0 +1,96 @@
+"""``reconcile --explain TABLE KEY``: from one Silver figure to the sales behind it and their Kafka offsets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from lakehouse.config import Config
+from lakehouse.contract.tables import VENTES, TableSpec
+from lakehouse.errors import ConfigError, TableMissing
+from lakehouse.explorer.formats.export import records
+from lakehouse.lake.query import Query, literal
+from lakehouse.operations.commands.runner import Outcome, Shown
+from lakehouse.operations.reconcile import silver
+from lakehouse.operations.reconcile.silver import FIGURES, key_sql
+
+_LISTED = (
+    "vente_id",
+    "timestamp",
+    "quantite",
+    "montant",
+    "kafka_partition",
+    "kafka_offset",
+    "kafka_timestamp",
+    "est_tardif",
+)
+
+
+def explain(words: Sequence[str], limit: int, config: Config) -> Outcome:
+    """The row of one key, the sum over its sales in Bronze, and the sales. Exit code 1 when they differ."""
+    tables = {one.table.name: one for one in FIGURES}
+    if words[0] not in tables:
+        raise ConfigError(f"--explain knows no table {words[0]!r}. Known: {', '.join(tables)}.")
+    one = tables[words[0]]
+    keys = one.table.keys
+    if len(words) - 1 != len(keys):
+        raise ConfigError(
+            f"--explain {words[0]} needs {len(keys)} words for its key ({', '.join(keys)}), and {len(words) - 1} were given."
+        )
+    literals = [_literal(one.table, key, word) for key, word in zip(keys, words[1:], strict=True)]
+    found = silver.settled(config, lambda: time.sleep(0.2)) if silver.exists(config) else None
+    if found is None:
+        raise TableMissing("The Silver tables are not built yet: python streaming_silver.py")
+    position, lake = found
+    zone = config.analytics.timezone.key
+    of_silver = " AND ".join(f"{key} = {literal}" for key, literal in zip(keys, literals, strict=True))
+    of_bronze = " AND ".join(f"{key_sql(key, zone)} = {literal}" for key, literal in zip(keys, literals, strict=True))
+    columns = ", ".join((*keys, one.sales, one.amount, *((one.items,) if one.items else ())))
+    figure = lake.read(Query(f"SELECT {columns} FROM {one.table.name} WHERE {of_silver}", (one.table.name,)))
+    totals = lake.read(
+        Query(
+            f"SELECT COUNT(*), SUM(montant), SUM(CAST(quantite AS BIGINT)) FROM {VENTES.name} WHERE {of_bronze}",
+            (VENTES.name,),
+        )
+    ).rows[0]
+    listed = ", ".join(f'"{name}"' for name in _LISTED)
+    sales = lake.read(
+        Query(
+            f'SELECT {listed} FROM {VENTES.name} WHERE {of_bronze} ORDER BY "timestamp", vente_id LIMIT {max(limit, 0)}',
+            (VENTES.name,),
+        )
+    )
+    row: tuple[Any, ...] = figure.rows[0][len(keys) :] if figure.rows else (0, Decimal("0.00"), 0)
+    expected = (totals[0], totals[1] or Decimal("0.00"), totals[2] or 0)[: len(row)]
+    equal = tuple(row) == expected
+    said = f"{totals[0]} sales, {expected[1]} EUR" + (f", {expected[2]} items" if len(row) > 2 else "")
+    verdict = (
+        "The sum over the sales equals the figure."
+        if equal
+        else "The sum over the sales is not the figure: python streaming_silver.py --verify"
+    )
+    shown: list[Shown] = [
+        f"{one.table.name} at Bronze version {position.bronze_version}:", figure, "",
+        f"In {VENTES.name}: {said}.", sales, *([f"first {limit} of {totals[0]}"] if totals[0] > len(sales.rows) else []), verdict,
+    ]  # fmt: skip
+    data = {
+        "table": one.table.name, "bronze_version": position.bronze_version, "figure": records(figure), "equal": equal,
+        "sales": totals[0], "amount": expected[1], "listed": records(sales),
+    }  # fmt: skip
+    return Outcome(data, shown, 0 if equal else 1, {"explained": one.table.name, "equal": equal})
+
+
+def _literal(table: TableSpec, key: str, word: str) -> str:
+    kind = dict(table.columns)[key]
+    try:
+        if kind == "DATE":
+            return literal(date.fromisoformat(word))
+        if kind in ("BIGINT", "INT"):
+            return str(int(word))
+    except ValueError:
+        wanted = "a day such as 2026-11-22" if kind == "DATE" else "a whole number"
+        raise ConfigError(f"--explain {table.name}: {word!r} is not accepted for {key}: expected {wanted}.") from None
+    return literal(word)

@@ -1,0 +1,171 @@
+"""``status``: every process in one table."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from lakehouse import cli
+from lakehouse.config import Config, parse_float
+from lakehouse.operations.commands.runner import Outcome, Subparsers, Work, verb
+from lakehouse.operations.status import ProcessState, processes
+
+COLOURS = {
+    "running": "green",
+    "starting": "yellow",
+    "failing": "red",
+    "dead": "bold red",
+    "stopped": "dim",
+    "unknown": "magenta",
+}
+_BAD = ("failing", "dead", "unknown")
+_UNITS = {"_seconds": "s", "_bytes": "B", "_per_second": "/s"}
+
+
+def show(found: list[ProcessState]) -> None:
+    """The table, on stdout."""
+    console = Console()
+    console.print(table(found, wide=_wide(console)))
+
+
+def _wide(console: Console) -> bool:
+    return console.width >= 130
+
+
+def watch(
+    look: Callable[[], list[ProcessState]],
+    seconds: float,
+    *,
+    json_lines: bool = False,
+    wait: Callable[[float], None] = time.sleep,
+) -> None:
+    """Show it every ``seconds``, in place on a terminal, one after the other elsewhere, until Ctrl-C, which ends it."""
+    console = Console()
+    with contextlib.suppress(KeyboardInterrupt):
+        if json_lines or not console.is_terminal:
+            while True:
+                found = look()
+                print(json.dumps(as_data(found), ensure_ascii=False), flush=True) if json_lines else show(found)
+                wait(seconds)
+        with Live(console=console, auto_refresh=False, screen=True) as live:
+            while True:
+                live.update(table(look(), wide=_wide(console)), refresh=True)
+                wait(seconds)
+
+
+def well(found: list[ProcessState]) -> bool:
+    """Whether no process is dead, failing or unknown."""
+    return all(one.state not in _BAD for one in found)
+
+
+def as_data(found: list[ProcessState]) -> dict[str, Any]:
+    """For JSON; times in ISO 8601 with offset."""
+    rows = [
+        {**asdict(one), "reasons": list(one.reasons), "since": one.since.isoformat() if one.since else None}
+        for one in found
+    ]
+    return {"time": datetime.now(UTC).isoformat(), "processes": rows}
+
+
+def table(found: list[ProcessState], *, wide: bool = False) -> Table:
+    """The same for people; ``wide`` with all figures. What a process says is shown as text, never as markup."""
+    made = Table(
+        title=f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for name in ("process", "state", "since", "pid", "lag", "freshness"):
+        made.add_column(name, no_wrap=True, justify="right" if name in ("pid", "lag", "freshness") else "left")
+    if wide:
+        made.add_column("figures")
+    made.add_column("why, and the last error", overflow="fold")
+    for one in found:
+        figures = dict(one.figures)
+        lag = figures.pop("lag_records", None)
+        fresh = figures.pop("freshness_seconds", figures.pop("age_seconds", None))
+        cells = [
+            Text(one.name),
+            Text(one.state, style=COLOURS[one.state]),
+            Text(since(one.since)),
+            Text(str(one.pid or "")),
+            Text("" if lag is None else f"{lag:,.0f}"),
+            Text("" if fresh is None else duration(fresh)),
+        ]
+        if wide:
+            cells.append(Text(", ".join(_figure(name, value) for name, value in figures.items())))
+        made.add_row(*cells, Text("\n".join(_said(one))))
+    return made
+
+
+def _said(one: ProcessState) -> list[str]:
+    said = list(one.reasons)
+    if one.last_error and not any(one.last_error in reason for reason in said):
+        said.append(f"last error: {one.last_error}")
+    return said
+
+
+def _figure(name: str, value: float) -> str:
+    for ending, unit in _UNITS.items():
+        if name.endswith(ending):
+            return f"{name.removesuffix(ending).replace('_', ' ')} {value:,.4g} {unit}".replace(" /", "/")
+    return f"{name.replace('_', ' ')} {value:,.0f}"
+
+
+def since(moment: datetime | None) -> str:
+    """The time, with the date when that is another day's."""
+    if moment is None:
+        return ""
+    here = moment.astimezone()
+    return f"{here:%H:%M:%S}" if here.date() == datetime.now().astimezone().date() else f"{here:%Y-%m-%d %H:%M}"
+
+
+def duration(seconds: float) -> str:
+    """``2.4 s``, ``12 min``, ``3.0 h``, ``5.2 days``."""
+    for limit, size, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.{0 if size == 60 else 1}f} {name}"
+    return f"{seconds / 86400:.1f} days"
+
+
+def add(subparsers: Subparsers) -> None:
+    made = verb(
+        subparsers, "status", status,
+        examples=("python ops_utils.py status", "python ops_utils.py status --watch", "python ops_utils.py status --json"),
+    )  # fmt: skip
+    made.add_argument(
+        "--watch", metavar="SECONDS", nargs="?", const=2.0, type=cli.checked(_seconds),
+        help="look again every SECONDS (default 2) until Ctrl-C; with --json one line for each look",
+    )  # fmt: skip
+
+
+def _seconds(text: str) -> float:
+    value = parse_float(text)
+    if value <= 0:
+        raise ValueError("a number of seconds above 0")
+    return value
+
+
+def status(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
+    """Show every process with its state, Bronze's lag and freshness, and the last error, as they are now: one that was
+    killed is dead. Exit code 1 when one is dead, failing or does not answer."""
+    if args.watch is not None:
+        watch(lambda: processes(config), args.watch, json_lines=work.json)
+        return Outcome({})
+    found = processes(config)
+    if not work.json:
+        show(found)
+    code = 0 if well(found) else 1
+    return Outcome(as_data(found), (), code, {one.name: one.state for one in found})

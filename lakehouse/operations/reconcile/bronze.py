@@ -1,0 +1,281 @@
+"""Every offset that Bronze's job consumed: in which table it stands, or why it stands in none. No JVM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, tzinfo
+from typing import Any
+
+from lakehouse.config import Config
+from lakehouse.contract.table_properties import SALT, TOPIC_SINCE
+from lakehouse.contract.tables import EFFACES, REJETS, REJOUES, VENTES, TableSpec
+from lakehouse.errors import TableMissing
+from lakehouse.lake.job_progress import BronzePosition
+from lakehouse.lake.query import Query
+from lakehouse.lake.reader import Lake
+from lakehouse.maintenance import erasure
+from lakehouse.operations.reconcile import batch_counts, explained_offsets, kafka_reread
+from lakehouse.operations.reconcile.offset_balance import Book, Break, Hole, Ranges, digest, holes, split
+from lakehouse.operations.recovery.replay import STANDING_NOTES, VENTE
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass
+class Account:
+    """What was found. ``ranges``: what was consumed of each partition. ``proven``: for the next reconciliation."""
+
+    book: Book
+    ranges: Ranges
+    differences: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    proofs: dict[str, int] = field(default_factory=dict)
+    proven: dict[str, Any] = field(default_factory=dict)
+
+
+class BronzeAccount:
+    """One reconciliation of Bronze, at the versions that ``lake`` holds; ``before`` is the last signed record, or {}."""
+
+    def __init__(self, config: Config, lake: Lake, position: BronzePosition, before: Mapping[str, Any]) -> None:
+        self._config = config
+        self._lake = lake
+        self._position = position
+        self._zone: tzinfo = config.analytics.timezone
+        self._since = self._topic_since()
+        same = before.get("topic_id") == position.topic_id and before.get("topic") == position.topic
+        self._proven: Mapping[str, Any] = before.get("proven", {}) if same else {}
+        self._signed_versions: Mapping[str, int] = before.get("proven_versions", {}) if same else {}
+        ranges = {
+            p: (min(position.starts.get(p, 0), int(self._proven.get(str(p), {}).get("first", end))), end)
+            for p, end in position.ends.items()
+        }
+        self._account = Account(Book(), ranges)
+        self._kafka_answered = False
+        self._changed: dict[int, tuple[int, int]] = {}
+
+    def _topic_since(self) -> datetime:
+        """From when on rows come from the topic that is read now: one that is created anew counts from 0 again."""
+        noted = self._lake.snapshot(VENTES.name).handle.metadata().configuration.get(TOPIC_SINCE, "")
+        topic_id, _, since = noted.partition(" ")
+        return datetime.fromisoformat(since) if since and topic_id == self._position.topic_id else _EPOCH
+
+    def run(self, *, ask_kafka: bool, progress: Callable[..., Any]) -> Account:
+        """All checks. Raises ``SnapshotGone``."""
+        account = self._account
+        with progress("offsets in the tables") as advance:
+            found, doubled = holes(self._breaks(), account.ranges, self._day(self._position.clock))
+            advance(1)
+            self._count_rows()
+            advance(1)
+        account.differences += [f"{hole} stands more than once" for hole in doubled]
+        account.book.holes(found, "consumed")
+        for hole in doubled:  # a row too many is no message too many
+            account.book.add(hole.partition, hole.day, "consumed", -1)
+        removed, found = split(found, explained_offsets.removed(self._lake, self._position.topic, self._since))
+        account.book.holes(removed, "removed")
+        declared, found = split(found, explained_offsets.declared(self._lake, self._position.topic, self._since))
+        account.book.holes(declared, "declared")
+        erased, found = split(found, explained_offsets.erased(self._lake, self._position.topic, self._since))
+        account.book.holes(erased, "erased")
+        fresh = self._without_signed(found)
+        self._read_again(fresh, ask_kafka, progress)
+        with progress("sales that stand twice, rows that were written") as advance:
+            self._doubled_sales()
+            advance(1)
+            for spec in (VENTES, REJETS):
+                commits, differences = batch_counts.compare(self._lake, spec, self._signed_versions.get(spec.name, -1))
+                account.differences += differences
+                if commits:
+                    self._prove(f"commits of {spec.name} whose rows were counted", commits)
+        self._sign(found)
+        return account
+
+    # --- what the tables hold ----------------------------------------------------------------------------------------
+
+    def _has(self, spec: TableSpec) -> bool:
+        try:
+            self._lake.snapshot(spec.name)
+        except TableMissing:
+            return False
+        return True
+
+    def _inside(self) -> str:
+        ranges = (
+            f"(kafka_partition = {p} AND kafka_offset >= {first} AND kafka_offset < {end})"
+            for p, (first, end) in self._account.ranges.items()
+        )
+        since = ""
+        if self._since > _EPOCH:
+            since = f" AND date_ingestion >= arrow_cast('{self._since.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+        return f"({' OR '.join(ranges)}){since}"
+
+    def _rejects(self) -> tuple[str, tuple[str, ...]]:
+        """Rejects that did not become sales later."""
+        tables: tuple[str, ...] = (REJETS.name,)
+        sql = f"SELECT kafka_partition, kafka_offset, kafka_timestamp FROM {REJETS.name} r WHERE {self._inside()} AND topic = '{self._position.topic}'"
+        if self._has(REJOUES):
+            tables += (REJOUES.name, VENTES.name)
+            sql += (
+                f" AND NOT EXISTS (SELECT 1 FROM ({STANDING_NOTES}) j WHERE j.resultat = '{VENTE}' AND j.topic = r.topic"
+                f" AND j.kafka_partition = r.kafka_partition AND j.kafka_offset = r.kafka_offset"
+                f" AND j.kafka_timestamp = r.kafka_timestamp)"
+            )
+        return sql, tables
+
+    def _breaks(self) -> Iterator[Break]:
+        rejects, tables = self._rejects()
+        sales = f"SELECT kafka_partition, kafka_offset, kafka_timestamp FROM {VENTES.name} WHERE {self._inside()}"
+        sql = f"""
+            SELECT p, previous, previous_t, o, t, following IS NULL AS last FROM (
+                SELECT kafka_partition AS p, kafka_offset AS o, kafka_timestamp AS t,
+                       LAG(kafka_offset) OVER w AS previous, LAG(kafka_timestamp) OVER w AS previous_t,
+                       LEAD(kafka_offset) OVER w AS following
+                FROM ({sales} UNION ALL {rejects}) WINDOW w AS (PARTITION BY kafka_partition ORDER BY kafka_offset))
+            WHERE previous IS NULL OR o <> previous + 1 OR following IS NULL ORDER BY p, o"""
+        for p, previous, previous_t, o, t, last in self._lake.read(Query(sql, (VENTES.name, *tables))).rows:
+            yield Break(p, previous, previous_t and self._day(previous_t), o, self._day(t), last)
+
+    def _day(self, moment: datetime) -> date:
+        return moment.astimezone(self._zone).date()
+
+    def _count_rows(self) -> None:
+        rejects, tables = self._rejects()
+        sales = f"SELECT kafka_partition, kafka_timestamp FROM {VENTES.name} WHERE {self._inside()}"
+        for count, rows, read in (("bronze", sales, (VENTES.name,)), ("rejected", rejects, tables)):
+            # quarters of an hour: every time zone's days begin at one
+            sql = f"SELECT kafka_partition, date_bin(INTERVAL '15 minutes', kafka_timestamp), COUNT(*) FROM ({rows}) GROUP BY 1, 2"
+            for partition, moment, n in self._lake.read(Query(sql, read)).rows:
+                self._account.book.add(partition, self._day(moment), count, n)
+                self._account.book.add(partition, self._day(moment), "consumed", n)
+        outside = f"SELECT COUNT(*) FROM {VENTES.name} WHERE NOT ({self._inside()})"
+        if n := self._lake.read_one(Query(outside, (VENTES.name,))):
+            self._account.notes.append(
+                f"{n} sales of Bronze lie outside of what this checkpoint has committed (an earlier one's, or a batch in hand)"
+            )
+
+    def _copies_of_erased(self, wanted: set[str]) -> set[str]:
+        """Those of the sales (vente_id) that were erased."""
+        if not wanted or not self._has(EFFACES):
+            return set()
+        salt = self._lake.snapshot(EFFACES.name).handle.metadata().configuration.get(SALT, "")
+        sql = f"SELECT empreinte FROM {EFFACES.name} WHERE empreinte IS NOT NULL"
+        known = {row[0] for row in self._lake.read(Query(sql, (EFFACES.name,))).rows}
+        return {vente_id for vente_id in wanted if erasure.fingerprint(salt, vente_id) in known}
+
+    # --- holes -------------------------------------------------------------------------------------------------------
+
+    def _without_signed(self, found: list[Hole]) -> list[Hole]:
+        """The holes that no signed record has explained. A record's holes must be the same as they were, to the offset;
+        of a partition where they are not, every hole is looked at again."""
+        fresh: list[Hole] = []
+        for p in self._account.ranges:
+            mine = [hole for hole in found if hole.partition == p]
+            signed = self._proven.get(str(p))
+            if signed is None:
+                fresh += mine
+                continue
+            within, outside = split(mine, {p: [(signed["first"], signed["until"])]})
+            if digest(within) != signed["digest"]:
+                self._changed[p] = (signed["first"], signed["until"])
+                self._signed_versions = {}  # the commits may tell more: look at all that the log still has
+                fresh += mine
+                continue
+            if not signed["asked"]:
+                fresh += mine
+                continue
+            fresh += outside
+            for day, counts in signed["days"].items():
+                for count, n in counts.items():
+                    self._account.book.add(p, date.fromisoformat(day), count, n)
+                    self._prove("signed off before", n)
+        return fresh
+
+    def _prove(self, how: str, n: int) -> None:
+        self._account.proofs[how] = self._account.proofs.get(how, 0) + n
+
+    def _read_again(self, fresh: list[Hole], ask_kafka: bool, progress: Callable[..., Any]) -> None:
+        """What lies in the holes, as far as Kafka still holds it."""
+        account, unread = self._account, fresh
+        if fresh and ask_kafka:
+            held = kafka_reread.held(self._config, self._position.topic_id)
+            if isinstance(held, str):
+                account.notes.append(f"Kafka was not asked: {held}")
+            else:
+                self._kafka_answered = True
+                with progress("reading messages again", sum(hole.size for hole in fresh)) as advance:
+                    within, unread = split(fresh, {p: [span] for p, span in held.items()})
+                    messages = list(kafka_reread.judged(self._config, within, advance))
+                after = kafka_reread.held(self._config, self._position.topic_id)
+                if not isinstance(after, str):  # what retention took while we read was perhaps not read
+                    within, gone = split(within, {p: [span] for p, span in after.items()})
+                    unread = unread + gone
+                    messages = [m for m in messages if m[0] in after and m[1] >= after[m[0]][0]]
+                self._explain(within, messages)
+        account.book.holes(unread, "unread")
+        for p, span in self._changed.items():
+            unexplained, _ = split([hole for hole in unread if hole.partition == p], {p: [span]})
+            if unexplained:
+                account.differences.append(
+                    f"partition {p}: the offsets up to {span[1] - 1} that stand in no table are not those of the last signed record, "
+                    f"and Kafka was not asked or no longer holds them"
+                )
+        if unread:
+            self._prove("not proven: Kafka was not asked, or no longer holds them", sum(hole.size for hole in unread))
+
+    def _explain(self, within: list[Hole], messages: list[tuple[int, int, date, str | None, str]]) -> None:
+        account = self._account
+        wanted = {vente_id for _, _, _, vente_id, _ in messages if vente_id}
+        known = batch_counts.standing(self._lake, wanted)
+        erased = self._copies_of_erased(wanted - known)
+        empty: dict[tuple[int, date], int] = {}
+        for hole in within:
+            empty[hole.partition, hole.day] = empty.get((hole.partition, hole.day), 0) + hole.size
+        for partition, offset, day, vente_id, reason in messages:
+            empty[partition, day] -= 1
+            if vente_id in known:
+                account.book.add(partition, day, "duplicates", 1)
+                self._prove("read again in Kafka: a copy of a sale that Bronze holds", 1)
+            elif vente_id in erased:
+                account.book.add(partition, day, "duplicates", 1)
+                self._prove("read again in Kafka: a copy of a sale that was erased", 1)
+            else:
+                what = (
+                    f"the sale {vente_id} is not in Bronze"
+                    if vente_id
+                    else f"the bad message ({reason}) is not in {REJETS.name}"
+                )
+                account.differences.append(f"{Hole(partition, offset, offset, day)} was consumed, and {what}")
+        for (partition, day), n in empty.items():
+            if n:
+                account.book.add(partition, day, "markers", n)
+                self._prove("Kafka holds no message there: a transaction's marker, or compaction", n)
+
+    # --- rows --------------------------------------------------------------------------------------------------------
+
+    def _doubled_sales(self) -> None:
+        sql = f"SELECT vente_id, COUNT(*) FROM {VENTES.name} GROUP BY vente_id HAVING COUNT(*) > 1 ORDER BY 1 LIMIT 100"
+        for vente_id, n in self._lake.read(Query(sql, (VENTES.name,))).rows:
+            self._account.differences.append(f"the sale {vente_id} stands {n} times in {VENTES.name}")
+
+    def _sign(self, found: list[Hole]) -> None:
+        """What the next reconciliation may build on: nothing when something differs."""
+        account = self._account
+        if account.differences:
+            account.proven = dict(self._proven)
+            return
+        lines = account.book.by_day()
+        for p, (first, end) in account.ranges.items():
+            days = {
+                str(line.day): {name: n for name in ("duplicates", "markers", "unread") if (n := getattr(line, name))}
+                for line in lines
+                if line.partition == p
+            }
+            mine = digest(hole for hole in found if hole.partition == p)
+            account.proven[str(p)] = {
+                "first": first,
+                "until": end,
+                "digest": mine,
+                "asked": self._kafka_answered or not any("unread" in counts for counts in days.values()),
+                "days": {d: c for d, c in days.items() if c},
+            }

@@ -1,0 +1,176 @@
+"""The reconciliation of the whole lake, and its signed-off records under ``<base>/audit/reconciliations``.
+
+A record is signed by the audit log: the entry of the run that wrote it holds its SHA-256. Only a record whose hash
+stands there is built upon.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lakehouse.config import Config
+from lakehouse.contract.tables import BRONZE, SILVER
+from lakehouse.errors import TableMissing
+from lakehouse.explorer.formats import export
+from lakehouse.explorer.formats.values import plain
+from lakehouse.lake import job_progress
+from lakehouse.lake.reader import Lake, SnapshotGone
+from lakehouse.maintenance import retention
+from lakehouse.maintenance.retention import BY_DAY, Kept
+from lakehouse.observability import audit_log, provenance
+from lakehouse.operations.reconcile import silver
+from lakehouse.operations.reconcile.bronze import Account, BronzeAccount
+from lakehouse.operations.reconcile.offset_balance import Line
+from lakehouse.operations.reconcile.silver import FIGURES, TableAccount
+
+T = TypeVar("T")
+
+FORMAT = 1
+"""Of the records: one with another is not built upon."""
+KEPT = 1000
+"""Differences that a record lists; it counts all."""
+
+
+def _signed(place: Path) -> tuple[dict[str, Any], str | None]:
+    """The newest record that the audit log vouches for, or {}; and a sentence about one that was changed."""
+    hashes = {
+        entry["summary"]["record"]: entry["summary"]["sha256"]
+        for entry in audit_log.AuditLog(place).entries()
+        if entry.get("verb") == "reconcile" and "sha256" in (entry.get("summary") or {})
+    }
+    changed = None
+    for path in sorted((place / audit_log.RECONCILIATIONS).glob("*.json"), reverse=True):
+        data = path.read_bytes()
+        if hashes.get(path.name) == hashlib.sha256(data).hexdigest():
+            found = json.loads(data)
+            return (found if found.get("format") == FORMAT else {}), changed
+        if path.name in hashes:
+            changed = changed or f"the signed record {path} was changed after it was signed"
+    return {}, changed
+
+
+class Reconciliation:
+    """One run over one lake."""
+
+    def __init__(self, config: Config, *, ask_kafka: bool, progress: Callable[..., Any]) -> None:
+        self._config = config
+        self._ask_kafka = ask_kafka
+        self._progress = progress
+        self._place = audit_log.folder(config)
+
+    def run(self) -> dict[str, Any]:
+        """The record; nothing is written. Raises ``TableMissing`` before Bronze's first batch."""
+        started = datetime.now(UTC)
+        before, changed = _signed(self._place)
+        account, lake, position = self._fresh(lambda: self._bronze(before))
+        differences = [changed] if changed else []
+        differences += account.differences
+        tables, silver_version = self._silver(account, differences)
+        versions = {spec.name: lake.snapshot(spec.name).source.version for spec in BRONZE}
+        return {
+            "format": FORMAT,
+            "started": started.isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            **provenance.origin("reconcile"),
+            "topic": position.topic,
+            "topic_id": position.topic_id,
+            "batch": position.batch,
+            "versions": versions,
+            # a commit whose rows are not there any more must be found again by the next run
+            "proven_versions": before.get("proven_versions", {}) if account.differences else versions,
+            "silver_bronze_version": silver_version,
+            "differences": len(differences),
+            "found": differences[:KEPT],
+            "notes": account.notes,
+            "proofs": account.proofs,
+            "per_partition": [_line(line) for line in account.book.by_partition()],
+            "per_day": [_line(line) for line in account.book.by_day()],
+            "per_table": [plain(asdict(table)) for table in tables],
+            "proven": account.proven,
+        }
+
+    @staticmethod
+    def _fresh(read: Callable[[], T]) -> T:
+        """A job may remove files under a reader: then all is read anew, at the newest versions."""
+        for _ in range(3):
+            try:
+                return read()
+            except SnapshotGone:
+                continue
+        return read()
+
+    def _bronze(self, before: Mapping[str, Any]) -> tuple[Account, Lake, job_progress.BronzePosition]:
+        position = job_progress.bronze(
+            self._config
+        )  # first: what it has committed stands in the tables that are opened next
+        if position is None:
+            raise TableMissing(
+                f"There is nothing to reconcile yet: the Bronze job has committed no batch under "
+                f"{self._config.delta.base_path}. Type: python spark_streaming_delta.py --once"
+            )
+        lake = Lake.of(self._config)
+        work = BronzeAccount(self._config, lake, position, before)
+        return work.run(ask_kafka=self._ask_kafka, progress=self._progress), lake, position
+
+    def _silver(self, account: Account, differences: list[str]) -> tuple[list[TableAccount], int | None]:
+        if not silver.exists(self._config):
+            account.notes.append("Silver is not built yet: python streaming_silver.py")
+            return [], None
+
+        def read() -> tuple[list[TableAccount], int | None]:
+            found = silver.settled(self._config, lambda: time.sleep(0.2))
+            if found is None:
+                account.notes.append("Silver is due to be built anew: python streaming_silver.py")
+                return [], None
+            with self._progress("Silver tables", len(SILVER)) as advance:
+                zone = self._config.analytics.timezone.key
+                kept = retention.kept(self._config, found[1])
+                account.notes.extend(note for note in _notes(kept) if note not in account.notes)
+                return silver.compare(found[1], FIGURES, zone, advance, kept), found[0].bronze_version
+
+        tables, version = self._fresh(read)
+        for table in tables:
+            differences += [f"{table.table} {named}" for named in table.named]
+            if table.differing > len(table.named):
+                differences += [f"{table.table}: {table.differing - len(table.named)} more keys differ"]
+        return tables, version
+
+    def sign(self, record: Mapping[str, Any]) -> dict[str, str]:
+        """Write the record; what the audit entry must hold of it."""
+        folder = self._place / audit_log.RECONCILIATIONS
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{provenance.RUN_ID[-6:]}.json"
+        data = export.dumps(plain(dict(record))).encode()
+        part = folder / f".{name}.part"
+        with part.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(folder / name)
+        return {"record": name, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _notes(kept: Kept) -> list[str]:
+    notes = [f"{table} is compared from {day} on: retention" for table, day in kept.since.items() if table in _DAYS]
+    if kept.removed:
+        notes.append(
+            "the totals by country and by segment hold sales that retention took out of Bronze: its record of them was added. "
+            "Clients whose first sale is older than what Bronze holds were not compared"
+        )
+    return notes
+
+
+_DAYS = frozenset(spec.name for spec in BY_DAY)
+
+
+def _line(line: Line) -> dict[str, Any]:
+    found = {**asdict(line), "difference": line.difference}
+    return {name: str(value) if name == "day" else value for name, value in found.items() if value is not None}

@@ -1,0 +1,250 @@
+"""Rejected messages judged again, and those that are sales now appended to Bronze. No JVM.
+
+Guarantee: each (topic, partition, offset) becomes at most one row of Bronze, however often a replay is repeated or
+killed. It works under Bronze's writer lock, and looks first whether a message's own row, or its sale, stands in Bronze
+already. Its order: the exact door is opened for copies that may still come, the sales are appended in one commit, the
+results are noted; a kill between two of these leaves what the next replay finds and goes on from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lakehouse.config import Config
+from lakehouse.contract import sale
+from lakehouse.contract.table_properties import HORIZON
+from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, REJOUES, VENTES
+from lakehouse.errors import TableMissing
+from lakehouse.lake import delta_tables
+from lakehouse.lake.query import Query, literal
+from lakehouse.lake.reader import Lake
+from lakehouse.observability import provenance
+from lakehouse.operations.reconcile import batch_counts
+
+VENTE = "vente"
+DOUBLON = "doublon"
+
+STANDING_NOTES = (
+    f"SELECT n.topic, n.kafka_partition, n.kafka_offset, n.kafka_timestamp, n.resultat FROM {REJOUES.name} n "
+    f"LEFT JOIN {VENTES.name} v ON v.kafka_partition = n.kafka_partition AND v.kafka_offset = n.kafka_offset "
+    f"AND v.kafka_timestamp = n.kafka_timestamp WHERE n.resultat <> '{VENTE}' OR v.vente_id IS NOT NULL"
+)
+"""Results of earlier replays that still hold: a sale that left Bronze with a rollback may be replayed again."""
+
+Place = tuple[int, int]
+"""Partition and offset."""
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One row of the reject table that was not replayed yet."""
+
+    topic: str
+    partition: int
+    offset: int
+    kafka_timestamp: datetime
+    motif: str
+    explication: str
+    valeur: bytes | None
+    cle: bytes | None
+
+    @property
+    def key(self) -> tuple[str, int, int, datetime]:
+        return self.topic, self.partition, self.offset, self.kafka_timestamp
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A reject and what became of it: ``resultat`` is ``vente``, ``doublon`` or, for one that stays, its reason.
+    ``champs``: what a sale has beyond the contract, as JSON."""
+
+    reject: Reject
+    resultat: str
+    explication: str
+    fields: Mapping[str, Any] | None
+    edited: bytes | None
+    champs: str | None = None
+
+    @property
+    def settled(self) -> bool:
+        return self.resultat in (VENTE, DOUBLON)
+
+
+_COLUMNS = ("topic", "kafka_partition", "kafka_offset", "kafka_timestamp", "motif", "explication", "valeur", "cle")
+
+
+def _open(lake: Lake, motif: str | None) -> tuple[str, tuple[str, ...]]:
+    """SQL over the rejects that were not replayed yet, and the tables that it reads."""
+    conditions = ["true"]
+    tables: tuple[str, ...] = (REJETS.name,)
+    if motif is not None:
+        wanted = literal(motif.replace("*", "%"))
+        conditions.append(f"motif LIKE {wanted}" if "*" in motif else f"motif = {wanted}")
+    with contextlib.suppress(TableMissing):
+        lake.snapshot(REJOUES.name)
+        tables += (REJOUES.name, VENTES.name)
+        same = " AND ".join(f"j.{name} = r.{name}" for name in (*REJETS.keys, "kafka_timestamp"))
+        conditions.append(f"NOT EXISTS (SELECT 1 FROM ({STANDING_NOTES}) j WHERE {same})")
+    return f"FROM {REJETS.name} r WHERE {' AND '.join(conditions)}", tables
+
+
+def waiting(
+    lake: Lake, *, motif: str | None = None, places: Iterable[Place] = (), limit: int | None = None
+) -> list[Reject]:
+    """The rejects that were not replayed yet, by place. ``motif`` may hold ``*``. Raises ``TableMissing``."""
+    source, tables = _open(lake, motif)
+    wanted = set(places)
+    at = f" AND kafka_offset IN ({', '.join(str(offset) for _, offset in wanted)})" if wanted else ""
+    sql = f"SELECT {', '.join(_COLUMNS)} {source}{at} ORDER BY kafka_partition, kafka_offset, kafka_timestamp"
+    rows = lake.read(Query(sql if limit is None else f"{sql} LIMIT {limit}", tables)).rows
+    found = [Reject(*row) for row in rows]
+    return [reject for reject in found if not wanted or (reject.partition, reject.offset) in wanted]
+
+
+def never_rejected(lake: Lake, places: Iterable[Place]) -> list[Place]:
+    """Those of the places that hold no message of the reject table. Raises ``TableMissing``."""
+    wanted = set(places)
+    at = ", ".join(str(offset) for _, offset in wanted) or "-1"
+    sql = f"SELECT DISTINCT kafka_partition, kafka_offset FROM {REJETS.name} WHERE kafka_offset IN ({at})"
+    return sorted(wanted - set(lake.read(Query(sql, (REJETS.name,))).rows))
+
+
+def counts(lake: Lake, motif: str | None = None) -> dict[str, int]:
+    """How many wait, by reason. Raises ``TableMissing``."""
+    source, tables = _open(lake, motif)
+    return dict(lake.read(Query(f"SELECT motif, COUNT(*) {source} GROUP BY motif", tables)).rows)
+
+
+def judge(reject: Reject, edited: bytes | None, tolerance: timedelta) -> Judged:
+    """The reject by the present contract, as Bronze's own exact judge sees it."""
+    verdict = sale.judge(reject.valeur if edited is None else edited)
+    if verdict.canonique is None:
+        return Judged(reject, verdict.motif or "", verdict.explication or "", None, edited)
+    fields = sale.fields_of(verdict.canonique)
+    if fields["timestamp"] > reject.kafka_timestamp + tolerance:
+        return Judged(reject, sale.FUTUR, "The field timestamp lies too far after the broker's clock.", None, edited)
+    return Judged(reject, VENTE, "", fields, edited, verdict.champs)
+
+
+def changed(value: bytes | None, pairs: Mapping[str, str]) -> bytes:
+    """The message with some fields replaced; a text that is JSON is taken as such, any other as a string. Raises
+    ``ValueError`` when the message is no JSON object."""
+
+    class Raw(str):
+        """A number's own text: an amount never passes through a float."""
+
+    fields = json.loads((value or b"").decode("utf-8"), parse_float=Raw, parse_int=Raw)
+    if not isinstance(fields, dict):
+        raise ValueError("the message is no JSON object")
+    texts = {
+        name: item if isinstance(item, Raw) else json.dumps(item, ensure_ascii=False) for name, item in fields.items()
+    }
+    for name, text in pairs.items():
+        try:
+            json.loads(text)
+            texts[name] = text
+        except ValueError:
+            texts[name] = json.dumps(text, ensure_ascii=False)
+    return f"{{{', '.join(f'{json.dumps(name)}: {text}' for name, text in texts.items())}}}".encode()
+
+
+class Replay:
+    """One replay over the newest state of the lake. ``write`` is for the holder of Bronze's lock."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._lake = Lake.of(config)
+
+    def choose(self, *, motif: str | None, places: Sequence[Place]) -> list[Reject]:
+        return waiting(self._lake, motif=motif, places=places)
+
+    def never_rejected(self, places: Sequence[Place]) -> list[Place]:
+        return never_rejected(self._lake, places) if places else []
+
+    def decide(self, rejects: Sequence[Reject], edit: Callable[[Reject], bytes | None]) -> list[Judged]:
+        """What becomes of each: a sale once, whatever of it stands in Bronze or comes twice here."""
+        tolerance = self._config.streaming.future_tolerance
+        judged = [judge(reject, edit(reject), tolerance) for reject in rejects]
+        landed = self._landed()
+        taken = batch_counts.standing(
+            self._lake,
+            {one.fields["vente_id"] for one in judged if one.fields and one.reject.key[1:] not in landed},
+        )
+        return list(self._once(judged, landed, taken))
+
+    def _once(self, judged: Iterable[Judged], landed: set[Any], taken: set[str]) -> Iterator[Judged]:
+        for one in judged:
+            if one.fields is None:
+                yield one
+            elif one.reject.key[1:] in landed:  # a replay that was killed had appended it
+                yield Judged(one.reject, VENTE, "Its row stands in Bronze already.", None, one.edited)
+            elif one.fields["vente_id"] in taken:
+                yield Judged(one.reject, DOUBLON, "Bronze holds this sale already.", None, one.edited)
+            else:
+                taken.add(one.fields["vente_id"])
+                yield one
+
+    def _landed(self) -> set[tuple[int, int, datetime]]:
+        """Coordinates that stand in the reject table and in Bronze."""
+        names = ("kafka_partition", "kafka_offset", "kafka_timestamp")
+        same = " AND ".join(f"v.{name} = r.{name}" for name in names)
+        sql = f"SELECT {', '.join(f'v.{name}' for name in names)} FROM {VENTES.name} v JOIN {REJETS.name} r ON {same}"
+        return {tuple(row) for row in self._lake.read(Query(sql, (VENTES.name, REJETS.name))).rows}
+
+    def write(self, judged: Sequence[Judged]) -> None:
+        """Append the sales, then note every settled reject. Repeating it after a kill goes through ``decide`` again."""
+        new = [one for one in judged if one.resultat == VENTE and one.fields is not None]
+        now = datetime.now(UTC)
+        now = now.replace(
+            microsecond=now.microsecond // 1000 * 1000 + 1
+        )  # no batch's clock: those are whole milliseconds
+        if new:
+            self._open_exact_door(new)
+            rows = [self._row(one, now) for one in new]
+            delta_tables.append(rows, VENTES, self._config, what="rejects replay", date_ingestion=now.isoformat())
+        self._note([one for one in judged if one.settled], now)
+
+    def _open_exact_door(self, new: Sequence[Judged]) -> None:
+        """The stream's memory does not know these sales: until none of their copies can be on time any more, every sale
+        is compared with Bronze. The job reads the property when it starts, and it does not run now."""
+        latest = max(one.fields["timestamp"] for one in new if one.fields)
+        until = latest + self._config.streaming.watermark_delay + timedelta(minutes=1)
+        held = self._lake.snapshot(VENTES.name).handle.metadata().configuration.get(HORIZON)
+        if until > datetime.now(UTC) and (held is None or datetime.fromisoformat(held) < until):
+            value = {HORIZON: until.isoformat(timespec="seconds")}
+            delta_tables.set_properties(VENTES, self._config, value, what="rejects replay")
+
+    def _row(self, one: Judged, now: datetime) -> dict[str, Any]:
+        assert one.fields is not None
+        event, reject = one.fields["timestamp"], one.reject
+        keep = one.champs and self._config.streaming.champs_inconnus == "garder"
+        return {
+            **one.fields,
+            **({CHAMPS_INCONNUS: one.champs} if keep else {}),
+            "jour": event.astimezone(self._config.analytics.timezone).date(),
+            "date_ingestion": now,
+            "kafka_partition": reject.partition,
+            "kafka_offset": reject.offset,
+            "kafka_timestamp": reject.kafka_timestamp,
+            "est_tardif": event < reject.kafka_timestamp - self._config.streaming.watermark_delay,
+        }
+
+    def _note(self, settled: Sequence[Judged], now: datetime) -> None:
+        if not settled:
+            return
+        rows = [
+            {
+                "topic": one.reject.topic, "kafka_partition": one.reject.partition, "kafka_offset": one.reject.offset,
+                "kafka_timestamp": one.reject.kafka_timestamp, "resultat": one.resultat,
+                "vente_id": one.fields["vente_id"] if one.fields else None, "corrige": one.edited is not None,
+                "correction": None if one.edited is None else one.edited.decode("utf-8", "backslashreplace"),
+                "date_rejeu": now, "operateur": provenance.who(), "run": provenance.RUN_ID,
+            }
+            for one in settled
+        ]  # fmt: skip
+        delta_tables.append(rows, REJOUES, self._config, what="rejects replay")

@@ -1,0 +1,282 @@
+"""One consistent state of a lake while its jobs write: which files belong to it. No JVM; nothing is written.
+
+Checkpoints first, then tables, each table at the version that fits: a table may be ahead of the captured checkpoint by
+no batch whose plan the checkpoint does not hold. Otherwise the restored job would plan a batch of that number anew, with
+other messages, and Delta, which knows the number, would skip it: sales would be lost. So a table is pinned below the
+first commit of a later batch (each batch's commit carries its number, see ``delta_io.append``).
+
+- Silver is taken at its last committed batch, exactly.
+- Bronze is taken with the batch that is planned and not committed, too: Silver may have read of it already.
+- Bronze's files are those of all versions that Silver has still to read, or compares with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from lakehouse.config import Config
+from lakehouse.contract.tables import BRONZE, GENERATIONS, INTERNAL, PUBLIC, VENTES, TableSpec, checkpoint
+from lakehouse.errors import LakehouseError
+from lakehouse.lake import checkpoint_validation, job_progress, object_store
+from lakehouse.observability import audit_log
+from lakehouse.operations.recovery.file_store import File, Store
+
+TABLES = (*PUBLIC, *INTERNAL)
+_VERSION = re.compile(r"(\d+)(?:\.(?:delta|snapshot|changelog|zip))?")
+"""A checkpoint's file that is of one batch, or of one version of the state."""
+
+
+class Moved(Exception):
+    """The lake went on under the capture: begin again."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to keep. ``content`` when it was read already (it changes in place), otherwise it never changes."""
+
+    file: File
+    content: bytes | None = None
+
+
+@dataclass
+class Capture:
+    """The state: see ``manifest.Manifest``."""
+
+    sources: list[Source] = field(default_factory=list)
+    tables: dict[str, int] = field(default_factory=dict)
+    bronze: dict[str, Any] = field(default_factory=dict)
+    silver: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A checkpoint at one moment: ``batch`` is the last committed one (-1: none), ``plan`` the last that is kept."""
+
+    folder: str
+    query: str | None
+    batch: int
+    plan: int
+    planned: bytes
+
+
+def capture(config: Config) -> Capture:
+    """Raises ``Moved`` when a file went away or a job began anew meanwhile, ``CheckpointInvalid`` for a damaged one."""
+    try:
+        return _Capturing(config).run()
+    except (FileNotFoundError, DeltaError) as error:
+        raise Moved(str(error)) from error
+
+
+class _Capturing:
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._base = config.delta.base_path.rstrip("/")
+        self._lake = Store(self._base, config)
+        self._made = Capture()
+
+    def run(self) -> Capture:
+        made, generations = self._made, self._version(GENERATIONS)
+        position = job_progress.silver(self._config)
+        silver = self._silver_place(position)
+        bronze = self._place(checkpoint(self._base, "bronze"), with_plan=True)
+        limits = {f"{spec.name}-{bronze.query}": bronze.plan for spec in BRONZE} if bronze else {}
+        if position and silver:
+            limits |= {f"{spec.name}-{position.generation}": silver.batch for spec in TABLES if spec.layer == "silver"}
+        pinned = {spec: handle for spec in TABLES if (handle := self._pin(spec, limits))}
+        self._check_same(bronze, generations)
+        made.tables = {spec.name: handle.version() for spec, handle in pinned.items()}
+        made.bronze = self._bronze_facts(bronze)
+        if position:
+            assert silver is not None
+            built = any(row["etat"] == "fin" for row in self._states(position.generation))
+            made.silver = {
+                "generation": position.generation, "batch": silver.batch, "bronze_version": position.bronze_version,
+                "built": built,
+            }  # fmt: skip
+        for place in filter(None, (silver, bronze)):
+            made.sources += self._checkpoint_files(place)
+        for spec, handle in pinned.items():
+            since = position.bronze_version if position and spec is VENTES else handle.version()
+            made.sources += self._table_files(spec, handle, since)
+        made.sources += _audit_files(self._config)
+        return made
+
+    # --- checkpoints -------------------------------------------------------------------------------------------------
+
+    def _silver_place(self, position: job_progress.SilverPosition | None) -> _Place | None:
+        if position is None:
+            return None
+        folder = checkpoint(self._base, f"silver-{position.generation}")
+        place = self._place(folder, with_plan=False)
+        if place and place.batch != (position.seen[-1] if position.seen[-1] is not None else -1):
+            raise Moved("a Silver batch was committed meanwhile")
+        return place or _Place(folder[len(self._base) + 1 :], None, -1, -1, b"")
+
+    def _place(self, folder: str, *, with_plan: bool) -> _Place | None:
+        """None for a checkpoint that was never used."""
+        path = folder[len(self._base) + 1 :]
+        committed = self._numbers(f"{path}/commits")  # before the plans: the one after the last commit is then seen
+        planned = self._numbers(f"{path}/offsets")
+        if not planned:
+            return None
+        batch = committed[-1] if committed else -1
+        plan = batch + 1 if with_plan and batch + 1 in planned else batch
+        return _Place(
+            path,
+            self._query(folder, path),
+            batch,
+            plan,
+            self._lake.read(f"{path}/offsets/{plan}") if plan >= 0 else b"",
+        )
+
+    def _query(self, folder: str, path: str) -> str:
+        """The query's id. Raises ``CheckpointInvalid`` when the checkpoint lost it: no job could go on from the backup."""
+        try:
+            return str(json.loads(self._lake.read(f"{path}/metadata"))["id"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            if not self._numbers(f"{path}/offsets"):
+                raise Moved(f"{path} was moved aside") from None
+            job = "bronze" if folder == checkpoint(self._base, "bronze") else "silver"
+            raise checkpoint_validation.refusal(folder, job, "its metadata file is missing or damaged") from None
+
+    def _numbers(self, folder: str) -> list[int]:
+        names = (file.path.rpartition("/")[2] for file in self._lake.files(folder))
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def _settled(self, folder: str) -> Iterator[File]:
+        """Its files, such that a list of RocksDB's tables is never without one of them: each comes into the folder before a
+        list that names it, and one look at the folder may see the list alone."""
+        found = {file.path: file for file in self._lake.files(folder)}
+        if any(path.endswith(".zip") for path in found):
+            later = self._lake.files(f"{folder}/state")
+            found |= {file.path: file for file in later if not _VERSION.fullmatch(file.path.rpartition("/")[2])}
+        yield from found.values()
+
+    def _checkpoint_files(self, place: _Place) -> Iterator[Source]:
+        for file in self._settled(place.folder):
+            within = file.path[len(place.folder) + 1 :]
+            name = within.rpartition("/")[2]
+            if name.startswith((".", "temp-")) or name.endswith(".tmp"):
+                continue  # checksums of Hadoop's, files in the making
+            number = int(known[1]) if (known := _VERSION.fullmatch(name)) else None
+            if within.startswith("offsets/") and (number is None or number > place.plan):
+                continue
+            if within.startswith("commits/") and (number is None or number > place.batch):
+                continue
+            # the state after batch n is version n + 1; what is older than the last snapshot goes with the others
+            if within.startswith("state/") and number is not None and number > place.batch + 1:
+                continue
+            yield Source(file, self._lake.read(file.path) if file.size < 1 << 16 else None)
+
+    def _check_same(self, bronze: _Place | None, generations: int | None) -> None:
+        """What the versions were chosen by still holds: no checkpoint was replaced, no plan was dropped, no build began."""
+        again = self._place(checkpoint(self._base, "bronze"), with_plan=False)
+        if (bronze and bronze.query) != (again and again.query) or self._version(GENERATIONS) != generations:
+            raise Moved("a job began anew")
+        if bronze and bronze.plan >= 0 and self._lake.read(f"{bronze.folder}/offsets/{bronze.plan}") != bronze.planned:
+            raise Moved("a batch was planned anew")
+
+    def _bronze_facts(self, place: _Place | None) -> dict[str, Any]:
+        if place is None:
+            return {}
+
+        def ends(batch: int) -> Any:
+            try:
+                lines = self._lake.read(f"{place.folder}/offsets/{batch}").decode().splitlines()
+                return json.loads(lines[2])[self._config.kafka.topic]
+            except (ValueError, KeyError, IndexError, TypeError):
+                path = checkpoint(self._base, "bronze")
+                raise checkpoint_validation.refusal(
+                    path, "bronze", f"its file offsets/{batch} is cut off or damaged"
+                ) from None
+
+        topic_id = job_progress.bronze(self._config)
+        return {
+            "topic": self._config.kafka.topic,
+            "topic_id": topic_id.topic_id if topic_id else None,
+            "batch": place.batch,
+            "offsets": ends(place.batch) if place.batch >= 0 else {},
+            "planned": ends(place.plan) if place.plan > place.batch else None,
+        }
+
+    # --- tables ------------------------------------------------------------------------------------------------------
+
+    def _open(self, spec: TableSpec, version: int | None = None) -> DeltaTable | None:
+        path = spec.path(self._base)
+        options = object_store.options(self._config)
+        if not DeltaTable.is_deltatable(path, options):
+            return None
+        return DeltaTable(path, version=version, storage_options=options)
+
+    def _version(self, spec: TableSpec) -> int | None:
+        handle = self._open(spec)
+        return handle.version() if handle else None
+
+    def _states(self, generation: str) -> list[Mapping[str, Any]]:
+        handle = self._open(GENERATIONS, self._made.tables[GENERATIONS.name])
+        rows = pa.table(handle.to_pyarrow_table()).to_pylist() if handle else []
+        return [row for row in rows if row["generation"] == generation]
+
+    def _pin(self, spec: TableSpec, limits: Mapping[str, int]) -> DeltaTable | None:
+        """The newest version without a batch beyond its limit; None for a table that is not there."""
+        handle = self._open(spec)
+        mine = {app: limit for app, limit in limits.items() if app.startswith(f"{spec.name}-")}
+        while handle and any((seen := handle.transaction_version(app)) is not None and seen > limit for app, limit in mine.items()):  # fmt: skip
+            handle.load_as_version(handle.version() - 1)
+        return handle
+
+    def _table_files(self, spec: TableSpec, handle: DeltaTable, since: int) -> Iterator[Source]:
+        """The log up to the version, its data files, and those of every version from ``since`` on that are still there."""
+        folder = spec.path(self._base)[len(self._base) + 1 :]
+        there = {file.path: file for file in self._lake.files(folder)}
+        actions = pa.table(handle.get_add_actions(flatten=True)).select(["path", "size_bytes"]).to_pylist()
+        sizes = {f"{folder}/{action['path']}": action["size_bytes"] for action in actions}
+        wanted = set(sizes)
+        wanted |= self._left(folder, range(since + 1, handle.version() + 1)) & there.keys()
+        for path in sorted(wanted):
+            if path not in there:
+                raise Moved(f"{path} is not there any more")
+            if there[path].size != sizes.get(path, there[path].size):
+                raise LakehouseError(
+                    f"{path} has {there[path].size} bytes, and the log of its table says {sizes[path]}: it is damaged, and no "
+                    f"backup was made of it. See those that there are: python ops_utils.py backup list"
+                )
+            yield Source(there[path])
+        for path, file in there.items():
+            name = path.removeprefix(f"{folder}/_delta_log/")
+            numbers = re.findall(r"(?<!\d)\d{20}(?!\d)", name)
+            # _last_checkpoint is left out: it may name a later version, and a log without it is read all the same
+            if name != path and numbers and int(numbers[-1]) <= handle.version() and not name.startswith((".", "_")):
+                yield Source(file)
+
+    def _left(self, folder: str, versions: range) -> set[str]:
+        """The data files that left the table in these versions, as far back as the log reaches."""
+        found: set[str] = set()
+        for version in versions:
+            with contextlib.suppress(FileNotFoundError):
+                lines = self._lake.read(f"{folder}/_delta_log/{version:020}.json").splitlines()
+                gone = filter(None, (json.loads(line).get("remove") for line in lines))
+                found |= {f"{folder}/{unquote(action['path'])}" for action in gone}
+        return found
+
+
+def _audit_files(config: Config) -> Iterator[Source]:
+    """The audit log and its signed records. The head first: a line that comes meanwhile is then only one more."""
+    place = audit_log.folder(config)
+    store = Store(str(place), config)
+    listed = {file.path: file for file in store.files() if file.path.endswith((".json", ".jsonl"))}
+    for path in sorted(listed, key=lambda path: (path != "head.json", path)):
+        content = store.read(path)
+        if path == "log.jsonl":
+            content = content[: content.rfind(b"\n") + 1]
+        yield Source(File(f"audit/{path}", len(content), 0), content)

@@ -1,0 +1,130 @@
+"""The ways to break a sale: every reject code of the contract, in several shapes, each with its expected code."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from lakehouse.contract.sale import FIELDS, FUTUR, JSON_INVALIDE, MANQUANT, TYPE, VALEUR, VIDE
+
+Fields = dict[str, str]
+"""Field → its value as JSON text, so that ``1e400`` or ``NaN`` can be written as they are."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One way to break a sale. ``apply(value, future)`` turns a valid message into one that must get ``motif``."""
+
+    motif: str
+    name: str
+    apply: Callable[[bytes, str], bytes]
+
+
+def _fields(value: bytes) -> Fields:
+    # parse_float keeps the amount's text: money never passes through a float
+    sale = json.loads(value, parse_float=lambda text: _Raw(text))
+    return {
+        name: str(item) if isinstance(item, _Raw) else json.dumps(item, ensure_ascii=False)
+        for name, item in sale.items()
+    }
+
+
+class _Raw(str):
+    """A number's own text."""
+
+
+def _render(fields: Fields) -> bytes:
+    return f"{{{', '.join(f'{json.dumps(name)}: {text}' for name, text in fields.items())}}}".encode()
+
+
+def _with(motif: str, field: str, text: str) -> Shape:
+    return Shape(f"{motif}:{field}", f"{field} = {text}", lambda value, _: _render({**_fields(value), field: text}))
+
+
+def _quoted(field: str) -> Shape:
+    return Shape(
+        f"{TYPE}:{field}",
+        f"{field} in quotes",
+        lambda value, _: _render({**_fields(value), field: f'"{_fields(value)[field]}"'}),
+    )
+
+
+def _without(field: str) -> Shape:
+    return Shape(
+        f"{MANQUANT}:{field}",
+        f"without {field}",
+        lambda value, _: _render({name: text for name, text in _fields(value).items() if name != field}),
+    )
+
+
+def _with_nan(value: bytes, _: str) -> bytes:
+    return _render({**_fields(value), "montant": "NaN"})
+
+
+def _twice(value: bytes, _: str) -> bytes:
+    return value[:-1] + b', "quantite": 1}'
+
+
+def _not_utf8(value: bytes, _: str) -> bytes:
+    return value.replace(b'"client_nom": "', b'"client_nom": "\xff\xfe', 1)
+
+
+_JSON = (
+    Shape(JSON_INVALIDE, "cut off", lambda value, _: value[: len(value) * 2 // 3]),
+    Shape(JSON_INVALIDE, "trailing text", lambda value, _: value + b" fin"),
+    Shape(JSON_INVALIDE, "NaN", _with_nan),
+    Shape(JSON_INVALIDE, "not UTF-8", _not_utf8),
+    Shape(JSON_INVALIDE, "key twice", _twice),
+    Shape(JSON_INVALIDE, "two objects", lambda value, _: value + value),
+    Shape(JSON_INVALIDE, "no JSON", lambda _value, _: b"vente perdue"),
+)
+_EMPTY = (Shape(VIDE, "empty", lambda _value, _: b""),)
+_MISSING = tuple(shape for field in FIELDS for shape in (_without(field), _with(MANQUANT, field, "null")))
+_INTEGERS = ("quantite", "client_id", "produit_id")
+_TEXTS = tuple(field for field in FIELDS if field not in (*_INTEGERS, "montant"))
+_TYPES = (
+    *(
+        shape
+        for field in _INTEGERS
+        for shape in (_quoted(field), _with(TYPE, field, "true"), _with(TYPE, field, "3.0"))
+    ),
+    _quoted("montant"),
+    _with(TYPE, "montant", "false"),
+    *(_with(TYPE, field, "7") for field in _TEXTS),
+)
+_VALUES = (
+    _with(VALEUR, "quantite", "0"),
+    _with(VALEUR, "montant", "-1.00"),
+    _with(VALEUR, "montant", "12.345"),
+    _with(VALEUR, "montant", "1e400"),
+    _with(VALEUR, "timestamp", '"2024-05-01T12:00:00"'),
+    _with(VALEUR, "timestamp", '"2024-13-45T12:00:00Z"'),
+    _with(VALEUR, "segment", '"Inconnu"'),
+    _with(VALEUR, "quantite", "-3"),
+    _with(VALEUR, "client_id", "0"),
+    _with(VALEUR, "produit_id", "-101"),
+    _with(VALEUR, "vente_id", '""'),
+    _with(VALEUR, "vente_id", f'"{"x" * 65}"'),
+    *(_with(VALEUR, field, '""') for field in ("client_nom", "produit_nom", "categorie", "pays")),
+)
+_FUTURE = (
+    Shape(
+        FUTUR,
+        "in the future",
+        lambda value, future: _render({**_fields(value), "timestamp": json.dumps(future)}),
+    ),
+)
+
+FAMILIES = (_JSON, _EMPTY, _MISSING, _TYPES, _VALUES, _FUTURE)
+SHAPES = tuple(itertools.chain.from_iterable(FAMILIES))
+"""Every shape once."""
+
+
+def shapes() -> Iterator[Shape]:
+    """Every shape, for ever: one of each family in turn, so that a few messages already show every kind of reason."""
+    turns = [itertools.cycle(family) for family in FAMILIES]
+    while True:
+        for turn in turns:
+            yield next(turn)

@@ -1,0 +1,266 @@
+"""Sales → Kafka: paced, idempotent, ``acks=all``, every message accounted for.
+
+Guarantee: an acknowledged message is in Kafka once, in the order in which its client's messages were sent; a message
+that was never acknowledged is listed, and the run then ends with ``UndeliveredMessages``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from kafka.errors import KafkaError, KafkaTimeoutError
+
+from lakehouse.config import Config, Rate, format_duration
+from lakehouse.errors import BrokerUnavailable, ConfigError, UndeliveredMessages
+from lakehouse.kafka import clients
+from lakehouse.kafka.connection import START_COMMAND
+from lakehouse.kafka.options import servers
+from lakehouse.observability import log, metrics
+from lakehouse.observability.health import Monitor
+from lakehouse.producer import generator
+from lakehouse.producer.catalogue import POOL_SEED
+from lakehouse.producer.delivery_tracker import Account, Truth
+from lakehouse.producer.generator import KINDS, Message, Mix
+from lakehouse.producer.pacing import Schedule, Stop, event_clock
+
+_log = log.get("producer")
+
+_TICK = 0.5  # seconds between two looks at the account, the truth file and the progress line
+_LONGEST_PAUSE = 5.0  # seconds between two tries to reach a broker that is not there yet
+_BACKFILL = timedelta(days=365_000)  # a backfill's clock is not the broker's: its future must be everybody's future
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What one run is asked for, beside the settings. ``count`` None: until a signal."""
+
+    count: int | None = None
+    seed: int | None = None
+    truth: Path | None = None
+    start: datetime | None = None
+
+
+def with_options(config: Config, **given: Any) -> Config:
+    """The settings with the command line's values over those of ``[PRODUCER]``; None leaves one as it is.
+
+    Raises ``ConfigError`` when the ratios exceed 1 together.
+    """
+    made = dataclasses.replace(config.producer, **{name: value for name, value in given.items() if value is not None})
+    total = made.duplicate_ratio + made.late_ratio + made.malformed_ratio
+    if total > 1:
+        raise ConfigError(
+            f"--duplicate-ratio + --late-ratio + --malformed-ratio = {total:g} is not accepted: expected at most 1."
+        )
+    return dataclasses.replace(config, producer=made)
+
+
+def stream(config: Config, order: Order, seed: int) -> Iterator[Message]:
+    """The messages of a run, without end."""
+    made, streaming = config.producer, config.streaming
+    return generator.messages(
+        seed=seed,
+        clients=made.clients,
+        clock=event_clock(order.start, made.rate),
+        mix=Mix(made.duplicate_ratio, made.late_ratio, made.malformed_ratio),
+        pool_seed=POOL_SEED if order.seed is None else order.seed,
+        late_after=streaming.watermark_delay + timedelta(minutes=1),
+        future_by=_BACKFILL if order.start else streaming.future_tolerance + timedelta(days=1),
+    )
+
+
+def connect(config: Config, stop: Stop, *, give_up_after: timedelta | None) -> Any:
+    """A connected ``KafkaProducer``; None when told to stop before. Raises ``BrokerUnavailable`` after ``give_up_after``."""
+    deadline = math.inf if give_up_after is None else time.monotonic() + give_up_after.total_seconds()
+    pause = 0.5
+    while not stop.times:
+        try:
+            clients.ensure_topic(config)
+            clients.check_right(config, "WRITE")
+            return clients.connect_producer(config)
+        except BrokerUnavailable:
+            if time.monotonic() + pause > deadline:
+                raise
+            where = ", ".join(servers(config))
+            _log.warning(f"Kafka does not answer at {where}; retrying in {pause:g} s", start_one=START_COMMAND)
+        stop.wait(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+    return None
+
+
+class Run:
+    """One run: sends messages until the count is reached or a stop, then settles the account."""
+
+    def __init__(self, config: Config, producer: Any, account: Account, stop: Stop, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._config = config
+        self._producer = producer
+        self._account = account
+        self._stop = stop
+        self._next_tick = 0.0
+        self._next_progress = time.monotonic() + config.monitoring.progress_interval.total_seconds()
+
+    def send(self, messages: Iterator[Message], count: int | None) -> None:
+        """Send at the settings' rate; returns when all were handed over or when told to stop."""
+        schedule = Schedule(self._config.producer.rate)
+        for n in itertools.count() if count is None else range(count):
+            while (pause := schedule.pause(n)) and not self._stop.wait(min(pause, _TICK)):
+                self._tick()
+            if self._stop.times:
+                return
+            message = next(messages)  # after the pause: the event happens now
+            while not self._account.has_room(message, _TICK):
+                self._tick()
+                if self._stop.times:
+                    return
+            self._hand_over(n, message)
+            self._tick()
+
+    def _hand_over(self, n: int, message: Message) -> None:
+        account, deadline = self._account, time.monotonic() + self._config.producer.delivery_timeout.total_seconds()
+        account.intended(n, message)
+        while True:
+            try:
+                future = self._producer.send(self._config.kafka.topic, message.value, message.key)
+            except KafkaTimeoutError as error:  # the topic's metadata is not known: nothing was handed over, try again
+                if self._stop.times or time.monotonic() >= deadline:
+                    account.failed(n, error)
+                    return
+                self._tick()
+            except (KafkaError, ValueError) as error:
+                account.failed(n, error)
+                return
+            else:
+                future.add_callback(account.acknowledged, n)
+                future.add_errback(account.failed, n)
+                return
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if now < self._next_tick:
+            return
+        self._next_tick = now + _TICK
+        self._monitor.beat()
+        account = self._account
+        account.watch()
+        account.check()
+        if now >= self._next_progress:
+            self._next_progress = now + self._config.monitoring.progress_interval.total_seconds()
+            _log.info(
+                "progress",
+                sent=account.sent,
+                acknowledged=account.acked,
+                failed=account.lost,
+                in_flight=account.in_flight,
+            )
+
+    def settle(self) -> None:
+        """Wait for the acknowledgements: ``delivery_timeout``, after a signal ``request_timeout``; then count the rest
+        as failed, and close. A second signal ends the wait."""
+        patience = self._config.kafka.request_timeout if self._stop.times else self._config.producer.delivery_timeout
+        begun, signals = time.monotonic(), self._stop.times
+        limit = patience.total_seconds() + 2 * _TICK  # kafka-python itself gives up at delivery_timeout
+        while self._account.in_flight and time.monotonic() - begun < limit:
+            self._monitor.beat()
+            try:
+                self._producer.flush(timeout=_TICK)
+            except KafkaError:  # KafkaTimeoutError: some still wait
+                self._account.watch()
+            if self._stop.times > signals:
+                if signals or self._stop.times > signals + 1:
+                    break
+                limit = min(limit, time.monotonic() - begun + self._config.kafka.request_timeout.total_seconds())
+        if self._account.in_flight:
+            self._account.abandon(f"no answer within {time.monotonic() - begun:.1f} s of the end")
+            # close() would first flush, fail and stay open; nothing public ends the sender at once (kafka-python 3.0.12)
+            self._producer._sender.force_close()
+            self._producer._sender.join(timeout=_TICK)
+        try:
+            self._producer.close(timeout=self._config.kafka.request_timeout.total_seconds())
+        except KafkaError as error:
+            _log.warning("the Kafka client did not close in time", cause=str(error))
+
+
+def summary(account: Account, seconds: float, seed: int) -> str:
+    """The run in one line."""
+    kinds = ", ".join(f"{kind} {account.kinds[kind]}" for kind in KINDS)
+    return (
+        f"{account.sent} messages sent in {seconds:.1f} s ({account.sent / max(seconds, 1e-9):.1f}/s): "
+        f"{account.acked} acknowledged, {account.lost} never acknowledged; {kinds}; seed {seed}"
+    )
+
+
+def _show(config: Config, account: Account, monitor: Monitor) -> None:
+    """Tell the monitor where to look. The account counts anyway: sending costs nothing more."""
+    meter, limit = monitor.meter, config.monitoring.producer_stale_after
+
+    def refresh() -> None:
+        for kind in KINDS:
+            meter.set(metrics.SENT, account.kinds[kind], kind)
+        meter.set(metrics.ACKNOWLEDGED, account.acked)
+        meter.set(metrics.FAILED, account.lost)
+        meter.set(metrics.IN_FLIGHT, account.in_flight)
+        meter.set(metrics.BUFFERED, account.waiting_bytes)
+        meter.set(metrics.BUFFER_LIMIT, config.producer.buffer_memory)
+        meter.set(metrics.LAST_ACK, account.last_ack)
+
+    def not_ready() -> Iterator[str]:
+        if (silent := account.silent_seconds) > limit.total_seconds():
+            yield (
+                f"no acknowledgement for {silent:.0f} s while {account.in_flight} messages wait; "
+                f"[MONITORING] producer_stale_after is {format_duration(limit)}"
+            )
+
+    meter.before_scrape(refresh)
+    monitor.ready_when(not_ready)
+
+
+def produce(config: Config, order: Order, stop: Stop | None = None, monitor: Monitor | None = None) -> int:
+    """Run to the end: 0 when every message was acknowledged, else ``UndeliveredMessages``. One line on stdout."""
+    stop, monitor = stop or Stop(), monitor or Monitor(config, "producer")
+    seed = int.from_bytes(os.urandom(8)) if order.seed is None else order.seed
+    truth = Truth(order.truth, str(uuid.uuid4())) if order.truth else None
+    account = Account(config.producer.buffer_memory, truth, ack_seconds=monitor.meter.spread(metrics.ACK_SECONDS))
+    _show(config, account, monitor)
+    begun = time.monotonic()
+    with stop.on_signals():
+        try:
+            monitor.phase(f"Kafka has not answered at {', '.join(servers(config))}")
+            bound = None if order.count is None else config.producer.delivery_timeout
+            producer = connect(config, stop, give_up_after=bound)
+            if producer is not None:
+                _log.info("sending", topic=config.kafka.topic, rate=str(Rate(config.producer.rate)), seed=seed)
+                run = Run(config, producer, account, stop, monitor)
+                monitor.started()
+                try:
+                    run.send(stream(config, order, seed), order.count)
+                finally:
+                    run.settle()
+            account.check(at_most_every=0)
+        finally:
+            if truth:
+                truth.close()
+    print(summary(account, time.monotonic() - begun, seed))
+    if account.lost:
+        raise _undelivered(account, truth)
+    return 0
+
+
+def _undelivered(account: Account, truth: Truth | None) -> UndeliveredMessages:
+    for lost in account.first_lost:
+        _log.error("never acknowledged", n=lost.n, vente_id=lost.vente_id, error=lost.error)
+    where = (
+        f"All are in {truth.path} (etat echec)." if truth else f"The first {len(account.first_lost)} are listed above."
+    )
+    return UndeliveredMessages(
+        f"{account.lost} of {account.sent} messages were never acknowledged; Kafka may hold each once, or not at all. "
+        f"{where} See whether Kafka answers: python setup_utils.py check"
+    )

@@ -1,0 +1,60 @@
+"""What the Silver job shows of itself: its passes, its age, and why it is not ready."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from lakehouse.config import Config, format_duration
+from lakehouse.lake.table_metrics import TableWatch
+from lakehouse.observability import metrics
+from lakehouse.observability.health import Monitor
+
+
+class SilverWatch:
+    """Told by the job of what happens; tells its monitor."""
+
+    def __init__(self, config: Config, monitor: Monitor) -> None:
+        self._config = config
+        self._monitor = monitor
+        self._meter = monitor.meter
+        self._last: float | None = None
+        self._every = 0.0
+
+    def show(self, every: float | None) -> None:
+        """Tell the monitor where to look; a pass is due ``every`` so many seconds."""
+        self._every = every or 0.0
+        base = self._config.delta.base_path
+
+        def age() -> None:
+            self._meter.set(metrics.SILVER_AGE, None if self._last is None else time.monotonic() - self._last)
+
+        self._meter.before_scrape(age)
+        self._monitor.ready_when(self._not_ready)
+        self._monitor.sample("tables", TableWatch(base, metrics.TABLES["silver"], self._meter).look)
+
+    def _not_ready(self) -> Iterator[str]:
+        limit = self._config.monitoring.silver_stale_after
+        age = 0.0 if self._last is None else time.monotonic() - self._last
+        if age > self._every + limit.total_seconds():
+            yield (
+                f"no pass has ended for {age:.0f} s, and one is due every {self._every:g} s; [MONITORING] "
+                f"silver_stale_after is {format_duration(limit)}"
+            )
+
+    def passed(self, *, sales: int, seconds: float, behind: int) -> None:
+        """A pass has ended well; ``behind`` versions of Bronze were new to it."""
+        self._last = time.monotonic()
+        self._meter.add(metrics.PASSES)
+        self._meter.set(metrics.BEHIND, behind)
+        self._meter.set(metrics.LAST_PASS, time.time())
+        self._meter.add(metrics.MERGED, sales)
+        if sales:
+            self._meter.observe(metrics.REFRESH_SECONDS, seconds)
+        self._monitor.started()
+
+    def built(self) -> None:
+        self._meter.add(metrics.BUILDS)
+
+    def merged(self, table: str, seconds: float) -> None:
+        self._meter.observe(metrics.COMMIT_SECONDS, seconds, table)

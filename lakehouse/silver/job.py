@@ -1,0 +1,301 @@
+"""The Silver job: what is new in Bronze into every Silver table; a full build; a comparison with the recompute.
+
+A *generation* is one life of the Silver tables: a full build of Bronze up to a version, then increments from the next
+version on, with a checkpoint of its own. A build that was interrupted is finished by the next start.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import FrameType
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from lakehouse.config import Config
+from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION
+from lakehouse.contract.tables import GENERATIONS, VENTES, checkpoint
+from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing, cause_of
+from lakehouse.lake import checkpoint_validation, spark_session, spark_tables, writer_lock
+from lakehouse.lake.checkpoint import Checkpoint
+from lakehouse.lake.reader import Lake
+from lakehouse.maintenance import erasure, retention, scheduler
+from lakehouse.observability import log
+from lakehouse.observability.health import Monitor
+from lakehouse.silver import aggregates, wait_for_bronze
+from lakehouse.silver.aggregates import Aggregate, Thresholds
+from lakehouse.silver.health import SilverWatch
+from lakehouse.silver.sink import SOURCE_COLUMNS, SilverSink, removers, source_options
+
+_log = log.get("silver")
+
+JOB = "silver"
+_QUIET_SECONDS = 600
+"""How long ``verify`` waits for a moment between two passes."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One row of the generations' table: built from Bronze at ``bronze_version``; ``done`` when the build ended."""
+
+    name: str
+    bronze_version: int
+    definition: str
+    done: bool
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One cell that differs from the recompute; values as text."""
+
+    table: str
+    key: str
+    column: str
+    expected: str
+    found: str
+
+
+def entries(config: Config) -> tuple[Aggregate, ...]:
+    limits = config.analytics
+    return aggregates.aggregates(
+        Thresholds(limits.seuil_premium, limits.seuil_standard, limits.achats_fidele, limits.timezone.key)
+    )
+
+
+class SilverJob:
+    """Bronze → Silver. Holds Silver's writer lock while it runs, except for ``verify``, which only reads."""
+
+    def __init__(self, config: Config, monitor: Monitor | None = None) -> None:
+        self._config = config
+        self._monitor = monitor or Monitor(config, JOB)
+        self._watched = SilverWatch(config, self._monitor)
+        self._entries = entries(config)
+        self._definition = aggregates.definition(self._entries)
+        self._stop = threading.Event()
+        self._schedule = scheduler.Schedule(config, JOB)
+
+    # --- what the script calls ---------------------------------------------------------------------------------------
+
+    def run(self, *, every: float | None = None, full: bool = False, spark: SparkSession | None = None) -> int:
+        """One pass, or one every ``every`` seconds until stopped; ``full`` builds all tables anew first.
+
+        A session that is given stays open, and signals are then its owner's.
+        """
+        if spark is None:
+            self._handle_signals()
+        with writer_lock.writer_lock(self._config, JOB):
+            self._watched.show(every)
+            self._monitor.phase("it waits for the first sales in Bronze")
+            if not wait_for_bronze.wait_for_bronze(self._config, every, self._stop):
+                return 0
+            if spark is not None:
+                return self._passes(spark, every, full=full)
+            self._monitor.phase("Spark is starting")
+            with spark_session.opened(self._config, JOB, name=self._monitor.name) as opened:
+                self._handle_signals()  # pyspark installed a handler of its own
+                return self._passes(opened, every, full=full)
+
+    def _passes(self, spark: SparkSession, every: float | None, *, full: bool) -> int:
+        self._monitor.phase("the first pass, or a full build, has not ended")
+        generation = self._generation(spark, full=full)
+        while generation.done:
+            started = time.monotonic()
+            if erasure.silver_is_asked(self._config) or not self._pass(spark, generation):
+                _log.info("sales were erased from Bronze: building the tables anew", after=generation.name)
+                generation = self._generation(spark, full=True)
+                erasure.silver_has_built(self._config, generation.done)
+                continue
+            self._schedule.between_batches()
+            if every is None or self._pause(every - (time.monotonic() - started)):
+                break
+        return 0
+
+    def verify(self, limit: int = 20, *, spark: SparkSession | None = None) -> list[Difference]:
+        """The cells (at most ``limit`` a table) in which Silver differs from a full recompute of the Bronze that it has
+        taken in. Waits for a moment between two passes; writes nothing. A session that is given stays open."""
+        if not wait_for_bronze.bronze_exists(self._config):
+            raise wait_for_bronze.no_bronze(self._config)
+        if spark is not None:
+            return self._verify(spark, limit)
+        with spark_session.opened(self._config, JOB) as opened:
+            return self._verify(opened, limit)
+
+    # --- waiting and stopping ----------------------------------------------------------------------------------------
+
+    def _handle_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask_to_stop)
+
+    def _ask_to_stop(self, number: int, _frame: FrameType | None) -> None:
+        _log.info("stopping at the end of the pass", signal=signal.Signals(number).name)
+        self._stop.set()
+
+    def _pause(self, seconds: float) -> bool:
+        """True when told to stop meanwhile."""
+        self._monitor.rest()
+        return self._stop.wait(max(0.0, seconds))
+
+    # --- generations -------------------------------------------------------------------------------------------------
+
+    def _last_generation(self, spark: SparkSession) -> Generation | None:
+        spark_tables.ensure(spark, GENERATIONS, self._config)
+        rows = spark_tables.read(spark, GENERATIONS, self._config).orderBy("date_etat").collect()
+        if not rows:
+            return None
+        last = rows[-1]
+        if last["etat"] == INVALID:  # an operator rolled a table back: no increment fits on it
+            _log.info("the tables were rolled back: building them anew", after=last["generation"])
+            return None
+        return Generation(last["generation"], last["bronze_version"], last["definition"], last["etat"] == "fin")
+
+    def _record(self, spark: SparkSession, generation: Generation, state: str) -> None:
+        row = (generation.name, state, generation.bronze_version, generation.definition, datetime.now(UTC))
+        frame = spark.createDataFrame([row], GENERATIONS.ddl)
+        frame.write.format("delta").mode("append").save(GENERATIONS.path(self._config.delta.base_path))
+
+    def _generation(self, spark: SparkSession, *, full: bool) -> Generation:
+        """The generation to go on with; builds a new one when there is none, or when asked to."""
+        last = self._last_generation(spark)
+        if last and not last.done and last.definition == self._definition:
+            _log.info("finishing an interrupted build", generation=last.name)
+            return self._build(spark, last)
+        if last and last.done and not full:
+            if last.definition != self._definition:
+                raise DefinitionChanged(
+                    "The Silver tables were built with other definitions or other [ANALYTICS] thresholds than the present "
+                    "ones. Build them anew: python streaming_silver.py --full"
+                )
+            return last
+        new = Generation(
+            uuid.uuid4().hex[:12], spark_tables.version(spark, VENTES, self._config), self._definition, False
+        )
+        self._record(spark, new, "debut")
+        return self._build(spark, new)
+
+    def _build(self, spark: SparkSession, generation: Generation) -> Generation:
+        sales = spark_tables.read(spark, VENTES, self._config, version=generation.bronze_version).select(
+            *SOURCE_COLUMNS
+        )
+        if not SilverSink(self._config, self._entries, generation.name).build(sales, self._stop):
+            _log.info(
+                "the build was stopped between two tables; the next start finishes it", generation=generation.name
+            )
+            return generation
+        self._record(spark, generation, "fin")
+        self._watched.built()
+        _log.info("built", generation=generation.name, bronze_version=generation.bronze_version)
+        return Generation(generation.name, generation.bronze_version, generation.definition, True)
+
+    # --- one pass ----------------------------------------------------------------------------------------------------
+
+    def _place(self, spark: SparkSession, generation: Generation) -> Checkpoint:
+        return Checkpoint(spark, checkpoint(self._config.delta.base_path, f"{JOB}-{generation.name}"))
+
+    def _pass(self, spark: SparkSession, generation: Generation) -> bool:
+        """Take in all that Bronze has committed since the last pass. False when rows were erased from Bronze meanwhile, for
+        a person's sake: no increment takes such a commit in, and the tables are to be built anew."""
+        place = self._place(spark, generation)
+        place.check(table_id=spark_tables.table_id(spark, VENTES, self._config))
+        newest, consumed = spark_tables.version(spark, VENTES, self._config), self._consumed(place, generation)
+        if newest <= consumed:
+            self._watched.passed(sales=0, seconds=0.0, behind=0)
+            return True
+        kinds = removers(spark, self._config, after=consumed, upto=newest)
+        if ERASE in kinds:
+            return False
+        began, behind = time.monotonic(), newest - consumed
+        sink = SilverSink(self._config, self._entries, generation.name, self._watched.merged)
+        query = (
+            spark.readStream.format("delta")
+            .options(**source_options(self._config, generation.bronze_version, removed=RETENTION in kinds))
+            .load(VENTES.path(self._config.delta.base_path))
+            .writeStream.queryName(JOB)
+            .option("checkpointLocation", place.path)
+            .trigger(availableNow=True)
+            .foreachBatch(sink)
+            .start()
+        )
+        while query.isActive:  # polled, so that a signal is heard; awaitTermination would raise past the sentence below
+            self._monitor.beat()
+            time.sleep(0.1)
+        failure = query.exception()
+        if failure is not None:
+            if said := checkpoint_validation.SPARK_SAYS.search(str(failure)):
+                raise checkpoint_validation.refusal(place.path, JOB, f"Spark says {said[1] or said[2]}") from failure
+            if erasure.last_version(self._config, consumed) is not None:
+                return False
+            now = spark_tables.version(spark, VENTES, self._config)
+            if now > newest and RETENTION in removers(spark, self._config, after=newest, upto=now):
+                return self._pass(spark, generation)  # it came after the look above
+            raise LakehouseError(
+                f"The Silver pass failed: {cause_of(failure)}. Nothing is lost: the next pass repeats the "
+                f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
+            ) from failure
+        upto = self._consumed(place, generation)
+        if RETENTION in kinds and ERASE in removers(spark, self._config, after=newest, upto=upto):
+            return False  # it came after the look above, and was passed over with what retention took
+        self._watched.passed(sales=sink.rows, seconds=time.monotonic() - began, behind=behind)
+        _log.info("pass done", sales=sink.rows)
+        return True
+
+    def _consumed(self, place: Checkpoint, generation: Generation) -> int:
+        """The Bronze version that Silver holds all of; raises when a pass ended inside a version."""
+        committed = place.committed()
+        if committed is None:
+            return generation.bronze_version
+        end = committed.ends[0]
+        return int(end["reservoirVersion"]) - 1
+
+    # --- comparison --------------------------------------------------------------------------------------------------
+
+    def _verify(self, spark: SparkSession, limit: int) -> list[Difference]:
+        generation = self._last_generation(spark)
+        if generation is None or not generation.done:
+            raise TableMissing("The Silver tables are not built yet: python streaming_silver.py")
+        consumed, versions = self._quiet_moment(spark, generation)
+        sales = spark_tables.read(spark, VENTES, self._config, version=consumed).select(*SOURCE_COLUMNS)
+        _log.info("comparing with the recompute", bronze_version=consumed)
+        found: list[Difference] = []
+        kept = retention.kept(self._config, Lake.of(self._config, versions={VENTES.name: consumed}))
+        for entry in self._entries:
+            since = kept.since.get(entry.table.name)
+            if since and "jour" not in entry.table.keys:
+                _log.warning(
+                    "not compared: its figures hold sales that retention took out of Bronze; ops_utils.py reconcile adds these",
+                    table=entry.table.name, before=str(since),
+                )  # fmt: skip
+                continue
+            expected = aggregates.complete(aggregates.partial(sales, entry), entry)
+            actual = spark_tables.read(spark, entry.table, self._config, version=versions[entry.table.name])
+            if since:
+                _log.info("compared from a day on: retention", table=entry.table.name, since=str(since))
+                expected, actual = expected.where(F.col("jour") >= since), actual.where(F.col("jour") >= since)
+            cells = aggregates.differences(expected, actual, entry).orderBy("cle", "colonne").limit(limit).collect()
+            found += [Difference(entry.table.name, *cell) for cell in cells]
+            _log.info(
+                "compared",
+                table=entry.table.name,
+                differing_cells=f"{limit} or more" if len(cells) == limit else len(cells),
+            )
+        return found
+
+    def _quiet_moment(self, spark: SparkSession, generation: Generation) -> tuple[int, dict[str, int]]:
+        """The Bronze version and the Silver versions of one moment at which no pass was writing."""
+        place = self._place(spark, generation)
+        give_up = time.monotonic() + _QUIET_SECONDS
+        while time.monotonic() < give_up:
+            before = (place.planned_ids()[-1:], place.committed_ids()[-1:])
+            versions = {e.table.name: spark_tables.version(spark, e.table, self._config) for e in self._entries}
+            after = (place.planned_ids()[-1:], place.committed_ids()[-1:])
+            if before == after and before[0] == before[1]:
+                return self._consumed(place, generation), versions
+            time.sleep(0.2)
+        raise LakehouseError(
+            f"The Silver job was merging for {_QUIET_SECONDS} s without a pause, so that there is no settled state to "
+            f"compare. Stop it, or give it a longer --every, and verify again."
+        )

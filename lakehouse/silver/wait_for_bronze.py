@@ -1,0 +1,52 @@
+"""Waiting for Bronze: for its first sales, and for its next commit. No JVM runs until there is something to read."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from deltalake import DeltaTable
+
+from lakehouse.config import Config
+from lakehouse.contract.tables import VENTES
+from lakehouse.errors import TableMissing
+from lakehouse.lake import delta_tables, object_store
+from lakehouse.observability import log
+
+_log = log.get("silver")
+
+
+def bronze_exists(config: Config) -> bool:
+    return delta_tables.exists(VENTES, config)
+
+
+def no_bronze(config: Config) -> TableMissing:
+    return TableMissing(
+        f"There is no Bronze table under {config.delta.base_path} yet. Start the Bronze job first: "
+        f"python spark_streaming_delta.py"
+    )
+
+
+def wait_for_bronze(config: Config, every: float | None, stop: threading.Event) -> bool:
+    """False when told to stop meanwhile. Without ``every``, a missing Bronze raises ``TableMissing``."""
+    said = False
+    while not bronze_exists(config):
+        if every is None:
+            raise no_bronze(config)
+        if not said:
+            _log.info("waiting for the first sales in Bronze")
+            said = True
+        if stop.wait(1):
+            return False
+    return every is None or _wait_for_news(config, every, stop)
+
+
+def _wait_for_news(config: Config, every: float, stop: threading.Event) -> bool:
+    """Wait for Bronze's next commit, ``every`` seconds at most: the Bronze job, which people wait for, starts its
+    Spark first. False when told to stop."""
+    path, options = VENTES.path(config.delta.base_path), object_store.options(config)
+    seen, give_up = DeltaTable(path, storage_options=options).version(), time.monotonic() + every
+    while DeltaTable(path, storage_options=options).version() == seen and time.monotonic() < give_up:
+        if stop.wait(0.5):
+            return False
+    return not stop.is_set()
