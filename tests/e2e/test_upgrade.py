@@ -1,0 +1,192 @@
+"""A lake that an earlier release has written is opened and gone on with by the present code, exactly.
+
+The lake (``tests/fixtures``) holds tables, both checkpoints with Bronze's state, the audit log and the broker's own
+folder, in which messages lie that nobody has read. It was written at one moment and is read at any later one:
+
+- its topic keeps messages for a hundred years, and maintenance, which removes what is old, is off;
+- for the first run the watermark's delay is longer by the lake's age, so that its last sales are on time as they were
+  when it was written. Their copies then meet the state of the old checkpoint alone: a run that had lost the state would
+  let them in. The second run has the usual delay, and what is old in it goes through the exact door.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, QueryBuilder
+from kafka import KafkaProducer
+
+from lakehouse.broker_settings import free_port
+from tests.children import Child, eventually
+from tests.harness import config_of
+from tests.messages import ago, encoded, sale
+
+pytestmark = pytest.mark.timeout(900)
+
+ARCHIVE = Path(__file__).parents[1] / "fixtures" / "lake-077476b.tar.xz"
+TOPIC = "ventes_stream"
+SALES, REJECTS = "bronze/ventes_stream", "bronze/ventes_rejetees"
+SILVER = (
+    "ventes_aggreges", "ventes_par_pays", "ventes_par_segment", "ventes_par_produit", "tendances_horaires", "profil_clients",
+)  # fmt: skip
+AMOUNTS = {"ventes_aggreges": ("nb_achats", "total_depense"), "profil_clients": ("nb_achats", "total_depense")}
+"""Where sales and EUR stand in a Silver table; in the others: ``total_transactions`` and ``revenue_total``."""
+
+
+class OldLake:
+    """The archive, unpacked, with a broker of the present code over its topic."""
+
+    def __init__(self, folder: Path) -> None:
+        with tarfile.open(ARCHIVE) as packed:
+            packed.extractall(folder, filter="data")
+        self.folder, self.data = folder, folder / "data"
+        self.servers = f"localhost:{free_port()}"
+        self._started: list[Child] = []
+        lines = map(json.loads, (folder / "truth.jsonl").read_text(encoding="utf-8").splitlines())
+        self.sales = {line["vente_id"]: line for line in lines if line["etat"] == "prevu" and line["motif"] is None}
+        """Every sale that the topic holds, read by Bronze or not, by vente_id."""
+        self.copies = json.loads((folder / "copies.json").read_text(encoding="utf-8"))
+
+    # running
+
+    def start(self, script: str, *options: str, **overrides: str) -> Child:
+        wanted = {"DELTA__MAINTENANCE_INTERVAL": "0 ms", "KAFKA__RETENTION": "36500 days", **overrides}
+        config = config_of(self.data, self.servers, TOPIC, **wanted)
+        log = self.folder / f"{len(self._started)}.log"
+        self._started.append(Child(config, log, script, *options))
+        return self._started[-1]
+
+    def run(self, script: str, *options: str, **overrides: str) -> str:
+        """To the end, which must be exit code 0; what it said."""
+        child = self.start(script, *options, **overrides)
+        assert child.wait() == 0, child.said()[-3000:]
+        return child.said()
+
+    def end(self) -> None:
+        for child in self._started:
+            child.end()
+
+    def send(self, *values: bytes) -> None:
+        producer = KafkaProducer(bootstrap_servers=self.servers, acks="all")
+        for value in values:
+            producer.send(TOPIC, value, b"7", partition=0).get(60)
+        producer.close()
+
+    # looking
+
+    def table(self, name: str) -> DeltaTable:
+        return DeltaTable(str(self.data / name))
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        read = QueryBuilder().register("held", self.table(name)).execute("SELECT * FROM held")
+        return pa.table(read).to_pylist()  # type: ignore[no-any-return]
+
+    def total(self, name: str, column: str) -> Any:
+        return sum(row[column] for row in self.rows(name))
+
+    def identities(self) -> dict[str, str]:
+        """What stays for as long as a lake lives: each table's id, and each checkpoint's query id and topic."""
+        tables = [SALES, REJECTS, *(f"silver/{name}" for name in SILVER)]
+        found = {name: str(self.table(name).metadata().id) for name in tables}
+        for folder in sorted((self.data / "checkpoints").iterdir()):
+            found[folder.name] = json.loads((folder / "metadata").read_text(encoding="utf-8"))["id"]
+        found["topic"] = (self.data / "checkpoints" / "bronze" / "topic_id").read_text(encoding="ascii")
+        found["cluster"] = (self.data / "kafka" / "cluster.id").read_text(encoding="ascii")
+        return found
+
+    def committed(self, checkpoint: str) -> list[int]:
+        (folder,) = (self.data / "checkpoints").glob(checkpoint)
+        return sorted(int(path.name) for path in (folder / "commits").iterdir() if path.name.isdigit())
+
+    def clock(self) -> float:
+        """When the last batch was planned, in seconds since 1970."""
+        offsets = self.data / "checkpoints" / "bronze" / "offsets" / str(self.committed("bronze")[-1])
+        return float(json.loads(offsets.read_text(encoding="utf-8").splitlines()[1])["batchTimestampMs"]) / 1000
+
+    def read(self) -> int:
+        """Messages that Bronze has read."""
+        offsets = self.data / "checkpoints" / "bronze" / "offsets" / str(self.committed("bronze")[-1])
+        return sum(json.loads(offsets.read_text(encoding="utf-8").splitlines()[2])[TOPIC].values())
+
+    def batch(self) -> tuple[int, int]:
+        """Of the last commit of the sales: the messages that came through the stream's deduplication, and the rows that were
+        written of them."""
+        commit = next(one for one in self.table(SALES).history() if one["operation"] == "WRITE")
+        return json.loads(commit["userMetadata"])["entered"], int(commit["operationMetrics"]["numOutputRows"])
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Iterator[OldLake]:
+    made = OldLake(tmp_path)
+    yield made
+    made.end()
+
+
+def assert_each_sale_once_as_it_was_sent(lake: OldLake) -> None:
+    rows = lake.rows(SALES)
+    held = {row["vente_id"]: row for row in rows}
+    assert len(rows) == len(held) and held.keys() == lake.sales.keys()
+    for vente_id, sent in lake.sales.items():
+        got = held[vente_id]
+        assert (got["client_id"], got["quantite"], got["montant"]) == (
+            sent["client_id"], sent["quantite"], Decimal(sent["montant"]),
+        )  # fmt: skip
+
+
+def test_a_lake_of_an_earlier_release_is_gone_on_with_exactly(lake: OldLake) -> None:
+    before, ended = lake.identities(), lake.clock()
+    broker = lake.start("setup_utils.py", "kafka")
+    eventually(lambda: "Kafka answers at" in broker.said() or not broker.alive, 120, "the broker over the old folder")
+    assert f"the topic {TOPIC} is there" in broker.said()
+    assert (lake.read(), lake.committed("bronze"), lake.committed("silver-*")) == (300, [*range(7)], [0])
+    assert (len(lake.rows(SALES)), len(lake.rows(REJECTS))) == (245, 26)
+    assert lake.total("silver/ventes_par_pays", "total_transactions") == 163
+
+    # what nobody had read: 27 sales, 3 bad messages, 5 copies of sales that Bronze holds
+    age = time.time() - ended
+    lake.run("spark_streaming_delta.py", "--once", STREAMING__WATERMARK_DELAY=f"{round(age + 600)} seconds")
+    assert (lake.read(), lake.committed("bronze")[-1]) == (335, 7)
+    assert len(lake.copies["state"]) == 3 and len(lake.copies["door"]) == 2
+    assert lake.batch() == (27 + 3 + 2, 27), "the state of the old checkpoint did not know the three copies"
+    assert (len(lake.rows(SALES)), len(lake.rows(REJECTS))) == (245 + 27, 26 + 3)
+    assert_each_sale_once_as_it_was_sent(lake)
+
+    # and on from there, as it is every day: a sale and its copy, one that is late, one of the old lake once more
+    old = lake.sales[lake.copies["state"][0]]
+    again = encoded({name: old[name] for name in sale()})
+    fresh, late = sale(), sale(ago(hours=2))
+    lake.send(encoded(fresh), encoded(fresh), encoded(late), again, b"{oops")
+    lake.sales |= {sold["vente_id"]: sold for sold in (fresh, late)}
+    lake.run("spark_streaming_delta.py", "--once")
+    assert (lake.read(), lake.committed("bronze")[-1]) == (340, 8)
+    assert lake.batch() == (2 + 1 + 1, 2), "the copy of the fresh sale, and that of the old one"
+    assert (len(lake.rows(SALES)), len(lake.rows(REJECTS))) == (245 + 27 + 2, 26 + 3 + 1)
+    assert_each_sale_once_as_it_was_sent(lake)
+    tardy = {row["vente_id"]: row["est_tardif"] for row in lake.rows(SALES)}
+    assert (tardy[fresh["vente_id"]], tardy[late["vente_id"]]) == (False, True)
+
+    lake.run("streaming_silver.py")
+    assert lake.committed("silver-*") == [0, 1]
+    states = sorted((row["date_etat"], row["etat"]) for row in lake.rows("silver/_generations"))
+    assert [state for _, state in states] == ["debut", "fin"], "Silver was built anew"
+    count, amount = len(lake.sales), sum(Decimal(one["montant"]) for one in lake.sales.values())
+    assert lake.total(SALES, "montant") == amount
+    for name in SILVER:
+        sales, euros = AMOUNTS.get(name, ("total_transactions", "revenue_total"))
+        assert (lake.total(f"silver/{name}", sales), lake.total(f"silver/{name}", euros)) == (count, amount), name
+
+    said = lake.run("ops_utils.py", "reconcile")
+    assert "Everything that was consumed is accounted for, and Silver equals Bronze." in said
+    assert "signed off before: 19" in said, "the record that the old code has signed was not built upon"
+    lake.run("ops_utils.py", "audit", "verify")
+    assert lake.identities() == before
+    broker.process.terminate()
+    assert broker.wait(60) == 0
