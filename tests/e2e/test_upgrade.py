@@ -24,7 +24,7 @@ import pytest
 from deltalake import DeltaTable, QueryBuilder
 from kafka import KafkaProducer
 
-from lakehouse.broker_settings import free_port
+from lakehouse.kafka.broker.properties import free_port
 from tests.children import Child, eventually
 from tests.harness import config_of
 from tests.messages import ago, encoded, sale
