@@ -1,4 +1,4 @@
-"""The exact door: a batch's old sales beside Bronze itself. Proof: docs/ARCHITECTURE.md, "The exact door"."""
+"""The exact door: a batch's old sales beside Bronze itself. Proof: docs/PROOFS.md, "Exact deduplication"."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One micro-batch of Bronze: its clock is checked, its duplicates go, its two tables are appended to.
 
 Guarantee: each Kafka offset of the batch ends as one row of ``ventes_stream``, one row of ``ventes_rejetees``, or a
-duplicate; a batch that is repeated, whole or in part, changes nothing. Proof: docs/ARCHITECTURE.md, "Bronze".
+duplicate; a batch that is repeated, whole or in part, changes nothing. Proof: docs/PROOFS.md.
 """
 
 from __future__ import annotations

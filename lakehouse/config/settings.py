@@ -1,4 +1,4 @@
-"""The settings: one table, here, from which config.ini, the README's table and the parser all follow.
+"""The settings: one table, here, from which config.ini, docs/reference/settings.md and the parser all follow.
 
 Each section is a frozen dataclass; each field is one setting with its type, default, unit, bounds and help.
 """
