@@ -210,6 +210,16 @@ def test_the_index_names_every_document() -> None:
     assert not missing
 
 
+def test_the_decisions_are_numbered_without_holes_and_say_their_status() -> None:
+    pages = sorted((PROJECT / "docs" / "decisions").glob("*.md"))
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    for page in pages:
+        head = rf"# {page.name[:4]}: .+\n\nStatus: (accepted|superseded by \[\d{{4}}\].*), 2\d\d\d-\d\d-\d\d  \nInternals used: \S"
+        assert re.match(head, text_of(page)), page.name
+    index = text_of(PROJECT / "docs" / "INDEX.md")
+    assert re.findall(r"\(decisions/([\w-]+\.md)\)", index) == [page.name for page in pages]
+
+
 def test_every_requirement_has_its_reason() -> None:
     (page,) = (PROJECT / "docs" / "decisions").glob("0002-*.md")
     lines = [
