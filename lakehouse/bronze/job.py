@@ -143,7 +143,8 @@ class BronzeJob:
             place.note_topic_id(now)
         elif read != now:
             raise offset_gaps.topic_changed(self._config, read, now)
-        return offset_gaps.find(place.committed(), clients.earliest_and_latest_offsets(self._config), self._config)
+        held = clients.earliest_and_latest_offsets(self._config, log_end=True)  # an open transaction takes nothing away
+        return offset_gaps.find(place.committed(), held, self._config)
 
     def _check_gaps(self, spark: SparkSession, place: Checkpoint) -> bool:
         """True when an operator accepted a gap, which this run may then read past."""
