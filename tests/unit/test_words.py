@@ -61,7 +61,6 @@ REMAINING: dict[str, set[str]] = {
         "sake",
         "whom",
     },
-    "producer": {"account", "heard"},
     "setup": {"judge", "mend"},
     "silver": {"heard", "sake"},
 }
