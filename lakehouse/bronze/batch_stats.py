@@ -57,7 +57,7 @@ class BatchFacts:
 
 
 def of(rows: DataFrame) -> BatchFacts:
-    """This action also fills the cache of ``rows``, once."""
+    """The statistics of a batch, in one action that also fills the cache of ``rows``."""
     found = rows.agg(*_counts()).first()
     assert found is not None
     return BatchFacts(**found.asDict())

@@ -18,7 +18,7 @@ UNSAFE = frozenset({"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"})
 
 
 def visible(text: str) -> str:
-    """The text with every character that could move the cursor or hide others written as its escape: ``\\x1b``.
+    r"""The text with every character that could move the cursor or hide others written as its escape: ``\x1b``.
 
     A backslash stays one backslash: what is shown is for reading, csv and json carry the exact text.
     """
@@ -32,7 +32,7 @@ def _escape(char: str) -> str:
 
 
 def decoded(value: bytes) -> str:
-    """Raw bytes as text; bytes that are no UTF-8 as ``\\xff``."""
+    r"""Raw bytes as text; bytes that are no UTF-8 as ``\xff``."""
     return value.decode("utf-8", "backslashreplace")
 
 
