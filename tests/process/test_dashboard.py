@@ -172,6 +172,13 @@ def days_of(*rows: tuple[date, str]) -> Result:
     return Result(columns, [(day, Decimal(revenue), 1) for day, revenue in rows])
 
 
+def test_days_at_the_calendars_beginning_are_drawn() -> None:
+    """The newest ``DAYS`` before 0001-01-01 would begin before the calendar does."""
+    view = View("sales", period="all")
+    chart = charts.days(days_of((date(1, 1, 1), "150.00"), (date(1, 1, 3), "75.50")), view)
+    assert chart is not None and chart.ends == ["0001-01-01", "0001-01-02", "0001-01-03"]
+
+
 def test_a_day_without_a_sale_is_an_empty_place_in_the_chart() -> None:
     view = View("sales", du=date(2026, 11, 1), au=date(2026, 11, 4), period="dates")
     chart = charts.days(days_of((date(2026, 11, 4), "150.00"), (date(2026, 11, 2), "75.50")), view)
