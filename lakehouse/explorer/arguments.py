@@ -33,6 +33,13 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_identity(text: str) -> int:
+    """A client_id or another identity of the contract: 1 to 2^63-1."""
+    if not re.fullmatch(r"[0-9]{1,19}", text) or not 1 <= int(text) < 2**63:
+        raise ValueError(f"a whole number of 1 to {2**63 - 1}")
+    return int(text)
+
+
 def parse_seconds(text: str) -> float:
     if not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text) or float(text) <= 0:
         raise ValueError("a number of seconds above 0")

@@ -112,7 +112,7 @@ def test_the_period_before_has_as_many_days_and_ends_the_day_before() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{"du": "22/11/2026"}, {"du": "2026-11-22", "au": "2026-11-01"}, {"periode": "ever"}, {"client": "1 OR 1=1"}, {"pays": "x" * 201}],
+    [{"du": "22/11/2026"}, {"du": "2026-11-22", "au": "2026-11-01"}, {"periode": "ever"}, {"client": "1 OR 1=1"}, {"client": "0"}, {"client": "9223372036854775808"}, {"pays": "x" * 201}],
 )  # fmt: skip
 def test_a_wrong_address_is_said_and_shows_the_default_period(given: dict[str, str]) -> None:
     view = read("sales", given, today=TODAY)
