@@ -17,7 +17,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from lakehouse.contract import sale
 from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, VENTES
-from lakehouse.lake.expressions import evaluated
+from lakehouse.lake.expressions import day, evaluated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -218,5 +218,5 @@ def first_copies(rows: DataFrame, doubtful: DataFrame) -> DataFrame:
 def on_days(days: Sequence[date]) -> Column:
     """A condition that prunes partitions: the days by name, or their span when there are very many."""
     if len(days) <= 1000:
-        return F.col("jour").isin(list(days))
-    return F.col("jour").between(F.lit(min(days)), F.lit(max(days)))
+        return F.col("jour").isin([day(each) for each in days])
+    return F.col("jour").between(day(min(days)), day(max(days)))
