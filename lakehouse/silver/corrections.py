@@ -1,4 +1,4 @@
-"""What a Silver refresh changes in days that had ended: figures that somebody may have reported already."""
+"""What a Silver refresh changes in days that had ended: figures that may have been reported already."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def added(sales: DataFrame) -> DataFrame:
     return sales.selectExpr(*_KEYS, "1L AS transactions", "montant", "CAST(quantite AS BIGINT) AS articles")
 
 
-def taken_back(hours: DataFrame) -> DataFrame:
-    """Each row of ``tendances_horaires`` as a change that undoes it."""
+def reversed_totals(hours: DataFrame) -> DataFrame:
+    """Each row of ``tendances_horaires`` as the change that reverses it."""
     return hours.selectExpr(
         *_KEYS, "-total_transactions AS transactions", "-revenue_total AS montant", "-items_sold AS articles"
     )

@@ -15,7 +15,7 @@ import pytest
 
 from lakehouse import config
 from lakehouse.contract import tables
-from lakehouse.contract.table_properties import HORIZON
+from lakehouse.contract.table_properties import EXACT_DEDUP_UNTIL
 from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, REJOUES, VENTES
 from lakehouse.lake import writer_lock
 from lakehouse.observability.audit_log import AuditLog
@@ -149,14 +149,18 @@ def test_a_replay_that_is_killed_and_repeated_lands_each_once(
     assert results(base) == EXPECTED
 
 
-def test_the_exact_door_is_opened_before_the_sales_come(run: Run, base: str) -> None:
+def test_exact_deduplication_is_required_before_the_sales_come(run: Run, base: str) -> None:
     killed_at(base, "lakehouse.lake.delta_tables:append", ["rejects", *ALL], number=1, when="before")
-    until = datetime.fromisoformat(ledgers.table(base, VENTES).metadata().configuration[HORIZON])
+    until = datetime.fromisoformat(ledgers.table(base, VENTES).metadata().configuration[EXACT_DEDUP_UNTIL])
     assert until >= ARRIVED - timedelta(seconds=5) + timedelta(minutes=11)
     later = until + timedelta(days=1)
-    ledgers.table(base, VENTES).alter.set_table_properties({HORIZON: later.isoformat()}, raise_if_not_exists=False)
+    ledgers.table(base, VENTES).alter.set_table_properties(
+        {EXACT_DEDUP_UNTIL: later.isoformat()}, raise_if_not_exists=False
+    )
     run(*ALL)
-    assert ledgers.table(base, VENTES).metadata().configuration[HORIZON] == later.isoformat(), "it was closed early"
+    assert ledgers.table(base, VENTES).metadata().configuration[EXACT_DEDUP_UNTIL] == later.isoformat(), (
+        "it was closed early"
+    )
 
 
 def test_set_and_edit_correct_one_message_and_are_recorded(

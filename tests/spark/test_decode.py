@@ -206,7 +206,7 @@ def test_the_watermark_column_is_clamped_so_that_no_row_lies_below_it(spark: Spa
     clocks = [row[transforms.CLOCK] for row in rows]
     ingested = rows[0].date_ingestion
     assert clocks == [ingested - delay, moments[1].replace(tzinfo=None), ingested, ingested]
-    assert [row[transforms.OLD] for row in rows] == [True, False, False, False]
+    assert [row[transforms.STALE] for row in rows] == [True, False, False, False]
 
 
 def test_no_sale_that_is_on_time_is_left_unread(spark: SparkSession) -> None:
