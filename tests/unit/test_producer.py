@@ -32,8 +32,7 @@ from lakehouse.config import Config, Rate, Secret
 from lakehouse.errors import BrokerUnavailable, ConfigError, LakehouseError, UndeliveredMessages
 from lakehouse.kafka import clients
 from lakehouse.kafka import options as kafka_options
-from lakehouse.producer import delivery_tracker
-from lakehouse.producer import producer
+from lakehouse.producer import delivery_tracker, producer
 from lakehouse.producer.delivery_tracker import RECORD_OVERHEAD, DeliveryTracker, TruthFile
 from lakehouse.producer.generator import Message, Mix, messages
 from lakehouse.producer.pacing import SendSchedule, Stop, event_clock
