@@ -26,6 +26,7 @@ KEY = "_cle"
 CLOCK = "_horloge"
 OLD = "_ancien"
 UNKNOWN = "_inconnus"
+NEEDS_EXACT_DEDUP = "_exact"
 
 DECODER = "lire_vente"
 """The SQL function that reads one message: its bytes, the broker's and the batch's time, the watermark's delay, the future's
