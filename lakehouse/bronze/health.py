@@ -129,7 +129,7 @@ class Reports:
 
 _log = log.get("bronze")
 
-_CONNECT_SECONDS = 1.0
+_REACHABLE_SECONDS = 1.0
 """How long /readyz waits for a broker to accept a connection."""
 
 
@@ -174,7 +174,7 @@ class BronzeHealth:
 
     def _not_ready(self) -> Iterator[str]:
         try:
-            clients.knock(self._config, _CONNECT_SECONDS)
+            clients.check_reachable(self._config, _REACHABLE_SECONDS)
         except BrokerUnavailable as error:
             yield str(error)
         limit, last = self._config.monitoring.bronze_stale_after, self._last_trigger

@@ -1,8 +1,8 @@
-"""Answers for all open pages: each question is asked once per table version, whoever and however many look at it.
+"""Answers shared by all open pages: each question is asked once per table version, however many pages show it.
 
-One process asks the lake (``asker``), and one thread hands it the questions; a second thread looks after the processes,
-which may take seconds to answer. A page waits for it up to a bound and then shows what there is, so the time in which a page
-is answered does not depend on the size of the lake. Two rules bound the cost: a question is asked anew only when one
+One process queries the lake (``query_process``), and one thread hands it the questions; a second thread polls the
+pipeline's processes, which may take seconds to answer. A page waits for them up to a limit, then shows what there is, so that the time
+for a page does not depend on the size of the lake. Two rules bound the cost: a question is asked anew only when one
 of its tables has a new version, and not before ``REST`` times its own processor time has passed; and after a repeated
 question the thread rests for as long as the question took, so that repeated questions together take half a core at most.
 """
@@ -28,15 +28,15 @@ KEPT = 500
 """Answers in memory; a page has about ten questions."""
 REST = 10.0
 LOOK_EVERY = 1.0
-"""Seconds between two looks at the tables' versions."""
+"""Seconds between two reads of the tables' versions."""
 ALL = tuple(spec.name for spec in PUBLIC)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """``problem`` is the sentence in place of a result, ``missing`` says that the table is not there yet.
+    """A cached answer. ``problem`` is the message in place of a result; ``missing``: the table does not exist yet.
 
-    ``state`` is what the tables were; ``at`` and ``cost`` are seconds: when it was given, the processor's time for it.
+    ``state``: the tables' versions; ``at``: when it was given; ``cost``: processor seconds.
     """
 
     serial: int
@@ -50,14 +50,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Tables:
-    """Every table at its version; ``broken`` has the sentences of those that cannot be opened."""
+    """Every table at its version; ``broken``: the messages for those that cannot be opened."""
 
     sources: dict[str, Source]
     broken: dict[str, str]
 
 
-class Board:
-    """``start`` it once, ask ``answers`` from any thread, ``stop`` it."""
+class AnswerCache:
+    """The cache: ``start`` it once, call ``answers`` from any thread, ``stop`` it."""
 
     def __init__(
         self, config: Config, *, ask: Callable[[Question], Reply], clock: Callable[[], float] = time.monotonic
@@ -66,15 +66,15 @@ class Board:
         self._clock = clock
         self._lake = Lake.of(config)
         self._tables = Tables({}, {})
-        self._looked = float("-inf")
-        self._looking = threading.Lock()
+        self._read_at = float("-inf")
+        self._refreshing = threading.Lock()
         self._changed = threading.Condition()
         self._answers: OrderedDict[Question, Answer] = OrderedDict()
         self._due: dict[Question, None] = {}
         self._serials = itertools.count(1)
-        self._ends = False
+        self._stopping = False
         self._threads = [
-            threading.Thread(target=self._work, args=(about_tables,), name="board", daemon=True)
+            threading.Thread(target=self._work, args=(about_tables,), name="answers", daemon=True)
             for about_tables in (True, False)
         ]
 
@@ -84,30 +84,30 @@ class Board:
 
     def stop(self) -> None:
         with self._changed:
-            self._ends = True
+            self._stopping = True
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(10)
 
     def tables(self) -> Tables:
-        """The tables as they were at the last look, at most ``LOOK_EVERY`` seconds ago."""
-        never = self._looked == float("-inf")  # then there is nothing to go on with: wait for whoever looks
-        if self._clock() >= self._looked + LOOK_EVERY and self._looking.acquire(blocking=never):
+        """The tables as of the last read, at most ``LOOK_EVERY`` seconds ago."""
+        never = self._read_at == float("-inf")  # nothing is known yet: wait for the thread that reads
+        if self._clock() >= self._read_at + LOOK_EVERY and self._refreshing.acquire(blocking=never):
             try:
-                if not never or self._looked == float("-inf"):
-                    self._look()
+                if not never or self._read_at == float("-inf"):
+                    self._read_versions()
             finally:
-                self._looking.release()
+                self._refreshing.release()
         return self._tables
 
-    def _look(self) -> None:
+    def _read_versions(self) -> None:
         lake = self._lake.advanced()
         states = dict(zip(ALL, state_of(lake, ALL), strict=True))
         self._tables = Tables(
             {name: state for name, state in states.items() if isinstance(state, Source)},
             {name: state for name, state in states.items() if isinstance(state, str)},
         )
-        self._lake, self._looked = lake, self._clock()
+        self._lake, self._read_at = lake, self._clock()
 
     def answers(self, questions: Iterable[Question], *, first: float, later: float) -> dict[Question, Answer | None]:
         """The newest answers; None for a question whose first answer takes longer than ``first`` seconds.
@@ -150,8 +150,8 @@ class Board:
         rests_until = 0.0
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._ends or bool(self._mine(about_tables)))
-                if self._ends:
+                self._changed.wait_for(lambda: self._stopping or bool(self._mine(about_tables)))
+                if self._stopping:
                     return
                 due = self._mine(about_tables)
                 new = next((question for question in due if question not in self._answers), None)
@@ -178,5 +178,5 @@ class Board:
         state = self._state(question)
         reply = self._ask(question) if process_facts.about_tables(question.name) else self._look_up(question)
         if question.name not in process_facts.FACTS and reply.state is not None:
-            state = reply.state  # what was read, which may be newer than the last look
+            state = reply.state  # the versions that were read, which may be newer
         return Answer(next(self._serials), reply.result, reply.problem, reply.missing, state, self._clock(), reply.cost)

@@ -42,6 +42,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Head:
+    """Header of a table's column."""
+
     text: str
     number: bool
     wide: bool
@@ -49,6 +51,8 @@ class Head:
 
 @dataclass(frozen=True)
 class Table:
+    """A table as texts; ``cut`` says that rows were left out."""
+
     heads: list[Head]
     rows: list[list[Cell]]
     cut: str = ""
@@ -56,6 +60,8 @@ class Table:
 
 @dataclass(frozen=True)
 class Kpi:
+    """One figure with its change since the period before."""
+
     label: str
     value: str
     change: str
@@ -73,7 +79,9 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Chart:
+class BarChart:
+    """Bars with the labels of the axis."""
+
     bars: list[Bar]
     width: int
     scale: list[str]
@@ -82,7 +90,9 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Shape:
+class CountryShape:
+    """A country on the map: its code, colour level and tooltip."""
+
     code: str
     level: int
     hint: str
@@ -90,7 +100,9 @@ class Shape:
 
 @dataclass(frozen=True)
 class Map:
-    shapes: list[Shape]
+    """The world map; ``off`` names what is not on it."""
+
+    shapes: list[CountryShape]
     off: str
     label: str
 
@@ -185,7 +197,7 @@ def ceiling(most: Decimal) -> int:
 
 def chart(
     name: str, places: Sequence[tuple[str, Decimal | None, int | None]], ends: list[str], language: Language
-) -> Chart:
+) -> BarChart:
     """Columns from left to right: (label, revenue, sales); None where nothing was sold."""
     top = ceiling(max((amount for _, amount, _ in places if amount is not None), default=Decimal(0)))
     bars = [
@@ -194,10 +206,10 @@ def chart(
         for index, (label, amount, count) in enumerate(places)
     ]  # fmt: skip
     scale = [euros(Decimal(top), language), euros(Decimal(top // 2), language), euros(Decimal(0), language)]
-    return Chart(bars, len(places) * 10, scale, ends, say(name, language))
+    return BarChart(bars, len(places) * 10, scale, ends, say(name, language))
 
 
-def days(result: Result, view: View) -> Chart | None:
+def days(result: Result, view: View) -> BarChart | None:
     """Every calendar day of the period, those without a sale too; the newest ``DAYS``."""
     sold: dict[date, tuple[Decimal, int]] = {
         jour: (revenue, count)
@@ -216,7 +228,7 @@ def days(result: Result, view: View) -> Chart | None:
     return chart("by-day", places, ends, view.language)
 
 
-def hours(result: Result, view: View) -> Chart | None:
+def hours(result: Result, view: View) -> BarChart | None:
     """The 24 hours of the day."""
     sold: dict[int, tuple[Decimal, int]] = {
         heure: (revenue, count)
@@ -245,7 +257,7 @@ def world(result: Result, codes: Mapping[str, str], language: Language) -> Map |
         else:
             shapes.setdefault(code, []).append((name, amount))
     drawn = [
-        Shape(code, shade(sum((amount for _, amount in found), Decimal(0)), most),
+        CountryShape(code, shade(sum((amount for _, amount in found), Decimal(0)), most),
               "; ".join(f"{name}: {euros(amount, language)}" for name, amount in found))
         for code, found in shapes.items()
     ]  # fmt: skip

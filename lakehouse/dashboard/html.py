@@ -1,4 +1,4 @@
-"""One view and its answers → the page. Everything that comes from the lake goes through Jinja's autoescape."""
+"""Renders a view and its answers as HTML. Everything from the lake goes through Jinja's autoescape."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ Answers = Mapping[Question, Answer | None]
 
 @dataclass(frozen=True)
 class Notice:
+    """A message at the top of a page."""
+
     kind: str
     title: str
     text: str
@@ -41,7 +43,7 @@ class Notice:
 
 
 @dataclass
-class Drawn:
+class RenderedCard:
     """One card as the template takes it."""
 
     name: str
@@ -57,7 +59,7 @@ class Drawn:
     unfiltered: str = ""
     hint: str = ""
     table: charts.Table | None = None
-    chart: charts.Chart | None = None
+    chart: charts.BarChart | None = None
     map: charts.Map | None = None
     matrix: charts.Matrix | None = None
     kpis: list[charts.Kpi] = field(default_factory=list)
@@ -72,8 +74,8 @@ class Page:
     tag: str
 
 
-class Painter:
-    """Holds the templates and the map's names."""
+class PageRenderer:
+    """Renders pages from the templates; knows the country codes of the map."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -106,8 +108,8 @@ class Painter:
         tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:20]}"'
         return Page(text.replace("@TAG@", tag.replace('"', "&quot;"), 1).encode(), tag)
 
-    def _card(self, card: Card, view: View, answers: Answers) -> Drawn:
-        drawn = Drawn(card.name, card.shape, card.full)
+    def _card(self, card: Card, view: View, answers: Answers) -> RenderedCard:
+        drawn = RenderedCard(card.name, card.shape, card.full)
         drawn.csv = f"/csv/{card.question}.csv?{view.address().partition('?')[2]}"
         if card.note:
             drawn.note = say(card.note, view.language)
@@ -131,7 +133,7 @@ class Painter:
             self._fill(drawn, card, answer.result, view, answers)
         return drawn
 
-    def _fill(self, drawn: Drawn, card: Card, result: Result, view: View, answers: Answers) -> None:
+    def _fill(self, drawn: RenderedCard, card: Card, result: Result, view: View, answers: Answers) -> None:
         if not result.rows:
             drawn.nothing = card.none
             return

@@ -1,4 +1,4 @@
-"""What the pages show beside the queries: processes, their figures, the tables' files, commits, the last reconciliation."""
+"""Operational data for the pages: processes and their figures, table files, commits, the last reconciliation."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from lakehouse.operations import status
 from lakehouse.operations.status import ProcessState
 
 COMMITS_PER_TABLE, COMMITS = 5, 15
-LOOK = 1.0
+MAX_AGE = 1.0
 RECORD = ("finished", "differences", "found", "notes", "record", "versions", "silver_bronze_version", "operator")
 """The fields of a reconciliation's record that are shown, in this order; the others are long."""
 
 
-class Looking:
-    """What the processes say, looked up once for all who ask within ``LOOK`` seconds: each look asks every process."""
+class ProcessStates:
+    """State of every process, cached for ``MAX_AGE`` seconds: a refresh queries all of them over HTTP."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -34,14 +34,14 @@ class Looking:
 
     def states(self, config: Config) -> list[ProcessState]:
         with self._lock:
-            if time.monotonic() > self._at + LOOK:
+            if time.monotonic() > self._at + MAX_AGE:
                 self._states, self._at = status.processes(config), time.monotonic()
             return self._states
 
 
 @dataclass(frozen=True)
 class Fact:
-    """``every``: seconds after which it is looked up again; 0 when it only depends on the tables."""
+    """One kind of operational data. ``every``: refresh interval in seconds; 0 if it depends on the tables only."""
 
     find: Callable[[Config, Lake], Result]
     every: float = 0
@@ -55,7 +55,7 @@ def processes(config: Config, _lake: Lake) -> Result:
     """One row per process, with the state that its own health data gives."""
     rows: list[tuple[Any, ...]] = [
         (one.name, one.state, one.pid, one.since, "; ".join(one.reasons) or None, one.last_error)
-        for one in _looking.states(config)
+        for one in _process_states.states(config)
     ]
     return Result(
         _columns(
@@ -69,7 +69,7 @@ def processes(config: Config, _lake: Lake) -> Result:
 def figures(config: Config, _lake: Lake) -> Result:
     """One row per process × figure of its health data: lag, seconds of a batch, freshness; never money."""
     rows: list[tuple[Any, ...]] = [
-        (one.name, name, float(value)) for one in _looking.states(config) for name, value in one.figures.items()
+        (one.name, name, float(value)) for one in _process_states.states(config) for name, value in one.figures.items()
     ]
     return Result(_columns(("processus", "text"), ("mesure", "text"), ("valeur_mesuree", "float")), rows)
 
@@ -139,11 +139,11 @@ def _text(value: Any) -> str:
 
 
 def about_tables(name: str) -> bool:
-    """Whether a question is about the tables: all are, but for the facts that are looked up again by the clock."""
+    """Whether a question depends on the tables only, not on the clock."""
     return name not in FACTS or not FACTS[name].every
 
 
-_looking = Looking()
+_process_states = ProcessStates()
 
 FACTS: dict[str, Fact] = {
     "processes": Fact(processes, every=2),

@@ -1,4 +1,4 @@
-"""The process that asks the lake. DataFusion holds Python's lock while it works (deltalake 1.6.6: a third of a second
+"""The process that queries the lake. DataFusion holds Python's lock while it works (deltalake 1.6.6: a third of a second
 for a count over 5 million sales), and in the server's own process every open page would stand still for as long.
 """
 
@@ -27,7 +27,7 @@ EVERYTHING = Filters()
 
 @dataclass(frozen=True)
 class Question:
-    """An entry of the registry, or one of ``facts.FACTS``, with the filters that it takes."""
+    """An entry of the registry, or one of ``process_facts.FACTS``, with the filters that it takes."""
 
     name: str
     filters: Filters = EVERYTHING
@@ -35,8 +35,8 @@ class Question:
 
 @dataclass(frozen=True)
 class Reply:
-    """``problem`` is the sentence in place of a result, ``missing`` says that a table is not there yet; ``state`` is what
-    the tables were (None when that is not known), ``cost`` the processor's seconds."""
+    """The answer to a question. ``problem`` is the message in place of a result; ``missing``: a table does not exist yet;
+    ``state``: the tables' versions, None if unknown; ``cost``: processor seconds."""
 
     result: Result | None
     problem: str = ""
@@ -46,7 +46,7 @@ class Reply:
 
 
 def state_of(lake: Lake, names: Iterable[str]) -> tuple[Source | str | None, ...]:
-    """Of each table: its version, the sentence why it cannot be opened, or None when it is not there."""
+    """Of each table: its version, the message why it cannot be opened, or None if it does not exist."""
     return tuple(_state(lake, name) for name in names)
 
 
@@ -71,7 +71,7 @@ def answered(find: Callable[[], Result]) -> Reply:
         return Reply(None, f"{type(error).__name__}: {error}")
 
 
-class Asker:
+class LakeQueries:
     """Answers one question after the other, each from the newest versions, opening only tables that have changed."""
 
     def __init__(self, config: Config) -> None:
@@ -99,8 +99,8 @@ class Asker:
             return self._lake.read(query)
 
 
-class AskerProcess:
-    """An ``Asker`` in a process of its own, which ends with this one; a new one when it was killed."""
+class QueryProcess:
+    """An ``LakeQueries`` in a process of its own, which ends with this one; a new one when it was killed."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -128,19 +128,19 @@ class AskerProcess:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-_asker: Asker | None = None
+_queries: LakeQueries | None = None
 
 
 def _begin(config: Config) -> None:
-    """In the new process: Ctrl-C is the server's business."""
-    global _asker
+    """Initializer of the new process. It ignores Ctrl-C: the server handles it."""
+    global _queries
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _asker = Asker(config)
+    _queries = LakeQueries(config)
 
 
 def _end_with_parent() -> None:
-    """However the server ends, SIGKILL included."""
+    """End this process when the server ends, SIGKILL included."""
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -148,5 +148,5 @@ def _end_with_parent() -> None:
 
 
 def _ask(question: Question) -> Reply:
-    assert _asker is not None
-    return _asker.ask(question)
+    assert _queries is not None
+    return _queries.ask(question)

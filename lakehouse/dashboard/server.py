@@ -26,9 +26,9 @@ from lakehouse.config import Config
 from lakehouse.config.rules import is_loopback
 from lakehouse.contract.tables import VENTES
 from lakehouse.dashboard import download, pages
-from lakehouse.dashboard.answer_cache import Board
-from lakehouse.dashboard.html import Page, Painter, is_old
-from lakehouse.dashboard.query_process import AskerProcess, Question
+from lakehouse.dashboard.answer_cache import AnswerCache
+from lakehouse.dashboard.html import Page, PageRenderer, is_old
+from lakehouse.dashboard.query_process import QueryProcess, Question
 from lakehouse.dashboard.request import PAGES, View, read
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing
 from lakehouse.observability import log, web_access
@@ -80,13 +80,13 @@ class Password:
 
 
 class Dashboard:
-    """The routes, over one ``Board``; pages that were made are kept as long as none of their answers has changed."""
+    """The routes, over one ``AnswerCache``; pages that were made are kept as long as none of their answers has changed."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._asker = AskerProcess(config)
-        self._board = Board(config, ask=self._asker.ask)
-        self._painter = Painter(config)
+        self._queries = QueryProcess(config)
+        self._cache = AnswerCache(config, ask=self._queries.ask)
+        self._renderer = PageRenderer(config)
         self._pages: OrderedDict[tuple[object, ...], Page] = OrderedDict()
 
     def app(self) -> Starlette:
@@ -112,14 +112,14 @@ class Dashboard:
 
     def warm(self) -> None:
         """Start the process that asks the lake, and open the tables: the first page need not wait for it."""
-        self._asker.ask(Question(*pages.COUNTRIES))
+        self._queries.ask(Question(*pages.COUNTRIES))
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        self._board.start()
+        self._cache.start()
         yield
-        self._board.stop()
-        self._asker.stop()
+        self._cache.stop()
+        self._queries.stop()
 
     def _view(self, request: Request, page: str) -> View:
         today = datetime.now(self._config.analytics.timezone).date()
@@ -138,14 +138,14 @@ class Dashboard:
 
     def _made(self, view: View) -> Page:
         questions = [Question(*asked) for asked in pages.questions(view)]
-        answers = self._board.answers(questions, first=FIRST, later=LATER)
-        tables, now = self._board.tables(), datetime.now(UTC)
+        answers = self._cache.answers(questions, first=FIRST, later=LATER)
+        tables, now = self._cache.tables(), datetime.now(UTC)
         key = (
             view, is_old(tables.sources.get(VENTES.name), now), tuple(tables.broken.items()), VENTES.name in tables.sources,
             *(answer and answer.serial for answer in answers.values()),
         )  # fmt: skip
         if key not in self._pages:
-            self._pages[key] = self._painter.page(view, answers, tables, now)
+            self._pages[key] = self._renderer.page(view, answers, tables, now)
             while len(self._pages) > KEPT:
                 self._pages.popitem(last=False)
         return self._pages[key]

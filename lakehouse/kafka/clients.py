@@ -1,4 +1,4 @@
-"""The one place that makes Kafka clients, and the questions we ask the broker.
+"""Kafka clients and requests to the broker. No other module creates a client.
 
 Every function that talks to Kafka raises ``BrokerUnavailable`` when it does not answer within ``request_timeout`` or cannot
 answer yet, and ``LakehouseError`` when it answers with a refusal.
@@ -23,8 +23,8 @@ from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
 from lakehouse.kafka import connection as kafka_connection
 from lakehouse.kafka.broker import security
-from lakehouse.kafka.connection import hear_brokers_out, may_not, refused, speaks_tls, translated
-from lakehouse.kafka.connection import knock as knock
+from lakehouse.kafka.connection import check_reachable as check_reachable
+from lakehouse.kafka.connection import keep_final_responses, may_not, refused, speaks_tls, translated
 from lakehouse.kafka.connection import unavailable as unavailable
 from lakehouse.kafka.options import client_options, consumer_options, milliseconds, producer_options, servers
 
@@ -49,8 +49,8 @@ def _connect(make: Callable[..., Any], config: Config, options: dict[str, Any]) 
         # One line for each try to reconnect says no more than our own; a failing callback is a defect and stays loud.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
         logging.getLogger("kafka.future").setLevel(logging.ERROR)
-    hear_brokers_out()
-    knock(config)
+    keep_final_responses()
+    check_reachable(config)
     networks: list[KafkaNetClient] = []
     causes: list[Exception] = []
 
@@ -102,7 +102,7 @@ def connect_producer(config: Config) -> Any:
     except KafkaError as error:
         producer.close()
         raise translated(config, error) from None
-    _mend(producer)
+    _survive_delivery_timeout(producer)
     return producer
 
 
@@ -135,7 +135,7 @@ def watching_consumer(config: Config) -> Any:
     )
 
 
-def _mend(producer: Any) -> None:
+def _survive_delivery_timeout(producer: Any) -> None:
     """Let a producer live on after a message has outlived ``delivery_timeout``.
 
     kafka-python 3.0.12 then drops its producer id and never asks for another, since ``init_producer_id`` does nothing
@@ -156,8 +156,8 @@ def _described(admin: Any, name: str) -> dict[str, Any] | None:
 
 
 def _existing(admin: Any, config: Config) -> dict[str, Any]:
-    """Raises ``LakehouseError`` for a topic that does not exist. Of several brokers, each may be asked, and hears of a new one
-    by itself: a missing topic is asked for again, 2 s long."""
+    """Raises ``LakehouseError`` for a topic that does not exist. Of several brokers, each may be asked, and learns of a new one
+    with a delay: a missing topic is asked for again, 2 s long."""
     name, until = config.kafka.topic, time.monotonic() + 2
     while (found := _described(admin, name)) is None:
         if time.monotonic() > until:

@@ -1,4 +1,4 @@
-"""Getting to Kafka at all: whether it answers, by TLS or not, and its refusals as errors of ours."""
+"""Connecting to Kafka: reachability, the TLS handshake, and Kafka's errors as those of the project."""
 
 from __future__ import annotations
 
@@ -20,48 +20,52 @@ from lakehouse.kafka.users import ca_file, user_and_password
 
 START_COMMAND = "python setup_utils.py kafka"
 REFUSALS = 3
-"""Times that a password is refused before that is believed: a broker may answer before it knows its users."""
+"""Refusals of a password before it counts as wrong: a broker may answer before it has loaded its users."""
 
 
-def _heard_out(
+def _data_before_error(
     receive: Callable[[Any], tuple[bytes, Exception | None]],
 ) -> Callable[[Any], tuple[bytes, Exception | None]]:
     @functools.wraps(receive)
     def receive_first(transport: Any) -> tuple[bytes, Exception | None]:
         data, end = receive(transport)
-        return data, None if data else end  # the end is met again by the next call
+        return data, None if data else end  # the next call meets the end again
 
     return receive_first
 
 
-def hear_brokers_out() -> None:
-    """Have kafka-python take in what a broker says before it closes the connection, such as why. It drops what it reads in one
-    go with the end, and on a busy machine a wrong password looks like a broker that does not answer. Done once a process."""
+def keep_final_responses() -> None:
+    """Make kafka-python process what a broker sends just before it closes the connection, such as the reason.
+
+    kafka-python drops data that arrives together with the end of the connection; on a busy machine a wrong password then
+    looks like a broker that does not answer. Patched once a process.
+    """
     for transport in (KafkaTCPTransport, KafkaSSLTransport):
         if not hasattr(transport._sock_recv, "__wrapped__"):
-            transport._sock_recv = _heard_out(transport._sock_recv)
+            transport._sock_recv = _data_before_error(transport._sock_recv)
 
 
 def password_refusals(causes: list[Exception]) -> list[Exception]:
-    """Those of a connection's failures that say that the password is wrong."""
+    """Those errors of a connection that report a wrong password."""
     return [cause for cause in causes if isinstance(cause, kafka_errors.SaslAuthenticationFailedError)]
 
 
 def unavailable(config: Config, cause: object) -> BrokerUnavailable:
-    """The sentence for a broker that does not answer."""
+    """The error for a broker that does not answer."""
     return BrokerUnavailable(
         f"Kafka does not answer at {', '.join(servers(config))} ({cause}). Start a broker with: {START_COMMAND}"
     )
 
 
 def refused(config: Config, server: str, what: str) -> AccessRefused:
+    """The error for a server whose TLS does not match the settings."""
     return AccessRefused(
         f"{server} is not to be talked to with [KAFKA] security_protocol = {config.kafka.security_protocol}: {what}"
     )
 
 
 def _handshake(config: Config, server: str, link: socket.socket) -> None:
-    """Raise ``AccessRefused`` when TLS with the server does not come about, with the reason."""
+    """Raise ``AccessRefused`` with the reason when the TLS handshake fails."""
     host, authority = host_and_port(server)[0], ca_file(config)
     try:
         with security.context(config).wrap_socket(link, server_hostname=host):
@@ -78,7 +82,7 @@ def _handshake(config: Config, server: str, link: socket.socket) -> None:
 
 
 def speaks_tls(server: str, wait: float) -> bool:
-    """Whether a port that hung up on a plain-text client answers a TLS greeting."""
+    """Whether a port that closed a plain-text connection answers a TLS handshake."""
     blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE  # nothing is sent: only to see what it speaks
     try:
@@ -88,11 +92,11 @@ def speaks_tls(server: str, wait: float) -> bool:
         return False
 
 
-def knock(config: Config, patience: float | None = None) -> None:
-    """Raise ``BrokerUnavailable`` at once when no bootstrap server accepts a connection, or not within ``patience``
-    seconds (``request_timeout``); ``AccessRefused`` when TLS with it does not come about.
+def check_reachable(config: Config, patience: float | None = None) -> None:
+    """Raise ``BrokerUnavailable`` when no bootstrap server accepts a connection within ``patience`` seconds
+    (default: ``request_timeout``), at once if all refuse; ``AccessRefused`` when the TLS handshake fails.
 
-    kafka-python would try on for ``request_timeout`` and not say why each try failed.
+    kafka-python would retry for ``request_timeout`` without reporting why each attempt failed.
     """
     causes = []
     wait = config.kafka.request_timeout.total_seconds() if patience is None else patience
@@ -108,8 +112,8 @@ def knock(config: Config, patience: float | None = None) -> None:
 
 
 def translated(config: Config, error: Exception) -> LakehouseError:
-    """Kafka's error as ours: no answer, or one that Kafka itself calls passing → ``BrokerUnavailable``, a wrong password or a
-    missing right → ``AccessRefused``, another refusal → ``LakehouseError``."""
+    """Kafka's error as one of the project: no answer or a retriable error → ``BrokerUnavailable``, a wrong password or a
+    missing right → ``AccessRefused``, any other → ``LakehouseError``."""
     where = ", ".join(servers(config))
     if isinstance(error, kafka_errors.SaslAuthenticationFailedError):
         user = user_and_password(config)[0]
@@ -138,6 +142,7 @@ def translated(config: Config, error: Exception) -> LakehouseError:
 
 
 def may_not(config: Config, what: str) -> AccessRefused:
+    """The error for a user without the right to ``what``."""
     user = user_and_password(config)[0] if config.kafka.security_protocol.startswith("SASL") else "a stranger"
     return AccessRefused(
         f"Kafka at {', '.join(servers(config))} does not let {user} do this ({what}, topic {config.kafka.topic}). Who may do "

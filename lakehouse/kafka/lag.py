@@ -1,4 +1,4 @@
-"""How far Bronze is behind Kafka, in messages and in time, and how far ahead of Kafka's retention.
+"""Bronze's consumer lag, in messages and seconds, and its distance to Kafka's retention.
 
 One client, asked every ``sample_interval`` from a thread of its own; it reads one message of each partition that has
 unread ones, for its time.
@@ -21,7 +21,7 @@ _FETCH_SECONDS = 2.0
 
 
 class Offsets:
-    """What the topic holds. A client that failed is made anew by the next question."""
+    """Offsets of the topic. A client that failed is replaced by the next call."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -75,7 +75,7 @@ class Offsets:
 
 
 class Lag:
-    """Bronze's distance to both ends of the topic. ``read`` is told what it has committed: partition → next offset."""
+    """Bronze's distance to both ends of the topic. ``read`` takes its committed offsets: partition → next offset."""
 
     def __init__(self, config: Config, meter: Meter) -> None:
         self._meter = meter
@@ -101,7 +101,7 @@ class Lag:
     def _set(self, label: str, partition: int, begin: int, end: int) -> None:
         following = self._next.get(partition, begin)
         lag = max(0, end - following)
-        # the first message that can still be read
+        # the first message that Kafka still holds
         stamp = self._offsets.time_of(partition, max(following, begin)) if lag else None
         age = 0.0 if stamp is None else max(0.0, time.time() - stamp)
         self._meter.set(metrics.LAG_RECORDS, lag, label)

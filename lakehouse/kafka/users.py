@@ -1,4 +1,4 @@
-"""Who this process is to Kafka, and whom it believes: users, passwords and the authority's certificate."""
+"""Kafka credentials of this process: user, password, CA certificate; and the rights of each user."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def grants(topic: str) -> list[Grant]:
         Grant("bronze", "READ", "TOPIC", topic),
         Grant("bronze", "DESCRIBE_CONFIGS", "TOPIC", topic),
         Grant("bronze", "READ", "GROUP", GROUP_PREFIX, prefix=True),
-        Grant("operator", "READ", "TOPIC", topic),  # reconcile reads what stands in no table again
+        Grant("operator", "READ", "TOPIC", topic),  # reconcile reads offsets again that are in no table
         Grant("operator", "DESCRIBE_CONFIGS", "TOPIC", topic),
         Grant("monitor", "DESCRIBE", "TOPIC", topic),
         Grant("monitor", "DESCRIBE_CONFIGS", "TOPIC", topic),
@@ -43,12 +43,12 @@ USERS = (*SUPER_USERS, *dict.fromkeys(grant.user for grant in grants("")))
 
 
 def folder(config: Config) -> Path:
-    """Where ``setup_utils.py tls`` puts what it makes."""
+    """The folder that ``setup_utils.py tls`` writes to."""
     return Path(config.kafka.tls_dir)
 
 
 def ca_file(config: Config) -> Path | None:
-    """The authority that clients believe: ``ssl_cafile``, or our own when there is one; None: the system's."""
+    """The CA certificate that clients trust: ``ssl_cafile``, or our own if there is one; None: the system's."""
     if config.kafka.ssl_cafile:
         return Path(config.kafka.ssl_cafile)
     own = folder(config) / "ca.pem"
@@ -56,7 +56,7 @@ def ca_file(config: Config) -> Path | None:
 
 
 def password_file(config: Config, user: str) -> Path:
-    """Where a user's password lies."""
+    """The file of a user's password."""
     return folder(config) / f"{user}.password"
 
 
@@ -73,7 +73,7 @@ def password_of(config: Config, user: str) -> str:
 
 
 def user_and_password(config: Config) -> tuple[str, str]:
-    """``sasl_username`` and its password; without one, the user that the script is (``roles.ROLES``)."""
+    """``sasl_username`` and its password; without one, the user that the script is (``cli.ROLES``)."""
     kafka = config.kafka
     if kafka.sasl_username:
         return kafka.sasl_username, str(kafka.sasl_password)

@@ -36,10 +36,10 @@ from lakehouse.dashboard import (
     process_facts,
     translations,
 )
-from lakehouse.dashboard.answer_cache import Board
+from lakehouse.dashboard.answer_cache import AnswerCache
 from lakehouse.dashboard.country_shapes import key
-from lakehouse.dashboard.html import Painter
-from lakehouse.dashboard.query_process import Asker, AskerProcess, Question, Reply
+from lakehouse.dashboard.html import PageRenderer
+from lakehouse.dashboard.query_process import LakeQueries, QueryProcess, Question, Reply
 from lakehouse.dashboard.request import PAGES, Language, View, read
 from lakehouse.explorer import command
 from lakehouse.explorer.queries import registry
@@ -232,7 +232,7 @@ def test_a_scale_ends_at_the_next_round_number(most: str, top: int) -> None:
 def test_the_map_shades_by_share_and_names_what_it_cannot_place(base: str) -> None:
     columns = (Column("pays", "text"), Column("revenue_total", "decimal"))
     rows = [("France", Decimal(160)), ("états-unis", Decimal(50)), ("USA?", Decimal("7.10")), ("Japon", Decimal(1))]
-    codes = Painter(config_of(base))._codes
+    codes = PageRenderer(config_of(base))._codes
     made = charts.world(Result(columns, rows), codes, "en")
     assert made is not None
     assert [(shape.code, shape.level) for shape in made.shapes] == [("FR", 5), ("US", 4), ("JP", 1)]
@@ -244,18 +244,18 @@ def test_the_map_shades_by_share_and_names_what_it_cannot_place(base: str) -> No
 def test_every_country_of_the_catalogue_is_on_the_map(base: str) -> None:
     from lakehouse.producer.catalogue import _COUNTRIES
 
-    codes = Painter(config_of(base))._codes
+    codes = PageRenderer(config_of(base))._codes
     assert {pays for _, pays, _ in _COUNTRIES if key(pays) not in codes} == set()
 
 
 # --- the board -------------------------------------------------------------------------------------------------------
 
 
-class Counting(Board):
+class Counting(AnswerCache):
     """Notes each question that is really asked; ``gate`` holds them up."""
 
     def __init__(self, config: Config) -> None:
-        self._asker = Asker(config)
+        self._queries = LakeQueries(config)
         super().__init__(config, ask=self.noted)
         self.asked: list[Question] = []
         self.gate = threading.Event()
@@ -264,7 +264,7 @@ class Counting(Board):
     def noted(self, question: Question) -> Reply:
         assert self.gate.wait(60)
         self.asked.append(question)
-        return self._asker.ask(question)
+        return self._queries.ask(question)
 
 
 @pytest.fixture
@@ -316,7 +316,7 @@ def test_a_page_does_not_wait_for_a_slow_answer(counting: Counting) -> None:
 def test_after_a_costly_answer_the_board_rests(own: str) -> None:
     """The rule itself, with its numbers: no wall time is judged."""
     now = [1000.0]
-    made = Board(config_of(own), ask=Asker(config_of(own)).ask, clock=lambda: now[0])
+    made = AnswerCache(config_of(own), ask=LakeQueries(config_of(own)).ask, clock=lambda: now[0])
     made.tables()
     question = TOTALS
     made._answers[question] = answer_cache.Answer(1, None, "", False, "another version", at=1000.0, cost=0.4)
@@ -359,7 +359,7 @@ def test_a_table_that_appears_or_breaks_or_is_made_anew_is_seen(counting: Counti
 
 
 def test_the_process_that_reads_the_lake_is_replaced_when_it_was_killed(base: str) -> None:
-    made = AskerProcess(config_of(base))
+    made = QueryProcess(config_of(base))
     first = made.ask(TOTALS)
     assert first.result and first.cost > 0
     assert made._pool is not None
@@ -388,18 +388,18 @@ def test_no_process_outlives_a_killed_dashboard(base: str, tmp_path: Path) -> No
 def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages that are made here, not in the script, hear of no process unless a test says so."""
     monkeypatch.setattr(process_facts.status, "processes", lambda _: [])
-    monkeypatch.setattr(process_facts, "LOOK", -1.0)
+    monkeypatch.setattr(process_facts, "MAX_AGE", -1.0)
 
 
 def page_text(base: str, page: str = "running", now: datetime | None = None, **given: str) -> str:
     """One page made directly, tags taken off."""
     config = config_of(base)
-    made = Board(config, ask=Asker(config).ask)
+    made = AnswerCache(config, ask=LakeQueries(config).ask)
     made.start()
     try:
         view = read(page, {"lang": "en", **given}, today=TODAY)
         answers = made.answers([Question(*asked) for asked in pages.questions(view)], first=60, later=60)
-        body = Painter(config).page(view, answers, made.tables(), now or datetime.now(UTC)).body.decode()
+        body = PageRenderer(config).page(view, answers, made.tables(), now or datetime.now(UTC)).body.decode()
     finally:
         made.stop()
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())

@@ -91,8 +91,8 @@ def test_a_certificate_cannot_be_made_without_the_authoritys_key(made: Config) -
 
 
 def test_the_right_authority_and_name_come_in(made: Config, tls_port: int) -> None:
-    connection.knock(at(made, tls_port))
-    connection.knock(at(made, tls_port, "127.0.0.1"))
+    connection.check_reachable(at(made, tls_port))
+    connection.check_reachable(at(made, tls_port, "127.0.0.1"))
 
 
 def test_an_authority_that_did_not_sign_is_named(made: Config, tls_port: int, tmp_path: Path) -> None:
@@ -101,14 +101,14 @@ def test_an_authority_that_did_not_sign_is_named(made: Config, tls_port: int, tm
     with pytest.raises(
         AccessRefused, match=r"not signed by an authority that is believed .*other/ca.pem\. Set ssl_cafile"
     ):
-        connection.knock(at(other, tls_port))
+        connection.check_reachable(at(other, tls_port))
 
 
 def test_a_name_that_the_certificate_is_not_for_is_named(made: Config, tls_port: int) -> None:
     with pytest.raises(
         AccessRefused, match=r"not for the name 127\.0\.0\.2\. .*setup_utils\.py tls --host 127\.0\.0\.2"
     ):
-        connection.knock(at(made, tls_port, "127.0.0.2"))
+        connection.check_reachable(at(made, tls_port, "127.0.0.2"))
 
 
 def test_a_server_that_speaks_plain_text_is_told(made: Config) -> None:
@@ -122,7 +122,7 @@ def test_a_server_that_speaks_plain_text_is_told(made: Config) -> None:
 
         threading.Thread(target=answer, daemon=True).start()
         with pytest.raises(AccessRefused, match=r"it does not speak TLS .*Is it PLAINTEXT\?"):
-            connection.knock(at(made, server.getsockname()[1], "127.0.0.1"))
+            connection.check_reachable(at(made, server.getsockname()[1], "127.0.0.1"))
 
 
 def test_whether_a_silent_port_speaks_tls_is_found_out(tls_port: int) -> None:
@@ -132,7 +132,7 @@ def test_whether_a_silent_port_speaks_tls_is_found_out(tls_port: int) -> None:
 
 def test_nobody_there_is_still_nobody_there(made: Config) -> None:
     with pytest.raises(BrokerUnavailable):
-        connection.knock(at(made, properties.free_port()))
+        connection.check_reachable(at(made, properties.free_port()))
 
 
 # --- users -----------------------------------------------------------------------------------------------------------
@@ -222,8 +222,8 @@ def test_a_locked_down_broker_answers_a_stranger_with_its_versions_only(made: Co
 @pytest.mark.parametrize("kind", [KafkaTCPTransport, KafkaSSLTransport])
 def test_what_a_broker_says_before_it_closes_is_heard(kind: type[KafkaTCPTransport]) -> None:
     """Both come in one reading when this process was not scheduled in between, which a busy machine does."""
-    connection.hear_brokers_out()
-    connection.hear_brokers_out()
+    connection.keep_final_responses()
+    connection.keep_final_responses()
     ours, brokers = socket.socketpair()
     with ours, brokers:
         ours.setblocking(False)

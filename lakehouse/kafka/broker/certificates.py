@@ -1,4 +1,4 @@
-"""What a locked-down pipeline on one machine needs: a certificate authority of its own, certificates, passwords.
+"""Certificate authority, certificates and passwords of a locked-down pipeline on one machine.
 
 ``[KAFKA] tls_dir`` (mode 0700) holds ``ca.pem`` (public), ``ca.key``, ``broker.pem`` and ``web.pem`` (key and
 certificates in one file) and ``USER.password`` for each user; all but the first are 0600. What is there stays; what is
@@ -31,7 +31,7 @@ Key = ec.EllipticCurvePrivateKey
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """A new file that its owner alone can read, from its first moment on."""
+    """Create a file that only its owner can read, from the start."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
@@ -105,7 +105,7 @@ def _blank(subject: x509.Name, issuer: x509.Name, key: Key, days: int, *, ca: bo
 
 def _authority() -> tuple[Key, x509.Certificate]:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _named(f"ventes {secrets.token_hex(4)}")  # no two authorities are of one name
+    name = _named(f"ventes {secrets.token_hex(4)}")  # each authority has a name of its own
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     blank = _blank(name, name, key, CA_DAYS, ca=True).add_extension(identifier, critical=False)
     return key, blank.sign(key, hashes.SHA256())

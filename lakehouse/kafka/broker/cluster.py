@@ -48,7 +48,7 @@ class Brokers:
                 member.launch()
             for member in self.members:
                 member.await_answer(len(self.members))
-            if security.secured(self._config):  # it does not tell strangers how many there are
+            if security.secured(self._config):  # it does not tell unauthenticated clients how many there are
                 clients.await_brokers(self._config, len(self.members))
         except BaseException:
             self.stop()

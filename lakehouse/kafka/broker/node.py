@@ -48,8 +48,8 @@ STOP_TIMEOUT = 30.0
 
 
 def running_pid(config: Config, node: Node | None = None) -> int | None:
-    """Process id of the live broker ``node`` (the first) of this base path, or None. Never a stranger that got an old
-    broker's id."""
+    """Process id of the live broker ``node`` (the first) of this base path, or None. Never another process that reused
+    the id of an old broker."""
     home = (node or nodes(config)[0]).home
     try:
         pid = int((home / "broker.pid").read_text(encoding="ascii"))
@@ -66,7 +66,7 @@ class Broker:
     """
 
     def __init__(self, config: Config, node: Node | None = None, *, java_options: Sequence[str] = ()) -> None:
-        """``node`` is one of ``broker_settings.nodes``: the first, unless given. ``java_options``: more of them, for the broker."""
+        """``node`` is one of ``properties.nodes``: the first, unless given. ``java_options``: more of them, for the broker."""
         if not is_local(config):
             raise SetupError(
                 f"The embedded broker serves this machine only, but [KAFKA] bootstrap_servers starts with "
@@ -220,7 +220,7 @@ class Broker:
         return properties
 
     def _format_storage(self, base: list[str], properties: Path) -> None:
-        """Once a folder. The cluster's id is stored first, so that a format cut short is repeated with the same id."""
+        """Format the folder once. The cluster id is stored first: an interrupted format is repeated with the same id."""
         secured, users = security.secured(self._config), security.users_file(self.home)
         if (self.home / "log" / "meta.properties").is_file():
             if secured and not users.exists():

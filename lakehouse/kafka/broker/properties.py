@@ -1,4 +1,4 @@
-"""What an embedded broker is told, and where it listens: its settings files, its address, its ports."""
+"""Configuration of an embedded broker: its properties files, address and ports."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Node:
 
     @property
     def shown(self) -> str:
-        """The host as it stands in an address."""
+        """The host as written in an address: IPv6 in brackets."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
@@ -66,7 +66,7 @@ def embeddable(config: Config) -> bool:
 
 
 def nodes(config: Config) -> list[Node]:
-    """The embedded brokers. A single one lies in ``kafka`` of ``places.state`` itself, several in numbered folders below."""
+    """The embedded brokers. A single one has the folder ``kafka`` of ``paths.state``, several have numbered folders below it."""
     kafka, home = config.kafka, places.state(config) / "kafka"
     at = [host_and_port(server) for server in servers(config)[: kafka.brokers]]
     first = kafka.controller_port or max(port for _, port in at) + 1
@@ -83,7 +83,7 @@ is free among these may be some client's a moment later, before the server that 
 
 def free_port(brokers: int = 1) -> int:
     """A port that is free now on localhost, as are the next ones, which so many brokers and their controllers take.
-    For tests and demo. Drawn at random, so that two who ask at once are told different ones."""
+    For tests and demo. Chosen at random, so that two concurrent callers get different ones."""
     draw = random.SystemRandom()
     while True:
         port = draw.randrange(_QUIET_PORTS.start, _QUIET_PORTS.stop - 2 * brokers)
@@ -160,7 +160,7 @@ def server_properties(config: Config, node: Node) -> str:
         "auto.create.topics.enable": "false",  # a mistyped topic is an error, not a new topic
         "num.partitions": kafka.partitions,
         "log.retention.ms": round(kafka.retention.total_seconds() * 1000),
-        "log.message.timestamp.type": "LogAppendTime",  # lateness is judged by the broker's clock
+        "log.message.timestamp.type": "LogAppendTime",  # lateness is measured with the broker's clock
         "message.max.bytes": kafka.max_message_bytes,
         "replica.fetch.max.bytes": kafka.max_message_bytes,
         "default.replication.factor": copies,

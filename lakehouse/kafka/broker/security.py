@@ -1,4 +1,4 @@
-"""The locked-down embedded broker: what it is told, its users, and who may do what there.
+"""The locked-down embedded broker: its security properties, users and rights.
 
 Clients come by TLS and SCRAM-SHA-512; the brokers among themselves as well, as the user ``broker``; controllers know each
 other by the brokers' certificate. What is not granted is refused.
@@ -20,7 +20,7 @@ MECHANISM = "SCRAM-SHA-512"
 
 
 def secured(config: Config) -> bool:
-    """Whether the embedded broker is to be a locked-down one."""
+    """Whether the embedded broker runs locked down."""
     return config.kafka.security_protocol == "SASL_SSL"
 
 
@@ -71,7 +71,7 @@ def format_arguments(config: Config) -> str:
 
 
 def context(config: Config) -> ssl.SSLContext:
-    """A client's TLS: it believes the same authority as every client here, and looks at the host's name."""
+    """A client's TLS context: trusts the CA of all clients here and verifies the host name."""
     from lakehouse.kafka.users import ca_file
 
     authority = ca_file(config)
@@ -79,7 +79,7 @@ def context(config: Config) -> ssl.SSLContext:
 
 
 def grant(admin: Any, topic: str) -> None:
-    """Grant what ``roles.grants`` says; what is granted already stays. Raises ``LakehouseError``."""
+    """Grant ``users.grants``; existing grants stay. Raises ``LakehouseError``."""
     from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
     from kafka.admin import ACLResourcePatternType as Pattern
 
@@ -96,5 +96,5 @@ def grant(admin: Any, topic: str) -> None:
 
 
 def users_file(home: Path) -> Path:
-    """A mark in the broker's folder: it was formatted with users."""
+    """Marker file in the broker's folder: it was formatted with users."""
     return home / "users"

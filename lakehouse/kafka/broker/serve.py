@@ -25,7 +25,7 @@ _BEAT_SECONDS = 5.0
 def run(config: Config) -> int:
     """Run the broker until a signal (0). Raises ``SetupError`` when it does not start or ends by itself."""
     interrupt_on_signals()
-    stopped = contextlib.suppress(KeyboardInterrupt)  # Ctrl-C and SIGTERM are how it is told to end
+    stopped = contextlib.suppress(KeyboardInterrupt)  # Ctrl-C and SIGTERM end it
     with stopped, process.serve(config, "kafka") as watched, stopped:
         _run(config, watched)
     print("Kafka has stopped", flush=True)
@@ -38,7 +38,7 @@ def _run(config: Config, watched: Monitor) -> None:
         created = "was created" if ensure_topic(config) else "is there"
         if security.secured(config):
             grant_rights(config)
-        show(config, watched, brokers)
+        expose(config, watched, brokers)
         watched.started()
         print(f"Kafka answers at {','.join(servers(config))}; the topic {config.kafka.topic} {created}", flush=True)
         while (code := brokers.wait(_BEAT_SECONDS)) is None:
@@ -49,8 +49,8 @@ def _run(config: Config, watched: Monitor) -> None:
         )
 
 
-def show(config: Config, watched: Monitor, brokers: Brokers) -> None:
-    """Tell the monitor where to look."""
+def expose(config: Config, watched: Monitor, brokers: Brokers) -> None:
+    """Expose the brokers' metrics and health."""
     meter, offsets = watched.meter, Offsets(config)
 
     def not_ready() -> list[str]:
