@@ -57,7 +57,7 @@ class BatchFacts:
 
 
 def of(rows: DataFrame) -> BatchFacts:
-    """This action also fills the cache of ``rows``, once."""
+    """The statistics of a batch, in one action that also fills the cache of ``rows``."""
     found = rows.agg(*_counts()).first()
     assert found is not None
     return BatchFacts(**found.asDict())
@@ -79,7 +79,7 @@ class Observed:
 
 def _counts() -> list[Column]:
     """Numbers only: with a text or a set among them, Spark aggregates row by row without generated code."""
-    bad, exact = F.col("motif").isNotNull(), F.col("_exact")
+    bad, exact = F.col("motif").isNotNull(), F.col(transforms.NEEDS_EXACT_DEDUP)
     stamp = F.when(~bad, F.unix_micros("kafka_timestamp"))
     event = F.when(exact, F.unix_micros("timestamp"))
     clock = F.unix_micros("date_ingestion")

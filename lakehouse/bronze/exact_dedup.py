@@ -1,9 +1,9 @@
-"""The exact door: a batch's old sales beside Bronze itself. Proof: docs/PROOFS.md, "Exact deduplication"."""
+"""Exact deduplication: a batch's stale sales are compared with Bronze itself. Proof: docs/PROOFS.md, "Exact deduplication"."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
@@ -12,9 +12,34 @@ from pyspark.sql import functions as F
 from lakehouse.bronze import transforms
 from lakehouse.bronze.batch_stats import BatchFacts
 from lakehouse.config import Config
-from lakehouse.contract.table_properties import SALT
+from lakehouse.contract.table_properties import HORIZON, SALT
 from lakehouse.contract.tables import EFFACES, REJETS, VENTES
 from lakehouse.lake import spark_tables
+from lakehouse.observability import log
+
+_log = log.get("bronze")
+
+
+def required_until(spark: SparkSession, config: Config) -> datetime | None:
+    """Until when every sale is compared with Bronze, not the stale ones alone; None when that was never required."""
+    text = spark_tables.properties(spark, VENTES, config).get(HORIZON)
+    return datetime.fromisoformat(text) if text else None
+
+
+def require_exact_dedup_until(spark: SparkSession, config: Config) -> None:
+    """Have every sale compared with Bronze until no sale that another checkpoint ingested can be on time again."""
+    streaming = config.streaming
+    until = datetime.now(UTC) + streaming.watermark_delay + 2 * streaming.future_tolerance + timedelta(minutes=1)
+    spark_tables.set_properties(spark, VENTES, config, {HORIZON: until.isoformat(timespec="seconds")})
+    _log.info("new checkpoint over an existing table: every sale is compared with Bronze", until=until.isoformat())
+
+
+def with_need(rows: DataFrame, until: datetime | None) -> DataFrame:
+    """``rows`` with ``NEEDS_EXACT_DEDUP``: true for the stale sales, and for every sale ingested before ``until``."""
+    compared = F.col(transforms.OLD)
+    if until is not None:
+        compared |= F.col("date_ingestion") < F.lit(until)
+    return rows.withColumn(transforms.NEEDS_EXACT_DEDUP, F.col("motif").isNull() & compared)
 
 
 def without_erased_sales(rows: DataFrame, config: Config) -> DataFrame:
@@ -40,11 +65,12 @@ def known_rejects(spark: SparkSession, config: Config) -> DataFrame:
 
 
 def unknown_sales(batch: DataFrame, facts: BatchFacts, config: Config, cached: list[DataFrame]) -> DataFrame:
-    """The batch's rows without the sales that Bronze holds already, each of the rest once. Only the rows that are to take
-    this door (``_exact``) are compared. What is cached for it is added to ``cached``, for the caller to release."""
+    """The batch's rows without the sales that Bronze holds already, each of the rest once. Only the rows with
+    ``NEEDS_EXACT_DEDUP`` are compared. What is cached for it is added to ``cached``, for the caller to release."""
     if not facts.exacts:
         return batch
-    to_compare, fresh = batch.where("_exact"), batch.where(~F.col("_exact"))
+    needed = F.col(transforms.NEEDS_EXACT_DEDUP)
+    to_compare, fresh = batch.where(needed), batch.where(~needed)
     new = without_copies(to_compare, facts, config, cached)
     new = without_erased_sales(to_compare if new is None else new, config)
     return new if facts.exacts == facts.n - facts.rejets else fresh.unionByName(new)

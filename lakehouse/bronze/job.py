@@ -5,17 +5,19 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from lakehouse.bronze import decoder, health, kafka_batch, offset_gaps, transforms
+from lakehouse.bronze import decoder, exact_dedup, health, kafka_batch, offset_gaps, transforms
 from lakehouse.bronze.health import BronzeWatch
 from lakehouse.bronze.kafka_batch import KafkaBatches
 from lakehouse.bronze.sink import BronzeSink, StopAtBoundary
 from lakehouse.config import Config
+from lakehouse.contract.table_properties import TOPIC_SINCE
 from lakehouse.contract.tables import PERTES, REJETS, VENTES, checkpoint
 from lakehouse.errors import BrokerUnavailable, LakehouseError, cause_of
 from lakehouse.kafka import clients
@@ -115,17 +117,17 @@ class BronzeJob:
         place.check(topic=config.kafka.topic)  # refuses a damaged checkpoint before anything is written
         for spec in (VENTES, REJETS):
             spark_tables.ensure(spark, spec, config)
+        if place.is_new() and not all(spark_tables.is_empty(spark, spec, config) for spec in (VENTES, REJETS)):
+            exact_dedup.require_exact_dedup_until(spark, config)
         source = KafkaBatches(spark, config, place)
         sink = BronzeSink(spark, config, place, self._stop, source, self._monitor.meter)
         self._watched.show(sink)
-        if place.is_new() and not all(spark_tables.is_empty(spark, spec, config) for spec in (VENTES, REJETS)):
-            sink.open_exact_door()
         if place.drop_plan_behind_the_clock():
             _log.warning(
                 "a batch that was planned while the clock was behind is planned anew; nothing of it was written"
             )
         accepted = self._check_gaps(spark, place)
-        sink.note_topic(place.topic_id() or "", fresh=place.is_new())
+        _note_topic(spark, config, place.topic_id() or "", fresh=place.is_new())
         if accepted:
             # only the reading that jumps over it goes on in spite of it: a later loss must stop the job again
             source.fail_on_data_loss = False
@@ -141,7 +143,8 @@ class BronzeJob:
             place.note_topic_id(now)
         elif read != now:
             raise offset_gaps.topic_changed(self._config, read, now)
-        return offset_gaps.find(place.committed(), clients.earliest_and_latest_offsets(self._config), self._config)
+        held = clients.earliest_and_latest_offsets(self._config, log_end=True)  # an open transaction takes nothing away
+        return offset_gaps.find(place.committed(), held, self._config)
 
     def _check_gaps(self, spark: SparkSession, place: Checkpoint) -> bool:
         """True when an operator accepted a gap, which this run may then read past."""
@@ -235,6 +238,16 @@ class BronzeJob:
                 f"The Bronze query failed {faults} times in a row; the last fault: {cause_of(failure)}. Nothing is lost: "
                 f"start the job again when the cause is gone."
             ) from failure
+
+
+def _note_topic(spark: SparkSession, config: Config, topic_id: str, *, fresh: bool) -> None:
+    """Record since when this topic is read. ``fresh``: no batch of this checkpoint was planned yet."""
+    known = spark_tables.properties(spark, VENTES, config).get(TOPIC_SINCE, "")
+    if known.split(" ")[0] == topic_id:
+        return
+    since = datetime.now(UTC) if fresh else datetime.fromtimestamp(0, UTC)
+    value = f"{topic_id} {since.isoformat(timespec='milliseconds')}"
+    spark_tables.set_properties(spark, VENTES, config, {TOPIC_SINCE: value})
 
 
 def _account(sink: BronzeSink) -> dict[str, int]:

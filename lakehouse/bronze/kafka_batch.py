@@ -78,7 +78,7 @@ class KafkaBatches:
         }
 
     def count(self, before: Planned | None, now: Planned) -> int | None:
-        """Offsets, of which some may hold no message (a transaction's marker, compaction): the messages at most."""
+        """Offsets, of which some may give no message (aborted, a transaction's marker, compaction): the messages at most."""
         spans = [span for partitions in self._spans(before, now).values() for span in partitions.values()]
         return None if any(start < 0 for start, _ in spans) else sum(end - start for start, end in spans)
 

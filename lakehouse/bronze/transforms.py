@@ -17,7 +17,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from lakehouse.contract import sale
 from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, VENTES
-from lakehouse.lake.expressions import evaluated
+from lakehouse.lake.expressions import day, evaluated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,7 @@ KEY = "_cle"
 CLOCK = "_horloge"
 OLD = "_ancien"
 UNKNOWN = "_inconnus"
+NEEDS_EXACT_DEDUP = "_exact"
 
 DECODER = "lire_vente"
 """The SQL function that reads one message: its bytes, the broker's and the batch's time, the watermark's delay, the future's
@@ -217,5 +218,5 @@ def first_copies(rows: DataFrame, doubtful: DataFrame) -> DataFrame:
 def on_days(days: Sequence[date]) -> Column:
     """A condition that prunes partitions: the days by name, or their span when there are very many."""
     if len(days) <= 1000:
-        return F.col("jour").isin(list(days))
-    return F.col("jour").between(F.lit(min(days)), F.lit(max(days)))
+        return F.col("jour").isin([day(each) for each in days])
+    return F.col("jour").between(day(min(days)), day(max(days)))

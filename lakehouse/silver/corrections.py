@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.contract.tables import CORRECTIONS
+from lakehouse.lake.expressions import day
 
 _FIGURES = ("transactions", "montant", "articles")
 _KEYS = ("jour", "pays", "segment")
@@ -30,5 +31,5 @@ def corrections(changes: DataFrame, today: date) -> DataFrame:
     those that cancel out are left out."""
     kinds = dict(CORRECTIONS.columns)
     sums = [F.sum(name).cast(kinds[name]).alias(name) for name in _FIGURES]
-    summed = changes.where(F.col("jour") < F.lit(today)).groupBy(*_KEYS).agg(*sums)
+    summed = changes.where(F.col("jour") < day(today)).groupBy(*_KEYS).agg(*sums)
     return summed.where(" OR ".join(f"{name} <> 0" for name in _FIGURES))

@@ -12,6 +12,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum
 from types import FrameType
 
 from pyspark.sql import SparkSession
@@ -37,6 +38,15 @@ _log = log.get("silver")
 JOB = "silver"
 _QUIET_SECONDS = 600
 """How long ``verify`` waits for a moment between two passes."""
+
+
+class Outcome(Enum):
+    """How a pass ended, if it did not fail."""
+
+    UP_TO_DATE = "Bronze had nothing new"
+    MERGED = "what was new is in every table"
+    OVERTAKEN = "retention removed rows from Bronze during the pass: it is repeated, and skips them"
+    ERASED = "an erasure removed rows from Bronze: no increment follows it, and the tables are built anew"
 
 
 @dataclass(frozen=True)
@@ -105,7 +115,7 @@ class SilverJob:
         generation = self._generation(spark, full=full)
         while generation.done:
             started = time.monotonic()
-            if erasure.silver_is_asked(self._config) or not self._pass(spark, generation):
+            if self._refresh(spark, generation) is Outcome.ERASED:
                 _log.info("sales were erased from Bronze: building the tables anew", after=generation.name)
                 generation = self._generation(spark, full=True)
                 erasure.silver_has_built(self._config, generation.done)
@@ -196,23 +206,47 @@ class SilverJob:
     def _place(self, spark: SparkSession, generation: Generation) -> Checkpoint:
         return Checkpoint(spark, checkpoint(self._config.delta.base_path, f"{JOB}-{generation.name}"))
 
-    def _pass(self, spark: SparkSession, generation: Generation) -> bool:
-        """Take in all that Bronze has committed since the last pass. False when rows were erased from Bronze meanwhile, for
-        a person's sake: no increment takes such a commit in, and the tables are to be built anew."""
+    def _refresh(self, spark: SparkSession, generation: Generation) -> Outcome:
+        """Passes until one is not overtaken by retention, of which each repetition has new commits to skip."""
+        if erasure.silver_is_asked(self._config):
+            return Outcome.ERASED
+        outcome = Outcome.OVERTAKEN
+        while outcome is Outcome.OVERTAKEN:
+            outcome = self._pass(spark, generation)
+        return outcome
+
+    def _pass(self, spark: SparkSession, generation: Generation) -> Outcome:
+        """Merge all that Bronze has committed since the last pass."""
         place = self._place(spark, generation)
         place.check(table_id=spark_tables.table_id(spark, VENTES, self._config))
         newest, consumed = spark_tables.version(spark, VENTES, self._config), self._consumed(place, generation)
         if newest <= consumed:
             self._watched.passed(sales=0, seconds=0.0, behind=0)
-            return True
+            return Outcome.UP_TO_DATE
         kinds = removers(spark, self._config, after=consumed, upto=newest)
         if ERASE in kinds:
-            return False
-        began, behind = time.monotonic(), newest - consumed
+            return Outcome.ERASED
+        began = time.monotonic()
         sink = SilverSink(self._config, self._entries, generation.name, self._watched.merged)
+        failure = self._run_query(spark, generation, place, sink, skip_removals=RETENTION in kinds)
+        if failure is not None:
+            return self._after_failure(spark, place, failure, consumed=consumed, newest=newest)
+        upto = self._consumed(place, generation)
+        if RETENTION in kinds and ERASE in removers(spark, self._config, after=newest, upto=upto):
+            return (
+                Outcome.ERASED
+            )  # committed after ``removers`` was asked, and skipped together with what retention removed
+        self._watched.passed(sales=sink.rows, seconds=time.monotonic() - began, behind=newest - consumed)
+        _log.info("pass done", sales=sink.rows)
+        return Outcome.MERGED
+
+    def _run_query(
+        self, spark: SparkSession, generation: Generation, place: Checkpoint, sink: SilverSink, *, skip_removals: bool
+    ) -> Exception | None:
+        """Run the query to its end; what ended it, None when it has read all that there was."""
         query = (
             spark.readStream.format("delta")
-            .options(**source_options(self._config, generation.bronze_version, removed=RETENTION in kinds))
+            .options(**source_options(self._config, generation.bronze_version, removed=skip_removals))
             .load(VENTES.path(self._config.delta.base_path))
             .writeStream.queryName(JOB)
             .option("checkpointLocation", place.path)
@@ -220,28 +254,26 @@ class SilverJob:
             .foreachBatch(sink)
             .start()
         )
-        while query.isActive:  # polled, so that a signal is heard; awaitTermination would raise past the sentence below
+        while query.isActive:  # polled, so that a signal is heard; awaitTermination would raise past our own message
             self._monitor.beat()
             time.sleep(0.1)
-        failure = query.exception()
-        if failure is not None:
-            if said := checkpoint_validation.SPARK_SAYS.search(str(failure)):
-                raise checkpoint_validation.refusal(place.path, JOB, f"Spark says {said[1] or said[2]}") from failure
-            if erasure.last_version(self._config, consumed) is not None:
-                return False
-            now = spark_tables.version(spark, VENTES, self._config)
-            if now > newest and RETENTION in removers(spark, self._config, after=newest, upto=now):
-                return self._pass(spark, generation)  # it came after the look above
-            raise LakehouseError(
-                f"The Silver pass failed: {cause_of(failure)}. Nothing is lost: the next pass repeats the "
-                f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
-            ) from failure
-        upto = self._consumed(place, generation)
-        if RETENTION in kinds and ERASE in removers(spark, self._config, after=newest, upto=upto):
-            return False  # it came after the look above, and was passed over with what retention took
-        self._watched.passed(sales=sink.rows, seconds=time.monotonic() - began, behind=behind)
-        _log.info("pass done", sales=sink.rows)
-        return True
+        return query.exception()
+
+    def _after_failure(
+        self, spark: SparkSession, place: Checkpoint, failure: Exception, *, consumed: int, newest: int
+    ) -> Outcome:
+        """The outcome when rows that were removed from Bronze during the pass explain the failure; otherwise raises."""
+        if said := checkpoint_validation.SPARK_SAYS.search(str(failure)):
+            raise checkpoint_validation.refusal(place.path, JOB, f"Spark says {said[1] or said[2]}") from failure
+        if erasure.last_version(self._config, consumed) is not None:
+            return Outcome.ERASED
+        now = spark_tables.version(spark, VENTES, self._config)
+        if now > newest and RETENTION in removers(spark, self._config, after=newest, upto=now):
+            return Outcome.OVERTAKEN
+        raise LakehouseError(
+            f"The Silver pass failed: {cause_of(failure)}. Nothing is lost: the next pass repeats the "
+            f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
+        ) from failure
 
     def _consumed(self, place: Checkpoint, generation: Generation) -> int:
         """The Bronze version that Silver holds all of; raises when a pass ended inside a version."""

@@ -6,7 +6,6 @@ It needs Chromium or Chrome on the PATH (``apt-get install chromium``) and no JV
 from __future__ import annotations
 
 import csv
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -19,9 +18,9 @@ import pytest
 
 from lakehouse.dashboard.request import PAGES
 from tests import lakes
+from tests.browsers import chromium
 from tests.dashboards import Served, dashboard
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SCRIPT = "<script>alert(1)</script>"
 PERIOD = "du=2026-11-10&au=2026-11-21"
 COMPLETE = "#live:not([data-pending])"
@@ -32,16 +31,8 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """One Chromium for the file."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        sentence = f"NO BROWSER: the dashboard was NOT tested. None of {', '.join(BROWSERS)} is on the PATH: apt-get install chromium"
-        pytest.fail(sentence) if os.environ.get("CI") else pytest.skip(sentence)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with chromium("the dashboard was") as launched:
         yield launched
-        launched.close()
 
 
 def hostile(rows: list[lakes.Row]) -> list[lakes.Row]:

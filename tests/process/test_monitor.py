@@ -32,7 +32,7 @@ from lakehouse.observability.registry import Distribution, Meter, exposition
 from lakehouse.operations import command, status
 from lakehouse.operations.commands import status as commands_status
 from lakehouse.producer import producer
-from lakehouse.producer.delivery_tracker import Account
+from lakehouse.producer.delivery_tracker import DeliveryTracker
 from lakehouse.silver.health import SilverWatch
 from tests.children import eventually
 
@@ -152,10 +152,10 @@ def test_silver_is_not_ready_when_a_pass_is_overdue(tmp_path: Path) -> None:
 def test_the_producer_is_not_ready_when_messages_wait_too_long(tmp_path: Path) -> None:
     patient = config_of(tmp_path, MONITORING__PRODUCER_STALE_AFTER="10 seconds")
     now, watched = [100.0], Monitor(patient, "producer")
-    account = Account(10**6, clock=lambda: now[0], ack_seconds=watched.meter.spread(metrics.ACK_SECONDS))
+    account = DeliveryTracker(10**6, clock=lambda: now[0], ack_seconds=watched.meter.spread(metrics.ACK_SECONDS))
     producer._show(patient, account, watched)
     watched.started()
-    for n, message in enumerate(itertools.islice(producer.stream(patient, producer.Order(), 1), 2)):
+    for n, message in enumerate(itertools.islice(producer.stream(patient, producer.RunOptions(), 1), 2)):
         account.intended(n, message)
     now[0] += 10
     account.acknowledged(0, SimpleNamespace(partition=0, offset=5, timestamp=1))

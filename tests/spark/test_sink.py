@@ -23,7 +23,7 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import config
-from lakehouse.bronze import batch_stats, exact_dedup, job, staged_append, transforms
+from lakehouse.bronze import batch_stats, exact_dedup, job, staged_backlog, transforms
 from lakehouse.bronze.sink import BronzeSink
 from lakehouse.config import Config
 from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, VENTES, checkpoint
@@ -174,15 +174,15 @@ BACKLOG = {
 
 @pytest.fixture
 def stages(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Of each call of ``backlog.stage``, whether it wrote."""
-    real, found = staged_append.stage, list[bool]()
+    """Of each call of ``staged_backlog.stage``, whether it wrote."""
+    real, found = staged_backlog.stage, list[bool]()
 
-    def stage(*args: Any, **options: Any) -> staged_append.Staged | None:
+    def stage(*args: Any, **options: Any) -> staged_backlog.StagedBacklog | None:
         made = real(*args, **options)
         found.append(made is not None)
         return made
 
-    monkeypatch.setattr(staged_append, "stage", stage)
+    monkeypatch.setattr(staged_backlog, "stage", stage)
     return found
 
 
@@ -248,9 +248,7 @@ def test_a_new_checkpoint_over_an_existing_table_doubles_nothing(spark: SparkSes
     topic.drain(chosen)
     place = Path(checkpoint(chosen.delta.base_path, "bronze"))
     place.rename(place.with_name("lost"))
-    lost = Checkpoint(spark, str(place))
-    sink = BronzeSink(spark, chosen, lost, threading.Event(), FolderBatches(spark, lost))
-    sink.open_exact_door()
+    exact_dedup.require_exact_dedup_until(spark, chosen)
     topic.deliver([("a", 0), ("d", 0)])
     topic.drain(chosen)
     assert bronze_ids(spark, chosen) == ["a", "b", "c", "d"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -12,34 +11,19 @@ from deltalake import DeltaTable
 from kafka import KafkaProducer
 from pyspark.sql import SparkSession
 
-from lakehouse import config as settings
 from lakehouse.contract.sale import VALEUR
 from lakehouse.contract.table_properties import HORIZON
 from lakehouse.contract.tables import GENERATIONS, VENTES
 from lakehouse.kafka import options as kafka_options
-from lakehouse.operations import command
 from lakehouse.operations.recovery import replay
 from tests.children import eventually
 from tests.harness import Lake
+from tests.ledgers import sums
 from tests.messages import ago, encoded, sale
 
 pytestmark = pytest.mark.timeout(900)
 
 Run = Callable[..., tuple[int, dict[str, Any]]]
-
-
-@pytest.fixture
-def run(lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    for name, text in settings.as_environment(lake.config).items():
-        monkeypatch.setenv(name, text)
-
-    def call(*words: str) -> tuple[int, dict[str, Any]]:
-        capsys.readouterr()
-        code = command.main([*words, "--json"])
-        out = capsys.readouterr().out
-        return code, json.loads(out) if out else {}
-
-    return call
 
 
 def in_a_transaction(lake: Lake, fields: dict[str, Any]) -> None:
@@ -57,13 +41,6 @@ def in_a_transaction(lake: Lake, fields: dict[str, Any]) -> None:
 
 def ids(lake: Lake) -> Counter[str]:
     return Counter(row["vente_id"] for row in lake.rows())
-
-
-def sums(record: dict[str, Any]) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for line in record["per_partition"]:
-        found.update({name: line[name] for name in line if name != "partition"})
-    return found
 
 
 def test_what_was_consumed_replayed_and_rolled_back_is_accounted_for(lake: Lake, run: Run, spark: SparkSession) -> None:

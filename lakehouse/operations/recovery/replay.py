@@ -17,6 +17,7 @@ from typing import Any
 
 from lakehouse.config import Config
 from lakehouse.contract import sale
+from lakehouse.contract.business_time import local_day
 from lakehouse.contract.table_properties import HORIZON
 from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, REJOUES, VENTES
 from lakehouse.errors import TableMissing
@@ -226,7 +227,7 @@ class Replay:
         return {
             **one.fields,
             **({CHAMPS_INCONNUS: one.champs} if keep else {}),
-            "jour": event.astimezone(self._config.analytics.timezone).date(),
+            "jour": local_day(event, self._config.analytics.timezone),
             "date_ingestion": now,
             "kafka_partition": reject.partition,
             "kafka_offset": reject.offset,
