@@ -337,3 +337,21 @@ def test_the_example_of_an_aggregate_is_one() -> None:
         "CAST((t.`revenue_total` + s.`revenue_total`) AS DECIMAL(28,2))"
     )
     assert len((declared + entry).splitlines()) <= 12
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [path for path in DOCS if path.name != "METRICS.md"], ids=ids)
+def test_a_document_uses_the_terms_of_the_field(path: Path) -> None:
+    """Outside of messages, which are the source's, and of what is generated from it."""
+    text = re.sub(r"<!-- generated: (\w+) -->.*?<!-- end: \1 -->", "", text_of(path), flags=re.DOTALL)
+    text = " ".join(re.sub(r"^```text\n.*?^```", "", text, flags=re.MULTILINE | re.DOTALL).split())
+    plain = {
+        "exact door": "exact deduplication",
+        "passing fault": "transient error",
+        "memory of recent sales": "deduplication state",
+        "operator's memory": "deduplication state",
+        "for a person's sake": "erasure",
+    }
+    assert not {old: new for old, new in plain.items() if old in text}
