@@ -60,6 +60,11 @@ CASES: list[tuple[str, bytes | None, str]] = [
     ("UTF-16", text().encode("utf-16"), "json_invalide"),
     ("duplicate key", ('{"pays":"Suisse",' + text()[1:]).encode(), "json_invalide"),
     ("duplicate extra key", ('{"x":1,"x":1,' + text()[1:]).encode(), "json_invalide"),
+    (
+        "a key that stands twice, the last of 20,000",
+        ("{" + ", ".join(f'"{number}": 0' for number in [*range(20_000), 19_999]) + "}").encode(),
+        "json_invalide",
+    ),
     ("deep nesting", b'{"a":' * 50_000, "json_invalide"),
     ("missing", without("pays").encode(), "champ_manquant:pays"),
     ("null field", text(quantite=None).encode(), "champ_manquant:quantite"),
@@ -122,6 +127,13 @@ ACCEPTED: list[tuple[str, bytes, dict[str, object]]] = [
     ("a name with a NUL", text(client_nom="a\u0000b").encode(), {"client_nom": "a\u0000b"}),
     ("a blank name", text(client_nom=" ").encode(), {"client_nom": " "}),
     ("quantity 2^31-1", text(quantite=2**31 - 1).encode(), {"quantite": 2**31 - 1}),
+    ("a client beyond 2^53", text(client_id=2**53 + 1).encode(), {"client_id": 2**53 + 1}),
+    ("year 999", text(timestamp="0999-12-31T12:00:00Z").encode(), {"timestamp": "0999-12-31T12:00:00.000000Z"}),
+    ("zero, huge exponent", raw("montant", "0e9999999999999").encode(), {"montant": Decimal("0.00")}),
+    ("zero, huge negative exponent", raw("montant", "0e-9999999999").encode(), {"montant": Decimal("0.00")}),
+    ("an unknown field 900 deep", raw("extra", "[" * 900 + "]" * 900).encode(), {"client_id": 12}),
+    ("a carriage return", text(pays="\r=1+1").encode(), {"pays": "\r=1+1"}),
+    ("a placeholder's name", text(pays="@TAG@").encode(), {"pays": "@TAG@"}),
 ]
 
 
