@@ -303,6 +303,20 @@ def test_split_cuts_holes_and_loses_no_offset() -> None:
     assert [(hole.partition, hole.first, hole.last) for hole in outside] == [(0, 4, 5), (0, 7, 9), (1, 0, 3)]
 
 
+def test_single_offsets_are_taken_out_of_holes_and_what_follows_on_is_joined() -> None:
+    whole = [Hole(0, 2, 5, DAY), Hole(0, 7, 9, DAY), Hole(1, 0, 0, DAY)]
+    left = list(offset_balance.without(whole, [(0, 9), (0, 2), (0, 4), (0, 6), (1, 0), (2, 7)]))
+    assert [(hole.partition, hole.first, hole.last) for hole in left] == [(0, 3, 3), (0, 5, 5), (0, 7, 8)]
+    assert list(offset_balance.without(whole, [])) == whole
+    singles = [Hole(0, 3, 3, DAY), Hole(0, 4, 4, DAY), Hole(0, 5, 5, NEXT), Hole(1, 6, 6, NEXT)]
+    assert offset_balance.joined(singles) == [Hole(0, 3, 4, DAY), *singles[2:]]
+
+
+def test_an_aborted_message_balances_and_one_too_many_does_not() -> None:
+    assert offset_balance.Line(0, DAY, consumed=3, bronze=1, markers=1, aborted=1).difference == 0
+    assert offset_balance.Line(0, DAY, consumed=3, bronze=1, markers=1).difference == 1
+
+
 def test_the_digest_knows_offsets_not_cuts() -> None:
     whole = [Hole(0, 2, 9, DAY)]
     cut = [Hole(0, 2, 4, DAY), Hole(0, 5, 9, NEXT)]

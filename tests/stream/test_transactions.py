@@ -32,13 +32,13 @@ MILLION = "1000000.00"
 @contextmanager
 def transactional(lake: Lake, name: str = "shop") -> Iterator[Any]:
     clients.ensure_topic(lake.config)
-    options = kafka_options.producer_options(lake.config) | {"transactional_id": f"{name}-{lake.config.kafka.topic}"}
-    producer = KafkaProducer(**options)
+    given = {"transactional_id": f"{name}-{lake.config.kafka.topic}", "transaction_timeout_ms": 900_000}
+    producer = KafkaProducer(**kafka_options.producer_options(lake.config) | given)
     try:
         producer.init_transactions()
         yield producer
     finally:
-        producer.close()
+        producer.close(timeout=5)
 
 
 def send(lake: Lake, producer: Any, *sold: dict[str, Any], partition: int = 0) -> list[Place]:

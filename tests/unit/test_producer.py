@@ -440,7 +440,9 @@ def test_security_reaches_kafka_python_and_spark() -> None:
     assert options["sasl_plain_password"] == 'p"w\\'
     assert (options["sasl_mechanism"], options["sasl_plain_username"]) == ("PLAIN", "ana")
     assert options["ssl_cafile"] == "/ca.pem"
+    assert kafka_options.consumer_options(config)["isolation_level"] == "read_committed"
     spark = kafka_options.spark_options(config)
+    assert spark["kafka.isolation.level"] == "read_committed"
     assert spark["kafka.sasl.jaas.config"] == (
         'org.apache.kafka.common.security.plain.PlainLoginModule required username="ana" password="p\\"w\\\\";'
     )
