@@ -40,10 +40,11 @@ test: setup ## Every test (about 20 minutes on 2 cores)
 test-fast: $(INSTALLED) ## The unit tests: no Java, no processes (15 s at most)
 	@$(PY) -m pytest tests/unit -q -n 2 --dist loadfile
 
-lint: $(INSTALLED) ## Format, rules and types
+lint: $(INSTALLED) ## Format, rules, docstrings, types and forbidden words
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
+	@$(PY) -m pytest -q tests/unit/test_words.py
 
 versitygw: .cache/bin/versitygw ## The S3 server of the tests, built with Go (1 to 3 minutes, once)
 

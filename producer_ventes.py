@@ -121,7 +121,7 @@ def body(args: argparse.Namespace, config: Config) -> int:
     ratios = {f"{name}_ratio": getattr(args, f"{name}_ratio") for name in ("duplicate", "late", "malformed")}
     chosen = producer.with_options(config, rate=args.rate, clients=args.clients, **ratios)
     with process.serve(config, "producer") as watched:
-        order = producer.Order(args.count, args.seed, args.truth, args.start_time)
+        order = producer.RunOptions(args.count, args.seed, args.truth, args.start_time)
         return producer.produce(chosen, order, monitor=watched)
 
 

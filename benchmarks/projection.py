@@ -1,7 +1,7 @@
 """PURE. From what one machine measured to what 10 thousand, 100 thousand and 1 million sales a second would take.
 
 Every figure is a formula over named inputs. An input says where it comes from: a measurement with its command, a setting's
-default, or an assumption that a reader replaces with his own. The tables are those of docs/ARCHITECTURE.md, which
+default, or an assumption that a reader replaces with his own. The tables are those of docs/SCALING.md, which
 docs/generate.py writes from docs/scaling.json.
 """
 

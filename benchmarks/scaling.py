@@ -7,7 +7,7 @@
   late sales of all days.
 
 ``--write`` puts each figure, as soon as it is there, and the projection's inputs that follow from it, into docs/scaling.json;
-docs/generate.py makes the tables of docs/ARCHITECTURE.md from it. One part, or one case of it, leaves the others as they are. It is
+docs/generate.py makes the tables of docs/SCALING.md from it. One part, or one case of it, leaves the others as they are. It is
 refused when the machine was busy before the start, unless ``--busy-ok``; the page shows the load.
 """
 

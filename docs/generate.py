@@ -1,6 +1,7 @@
 #!/usr/bin/env python
-"""Writes docs/METRICS.md, docs/vente.schema.json and the generated parts of README.md (the settings table, the scripts' options)
-and of docs/ARCHITECTURE.md (the packages; how it scales, from docs/scaling.json), docs/BENCHMARKS.md and its plots (from docs/benchmarks.json).
+"""Writes docs/METRICS.md, docs/vente.schema.json and the generated parts of docs/reference (the settings, the scripts' options),
+docs/TROUBLESHOOTING.md (its table of symptoms), docs/ARCHITECTURE.md (the packages), docs/SCALING.md (from docs/scaling.json), docs/BENCHMARKS.md and its plots (from
+docs/benchmarks.json).
 ``--check`` only compares.
 
 A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end: NAME -->``.
@@ -13,6 +14,7 @@ import ast
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -34,8 +36,11 @@ from lakehouse.explorer import command  # noqa: E402
 from lakehouse.observability import metrics  # noqa: E402
 from lakehouse.operations import command as operations_command  # noqa: E402
 
-README = PROJECT / "README.md"
+SETTINGS = PROJECT / "docs" / "reference" / "settings.md"
+OPTIONS = PROJECT / "docs" / "reference" / "options.md"
+TROUBLES = PROJECT / "docs" / "TROUBLESHOOTING.md"
 ARCHITECTURE = PROJECT / "docs" / "ARCHITECTURE.md"
+SCALING_PAGE = PROJECT / "docs" / "SCALING.md"
 SCALING = PROJECT / "docs" / "scaling.json"
 METRICS = PROJECT / "docs" / "METRICS.md"
 SCHEMA = PROJECT / "docs" / "vente.schema.json"
@@ -117,6 +122,30 @@ def options_table() -> str:
     return "\n\n".join(parts)
 
 
+def _anchor(heading: str) -> str:
+    """GitHub's anchor of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def symptoms() -> str:
+    """The entries of TROUBLESHOOTING.md by area: the beginning of each message, with a link to its entry."""
+    rows = []
+    for area in re.split(r"^## ", TROUBLES.read_text(encoding="utf-8"), flags=re.M)[1:]:
+        name = area.split("\n", 1)[0]
+        for entry in re.split(r"^### ", area, flags=re.M)[1:]:
+            title = entry.split("\n", 1)[0]
+            (message,) = re.findall(r"^```text\n(.*?)^```", entry, re.MULTILINE | re.DOTALL)
+            text = re.sub(r"…(\W?…)+", "…", re.sub(r"<[^<>]*>", "…", " ".join(message.split())))
+            begins = (
+                textwrap.shorten(text, 75, placeholder=" …", break_on_hyphens=False)
+                .replace("`", "'")
+                .replace("|", "\\|")
+            )
+            rows.append((name, f"`{begins}`", f"[{title}](#{_anchor(title)})"))
+            name = ""
+    return _table(("area", "message", "entry"), rows)
+
+
 def _first_sentence(path: Path) -> str:
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return " ".join(docstring.split("\n\n")[0].split())
@@ -172,9 +201,11 @@ def _scaling() -> dict[str, Any]:
 
 
 PARTS: dict[Path, dict[str, Callable[[], str]]] = {
-    README: {"settings": settings_table, "options": options_table},
-    ARCHITECTURE: {
-        "packages": packages,
+    SETTINGS: {"settings": settings_table},
+    OPTIONS: {"options": options_table},
+    TROUBLES: {"symptoms": symptoms},
+    ARCHITECTURE: {"packages": packages},
+    SCALING_PAGE: {
         "measured": lambda: projection.measured_tables(_scaling()),
         "inputs": lambda: projection.inputs_table(projection.inputs(_scaling()["inputs"])),
         "projection": lambda: projection.projection_table(projection.inputs(_scaling()["inputs"])),
@@ -183,7 +214,7 @@ PARTS: dict[Path, dict[str, Callable[[], str]]] = {
 }
 
 
-def generated(text: str, page: Path = README) -> str:
+def generated(text: str, page: Path) -> str:
     """``text`` of a page with every generated part as it should be. Raises ``SystemExit`` when a marker is missing."""
     for name, make in PARTS[page].items():
         start, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"

@@ -1,4 +1,4 @@
-"""Child processes that do not outlive the one that started them; the Procfile that names them."""
+"""Child processes that do not outlive their parent, and signals as ``KeyboardInterrupt``."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ def _on_linux() -> Callable[[], None]:
     prctl = ctypes.CDLL(None).prctl
     sigterm = int(signal.SIGTERM)
 
-    def ask() -> None:
+    def set_death_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, sigterm, 0, 0, 0)
 
-    return ask
+    return set_death_signal
 
 
 die_with_parent: Callable[[], None] | None = _on_linux() if sys.platform == "linux" else None
 """``preexec_fn`` of a child: on Linux the kernel sends it SIGTERM when the thread that started it dies, even from
-SIGKILL. Elsewhere None: the next start ends what was left behind. Start such children from the main thread."""
+SIGKILL. Elsewhere None: the next start ends what was left over. Start such children from the main thread."""
 
 
-def end_group(group: int, patience: float) -> None:
-    """Wait up to ``patience`` seconds until no process of the group is left, then SIGKILL the rest."""
-    deadline = time.monotonic() + patience
+def end_group(group: int, timeout: float) -> None:
+    """Wait up to ``timeout`` seconds until no process of the group is left, then SIGKILL the rest."""
+    deadline = time.monotonic() + timeout
     try:
         while time.monotonic() < deadline:
             os.killpg(group, 0)
             time.sleep(0.05)
         os.killpg(group, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # nobody is left in it (macOS says EPERM for that)
+    except (ProcessLookupError, PermissionError):  # the group is empty (macOS reports EPERM for that)
         return
 
 
 def interrupt_on_signals() -> None:
-    """SIGTERM and Ctrl-C both raise ``KeyboardInterrupt``, once: what was started is stopped the same way after either."""
+    """Make SIGTERM raise ``KeyboardInterrupt`` as Ctrl-C does, once: both stop what was started in the same way."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):  # one is enough: a second must not break the stopping
+        for number in (signal.SIGTERM, signal.SIGINT):  # a second signal must not interrupt the shutdown
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 

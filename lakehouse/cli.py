@@ -1,4 +1,4 @@
-"""What every script shares: options, set-up, and the way from an error to an exit code.
+"""The frame of every script: options, settings, logging, and errors as exit codes.
 
 Exit codes: 0 done · 1 failed, or a check found a difference · 2 a wrong setting or argument, nothing started ·
 3 the data needs a decision by a person · 4 another process holds the tables · 130/143 interrupted.
@@ -24,11 +24,11 @@ ROLES = {
     "spark_streaming_delta.py": "bronze",
     "ops_utils.py": "operator",
 }
-"""The user of each script; every other one is ``monitor``."""
+"""The Kafka user of each script; every other script is ``monitor``."""
 
 
 def role_of(script: str) -> str:
-    """The user that a script is, unless ``[KAFKA] sasl_username`` names another."""
+    """The Kafka user of a script, unless ``[KAFKA] sasl_username`` names another."""
     return ROLES.get(script, "monitor")
 
 
@@ -39,7 +39,7 @@ EXIT_CODES = (
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, with the next command; argparse's own prints the whole usage before it."""
+    """Reports a wrong argument in one sentence with the next command; argparse itself prints the whole usage first."""
 
     def error(self, message: str) -> NoReturn:
         command = self.prog if ".py" in self.prog else f"-m {self.prog}"
@@ -72,9 +72,8 @@ def checked(parse: Callable[[str], object]) -> Callable[[str], object]:
     return convert
 
 
-def _leave(code: int) -> NoReturn:
-    """End here. The threads that a dead JVM left in the middle of a call cannot be ended in order, and Python's own end
-    takes their ground away: a test met another exit code than the error's, after all had been said."""
+def _exit_now(code: int) -> NoReturn:
+    """Exit with ``os._exit``: threads blocked on a dead JVM crash the interpreter's shutdown and change the exit code."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -85,25 +84,25 @@ def run(
     body: Callable[[argparse.Namespace, Config], int],
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Parse, load the settings, set up the logs, run ``body``; an expected error becomes one sentence and a code."""
+    """Parse, load the settings, configure logging, run ``body``; an expected error becomes one sentence and an exit code."""
     try:
         args = made.parse_args(argv)
-    except SystemExit as stop:  # argparse's own way out, for --help (0) and for a wrong argument (2)
+    except SystemExit as stop:  # argparse exits by itself: 0 after --help, 2 for a wrong argument
         return int(stop.code or 0)
     try:
-        os.umask(0o027)  # what a run writes is its owner's to change, and not for everybody to read
+        os.umask(0o027)  # files of a run: writable by their owner, readable by the group, closed to others
         config = replace(settings.load(args.config), role=role_of(made.prog))
         log.configure(config.monitoring)
         return body(args, config)
     except LakehouseError as error:
         print(f"{made.prog}: {error}", file=sys.stderr)
         if isinstance(error, SparkEnded):
-            _leave(error.exit_code)
+            _exit_now(error.exit_code)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"{made.prog}: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output has left; nothing more to say, and no traceback at exit
+    except BrokenPipeError:  # the reader of our output closed the pipe: end without a traceback
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:

@@ -7,7 +7,7 @@
     ├── SetupError                 1  Java, a JAR, a package or a folder is missing
     ├── BrokerUnavailable          1  Kafka does not answer, or cannot answer yet
     ├── AccessRefused              2  a certificate, a password or a right is missing or wrong
-    ├── SparkEnded                 1  the Java process of a Spark job is gone
+    ├── SparkEnded                 1  the Java process of a Spark job has ended
     ├── UndeliveredMessages        1  the producer ends with messages that were never acknowledged
     ├── TableLocked                4  another process writes the same tables
     ├── TableMissing               1  a table that is needed does not exist yet
@@ -27,7 +27,7 @@ import re
 
 
 def one_line(error: object, length: int = 300) -> str:
-    """What an error of a library says, on one line and without a terminal's colours, which some of them put in."""
+    """The message of a library's error as one line, without terminal colour codes."""
     return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:length]
 
 
@@ -35,7 +35,7 @@ _JAVA_CAUSE = re.compile(r"(?:Caused by: |: )((?!\[CIRCULAR).+)")
 
 
 def cause_of(failure: BaseException) -> str:
-    """One line of what ended a query of Spark: its cause at the root, where Java's stack names one, else its first line."""
+    """The root cause of a failed Spark query in one line: Java's last ``Caused by``, else the first line of the message."""
     lines = (getattr(failure, "desc", None) or str(failure) or type(failure).__name__).strip().splitlines()
     # py4j's own first line is "An error occurred while calling o540.write.", and Java's stack comes after it
     causes = [found[1] for line in lines[1:] if (found := _JAVA_CAUSE.match(line))]
@@ -49,64 +49,80 @@ class LakehouseError(Exception):
 
 
 class ConfigError(LakehouseError):
+    """A setting or an argument is wrong; nothing was started."""
+
     exit_code = 2
 
 
 class SetupError(LakehouseError):
-    pass
+    """Java, a JAR, a package or a folder is missing."""
 
 
 class BrokerUnavailable(LakehouseError):
-    pass
+    """Kafka does not answer, or cannot answer yet."""
 
 
 class AccessRefused(LakehouseError):
+    """A certificate, a password or a right is missing or wrong."""
+
     exit_code = 2
 
 
 class SparkEnded(LakehouseError):
-    pass
+    """The Java process of a Spark job has ended."""
 
 
 class UndeliveredMessages(LakehouseError):
-    pass
+    """The producer ended with messages that were never acknowledged."""
 
 
 class TableLocked(LakehouseError):
+    """Another process writes the same tables."""
+
     exit_code = 4
 
 
 class TableMissing(LakehouseError):
-    pass
+    """A table that is needed does not exist yet."""
 
 
 class DataLoss(LakehouseError):
+    """Kafka no longer holds offsets that were not read yet."""
+
     exit_code = 3
 
 
 class ClockWentBack(LakehouseError):
+    """The batch's clock is not after the last committed batch's."""
+
     exit_code = 3
 
 
 class CheckpointInvalid(LakehouseError):
+    """A checkpoint cannot be used with this table or query."""
+
     exit_code = 3
 
 
 class DefinitionChanged(LakehouseError):
+    """A Silver table was built with another definition."""
+
     exit_code = 3
 
 
 class QueryRefused(LakehouseError):
+    """The explorer does not run this statement."""
+
     exit_code = 2
 
 
 def is_no_place(error: OSError) -> bool:
-    """Whether a file or folder is another user's, on a disk that is read only, or not of the kind that was expected."""
+    """Whether a path cannot be used: no permission, a read-only disk, or a file where a folder is expected."""
     return bool(error.filename) and error.errno in (
         errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR,
     )  # fmt: skip
 
 
 def is_full_disk(error: Exception) -> bool:
-    """Whether a disk had no room left. The tables' library says it in words only."""
+    """Whether a disk or quota is full. deltalake reports it in its message only."""
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "(os error 28)" in str(error)

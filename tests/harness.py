@@ -133,7 +133,7 @@ class Lake:
         """Send ``count`` messages of the generator at full rate, with its truth in ``truth_file``."""
         ratios = {f"{kind}_ratio": ratio for kind in ("duplicate", "late", "malformed")}
         config = producer.with_options(self.config, rate=Rate(math.inf), **ratios)
-        assert producer.produce(config, producer.Order(count, seed, self.truth_file, **order)) == 0
+        assert producer.produce(config, producer.RunOptions(count, seed, self.truth_file, **order)) == 0
 
     # looking
 

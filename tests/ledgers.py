@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -93,3 +93,11 @@ def build(base: str, *, count: int = 300, trailing: int = 2) -> list[Row]:
 
 def table(base: str, spec: TableSpec) -> Any:
     return DeltaTable(spec.path(base))
+
+
+def sums(record: Mapping[str, Any]) -> Counter[str]:
+    """The counts of a reconciliation's record over all partitions."""
+    found: Counter[str] = Counter()
+    for line in record["per_partition"]:
+        found.update({name: line[name] for name in line if name != "partition"})
+    return found

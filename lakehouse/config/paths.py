@@ -1,4 +1,4 @@
-"""Where things lie on this machine: what no object store can hold."""
+"""Local folders: what cannot be kept in an object store."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from lakehouse.config.settings import Config
 
 
 def is_remote(config: Config) -> bool:
-    """Whether the tables and checkpoints lie in an object store or another file system."""
+    """Whether the tables and checkpoints are in an object store or another remote file system."""
     return "://" in config.delta.base_path
 
 
 def state(config: Config) -> Path:
-    """The folder of the broker's data, logs, locks, run files and audit log: what is appended to, locked or memory-mapped.
+    """The local folder of the broker's data, logs, locks, run files and audit log: they are appended to, locked or mapped.
 
     ``[DELTA] state_path``, or ``base_path`` itself, or, when that is a URI, a folder of its own under the cache.
     """

@@ -1,4 +1,4 @@
-"""Settings that must agree with each other, or that no single type describes: the rules, one sentence each."""
+"""Validation rules that span several settings or that no type expresses; one sentence each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MASTERS = rf"local(?:\[(?:\*|[1-9]\d*)(?:,\s*[1-9]\d*)?\])?|spark://{_HOST}(?:,
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine alone."""
+    """Whether an address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -89,7 +89,7 @@ def check(config: Config) -> None:
 
 
 def _check_store(config: Config) -> None:
-    """What a lake in an object store needs."""
+    """Rules for a lake in an object store."""
     base, s3 = config.delta.base_path, config.s3
     if "://" in config.delta.state_path:
         raise ConfigError(f"[DELTA] state_path = {config.delta.state_path} is not accepted: expected a folder, no URI.")

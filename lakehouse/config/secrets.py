@@ -1,4 +1,4 @@
-"""Files of secrets, which their owner alone may read."""
+"""Files that hold secrets: readable by their owner only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lakehouse.errors import ConfigError
 
 
 def check_private(path: Path | str, setting: str) -> None:
-    """Raise ``ConfigError`` when others can read a file of secrets, or when it cannot be read at all."""
+    """Raise ``ConfigError`` when a file of secrets is readable by others, or not readable at all."""
     try:
         status = Path(path).stat()
     except OSError as error:
@@ -24,7 +24,7 @@ def check_private(path: Path | str, setting: str) -> None:
 
 
 def read_secret(path: Path | str, setting: str) -> Secret:
-    """The text of a file that its owner alone can read. Raises ``ConfigError``."""
+    """The text of a file that only its owner can read. Raises ``ConfigError``."""
     check_private(path, setting)
     try:
         return Secret(Path(path).read_text(encoding="utf-8").strip())
@@ -33,7 +33,7 @@ def read_secret(path: Path | str, setting: str) -> Secret:
 
 
 def secrets_of(config: Config) -> tuple[str, ...]:
-    """Every secret that this process may come to know: none of them is ever written into a log."""
+    """Every secret that this process can read: none of them is ever logged."""
     kafka, monitoring = config.kafka, config.monitoring
     known = [str(kafka.sasl_password), str(monitoring.web_password), str(config.s3.secret_key)]
     if kafka.security_protocol.startswith("SASL") and not kafka.sasl_username:

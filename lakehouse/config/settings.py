@@ -1,4 +1,4 @@
-"""The settings: one table, here, from which config.ini, the README's table and the parser all follow.
+"""The table of settings: config.ini, the reference tables and the parser are derived from it.
 
 Each section is a frozen dataclass; each field is one setting with its type, default, unit, bounds and help.
 """
@@ -20,6 +20,8 @@ from lakehouse.config.fields import DEFAULT_FILE, TYPE_NAMES, FilePath, Rate, Se
 
 @dataclass(frozen=True)
 class Kafka:
+    """The brokers, the topic, and the embedded broker."""
+
     bootstrap_servers: str = setting("localhost:9092", "brokers, host:port, comma-separated")
     topic: str = setting("ventes_stream", "topic that carries the sales")
     create_topic: bool = setting(True, "create the topic when it is missing; without it, a missing topic is an error")
@@ -65,6 +67,8 @@ class Kafka:
 
 @dataclass(frozen=True)
 class Spark:
+    """Where Spark runs, its memory and options."""
+
     master: str = setting(
         "local[*]", "local[*], spark://host:port, k8s://https://host:port or yarn; spark-submit --master wins over it"
     )
@@ -80,6 +84,8 @@ class Spark:
 
 @dataclass(frozen=True)
 class Delta:
+    """Where the tables are, their retention and maintenance."""
+
     base_path: FilePath = setting(
         FilePath("data"), "root of all that a run writes: tables, checkpoints, broker data, logs; a path or a URI"
     )
@@ -118,6 +124,8 @@ class Delta:
 
 @dataclass(frozen=True)
 class S3:
+    """The S3 server of a lake at ``s3a://``."""
+
     endpoint: str = setting("", "address of the S3 server, http(s)://host:port; empty: Amazon's for the region")
     region: str = setting("", "its region; must be set when base_path is s3a://")
     path_style: bool = setting(False, "name the bucket in the path, not in the host name: most servers of one's own")
@@ -128,6 +136,8 @@ class S3:
 
 @dataclass(frozen=True)
 class Streaming:
+    """The Bronze and Silver jobs."""
+
     watermark_delay: timedelta = setting(timedelta(minutes=10), "how late a sale may be and still be on time", low=1)
     future_tolerance: timedelta = setting(
         timedelta(minutes=5), "how far a sale may lie after the broker's clock; at most watermark_delay", low=0
@@ -154,6 +164,8 @@ class Streaming:
 
 @dataclass(frozen=True)
 class Producer:
+    """The generated sales and their delivery."""
+
     rate: Rate = setting(Rate(0.5), "sales a second; max for no pause", low=0)
     clients: int = setting(200, "clients in the pool", low=1, high=1_000_000)
     duplicate_ratio: float = setting(0.0, "share of sales that are sent again", low=0, high=1)
@@ -170,6 +182,8 @@ class Producer:
 
 @dataclass(frozen=True)
 class Analytics:
+    """Business rules: time zone and spending segments."""
+
     timezone: ZoneInfo = setting(ZoneInfo("UTC"), "business time zone: it decides a sale's jour and heure")
     seuil_premium: Decimal = setting(Decimal("500"), "total_depense from which a client's day is Premium", unit="EUR")
     seuil_standard: Decimal = setting(Decimal("100"), "total_depense from which it is Standard", unit="EUR")
@@ -183,6 +197,8 @@ class Analytics:
 
 @dataclass(frozen=True)
 class Monitoring:
+    """Logs, metrics, health and the dashboard."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = setting("INFO", "level of the project's log lines")
     log_format: Literal["text", "json"] = setting("text", "text for people, json for machines")
     progress_interval: timedelta = setting(timedelta(seconds=10), "pause between two progress lines of a job", low=0)
@@ -236,6 +252,8 @@ class Monitoring:
 
 @dataclass(frozen=True)
 class Performance:
+    """Tuning; the defaults are measured."""
+
     small_batch_rows: int = setting(50_000, "a batch up to this many rows is written as one file", unit="rows", low=0)
     open_writers: int = setting(32, "date partitions one task writes at once without sorting", low=0)
     max_partition_fetch_bytes: int = setting(8_388_608, "Bronze: fetch size for one partition", unit="bytes", low=1024)
@@ -247,6 +265,8 @@ class Performance:
 
 @dataclass(frozen=True)
 class Development:
+    """Java, JARs and the cache folder."""
+
     cache_dir: FilePath = setting(FilePath(".cache"), "folder of the JARs, and of a Java that set-up fetched")
     java_home: FilePath = setting(FilePath(""), "Java to use; empty: JAVA_HOME, then PATH, then the usual folders")
     jars: Literal["lock", "provided"] = setting(
@@ -257,8 +277,7 @@ class Development:
 
 @dataclass(frozen=True)
 class Config:
-    """All settings, read-only. ``source`` is the ini file that was read, ``role`` the user that the script is to a
-    locked-down Kafka."""
+    """All settings, read-only. ``source`` is the ini file that was read, ``role`` the script's user at a locked-down Kafka."""
 
     kafka: Kafka = Kafka()
     spark: Spark = Spark()
@@ -276,13 +295,14 @@ class Config:
 
 @functools.cache
 def sections() -> dict[str, type[Any]]:
+    """Name of each section → its dataclass."""
     hints = typing.get_type_hints(Config)
     return {f.name.upper(): hints[f.name] for f in dataclasses.fields(Config) if f.name not in ("source", "role")}
 
 
 @functools.cache
 def settings() -> tuple[SettingRow, ...]:
-    """Every setting, in the order of the table above. Kept: to resolve the annotations takes 10 ms."""
+    """Every setting, in the order of the table above. Cached: resolving the annotations takes 10 ms."""
     return tuple(_row(section, hints, item) for section, cls in sections().items()
                  for hints in (typing.get_type_hints(cls),) for item in dataclasses.fields(cls))  # fmt: skip
 

@@ -103,7 +103,7 @@ def install(config: Config) -> Java:
 
 
 def environment(config: Config) -> dict[str, str]:
-    """This process's environment with the Java of ``find`` in JAVA_HOME and first on PATH, for a child process."""
+    """The environment of this process with the Java of ``find`` in JAVA_HOME and first on PATH, for a child process."""
     home = find(config).home
     # each thread of Java may get an arena of its own from the C library, which then keeps what was freed in it
     return {

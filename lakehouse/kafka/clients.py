@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetSpec, TopicPartition
+from kafka import IsolationLevel, KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetSpec, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
@@ -26,7 +26,7 @@ from lakehouse.kafka.broker import security
 from lakehouse.kafka.connection import hear_brokers_out, may_not, refused, speaks_tls, translated
 from lakehouse.kafka.connection import knock as knock
 from lakehouse.kafka.connection import unavailable as unavailable
-from lakehouse.kafka.options import client_options, milliseconds, producer_options, servers
+from lakehouse.kafka.options import client_options, consumer_options, milliseconds, producer_options, servers
 
 TOPIC_COMMAND = "python setup_utils.py topic"
 
@@ -107,10 +107,10 @@ def connect_producer(config: Config) -> Any:
 
 
 @contextmanager
-def consumer(config: Config) -> Iterator[Any]:
-    """A ``KafkaConsumer`` that belongs to no group and commits nothing, for reading given offsets again."""
-    options = {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "none", "check_crcs": True}
-    made = _connect(KafkaConsumer, config, client_options(config) | options)
+def consumer(config: Config, **options: Any) -> Iterator[Any]:
+    """A ``KafkaConsumer`` for reading given offsets again; ``options`` of kafka-python go before our own."""
+    given = {"auto_offset_reset": "none", "check_crcs": True, **options}
+    made = _connect(KafkaConsumer, config, consumer_options(config) | given)
     try:
         yield made
     except (KafkaError, OSError) as error:
@@ -120,14 +120,12 @@ def consumer(config: Config) -> Iterator[Any]:
 
 
 def watching_consumer(config: Config) -> Any:
-    """A ``KafkaConsumer`` that only looks: no group, no commits, small fetches."""
+    """A ``KafkaConsumer`` that only looks: small fetches."""
     return _connect(
         KafkaConsumer,
         config,
-        client_options(config)
+        consumer_options(config)
         | {
-            "group_id": None,
-            "enable_auto_commit": False,
             "auto_offset_reset": "earliest",
             "max_partition_fetch_bytes": 16_384,
             "fetch_max_wait_ms": 200,
@@ -282,8 +280,11 @@ def topic_id(config: Config) -> str:
         return str(_existing(admin, config)["topic_id"])
 
 
-def earliest_and_latest_offsets(config: Config) -> dict[int, tuple[int, int]]:
-    """Partition → (first offset that Kafka still holds, offset of the next message to come).
+def earliest_and_latest_offsets(config: Config, *, log_end: bool = False) -> dict[int, tuple[int, int]]:
+    """Partition → (first offset that Kafka still holds, the last stable offset, before which all can be read).
+
+    The last stable offset is that of the next message to come, or of the first message of a transaction that is still open.
+    ``log_end``: that of the next message to come, whatever is open.
 
     Raises ``LakehouseError`` when the topic does not exist.
     """
@@ -292,5 +293,6 @@ def earliest_and_latest_offsets(config: Config) -> dict[int, tuple[int, int]]:
         found = _existing(admin, config)
         places = [TopicPartition(name, row["partition_index"]) for row in found["partitions"]]
         begins = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.EARLIEST))
-        ends = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
+        level = IsolationLevel.READ_UNCOMMITTED if log_end else IsolationLevel.READ_COMMITTED
+        ends = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST), isolation_level=level)
     return {place.partition: (begins[place].offset, ends[place].offset) for place in sorted(places)}

@@ -28,7 +28,7 @@ class Offsets:
         self._consumer: Any = None
 
     def bounds(self) -> dict[int, tuple[int, int]]:
-        """Partition → (first offset that Kafka holds, offset of the next message to come). Raises ``LakehouseError``."""
+        """Partition → (first offset that Kafka holds, the last stable offset). Raises ``LakehouseError``."""
         from kafka import TopicPartition
 
         topic = self._config.kafka.topic

@@ -15,6 +15,8 @@ _RECONNECT_MAX_MS = 1000
 _METADATA_MAX_AGE_MS = 60_000
 # How long one try of send() blocks for the topic's metadata before the producer looks up and tries again.
 _MAX_BLOCK_MS = 1000
+READ_COMMITTED = "read_committed"
+"""What every reader reads: no message of a transaction that was aborted, and none of one that is still open."""
 _SPARK_LOGIN = {
     "PLAIN": "org.apache.kafka.common.security.plain.PlainLoginModule",
     "SCRAM-SHA-256": "org.apache.kafka.common.security.scram.ScramLoginModule",
@@ -70,6 +72,16 @@ def client_options(config: Config) -> dict[str, Any]:
     return options
 
 
+def consumer_options(config: Config) -> dict[str, Any]:
+    """Options of a consumer that belongs to no group, commits nothing and reads what is committed: its ends of partitions
+    are the last stable offsets."""
+    return client_options(config) | {
+        "group_id": None,
+        "enable_auto_commit": False,
+        "isolation_level": READ_COMMITTED,
+    }
+
+
 def producer_options(config: Config) -> dict[str, Any]:
     """Options of the idempotent producer. Raises ``ConfigError`` when the timeouts contradict each other.
 
@@ -107,6 +119,7 @@ def spark_options(config: Config) -> dict[str, str]:
     kafka = config.kafka
     options = {
         "kafka.bootstrap.servers": ",".join(servers(config)),
+        "kafka.isolation.level": READ_COMMITTED,
         "kafka.security.protocol": kafka.security_protocol,
     }
     if kafka.security_protocol.startswith("SASL"):

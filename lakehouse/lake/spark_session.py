@@ -99,7 +99,7 @@ def own_settings(config: Config) -> dict[str, str]:
     settings = {
         "spark.master": spark.master,
         "spark.driver.memory": spark.driver_memory,
-        # a small heap that gives memory back (decision 0038): two Spark drivers and a broker share one laptop. Loading Spark's
+        # a small heap that gives memory back (decision 0026): two Spark drivers and a broker share one laptop. Loading Spark's
         # classes is no reason to collect it.
         "spark.driver.extraJavaOptions": (
             f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} "
@@ -117,7 +117,7 @@ def own_settings(config: Config) -> dict[str, str]:
         settings |= {
             "spark.hadoop.fs.file.impl": "ventes.LocalFiles",
             "spark.hadoop.fs.AbstractFileSystem.file.impl": "ventes.LocalFilesContext",
-            # a log of thousands of versions, listed several times a batch (decision 0040)
+            # a log of thousands of versions, listed several times a batch (decision 0028)
             "spark.delta.logStore.file.impl": "ventes.LocalLogStore",
         }
     return settings

@@ -3,7 +3,7 @@ and a table's log gets its checkpoint.
 
 Delta's own automatic compaction and its own checkpoints do the same as Spark jobs inside the commit: two seconds for 60
 files, and two for a checkpoint, in which the sales wait. ``deltalake`` takes a tenth of it
-(docs/decisions/0035-compaction-by-the-writer.md).
+(docs/decisions/0023-compaction-by-the-writer.md).
 """
 
 from __future__ import annotations

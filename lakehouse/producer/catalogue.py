@@ -1,4 +1,4 @@
-"""Who buys what: the six products of the catalogue, and a seeded pool of clients that Faker names."""
+"""The product catalogue, and a seeded pool of clients with names from Faker."""
 
 from __future__ import annotations
 

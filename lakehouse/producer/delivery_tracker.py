@@ -1,4 +1,4 @@
-"""The account of a producer's run: what was sent, acknowledged, failed, and what still waits; and its truth file.
+"""Delivery of a producer's messages: sent, acknowledged, failed and in flight; and the truth file that records it.
 
 Guarantee: every message that was handed over ends as acknowledged or as failed, once. Failed means that no
 acknowledgement came: Kafka may still hold the message, at most once.
@@ -26,16 +26,16 @@ from lakehouse.producer.generator import Message
 _log = log.get("producer")
 
 STALL_SECONDS = 5.0
-"""Without an acknowledgement for this long while messages wait, the producer says so."""
+"""A warning is logged when messages are in flight and no acknowledgement came for this long."""
 RECORD_OVERHEAD = 1600
-"""Bytes that kafka-python and this account need for a waiting message besides its own (measured, kafka-python 3.0.12)."""
+"""Overhead in bytes of a message in flight, here and in kafka-python (measured with kafka-python 3.0.12)."""
 LISTED = 20
 """Messages never acknowledged that are listed one by one; the truth file holds all."""
 _SYNC_SECONDS = 1.0
 
 
-class Truth:
-    """What a run intended and what became of it: JSON lines, appended.
+class TruthFile:
+    """The truth file: what a run intended to send, and the outcome of each message; JSON lines, appended.
 
     Each line reaches the operating system at once, so that SIGKILL loses none; the disk gets them once a second.
     """
@@ -65,7 +65,7 @@ class Truth:
                 rest = rest[os.write(self._file, rest) :]
 
     def sync(self, *, at_most_every: float) -> None:
-        """Bring the lines to the disk, unless that was done less than so many seconds ago. Raises ``OSError``."""
+        """``fsync`` the file, at most once in so many seconds. Raises ``OSError``."""
         now = time.monotonic()
         if self._dirty and now - self._synced >= at_most_every:
             self._dirty, self._synced = False, now
@@ -77,7 +77,7 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Lost:
+class UndeliveredMessage:
     """One message that was never acknowledged."""
 
     n: int
@@ -85,8 +85,10 @@ class Lost:
     error: str
 
 
-class Account:
-    """Counts of one run; bounds what waits for the broker to ``buffer_bytes``, which kafka-python 3 does not do.
+class DeliveryTracker:
+    """Tracks each message until it is acknowledged or failed; limits what is in flight to ``buffer_bytes``.
+
+    kafka-python 3 has no such limit.
 
     The methods that kafka-python's thread calls (``acknowledged``, ``failed``) never raise: it would swallow that.
     """
@@ -94,43 +96,43 @@ class Account:
     def __init__(
         self,
         buffer_bytes: int,
-        truth: Truth | None = None,
+        truth: TruthFile | None = None,
         clock: Callable[[], float] = time.monotonic,
         ack_seconds: Distribution | None = None,
     ) -> None:
-        """``ack_seconds`` takes the time from hand-over to acknowledgement of each message."""
+        """``ack_seconds`` records the time from hand-over to acknowledgement of each message."""
         self._buffer = buffer_bytes
         self._truth = truth
         self._clock = clock
         self._changed = threading.Condition()
         self._waiting: dict[int, tuple[str, int, float]] = {}
         self._bytes = 0
-        self._heard = clock()
+        self._last_answer = clock()
         self._stalled_since: float | None = None
         self._full = False
-        self._fault: OSError | None = None
+        self._write_error: OSError | None = None
         self.kinds: Counter[str] = Counter()
         self.sent = 0
         self.acked = 0
         self.lost = 0
-        self.first_lost: list[Lost] = []
+        self.first_lost: list[UndeliveredMessage] = []
         self.last_ack: float | None = None  # seconds since 1970
         self.ack_seconds = ack_seconds or Distribution(ACK_BOUNDS)
 
     @property
     def in_flight(self) -> int:
-        """Messages handed over and not decided yet."""
+        """Messages handed over, neither acknowledged nor failed yet."""
         return len(self._waiting)
 
     @property
     def waiting_bytes(self) -> int:
-        """Memory that these take."""
+        """Bytes of the messages in flight, overhead included."""
         return self._bytes
 
     @property
     def silent_seconds(self) -> float:
-        """How long messages have waited without any acknowledgement; 0 when none waits."""
-        return self._clock() - self._heard if self._waiting else 0.0
+        """Seconds since the last acknowledgement; 0 when nothing is in flight."""
+        return self._clock() - self._last_answer if self._waiting else 0.0
 
     def has_room(self, message: Message, timeout: float) -> bool:
         """Wait up to ``timeout`` seconds for room in the buffer. One message always has room in an empty one."""
@@ -143,7 +145,7 @@ class Account:
             return room
 
     def intended(self, n: int, message: Message) -> None:
-        """Note a message just before it is handed to kafka-python. Raises ``LakehouseError`` for the truth file."""
+        """Record a message just before it is handed to kafka-python. Raises ``LakehouseError`` if the truth file fails."""
         if self._truth:
             fields: dict[str, Any] = {"kind": message.kind, "motif": message.motif, **message.champs()}
             if message.motif:
@@ -151,13 +153,13 @@ class Account:
             try:
                 self._truth.write("prevu", n, **fields)
             except OSError as error:
-                self._fault = error
+                self._write_error = error
                 self.check()
         size = _size(message)
         with self._changed:
             now = self._clock()
             if not self._waiting:
-                self._heard = now
+                self._last_answer = now
             self._waiting[n] = (message.vente_id, size, now)
             self._bytes += size
             self.sent += 1
@@ -166,59 +168,59 @@ class Account:
     def acknowledged(self, n: int, metadata: Any) -> None:
         """kafka-python's callback, with ``n`` bound."""
         with self._changed:
-            known = self._settle(n)
+            known = self._remove(n)
             if known is None:
                 return
             self.acked += 1
-            self._heard = self._clock()
+            self._last_answer = self._clock()
             self.last_ack = time.time()
-            self.ack_seconds.add(self._heard - known[1])
+            self.ack_seconds.add(self._last_answer - known[1])
             place = {"partition": metadata.partition, "offset": metadata.offset}
             self._note("acquitte", n, **place, kafka_timestamp=metadata.timestamp)
 
     def failed(self, n: int, error: BaseException) -> None:
-        """kafka-python's errback, with ``n`` bound: it will not try this message again."""
+        """kafka-python's errback, with ``n`` bound: it does not retry this message."""
         text = str(error) or type(error).__name__
         with self._changed:
-            known = self._settle(n)
+            known = self._remove(n)
             if known is None:
                 return
             vente_id = known[0]
             self.lost += 1
             if len(self.first_lost) < LISTED:
-                self.first_lost.append(Lost(n, vente_id, text))
+                self.first_lost.append(UndeliveredMessage(n, vente_id, text))
             self._note("echec", n, vente_id=vente_id, erreur=text)
 
     def abandon(self, reason: str) -> None:
-        """Count everything that still waits as failed; an answer that comes later changes nothing any more."""
+        """Count every message in flight as failed; a later answer is ignored."""
         for n in sorted(self._waiting):
             self.failed(n, TimeoutError(reason))
 
     def watch(self) -> None:
-        """Say once when acknowledgements stop coming, and once when they are back."""
+        """Log once when acknowledgements stop, and once when they resume."""
         with self._changed:
-            now, heard, waiting = self._clock(), self._heard, len(self._waiting)
-            silent = now - heard
+            now, last, waiting = self._clock(), self._last_answer, len(self._waiting)
+            silent = now - last
             since = self._stalled_since
             if since is None and waiting and silent >= STALL_SECONDS:
-                self._stalled_since = heard
+                self._stalled_since = last
                 _log.warning(f"no acknowledgement for {silent:.0f} s, {waiting} messages in flight; retrying")
-            elif since is not None and heard > since:
+            elif since is not None and last > since:
                 self._stalled_since = None
-                _log.info(f"acknowledgements are back after {heard - since:.0f} s", in_flight=waiting)
+                _log.info(f"acknowledgements are back after {last - since:.0f} s", in_flight=waiting)
 
     def check(self, *, at_most_every: float = _SYNC_SECONDS) -> None:
-        """Bring the truth file to the disk; raise ``LakehouseError`` when that or a line before could not be written."""
-        if self._truth and self._fault is None:
+        """Sync the truth file; raise ``LakehouseError`` when that or an earlier line could not be written."""
+        if self._truth and self._write_error is None:
             try:
                 self._truth.sync(at_most_every=at_most_every)
             except OSError as error:
-                self._fault = error
-        if self._truth and self._fault:
-            raise LakehouseError(f"The truth file {self._truth.path} cannot be written: {self._fault.strerror}.")
+                self._write_error = error
+        if self._truth and self._write_error:
+            raise LakehouseError(f"The truth file {self._truth.path} cannot be written: {self._write_error.strerror}.")
 
-    def _settle(self, n: int) -> tuple[str, float] | None:
-        """Take a message off the waiting ones: its id and when it was handed over; None when it was decided before.
+    def _remove(self, n: int) -> tuple[str, float] | None:
+        """Remove a message from those in flight: its id and hand-over time; None if its outcome is known already.
         Called with the lock held."""
         waiting = self._waiting.pop(n, None)
         self._changed.notify_all()
@@ -229,12 +231,12 @@ class Account:
         return vente_id, begun
 
     def _note(self, etat: str, n: int, **fields: object) -> None:
-        """Called with the lock held: a message that no longer waits has its line, and the file may be closed."""
+        """Called with the lock held, so that the file may be closed once nothing is in flight."""
         try:
             if self._truth:
                 self._truth.write(etat, n, **fields)
         except OSError as error:
-            self._fault = error
+            self._write_error = error
 
 
 def _size(message: Message) -> int:

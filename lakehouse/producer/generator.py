@@ -1,4 +1,4 @@
-"""Sales from a seed: an endless stream of messages, good, copied, late and broken ones.
+"""An endless, seeded stream of messages: valid, duplicate, late and malformed sales.
 
 The same seeds, mix and clock give the same bytes. One message costs about 4 µs: names come from Faker once a client,
 and each client and each product × quantity keeps its part of the JSON text ready (a Faker call a sale would cost

@@ -1,4 +1,4 @@
-"""The ways to break a sale: every reject code of the contract, in several shapes, each with its expected code."""
+"""Ways to corrupt a valid sale: several for each reject code of the contract, each with the code it must get."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Fields = dict[str, str]
 
 
 @dataclass(frozen=True)
-class Shape:
-    """One way to break a sale. ``apply(value, future)`` turns a valid message into one that must get ``motif``."""
+class Malformation:
+    """One way to corrupt a sale. ``apply(value, future)`` turns a valid message into one that must get ``motif``."""
 
     motif: str
     name: str
@@ -39,20 +39,22 @@ def _render(fields: Fields) -> bytes:
     return f"{{{', '.join(f'{json.dumps(name)}: {text}' for name, text in fields.items())}}}".encode()
 
 
-def _with(motif: str, field: str, text: str) -> Shape:
-    return Shape(f"{motif}:{field}", f"{field} = {text}", lambda value, _: _render({**_fields(value), field: text}))
+def _with(motif: str, field: str, text: str) -> Malformation:
+    return Malformation(
+        f"{motif}:{field}", f"{field} = {text}", lambda value, _: _render({**_fields(value), field: text})
+    )
 
 
-def _quoted(field: str) -> Shape:
-    return Shape(
+def _quoted(field: str) -> Malformation:
+    return Malformation(
         f"{TYPE}:{field}",
         f"{field} in quotes",
         lambda value, _: _render({**_fields(value), field: f'"{_fields(value)[field]}"'}),
     )
 
 
-def _without(field: str) -> Shape:
-    return Shape(
+def _without(field: str) -> Malformation:
+    return Malformation(
         f"{MANQUANT}:{field}",
         f"without {field}",
         lambda value, _: _render({name: text for name, text in _fields(value).items() if name != field}),
@@ -72,15 +74,15 @@ def _not_utf8(value: bytes, _: str) -> bytes:
 
 
 _JSON = (
-    Shape(JSON_INVALIDE, "cut off", lambda value, _: value[: len(value) * 2 // 3]),
-    Shape(JSON_INVALIDE, "trailing text", lambda value, _: value + b" fin"),
-    Shape(JSON_INVALIDE, "NaN", _with_nan),
-    Shape(JSON_INVALIDE, "not UTF-8", _not_utf8),
-    Shape(JSON_INVALIDE, "key twice", _twice),
-    Shape(JSON_INVALIDE, "two objects", lambda value, _: value + value),
-    Shape(JSON_INVALIDE, "no JSON", lambda _value, _: b"vente perdue"),
+    Malformation(JSON_INVALIDE, "cut off", lambda value, _: value[: len(value) * 2 // 3]),
+    Malformation(JSON_INVALIDE, "trailing text", lambda value, _: value + b" fin"),
+    Malformation(JSON_INVALIDE, "NaN", _with_nan),
+    Malformation(JSON_INVALIDE, "not UTF-8", _not_utf8),
+    Malformation(JSON_INVALIDE, "key twice", _twice),
+    Malformation(JSON_INVALIDE, "two objects", lambda value, _: value + value),
+    Malformation(JSON_INVALIDE, "no JSON", lambda _value, _: b"vente perdue"),
 )
-_EMPTY = (Shape(VIDE, "empty", lambda _value, _: b""),)
+_EMPTY = (Malformation(VIDE, "empty", lambda _value, _: b""),)
 _MISSING = tuple(shape for field in FIELDS for shape in (_without(field), _with(MANQUANT, field, "null")))
 _INTEGERS = ("quantite", "client_id", "produit_id")
 _TEXTS = tuple(field for field in FIELDS if field not in (*_INTEGERS, "montant"))
@@ -110,7 +112,7 @@ _VALUES = (
     *(_with(VALEUR, field, '""') for field in ("client_nom", "produit_nom", "categorie", "pays")),
 )
 _FUTURE = (
-    Shape(
+    Malformation(
         FUTUR,
         "in the future",
         lambda value, future: _render({**_fields(value), "timestamp": json.dumps(future)}),
@@ -119,11 +121,11 @@ _FUTURE = (
 
 FAMILIES = (_JSON, _EMPTY, _MISSING, _TYPES, _VALUES, _FUTURE)
 SHAPES = tuple(itertools.chain.from_iterable(FAMILIES))
-"""Every shape once."""
+"""Every one, once."""
 
 
-def shapes() -> Iterator[Shape]:
-    """Every shape, for ever: one of each family in turn, so that a few messages already show every kind of reason."""
+def shapes() -> Iterator[Malformation]:
+    """All of them, endlessly: one of each family in turn, so that a few messages already show every kind of reason."""
     turns = [itertools.cycle(family) for family in FAMILIES]
     while True:
         for turn in turns:

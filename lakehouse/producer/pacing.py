@@ -1,4 +1,4 @@
-"""When to send and when to stop: signals, the schedule of a rate, and the clock of the events."""
+"""Send rate, stop signals and the event clock of the producer."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _MICROSECONDS = 1_000_000
 
 
 class Stop:
-    """Told by a signal to end. ``SimpleQueue.put`` may interrupt itself; an ``Event`` set by a handler can deadlock."""
+    """A stop request by signal. ``SimpleQueue.put`` is reentrant; an ``Event`` set by a handler can deadlock."""
 
     def __init__(self) -> None:
-        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.times = 0
 
     def set(self) -> None:
         self.times += 1
-        self._bell.put(None)
+        self._wake.put(None)
 
     def wait(self, seconds: float) -> bool:
         """Wait, or return at once when told to stop; True when told so."""
         if not self.times and seconds > 0:
             with suppress(queue.Empty):
-                self._bell.get(timeout=seconds)
+                self._wake.get(timeout=seconds)
         return self.times > 0
 
     @contextmanager
@@ -48,7 +48,7 @@ class Stop:
                 signal.signal(number, handler)
 
 
-class Schedule:
+class SendSchedule:
     """When message n is due: ``start + n / rate``, so that delays do not add up."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:

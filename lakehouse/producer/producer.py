@@ -1,4 +1,4 @@
-"""Sales → Kafka: paced, idempotent, ``acks=all``, every message accounted for.
+"""Sends the generated sales to Kafka: rate-limited, idempotent, ``acks=all``, each message tracked to its outcome.
 
 Guarantee: an acknowledged message is in Kafka once, in the order in which its client's messages were sent; a message
 that was never acknowledged is listed, and the run then ends with ``UndeliveredMessages``.
@@ -28,20 +28,22 @@ from lakehouse.observability import log, metrics
 from lakehouse.observability.health import Monitor
 from lakehouse.producer import generator
 from lakehouse.producer.catalogue import POOL_SEED
-from lakehouse.producer.delivery_tracker import Account, Truth
+from lakehouse.producer.delivery_tracker import DeliveryTracker, TruthFile
 from lakehouse.producer.generator import KINDS, Message, Mix
-from lakehouse.producer.pacing import Schedule, Stop, event_clock
+from lakehouse.producer.pacing import SendSchedule, Stop, event_clock
 
 _log = log.get("producer")
 
-_TICK = 0.5  # seconds between two looks at the account, the truth file and the progress line
-_LONGEST_PAUSE = 5.0  # seconds between two tries to reach a broker that is not there yet
-_BACKFILL = timedelta(days=365_000)  # a backfill's clock is not the broker's: its future must be everybody's future
+_TICK = 0.5  # seconds between two checks of the tracker, the truth file and the progress line
+_LONGEST_PAUSE = 5.0  # seconds between two attempts to reach a broker that does not answer yet
+_BACKFILL = timedelta(
+    days=365_000
+)  # a backfill's clock is behind the broker's: its future sales must be in the broker's future too
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
-    """What one run is asked for, beside the settings. ``count`` None: until a signal."""
+class RunOptions:
+    """Options of one run besides the settings. ``count`` None: until a signal."""
 
     count: int | None = None
     seed: int | None = None
@@ -63,7 +65,7 @@ def with_options(config: Config, **given: Any) -> Config:
     return dataclasses.replace(config, producer=made)
 
 
-def stream(config: Config, order: Order, seed: int) -> Iterator[Message]:
+def stream(config: Config, order: RunOptions, seed: int) -> Iterator[Message]:
     """The messages of a run, without end."""
     made, streaming = config.producer, config.streaming
     return generator.messages(
@@ -97,27 +99,27 @@ def connect(config: Config, stop: Stop, *, give_up_after: timedelta | None) -> A
 
 
 class Run:
-    """One run: sends messages until the count is reached or a stop, then settles the account."""
+    """One run: sends messages until the count is reached or a stop, then waits for the acknowledgements."""
 
-    def __init__(self, config: Config, producer: Any, account: Account, stop: Stop, monitor: Monitor) -> None:
+    def __init__(self, config: Config, producer: Any, tracker: DeliveryTracker, stop: Stop, monitor: Monitor) -> None:
         self._monitor = monitor
         self._config = config
         self._producer = producer
-        self._account = account
+        self._tracker = tracker
         self._stop = stop
         self._next_tick = 0.0
         self._next_progress = time.monotonic() + config.monitoring.progress_interval.total_seconds()
 
     def send(self, messages: Iterator[Message], count: int | None) -> None:
         """Send at the settings' rate; returns when all were handed over or when told to stop."""
-        schedule = Schedule(self._config.producer.rate)
+        schedule = SendSchedule(self._config.producer.rate)
         for n in itertools.count() if count is None else range(count):
             while (pause := schedule.pause(n)) and not self._stop.wait(min(pause, _TICK)):
                 self._tick()
             if self._stop.times:
                 return
             message = next(messages)  # after the pause: the event happens now
-            while not self._account.has_room(message, _TICK):
+            while not self._tracker.has_room(message, _TICK):
                 self._tick()
                 if self._stop.times:
                     return
@@ -125,22 +127,22 @@ class Run:
             self._tick()
 
     def _hand_over(self, n: int, message: Message) -> None:
-        account, deadline = self._account, time.monotonic() + self._config.producer.delivery_timeout.total_seconds()
-        account.intended(n, message)
+        tracker, deadline = self._tracker, time.monotonic() + self._config.producer.delivery_timeout.total_seconds()
+        tracker.intended(n, message)
         while True:
             try:
                 future = self._producer.send(self._config.kafka.topic, message.value, message.key)
             except KafkaTimeoutError as error:  # the topic's metadata is not known: nothing was handed over, try again
                 if self._stop.times or time.monotonic() >= deadline:
-                    account.failed(n, error)
+                    tracker.failed(n, error)
                     return
                 self._tick()
             except (KafkaError, ValueError) as error:
-                account.failed(n, error)
+                tracker.failed(n, error)
                 return
             else:
-                future.add_callback(account.acknowledged, n)
-                future.add_errback(account.failed, n)
+                future.add_callback(tracker.acknowledged, n)
+                future.add_errback(tracker.failed, n)
                 return
 
     def _tick(self) -> None:
@@ -149,37 +151,37 @@ class Run:
             return
         self._next_tick = now + _TICK
         self._monitor.beat()
-        account = self._account
-        account.watch()
-        account.check()
+        tracker = self._tracker
+        tracker.watch()
+        tracker.check()
         if now >= self._next_progress:
             self._next_progress = now + self._config.monitoring.progress_interval.total_seconds()
             _log.info(
                 "progress",
-                sent=account.sent,
-                acknowledged=account.acked,
-                failed=account.lost,
-                in_flight=account.in_flight,
+                sent=tracker.sent,
+                acknowledged=tracker.acked,
+                failed=tracker.lost,
+                in_flight=tracker.in_flight,
             )
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """Wait for the acknowledgements: ``delivery_timeout``, after a signal ``request_timeout``; then count the rest
         as failed, and close. A second signal ends the wait."""
         patience = self._config.kafka.request_timeout if self._stop.times else self._config.producer.delivery_timeout
         begun, signals = time.monotonic(), self._stop.times
         limit = patience.total_seconds() + 2 * _TICK  # kafka-python itself gives up at delivery_timeout
-        while self._account.in_flight and time.monotonic() - begun < limit:
+        while self._tracker.in_flight and time.monotonic() - begun < limit:
             self._monitor.beat()
             try:
                 self._producer.flush(timeout=_TICK)
             except KafkaError:  # KafkaTimeoutError: some still wait
-                self._account.watch()
+                self._tracker.watch()
             if self._stop.times > signals:
                 if signals or self._stop.times > signals + 1:
                     break
                 limit = min(limit, time.monotonic() - begun + self._config.kafka.request_timeout.total_seconds())
-        if self._account.in_flight:
-            self._account.abandon(f"no answer within {time.monotonic() - begun:.1f} s of the end")
+        if self._tracker.in_flight:
+            self._tracker.abandon(f"no answer within {time.monotonic() - begun:.1f} s of the end")
             # close() would first flush, fail and stay open; nothing public ends the sender at once (kafka-python 3.0.12)
             self._producer._sender.force_close()
             self._producer._sender.join(timeout=_TICK)
@@ -189,33 +191,33 @@ class Run:
             _log.warning("the Kafka client did not close in time", cause=str(error))
 
 
-def summary(account: Account, seconds: float, seed: int) -> str:
+def summary(tracker: DeliveryTracker, seconds: float, seed: int) -> str:
     """The run in one line."""
-    kinds = ", ".join(f"{kind} {account.kinds[kind]}" for kind in KINDS)
+    kinds = ", ".join(f"{kind} {tracker.kinds[kind]}" for kind in KINDS)
     return (
-        f"{account.sent} messages sent in {seconds:.1f} s ({account.sent / max(seconds, 1e-9):.1f}/s): "
-        f"{account.acked} acknowledged, {account.lost} never acknowledged; {kinds}; seed {seed}"
+        f"{tracker.sent} messages sent in {seconds:.1f} s ({tracker.sent / max(seconds, 1e-9):.1f}/s): "
+        f"{tracker.acked} acknowledged, {tracker.lost} never acknowledged; {kinds}; seed {seed}"
     )
 
 
-def _show(config: Config, account: Account, monitor: Monitor) -> None:
-    """Tell the monitor where to look. The account counts anyway: sending costs nothing more."""
+def _show(config: Config, tracker: DeliveryTracker, monitor: Monitor) -> None:
+    """Expose the tracker's counts as metrics and health. They are read at a scrape: sending costs nothing more."""
     meter, limit = monitor.meter, config.monitoring.producer_stale_after
 
     def refresh() -> None:
         for kind in KINDS:
-            meter.set(metrics.SENT, account.kinds[kind], kind)
-        meter.set(metrics.ACKNOWLEDGED, account.acked)
-        meter.set(metrics.FAILED, account.lost)
-        meter.set(metrics.IN_FLIGHT, account.in_flight)
-        meter.set(metrics.BUFFERED, account.waiting_bytes)
+            meter.set(metrics.SENT, tracker.kinds[kind], kind)
+        meter.set(metrics.ACKNOWLEDGED, tracker.acked)
+        meter.set(metrics.FAILED, tracker.lost)
+        meter.set(metrics.IN_FLIGHT, tracker.in_flight)
+        meter.set(metrics.BUFFERED, tracker.waiting_bytes)
         meter.set(metrics.BUFFER_LIMIT, config.producer.buffer_memory)
-        meter.set(metrics.LAST_ACK, account.last_ack)
+        meter.set(metrics.LAST_ACK, tracker.last_ack)
 
     def not_ready() -> Iterator[str]:
-        if (silent := account.silent_seconds) > limit.total_seconds():
+        if (silent := tracker.silent_seconds) > limit.total_seconds():
             yield (
-                f"no acknowledgement for {silent:.0f} s while {account.in_flight} messages wait; "
+                f"no acknowledgement for {silent:.0f} s while {tracker.in_flight} messages wait; "
                 f"[MONITORING] producer_stale_after is {format_duration(limit)}"
             )
 
@@ -223,13 +225,15 @@ def _show(config: Config, account: Account, monitor: Monitor) -> None:
     monitor.ready_when(not_ready)
 
 
-def produce(config: Config, order: Order, stop: Stop | None = None, monitor: Monitor | None = None) -> int:
+def produce(config: Config, order: RunOptions, stop: Stop | None = None, monitor: Monitor | None = None) -> int:
     """Run to the end: 0 when every message was acknowledged, else ``UndeliveredMessages``. One line on stdout."""
     stop, monitor = stop or Stop(), monitor or Monitor(config, "producer")
     seed = int.from_bytes(os.urandom(8)) if order.seed is None else order.seed
-    truth = Truth(order.truth, str(uuid.uuid4())) if order.truth else None
-    account = Account(config.producer.buffer_memory, truth, ack_seconds=monitor.meter.spread(metrics.ACK_SECONDS))
-    _show(config, account, monitor)
+    truth = TruthFile(order.truth, str(uuid.uuid4())) if order.truth else None
+    tracker = DeliveryTracker(
+        config.producer.buffer_memory, truth, ack_seconds=monitor.meter.spread(metrics.ACK_SECONDS)
+    )
+    _show(config, tracker, monitor)
     begun = time.monotonic()
     with stop.on_signals():
         try:
@@ -238,29 +242,29 @@ def produce(config: Config, order: Order, stop: Stop | None = None, monitor: Mon
             producer = connect(config, stop, give_up_after=bound)
             if producer is not None:
                 _log.info("sending", topic=config.kafka.topic, rate=str(Rate(config.producer.rate)), seed=seed)
-                run = Run(config, producer, account, stop, monitor)
+                run = Run(config, producer, tracker, stop, monitor)
                 monitor.started()
                 try:
                     run.send(stream(config, order, seed), order.count)
                 finally:
-                    run.settle()
-            account.check(at_most_every=0)
+                    run.finish()
+            tracker.check(at_most_every=0)
         finally:
             if truth:
                 truth.close()
-    print(summary(account, time.monotonic() - begun, seed))
-    if account.lost:
-        raise _undelivered(account, truth)
+    print(summary(tracker, time.monotonic() - begun, seed))
+    if tracker.lost:
+        raise _undelivered(tracker, truth)
     return 0
 
 
-def _undelivered(account: Account, truth: Truth | None) -> UndeliveredMessages:
-    for lost in account.first_lost:
+def _undelivered(tracker: DeliveryTracker, truth: TruthFile | None) -> UndeliveredMessages:
+    for lost in tracker.first_lost:
         _log.error("never acknowledged", n=lost.n, vente_id=lost.vente_id, error=lost.error)
     where = (
-        f"All are in {truth.path} (etat echec)." if truth else f"The first {len(account.first_lost)} are listed above."
+        f"All are in {truth.path} (etat echec)." if truth else f"The first {len(tracker.first_lost)} are listed above."
     )
     return UndeliveredMessages(
-        f"{account.lost} of {account.sent} messages were never acknowledged; Kafka may hold each once, or not at all. "
+        f"{tracker.lost} of {tracker.sent} messages were never acknowledged; Kafka may hold each once, or not at all. "
         f"{where} See whether Kafka answers: python setup_utils.py check"
     )

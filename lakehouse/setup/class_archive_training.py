@@ -72,7 +72,7 @@ def train(config: Config, archive: Path, brokers: Path, base: Path) -> None:
         clients.ensure_topic(trained)
         spark = spark_session.build(trained, "bronze")
         for seed in (1, 2):  # Silver builds its tables in the first round, and adds to them in the second
-            producer.produce(trained, producer.Order(SALES, seed))
+            producer.produce(trained, producer.RunOptions(SALES, seed))
             BronzeJob(trained, once=True).run(spark)
             SilverJob(trained).run(spark=spark)
         SilverJob(trained).verify(spark=spark)

@@ -44,7 +44,8 @@ def wheel(folder: Path) -> Path:
     with tempfile.TemporaryDirectory() as text:
         source, made = Path(text) / "source", Path(text) / "made"
         shutil.copytree(PROJECT / "lakehouse", source / "lakehouse", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(PROJECT / "pyproject.toml", source)
+        for name in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(PROJECT / name, source)
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps",
                    "--no-build-isolation", "--wheel-dir", str(made), str(source)]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)

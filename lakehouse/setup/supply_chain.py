@@ -11,10 +11,12 @@ again later) the advisory service cannot be reached, and nothing is known.
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import re
 import subprocess
 import sys
+import tomllib
 import uuid
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -91,6 +93,54 @@ def lock() -> int:
     return 0
 
 
+def hashes(path: Path) -> dict[Pin, list[str]]:
+    """The SHA-256 of every file that a lock accepts for each pin, one for each platform and Python version."""
+    entries = re.split(r"^(?=[A-Za-z0-9])", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {
+        Pin(normal(found[1]), found[2]): sorted(re.findall(r"--hash=sha256:([0-9a-f]{64})", entry))
+        for entry in entries
+        if (found := _PIN.match(entry))
+    }
+
+
+def licences(pin: Pin) -> list[dict[str, Any]]:
+    """CycloneDX licences of a package as its own metadata states them.
+
+    Empty when the pinned version is not installed here (a package for another system), or when it states none.
+    """
+    try:
+        metadata = importlib.metadata.metadata(pin.name)
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    if metadata["Version"] != pin.version:
+        return []
+    if "License-Expression" in metadata:
+        return [{"expression": metadata["License-Expression"]}]
+    classifiers = [
+        text.rpartition(" :: ")[2]
+        for text in metadata.get_all("Classifier", [])
+        if text.startswith("License :: OSI Approved :: ")
+    ]
+    stated = [text for text in metadata.get_all("License", []) if text not in ("", "UNKNOWN") and "\n" not in text]
+    names = stated or classifiers
+    from cyclonedx import spdx  # a development package: what runs does not need it
+
+    return [
+        {"license": {"id": known} if (known := spdx.fixup_id(name)) else {"name": name}}
+        for name in dict.fromkeys(names)
+    ]
+
+
+def _package(pin: Pin, *, scope: str, sha256: list[str]) -> dict[str, Any]:
+    component: dict[str, Any] = {
+        "type": "library", "bom-ref": pin.purl, "name": pin.name, "version": pin.version, "purl": pin.purl,
+        "scope": scope, "hashes": [{"alg": "SHA-256", "content": one} for one in sha256],
+    }  # fmt: skip
+    if found := licences(pin):
+        component["licenses"] = found
+    return component
+
+
 def _jar(path_name: str, group: str, version: str, sha256: str, **more: Any) -> dict[str, Any]:
     purl = f"pkg:maven/{group}/{path_name}@{version}"
     return {
@@ -133,17 +183,18 @@ def _coordinates(path: Path) -> dict[str, str]:
 def sbom() -> dict[str, Any]:
     """The bill of materials: every locked package, every JAR of jars.lock, and those inside pyspark.
 
-    The same project gives the same bytes: it has no time, and its serial number is made from its content. The hashes of
-    the Python packages' files (one for each platform) stand in the locks.
+    The same project and installation give the same bytes: it has no time, and its serial number is made from its content.
+    A Python package has the hash of every file that its lock accepts; an installation used one of them.
     """
     required = set(pins(PROJECT / "requirements.txt"))
-    packages: list[dict[str, Any]] = [
-        {
-            "type": "library", "bom-ref": pin.purl, "name": pin.name, "version": pin.version, "purl": pin.purl,
-            "scope": "required" if pin in required else "excluded",  # not part of what runs: tests, checks, building
-        }
-        for pin in sorted({pin for name in LOCKS for pin in pins(lock_of(name))}, key=lambda pin: pin.name)
-    ]  # fmt: skip
+    locked: dict[Pin, list[str]] = {}
+    for name in LOCKS:
+        locked |= hashes(lock_of(name))
+    packages = [
+        # excluded: not part of what runs, for tests, checks and building only
+        _package(pin, scope="required" if pin in required else "excluded", sha256=locked[pin])
+        for pin in sorted(locked, key=lambda pin: pin.name)
+    ]
     sets: dict[str, dict[str, Any]] = {}
     for which, members in jars.read_lock().items():
         for jar in members:
@@ -154,6 +205,7 @@ def sbom() -> dict[str, Any]:
             package["components"] = list(_inside_pyspark())
     components = [*packages, *(sets[name] for name in sorted(sets))]
     version = process.version()
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     root = "pkg:pypi/ventes-lakehouse@" + version
     content = hashlib.sha256(json.dumps(components, sort_keys=True).encode()).digest()
     return {
@@ -163,7 +215,13 @@ def sbom() -> dict[str, Any]:
         "serialNumber": f"urn:uuid:{uuid.UUID(bytes=content[:16], version=4)}",
         "version": 1,
         "metadata": {
-            "component": {"type": "application", "bom-ref": root, "name": "ventes-lakehouse", "version": version}
+            "component": {
+                "type": "application",
+                "bom-ref": root,
+                "name": project["name"],
+                "version": version,
+                "licenses": [{"license": {"id": project["license"]}}],
+            }
         },
         "components": components,
         "dependencies": [{"ref": root, "dependsOn": [component["bom-ref"] for component in components]}],

@@ -93,7 +93,7 @@ def test_cluster_mode_on_kubernetes_asks_for_a_pod_that_the_image_can_start(tmp_
         "SPARK_HOME": str(BIN.parent),
     }  # no cluster of this machine's
     conf = {
-        "namespace": "ventes", "container.image": "registry.example/ventes-lakehouse:0.1.0",
+        "namespace": "ventes", "container.image": "registry.example/ventes-lakehouse:0.2.0",
         "authenticate.driver.serviceAccountName": "ventes-driver", "submission.waitAppCompletion": "false",
         "driverEnv.VENTES_DELTA__BASE_PATH": "s3a://bucket/lake",
     }  # fmt: skip

@@ -34,6 +34,7 @@ def test_the_wheel_holds_every_file_of_the_package_and_names_no_dependency(tmp_p
         (metadata,) = [wheel.read(name).decode() for name in names if name.endswith("METADATA")]
     assert {name for name in names if ".dist-info/" not in name} == sources()
     assert "Requires-Dist" not in metadata
+    assert "License-Expression: Apache-2.0" in metadata and any(name.endswith("licenses/LICENSE") for name in names)
     assert not (PROJECT / "build").exists()
 
 

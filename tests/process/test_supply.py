@@ -56,10 +56,36 @@ def test_the_bill_of_materials_names_every_package_and_jar_once(bom: dict[str, A
     assert len(refs) == len(set(refs)) and bom["dependencies"][0]["dependsOn"] == refs
     packages = {pin.purl for name in supply_chain.LOCKS for pin in supply_chain.pins(supply_chain.lock_of(name))}
     locked = [jar for members in jars.read_lock().values() for jar in members]
-    hashes = {c["hashes"][0]["content"] for c in bom["components"] if "hashes" in c}
-    assert set(refs) >= packages and hashes == {jar.sha256 for jar in locked}
+    jar_hashes = {c["hashes"][0]["content"] for c in bom["components"] if c["bom-ref"].startswith("pkg:maven/")}
+    assert set(refs) >= packages and jar_hashes == {jar.sha256 for jar in locked}
     assert len(refs) == len(packages) + len({jar.coordinate for jar in locked})
     assert all(PackageURL.from_string(ref) for ref in refs)
+
+
+def test_a_package_in_the_bill_has_the_hashes_of_its_lock(bom: dict[str, Any]) -> None:
+    for name in supply_chain.LOCKS:
+        text = supply_chain.lock_of(name).read_text(encoding="utf-8")
+        accepted = {pin.purl: set(found) for pin, found in supply_chain.hashes(supply_chain.lock_of(name)).items()}
+        assert sum(map(len, accepted.values())) == text.count("--hash=sha256:") > 0
+        listed = {c["bom-ref"]: {one["content"] for one in c["hashes"]} for c in bom["components"]}
+        assert accepted.items() <= listed.items()
+
+
+def test_the_bill_names_the_licence_of_the_project_and_of_every_installed_package(bom: dict[str, Any]) -> None:
+    assert bom["metadata"]["component"]["licenses"] == [{"license": {"id": "Apache-2.0"}}]
+    assert "Apache License" in (PROJECT / "LICENSE").read_text(encoding="utf-8")
+    packages = {c["name"]: c.get("licenses") for c in bom["components"] if c["bom-ref"].startswith("pkg:pypi/")}
+    assert packages["starlette"] == [{"expression": "BSD-3-Clause"}], "License-Expression"
+    assert packages["pyspark"] == [{"license": {"id": "Apache-2.0"}}], "License, an SPDX identifier"
+    assert packages["honcho"] == [{"license": {"name": "MIT License"}}], "a classifier"
+    elsewhere = {name for name, found in packages.items() if not found}
+    assert elsewhere <= {"colorama", "tzdata"}, "for Windows only"
+
+
+def test_the_licence_of_another_version_is_not_that_of_the_pin() -> None:
+    (pin,) = [pin for pin in supply_chain.pins(supply_chain.lock_of("requirements.txt")) if pin.name == "rich"]
+    assert supply_chain.licences(pin) == [{"license": {"id": "MIT"}}]
+    assert supply_chain.licences(supply_chain.Pin("rich", "0.1")) == []
 
 
 def test_the_bill_of_materials_looks_into_pyspark_and_is_the_same_each_time(bom: dict[str, Any]) -> None:

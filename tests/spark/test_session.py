@@ -25,7 +25,7 @@ def test_a_session_starts_from_the_class_archive_that_set_up_made(spark: SparkSe
 
 
 def test_local_files_are_made_by_our_classes_with_the_umask(spark: SparkSession, tmp_path: Path) -> None:
-    """Hadoop's own classes start a chmod for each file (decision 0033); both of its interfaces are asked."""
+    """Hadoop's own classes start a chmod for each file (decision 0021); both of its interfaces are asked."""
     jvm: Any = spark._jvm
     hadoop = spark._jsc.hadoopConfiguration()  # type: ignore[attr-defined]
     paths = [jvm.org.apache.hadoop.fs.Path(f"file://{tmp_path}/{name}") for name in ("one", "two", "three")]
@@ -47,7 +47,7 @@ def test_local_files_are_made_by_our_classes_with_the_umask(spark: SparkSession,
 
 
 def test_a_local_log_is_listed_as_by_deltas_own_store(spark: SparkSession, tmp_path: Path) -> None:
-    """Without asking for what is older (decision 0040): the same files, sizes and order, and the same error."""
+    """Without asking for what is older (decision 0028): the same files, sizes and order, and the same error."""
     jvm: Any = spark._jvm
     hadoop = spark._jsc.hadoopConfiguration()  # type: ignore[attr-defined]
     log = tmp_path / "_delta_log"

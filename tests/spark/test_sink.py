@@ -23,7 +23,7 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse import config
-from lakehouse.bronze import batch_stats, exact_dedup, job, staged_append, transforms
+from lakehouse.bronze import batch_stats, exact_dedup, job, staged_backlog, transforms
 from lakehouse.bronze.sink import BronzeSink
 from lakehouse.config import Config
 from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, VENTES, checkpoint
@@ -151,7 +151,7 @@ def test_any_interleaving_in_any_batches_gives_each_sale_once(
         assert spark_tables.read(spark, REJETS, chosen).isEmpty()
 
 
-def test_a_copy_is_dropped_by_the_state_while_on_time_and_by_the_exact_door_later(
+def test_a_copy_is_dropped_by_the_state_while_on_time_and_by_exact_deduplication_later(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     chosen, topic = settings_of(tmp_path / "lake", STREAMING__WATERMARK_DELAY="10 minutes"), Topic(spark, tmp_path)
@@ -174,15 +174,15 @@ BACKLOG = {
 
 @pytest.fixture
 def stages(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Of each call of ``backlog.stage``, whether it wrote."""
-    real, found = staged_append.stage, list[bool]()
+    """Of each call of ``staged_backlog.stage``, whether it wrote."""
+    real, found = staged_backlog.stage, list[bool]()
 
-    def stage(*args: Any, **options: Any) -> staged_append.Staged | None:
+    def stage(*args: Any, **options: Any) -> staged_backlog.StagedBacklog | None:
         made = real(*args, **options)
         found.append(made is not None)
         return made
 
-    monkeypatch.setattr(staged_append, "stage", stage)
+    monkeypatch.setattr(staged_backlog, "stage", stage)
     return found
 
 
@@ -248,9 +248,7 @@ def test_a_new_checkpoint_over_an_existing_table_doubles_nothing(spark: SparkSes
     topic.drain(chosen)
     place = Path(checkpoint(chosen.delta.base_path, "bronze"))
     place.rename(place.with_name("lost"))
-    lost = Checkpoint(spark, str(place))
-    sink = BronzeSink(spark, chosen, lost, threading.Event(), FolderBatches(spark, lost))
-    sink.open_exact_door()
+    exact_dedup.require_exact_dedup_until(spark, chosen)
     topic.deliver([("a", 0), ("d", 0)])
     topic.drain(chosen)
     assert bronze_ids(spark, chosen) == ["a", "b", "c", "d"]
@@ -321,7 +319,7 @@ def test_few_old_rows_are_broadcast_and_many_are_not(
         "*", "true AS _exact", "string(null) AS motif", "string(null) AS _inconnus"
     )
     facts, held = batch_stats.of(batch), list[DataFrame]()
-    assert exact_dedup.unknown_sales(batch, facts, chosen, held).isEmpty()
+    assert exact_dedup.new_sales(batch, facts, chosen, held).isEmpty()
     assert ["LeftSemi" in plan for plan in plans] == [semi_join]
     for frame in held:
         frame.unpersist()

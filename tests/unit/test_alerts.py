@@ -125,7 +125,7 @@ def test_an_alert_has_a_test_that_fires_it_and_an_entry_with_its_message(name: s
     (test,) = [part for part in text_of(RULE_TESTS).split("  - name: ")[1:] if part.startswith(f"{name}\n")]
     assert f"alertname: {name}\n" in test and "exp_labels" in test and f"runbook: {alert['runbook']}\n" in test
     page, _, place = alert["runbook"].partition("#")
-    assert page == "docs/TROUBLESHOOTING.md"
+    assert page == "docs/runbooks/ALERTS.md"
     (body,) = [body for title, body in entries() if anchor(title) == place]
     assert f"Alert `{name}`, {alert['severity']}\n" in body
     summary = re.sub(r"\{\{ \$labels\.(\w+) \}\}", r"<\1>", alert["summary"])

@@ -25,6 +25,8 @@ DOCS = sorted(
 )
 LINKED = sorted((*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")))
 README, TROUBLES = PROJECT / "README.md", PROJECT / "docs" / "TROUBLESHOOTING.md"
+OPTIONS = PROJECT / "docs" / "reference" / "options.md"
+RUNBOOKS = sorted((PROJECT / "docs" / "runbooks").glob("*.md"))
 # Options of programs that are not ours, and placeholders.
 FOREIGN = {
     "--require-hashes",
@@ -84,7 +86,7 @@ def test_the_generated_parts_are_up_to_date() -> None:
         assert text_of(page) == made.generated(text_of(page), page), "type: .venv/bin/python docs/generate.py"
 
 
-def test_the_readme_names_every_setting() -> None:
+def test_the_reference_names_every_setting() -> None:
     table = generate().settings_table()
     assert len(list(config.settings())) >= 30
     assert all(f"| `{row.key}` |" in table for row in config.settings())
@@ -164,6 +166,7 @@ def test_every_make_target_that_a_document_names_exists(path: Path) -> None:
 def test_the_readme_begins_with_the_two_commands_and_names_every_target() -> None:
     text = text_of(README)
     lines = text.splitlines()
+    assert len(lines) <= 200, "details belong to docs/"
     assert lines[0].startswith("# ") and re.findall(r"^    make (\w+)", text, re.MULTILINE)[:2] == ["run", "test"]
     assert text.index("    make run") < text.index("## ")
     assert all(f"`{target}`" in text or f"make {target}" in text for target in targets() - {"help"})
@@ -207,6 +210,16 @@ def test_the_index_names_every_document() -> None:
     assert not missing
 
 
+def test_the_decisions_are_numbered_without_holes_and_say_their_status() -> None:
+    pages = sorted((PROJECT / "docs" / "decisions").glob("*.md"))
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    for page in pages:
+        head = rf"# {page.name[:4]}: .+\n\nStatus: (accepted|superseded by \[\d{{4}}\].*), 2\d\d\d-\d\d-\d\d  \nInternals used: \S"
+        assert re.match(head, text_of(page)), page.name
+    index = text_of(PROJECT / "docs" / "INDEX.md")
+    assert re.findall(r"\(decisions/([\w-]+\.md)\)", index) == [page.name for page in pages]
+
+
 def test_every_requirement_has_its_reason() -> None:
     (page,) = (PROJECT / "docs" / "decisions").glob("0002-*.md")
     lines = [
@@ -229,7 +242,7 @@ def error_classes() -> list[type[errors.LakehouseError]]:
     return [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.LakehouseError)]
 
 
-@pytest.mark.parametrize("path", [README, TROUBLES], ids=ids)
+@pytest.mark.parametrize("path", [OPTIONS, TROUBLES], ids=ids)
 def test_every_exit_code_is_documented(path: Path) -> None:
     documented = {int(code) for code in re.findall(r"^\| (\d+) \|", text_of(path), re.MULTILINE)}
     assert documented == {0, 1, 130, *(c.exit_code for c in error_classes())}
@@ -239,10 +252,11 @@ def test_every_exit_code_is_documented(path: Path) -> None:
 
 
 def entries() -> list[tuple[str, str]]:
-    """(title, body) of each entry."""
+    """(title, body) of each entry: of a message, or of an alert."""
     return [
         (part.split("\n", 1)[0], part.split("\n", 1)[1])
-        for part in re.split(r"^### ", text_of(TROUBLES), flags=re.M)[1:]
+        for page in (TROUBLES, *RUNBOOKS)
+        for part in re.split(r"^### ", text_of(page), flags=re.M)[1:]
     ]
 
 
@@ -304,15 +318,17 @@ def test_a_text_that_no_longer_stands_in_the_source_is_noticed() -> None:
     assert fixed(shape(tree)) == "a <> c <> f<>"
 
 
-# --- the README's example --------------------------------------------------------------------------------------------
+# --- the example of an aggregate -------------------------------------------------------------------------------------
 
 
-def test_the_readmes_example_of_an_aggregate_is_one() -> None:
+def test_the_example_of_an_aggregate_is_one() -> None:
     """Its two pieces of code run as they stand, and the engine makes every column of the table from them."""
     from lakehouse.contract import tables
     from lakehouse.silver import aggregates
 
-    declared, entry = re.findall(r"^```python\n(.*?)^```", text_of(README), re.MULTILINE | re.DOTALL)
+    declared, entry = re.findall(
+        r"^```python\n(.*?)^```", text_of(PROJECT / "docs" / "ARCHITECTURE.md"), re.MULTILINE | re.DOTALL
+    )
     names = {**vars(tables), **vars(aggregates)}
     exec(declared, names)
     made = eval(entry.strip().rstrip(","), names)

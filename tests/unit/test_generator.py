@@ -135,7 +135,7 @@ def test_the_mix_is_kept() -> None:
 
 
 @pytest.mark.parametrize("shape", malformed.SHAPES, ids=lambda shape: f"{shape.motif} ({shape.name})")
-def test_every_broken_message_gets_its_code(shape: malformed.Shape) -> None:
+def test_every_broken_message_gets_its_code(shape: malformed.Malformation) -> None:
     (message,) = take(1, seed=9)
     broken = shape.apply(message.value, "3025-01-01T00:00:00Z")
     assert broken != message.value

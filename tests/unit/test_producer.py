@@ -1,4 +1,4 @@
-"""The producer: options, pacing, the account through real kafka-python futures, the truth file, faults."""
+"""The producer: options, pacing, the tracker through real kafka-python futures, the truth file, faults."""
 
 from __future__ import annotations
 
@@ -32,12 +32,11 @@ from lakehouse.config import Config, Rate, Secret
 from lakehouse.errors import BrokerUnavailable, ConfigError, LakehouseError, UndeliveredMessages
 from lakehouse.kafka import clients
 from lakehouse.kafka import options as kafka_options
-from lakehouse.producer import delivery_tracker as accounts
-from lakehouse.producer import producer
-from lakehouse.producer.delivery_tracker import RECORD_OVERHEAD, Account, Truth
+from lakehouse.producer import delivery_tracker, producer
+from lakehouse.producer.delivery_tracker import RECORD_OVERHEAD, DeliveryTracker, TruthFile
 from lakehouse.producer.generator import Message, Mix, messages
-from lakehouse.producer.pacing import Schedule, Stop, event_clock
-from lakehouse.producer.producer import Order
+from lakehouse.producer.pacing import SendSchedule, Stop, event_clock
+from lakehouse.producer.producer import RunOptions
 
 
 def load(**given: str) -> Config:
@@ -107,26 +106,26 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
 FAST = {"PRODUCER__RATE": "max", "PRODUCER__CLIENTS": "2", "KAFKA__REQUEST_TIMEOUT": "1 s"}
 
 
-# --- the account, through kafka-python's own futures ---
+# --- the tracker, through kafka-python's own futures ---
 
 
-def sent(account: Account, message: Message, n: int = 0) -> FutureProduceResult:
-    account.intended(n, message)
+def sent(tracker: DeliveryTracker, message: Message, n: int = 0) -> FutureProduceResult:
+    tracker.intended(n, message)
     result = FutureProduceResult(TopicPartition("ventes_stream", 3))
     future = FutureRecordMetadata(result, 2, 0, None, 1, 1, -1)
-    future.add_callback(account.acknowledged, n)
-    future.add_errback(account.failed, n)
+    future.add_callback(tracker.acknowledged, n)
+    future.add_errback(tracker.failed, n)
     return result
 
 
 def test_an_acknowledgement_reaches_the_account_and_the_truth_file(tmp_path: Path) -> None:
-    truth = Truth(tmp_path / "truth", "run-1")
-    account = Account(10**6, truth)
+    truth = TruthFile(tmp_path / "truth", "run-1")
+    tracker = DeliveryTracker(10**6, truth)
     (message,) = sales(1)
-    result = sent(account, message, 7)
-    assert (account.sent, account.in_flight) == (1, 1)
+    result = sent(tracker, message, 7)
+    assert (tracker.sent, tracker.in_flight) == (1, 1)
     result.success((40, 1_700_000_000_123, None))
-    assert (account.acked, account.lost, account.in_flight) == (1, 0, 0)
+    assert (tracker.acked, tracker.lost, tracker.in_flight) == (1, 0, 0)
     assert lines(truth.path) == [
         {"run": "run-1", "etat": "prevu", "n": 7, "kind": "vente", "motif": None, **message.champs()},
         {
@@ -141,79 +140,79 @@ def test_an_acknowledgement_reaches_the_account_and_the_truth_file(tmp_path: Pat
 
 
 def test_a_failure_reaches_the_account_and_the_truth_file(tmp_path: Path) -> None:
-    truth = Truth(tmp_path / "truth", "run-1")
-    account = Account(10**6, truth)
+    truth = TruthFile(tmp_path / "truth", "run-1")
+    tracker = DeliveryTracker(10**6, truth)
     (message,) = sales(1)
     error = KafkaTimeoutError("Expiring 1 record(s)")
-    sent(account, message).success((-1, -1, lambda _index: error))
-    assert (account.acked, account.lost, account.in_flight) == (0, 1, 0)
+    sent(tracker, message).success((-1, -1, lambda _index: error))
+    assert (tracker.acked, tracker.lost, tracker.in_flight) == (0, 1, 0)
     text = "KafkaTimeoutError: Expiring 1 record(s)"
-    assert account.first_lost == [accounts.Lost(0, message.vente_id, text)]
+    assert tracker.first_lost == [delivery_tracker.UndeliveredMessage(0, message.vente_id, text)]
     assert lines(truth.path)[1] == {
         "run": "run-1", "etat": "echec", "n": 0, "vente_id": message.vente_id, "erreur": text,
     }  # fmt: skip
 
 
 def test_a_broken_message_s_bytes_are_in_the_truth_file(tmp_path: Path) -> None:
-    truth = Truth(tmp_path / "truth", "r")
+    truth = TruthFile(tmp_path / "truth", "r")
     (message,) = sales(1, Mix(malformed=1))
-    Account(10**6, truth).intended(0, message)
+    DeliveryTracker(10**6, truth).intended(0, message)
     (line,) = lines(truth.path)
     assert (line["kind"], line["motif"]) == ("malformee", "json_invalide")
     assert base64.b64decode(line["valeur_base64"]) == message.value
 
 
 def test_a_message_is_settled_once_whatever_comes_later(tmp_path: Path) -> None:
-    truth = Truth(tmp_path / "truth", "r")
-    account = Account(10**6, truth)
-    result = sent(account, sales(1)[0])
-    account.abandon("no answer")
+    truth = TruthFile(tmp_path / "truth", "r")
+    tracker = DeliveryTracker(10**6, truth)
+    result = sent(tracker, sales(1)[0])
+    tracker.abandon("no answer")
     result.success((0, 0, None))
-    assert (account.acked, account.lost) == (0, 1)
+    assert (tracker.acked, tracker.lost) == (0, 1)
     assert [line["etat"] for line in lines(truth.path)] == ["prevu", "echec"]
 
 
 @given(answers=st.lists(st.booleans(), max_size=60))
 def test_every_message_is_acknowledged_or_lost(answers: list[bool]) -> None:
-    account = Account(10**9)
+    tracker = DeliveryTracker(10**9)
     for n, (message, good) in enumerate(zip(sales(len(answers)), answers, strict=True)):
-        sent(account, message, n).success((n, 0, None if good else lambda _index: KafkaTimeoutError("late")))
-    assert (account.sent, account.acked, account.lost) == (len(answers), sum(answers), len(answers) - sum(answers))
-    assert account.in_flight == 0
-    assert len(account.first_lost) == min(account.lost, 20)
+        sent(tracker, message, n).success((n, 0, None if good else lambda _index: KafkaTimeoutError("late")))
+    assert (tracker.sent, tracker.acked, tracker.lost) == (len(answers), sum(answers), len(answers) - sum(answers))
+    assert tracker.in_flight == 0
+    assert len(tracker.first_lost) == min(tracker.lost, 20)
 
 
 def test_a_full_buffer_has_no_room_until_an_answer_comes() -> None:
     first, second, _ = sales(3)
-    account = Account(len(first.key) + len(first.value) + RECORD_OVERHEAD)
-    assert account.has_room(first, 0)
-    result = sent(account, first)
-    assert not account.has_room(second, 0)
+    tracker = DeliveryTracker(len(first.key) + len(first.value) + RECORD_OVERHEAD)
+    assert tracker.has_room(first, 0)
+    result = sent(tracker, first)
+    assert not tracker.has_room(second, 0)
     result.success((0, 0, None))
-    assert account.has_room(second, 0)
+    assert tracker.has_room(second, 0)
 
 
 def test_a_message_larger_than_the_buffer_goes_alone() -> None:
-    assert Account(1).has_room(sales(1)[0], 0)
+    assert DeliveryTracker(1).has_room(sales(1)[0], 0)
 
 
 def test_a_waiting_sender_is_woken_by_the_answer() -> None:
     first, second = sales(2)
-    account = Account(1)
-    result = sent(account, first)
+    tracker = DeliveryTracker(1)
+    result = sent(tracker, first)
     threading.Timer(0.01, result.success, [(0, 0, None)]).start()
-    assert account.has_room(second, 5)
+    assert tracker.has_room(second, 5)
 
 
 def test_silence_and_its_end_are_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     now = [100.0]
-    account = Account(10**6, clock=lambda: now[0])
-    result = sent(account, sales(1)[0])
+    tracker = DeliveryTracker(10**6, clock=lambda: now[0])
+    result = sent(tracker, sales(1)[0])
     for now[0] in (104.0, 106.0, 107.0, 120.0):
-        account.watch()
+        tracker.watch()
     result.success((0, 0, None))
     for now[0] in (121.0, 130.0):
-        account.watch()
+        tracker.watch()
     said = capsys.readouterr()
     text = said.out + said.err
     assert text.count("no acknowledgement for 6 s, 1 messages in flight; retrying") == 1
@@ -226,24 +225,24 @@ def test_silence_and_its_end_are_said_once(capsys: pytest.CaptureFixture[str]) -
 def test_runs_are_appended_and_a_torn_line_is_closed(tmp_path: Path) -> None:
     path = tmp_path / "truth"
     path.write_text('{"torn', encoding="utf-8")
-    truth = Truth(path, "two")
+    truth = TruthFile(path, "two")
     truth.write("prevu", 0)
     assert path.read_text(encoding="utf-8") == '{"torn\n{"run": "two", "etat": "prevu", "n": 0}\n'
 
 
 def test_a_truth_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     with pytest.raises(LakehouseError) as caught:
-        Truth(tmp_path / "none" / "truth", "r")
+        TruthFile(tmp_path / "none" / "truth", "r")
     assert str(caught.value) == f"The truth file {tmp_path}/none/truth cannot be opened: No such file or directory."
 
 
 def test_a_full_disk_in_the_callback_is_not_swallowed() -> None:
-    account = Account(10**6, Truth(Path("/dev/full"), "r"))
+    tracker = DeliveryTracker(10**6, TruthFile(Path("/dev/full"), "r"))
     with pytest.raises(LakehouseError) as caught:
-        account.intended(0, sales(1)[0])
+        tracker.intended(0, sales(1)[0])
     assert str(caught.value) == "The truth file /dev/full cannot be written: No space left on device."
     with pytest.raises(LakehouseError):
-        account.check()
+        tracker.check()
 
 
 # --- pacing ---
@@ -251,13 +250,13 @@ def test_a_full_disk_in_the_callback_is_not_swallowed() -> None:
 
 @given(rate=st.floats(0.1, 1000), n=st.integers(0, 10_000))
 def test_the_schedule_does_not_drift(rate: float, n: int) -> None:
-    schedule = Schedule(rate, lambda: 50.0)
+    schedule = SendSchedule(rate, lambda: 50.0)
     assert schedule.pause(n) == pytest.approx(n / rate)
 
 
 def test_a_long_pause_is_not_caught_up_a_short_one_is() -> None:
     now = [0.0]
-    schedule = Schedule(1, lambda: now[0])
+    schedule = SendSchedule(1, lambda: now[0])
     now[0] = 5.0
     assert [schedule.pause(n) for n in (3, 4, 5, 6)] == [0, 0, 0, 1]
     now[0] = 100.0
@@ -265,7 +264,7 @@ def test_a_long_pause_is_not_caught_up_a_short_one_is() -> None:
 
 
 def test_at_rate_max_nothing_waits() -> None:
-    assert Schedule(float("inf")).pause(10**9) == 0
+    assert SendSchedule(float("inf")).pause(10**9) == 0
 
 
 def test_the_event_clock_starts_as_told_and_never_passes_now() -> None:
@@ -292,7 +291,7 @@ def test_a_run_sends_count_messages_and_prints_its_account(
     kafka: Kafka, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "truth"
-    assert producer.produce(load(**FAST), Order(count=25, seed=4, truth=path)) == 0
+    assert producer.produce(load(**FAST), RunOptions(count=25, seed=4, truth=path)) == 0
     assert len(kafka.values) == 25
     assert kafka.closed and not kafka.forced
     out = capsys.readouterr().out.splitlines()[-1]
@@ -303,7 +302,7 @@ def test_a_run_sends_count_messages_and_prints_its_account(
 
 def test_the_same_seed_and_start_time_send_the_same_bytes(kafka: Kafka) -> None:
     config = load(**FAST, PRODUCER__DUPLICATE_RATIO="0.2", PRODUCER__LATE_RATIO="0.2", PRODUCER__MALFORMED_RATIO="0.2")
-    order = Order(count=60, seed=4, start=datetime(1997, 6, 1, tzinfo=UTC))
+    order = RunOptions(count=60, seed=4, start=datetime(1997, 6, 1, tzinfo=UTC))
     producer.produce(config, order)
     producer.produce(config, order)
     assert kafka.values[:60] == kafka.values[60:]
@@ -311,7 +310,7 @@ def test_the_same_seed_and_start_time_send_the_same_bytes(kafka: Kafka) -> None:
 
 def test_runs_without_a_seed_send_other_sales_of_the_same_clients(kafka: Kafka) -> None:
     for _ in range(2):
-        producer.produce(load(**FAST), Order(count=30))
+        producer.produce(load(**FAST), RunOptions(count=30))
     found = [json.loads(value) for value in kafka.values]
     assert len({sale["vente_id"] for sale in found}) == 60
     assert len({(sale["client_id"], sale["client_nom"]) for sale in found}) == 2
@@ -325,7 +324,7 @@ def test_messages_never_acknowledged_are_counted_listed_and_fail_the_run(
     monkeypatch.setattr(kafka, "flush", lambda timeout: (stop.set(), stop.set(), Kafka.flush(kafka, timeout)))
     path = tmp_path / "truth"
     with pytest.raises(UndeliveredMessages) as caught:
-        producer.produce(load(**FAST), Order(count=23, seed=4, truth=path), stop)
+        producer.produce(load(**FAST), RunOptions(count=23, seed=4, truth=path), stop)
     assert str(caught.value) == (
         "23 of 23 messages were never acknowledged; Kafka may hold each once, or not at all. "
         f"All are in {path} (etat echec). See whether Kafka answers: python setup_utils.py check"
@@ -346,16 +345,16 @@ def test_a_stop_ends_an_endless_run_with_all_acknowledged(kafka: Kafka, monkeypa
         return send(*args)
 
     monkeypatch.setattr(kafka, "send", send_and_stop)
-    assert producer.produce(load(**FAST), Order(), stop) == 0
+    assert producer.produce(load(**FAST), RunOptions(), stop) == 0
     assert len(kafka.values) == 5
 
 
 def test_unknown_metadata_is_tried_again_a_refusal_is_not(kafka: Kafka) -> None:
     kafka.errors = [KafkaTimeoutError("no metadata"), KafkaTimeoutError("no metadata")]
-    assert producer.produce(load(**FAST), Order(count=3, seed=1)) == 0
+    assert producer.produce(load(**FAST), RunOptions(count=3, seed=1)) == 0
     kafka.errors = [MessageSizeTooLargeError("too large")]
     with pytest.raises(UndeliveredMessages, match=r"^1 of 3 messages were never acknowledged; .* listed above\."):
-        producer.produce(load(**FAST), Order(count=3, seed=1))
+        producer.produce(load(**FAST), RunOptions(count=3, seed=1))
 
 
 def test_a_broker_that_is_not_there_is_tried_again_and_named(
@@ -525,7 +524,7 @@ def test_settings_hold_where_no_option_is_given() -> None:
 
 def test_the_delay_of_late_sales_follows_the_watermark(kafka: Kafka) -> None:
     config = load(**FAST, STREAMING__WATERMARK_DELAY="5 hours", PRODUCER__LATE_RATIO="1")
-    producer.produce(config, Order(count=20, seed=1))
+    producer.produce(config, RunOptions(count=20, seed=1))
     newest = max(json.loads(value)["timestamp"] for value in kafka.values)
     assert datetime.fromisoformat(newest) < datetime.now(UTC) - timedelta(hours=5)
 

@@ -64,7 +64,7 @@ def csv_value(value: Any) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """JSON in UTF-8; characters that could harm a terminal are written as ``\\uXXXX``, which is the same text."""
+    r"""JSON in UTF-8; characters that could harm a terminal are written as ``\uXXXX``, which is the same text."""
     import unicodedata
 
     text = json.dumps(value, ensure_ascii=False)

@@ -7,6 +7,7 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
+from lakehouse.contract.business_time import local_text
 from lakehouse.lake.result import Column
 
 NULL = "null"
@@ -18,7 +19,7 @@ UNSAFE = frozenset({"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"})
 
 
 def visible(text: str) -> str:
-    """The text with every character that could move the cursor or hide others written as its escape: ``\\x1b``.
+    r"""The text with every character that could move the cursor or hide others written as its escape: ``\x1b``.
 
     A backslash stays one backslash: what is shown is for reading, csv and json carry the exact text.
     """
@@ -32,7 +33,7 @@ def _escape(char: str) -> str:
 
 
 def decoded(value: bytes) -> str:
-    """Raw bytes as text; bytes that are no UTF-8 as ``\\xff``."""
+    r"""Raw bytes as text; bytes that are no UTF-8 as ``\xff``."""
     return value.decode("utf-8", "backslashreplace")
 
 
@@ -47,7 +48,7 @@ def shown(value: Any, column: Column, zone: tzinfo) -> str:
     if isinstance(value, Decimal):
         return f"{value:,f}"
     if isinstance(value, datetime):
-        return f"{value.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+        return local_text(value, zone)
     if isinstance(value, bytes):
         return visible(decoded(value))
     return visible(str(value))

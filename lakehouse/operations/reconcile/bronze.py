@@ -16,9 +16,21 @@ from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure
 from lakehouse.operations.reconcile import batch_counts, explained_offsets, kafka_reread
-from lakehouse.operations.reconcile.offset_balance import Book, Break, Hole, Ranges, digest, holes, split
+from lakehouse.operations.reconcile.offset_balance import (
+    Book,
+    Break,
+    Hole,
+    Ranges,
+    digest,
+    holes,
+    joined,
+    split,
+    without,
+)
 from lakehouse.operations.recovery.replay import STANDING_NOTES, VENTE
 
+_NAMED = 20
+"""Ranges of aborted offsets that the record names; it counts all."""
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -206,12 +218,15 @@ class BronzeAccount:
                 with progress("reading messages again", sum(hole.size for hole in fresh)) as advance:
                     within, unread = split(fresh, {p: [span] for p, span in held.items()})
                     messages = list(kafka_reread.judged(self._config, within, advance))
+                    empty = list(without(within, ((partition, offset) for partition, offset, *_ in messages)))
+                    aborted = kafka_reread.aborted(self._config, empty)
                 after = kafka_reread.held(self._config, self._position.topic_id)
                 if not isinstance(after, str):  # what retention took while we read was perhaps not read
                     within, gone = split(within, {p: [span] for p, span in after.items()})
                     unread = unread + gone
                     messages = [m for m in messages if m[0] in after and m[1] >= after[m[0]][0]]
-                self._explain(within, messages)
+                    aborted = [m for m in aborted if m.partition in after and m.offset >= after[m.partition][0]]
+                self._explain(within, messages, aborted)
         account.book.holes(unread, "unread")
         for p, span in self._changed.items():
             unexplained, _ = split([hole for hole in unread if hole.partition == p], {p: [span]})
@@ -223,7 +238,12 @@ class BronzeAccount:
         if unread:
             self._prove("not proven: Kafka was not asked, or no longer holds them", sum(hole.size for hole in unread))
 
-    def _explain(self, within: list[Hole], messages: list[tuple[int, int, date, str | None, str]]) -> None:
+    def _explain(
+        self,
+        within: list[Hole],
+        messages: list[tuple[int, int, date, str | None, str]],
+        aborted: list[kafka_reread.Message],
+    ) -> None:
         account = self._account
         wanted = {vente_id for _, _, _, vente_id, _ in messages if vente_id}
         known = batch_counts.standing(self._lake, wanted)
@@ -246,10 +266,24 @@ class BronzeAccount:
                     else f"the bad message ({reason}) is not in {REJETS.name}"
                 )
                 account.differences.append(f"{Hole(partition, offset, offset, day)} was consumed, and {what}")
+        for message in aborted:
+            empty[message.partition, message.hole.day] -= 1
+            account.book.add(message.partition, message.hole.day, "aborted", 1)
+        self._name_aborted(aborted)
         for (partition, day), n in empty.items():
             if n:
                 account.book.add(partition, day, "markers", n)
                 self._prove("Kafka holds no message there: a transaction's marker, or compaction", n)
+
+    def _name_aborted(self, aborted: list[kafka_reread.Message]) -> None:
+        if not aborted:
+            return
+        self._prove("read again in Kafka: a message of an aborted transaction", len(aborted))
+        spans = joined(Hole(m.partition, m.offset, m.offset, m.hole.day) for m in aborted)
+        more = f" and {len(spans) - _NAMED} more ranges" if len(spans) > _NAMED else ""
+        self._account.notes.append(
+            f"messages of aborted transactions, which stand in no table: {'; '.join(map(str, spans[:_NAMED]))}{more}"
+        )
 
     # --- rows --------------------------------------------------------------------------------------------------------
 
@@ -267,7 +301,9 @@ class BronzeAccount:
         lines = account.book.by_day()
         for p, (first, end) in account.ranges.items():
             days = {
-                str(line.day): {name: n for name in ("duplicates", "markers", "unread") if (n := getattr(line, name))}
+                str(line.day): {
+                    name: n for name in ("duplicates", "markers", "aborted", "unread") if (n := getattr(line, name))
+                }
                 for line in lines
                 if line.partition == p
             }

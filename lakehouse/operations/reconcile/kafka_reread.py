@@ -32,12 +32,13 @@ class Message:
     hole: Hole
 
 
-def read(config: Config, holes: Sequence[Hole], advance: Callable[[int], None]) -> Iterator[Message]:
-    """The messages that lie in the holes (by partition and offset). An offset that nothing is yielded for holds none:
-    a transaction's marker, or one that compaction took. Raises ``BrokerUnavailable`` when the broker stops answering."""
+def read(config: Config, holes: Sequence[Hole], advance: Callable[[int], None], **options: Any) -> Iterator[Message]:
+    """The messages that lie in the holes (by partition and offset), with ``options`` of the consumer. An offset that nothing
+    is yielded for holds none, or one of an aborted transaction (``aborted``): a transaction's marker, or one that
+    compaction took. Raises ``BrokerUnavailable`` when the broker stops answering."""
     if not holes:
         return
-    with clients.consumer(config) as consumer:
+    with clients.consumer(config, **options) as consumer:
         for stretch in _stretches(holes):
             yield from _stretch(consumer, config, stretch)
             advance(sum(hole.size for hole in stretch))
@@ -96,8 +97,15 @@ def judged(
         yield message.partition, message.offset, message.hole.day, vente_id, reason
 
 
+def aborted(config: Config, empty: Sequence[Hole]) -> list[Message]:
+    """Of offsets below the last stable one at which nothing committed lies: the messages that lie there all the same, of
+    transactions that were aborted."""
+    return list(read(config, empty, lambda _: None, isolation_level="read_uncommitted"))
+
+
 def held(config: Config, topic_id: str | None) -> dict[int, tuple[int, int]] | str:
-    """What Kafka still holds of the topic that was read, ``{partition: (first, end)}``; a sentence when it cannot say."""
+    """What Kafka still holds of the topic that was read, ``{partition: (first, last stable offset)}``; a sentence when it
+    cannot say."""
     try:
         now = clients.topic_id(config)
         if topic_id is not None and now != topic_id:

@@ -1,18 +1,19 @@
 """The accounting identity over Kafka's offsets: ranges, holes, and one line a partition and day.
 
-    consumed = Bronze + rejected + duplicates + declared gaps + erased + markers + unread + removed
+    consumed = Bronze + rejected + duplicates + declared gaps + erased + markers + aborted + unread + removed
 
 An offset that was consumed and stands in no table is a *hole*. It is legitimate when it is a copy of a sale that Bronze
-holds, when Kafka keeps no message there (the marker of a transaction, or what compaction took away), when an operator
-declared it lost, when it was erased for a person's sake, or when retention took its row away (``removed``); otherwise it
+holds, when Kafka keeps no message there (the marker of a transaction, or what compaction took away), when its message
+belongs to an aborted transaction, when an operator declared it lost, when it was erased for a person's sake, or when retention took its row away (``removed``); otherwise it
 is a difference. ``unread``: Kafka no longer holds it, so that nobody can look.
 """
 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 
@@ -64,6 +65,7 @@ class Line:
     declared: int = 0
     erased: int = 0
     markers: int = 0
+    aborted: int = 0
     unread: int = 0
     removed: int = 0
 
@@ -71,7 +73,7 @@ class Line:
     def difference(self) -> int:
         """Consumed and nowhere, if above 0; in the tables too often, if below."""
         accounted = self.bronze + self.rejected + self.duplicates + self.declared + self.erased + self.removed
-        return self.consumed - accounted - self.markers - self.unread
+        return self.consumed - accounted - self.markers - self.aborted - self.unread
 
 
 COUNTS = tuple(field.name for field in fields(Line))[2:]
@@ -120,6 +122,33 @@ def split(found: Iterable[Hole], inside: Mapping[int, Sequence[tuple[int, int]]]
         if at <= hole.last:
             outside.append(Hole(hole.partition, at, hole.last, hole.day))
     return within, outside
+
+
+def without(found: Iterable[Hole], places: Iterable[tuple[int, int]]) -> Iterator[Hole]:
+    """Holes less single offsets (partition, offset)."""
+    taken: dict[int, list[int]] = defaultdict(list)
+    for partition, offset in sorted(places):
+        taken[partition].append(offset)
+    for hole in found:
+        mine, at = taken[hole.partition], hole.first
+        for offset in mine[bisect_left(mine, hole.first) : bisect_right(mine, hole.last)]:
+            if at < offset:
+                yield Hole(hole.partition, at, offset - 1, hole.day)
+            at = offset + 1
+        if at <= hole.last:
+            yield Hole(hole.partition, at, hole.last, hole.day)
+
+
+def joined(found: Iterable[Hole]) -> list[Hole]:
+    """Holes of one partition and day that follow on each other, as one."""
+    spans: list[Hole] = []
+    for hole in found:
+        last = spans[-1] if spans else None
+        if last and (last.partition, last.last + 1, last.day) == (hole.partition, hole.first, hole.day):
+            spans[-1] = Hole(last.partition, last.first, hole.last, last.day)
+        else:
+            spans.append(hole)
+    return spans
 
 
 def digest(found: Iterable[Hole]) -> str:

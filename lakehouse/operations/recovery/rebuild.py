@@ -1,7 +1,7 @@
 """A checkpoint that is lost or cannot be used: what can be read again, and making room for a new one. No JVM.
 
 Bronze's next start makes the new checkpoint: it reads the topic again and compares every sale with Bronze (the exact
-door of docs/ARCHITECTURE.md). Silver's next pass builds its tables anew. A kill between two steps loses nothing: the
+door of docs/PROOFS.md). Silver's next pass builds its tables anew. A kill between two steps loses nothing: the
 step that lets a job start again, the folder's new name, is the last one.
 """
 
