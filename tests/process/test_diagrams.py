@@ -17,7 +17,7 @@ from tests.browsers import not_to_be_had
 from tests.mermaid import Diagram, diagrams, fault
 from tests.unit.test_docs import generate
 
-MINIMUM = 21
+MINIMUM = 50
 pytestmark = pytest.mark.timeout(300)
 
 
