@@ -17,7 +17,7 @@ from tests.browsers import not_to_be_had
 from tests.mermaid import Diagram, diagrams, fault
 from tests.unit.test_docs import generate
 
-MINIMUM = 21
+MINIMUM = 50
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -62,6 +62,17 @@ def test_a_text_that_is_no_diagram_is_left_alone(tmp_path: Path) -> None:
         "```bash\nmermaid\n```\n\nA block that begins with ```mermaid in a line.\n\n```mermaid\npie\n```\n"
     )
     assert list(diagrams(document)) == [Diagram(document, 8, "pie\n")]
+
+
+def test_a_package_with_another_hash_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pack(_command: list[str], *, cwd: str, **_options: object) -> None:
+        Path(cwd, f"mermaid-{mermaid.VERSION}.tgz").write_bytes(b"another package")
+
+    monkeypatch.setattr(mermaid, "SCRIPT", tmp_path / "cache" / "mermaid.js")
+    monkeypatch.setattr(subprocess, "run", pack)
+    with pytest.raises(OSError, match="SHA-512"):
+        mermaid.fetch()
+    assert not list((tmp_path / "cache").iterdir())
 
 
 def test_the_package_diagram_equals_the_imports(monkeypatch: pytest.MonkeyPatch) -> None:
