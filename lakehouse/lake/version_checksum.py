@@ -2,8 +2,10 @@
 
 Spark writes one with each of its commits and reads what an application wrote last, the schema and the properties from it.
 ``deltalake`` writes none: Spark then rebuilds the table's state, a job of a second and more, at its next look.
-Source: Delta's PROTOCOL.md, "Version Checksum File". Of its optional fields, the files of a small table are carried on: Spark
-would list them anew in a job. The others are left out.
+Source: Delta's PROTOCOL.md, "Version Checksum File". Of its optional fields, the applications' transactions, the domain
+metadata and the files of a small table are carried on, each only when the version before has it: Delta leaves a field out when
+it is too long, and then Spark must look for itself. The others are left out. No file is written for a protocol other than the
+one that the project's tables are created with.
 """
 
 from __future__ import annotations
@@ -16,15 +18,22 @@ from typing import Any
 
 Checksum = dict[str, Any]
 
+PROTOCOL = {"minReaderVersion": 1, "minWriterVersion": 2}
+"""The only one whose checksums are known here: a later one may count, or name, something else."""
+
+OTHERS = {"commitInfo"}
+"""Actions that change nothing of what a checksum says."""
+
 
 def after(before: Mapping[str, Any] | None, actions: Iterable[Mapping[str, Any]]) -> Checksum | None:
     """The checksum of a version, from that of the version before (None: there is none before) and the commit's actions.
-    None when these do not tell it: the first commit of a table names its schema and its protocol."""
-    known = before or {"numFiles": 0, "tableSizeBytes": 0, "allFiles": []}
+    None when these do not tell it: the first commit of a table names its schema and its protocol. An optional field that the
+    version before does not have stays absent: it is unknown, which is not the same as empty."""
+    known = before or {"numFiles": 0, "tableSizeBytes": 0, "allFiles": [], "setTransactions": [], "domainMetadata": []}
     files, size = int(known["numFiles"]), int(known["tableSizeBytes"])
-    writers = {each["appId"]: each for each in known.get("setTransactions", ())}
+    writers = {each["appId"]: each for each in known.get("setTransactions") or ()}
     metadata, protocol = known.get("metadata"), known.get("protocol")
-    listed = {each["path"]: each for each in known["allFiles"]} if "allFiles" in known else None  # None: too many
+    listed = {each["path"]: each for each in known.get("allFiles") or ()}
     for action in actions:
         ((kind, value),) = action.items()
         if kind in ("add", "remove"):
@@ -32,26 +41,33 @@ def after(before: Mapping[str, Any] | None, actions: Iterable[Mapping[str, Any]]
                 return None  # rows that a file still has are counted too, then
             sign = 1 if kind == "add" else -1
             files, size = files + sign, size + sign * int(value["size"])
-            if listed is not None and kind == "add":
+            if kind == "add":
                 listed[value["path"]] = {**value, "dataChange": False}
-            elif listed is not None:
+            else:
                 listed.pop(value["path"], None)
         elif kind == "txn":
             writers[value["appId"]] = value
-        elif kind == "domainMetadata":
-            return None  # a feature that no table here has
         elif kind == "metaData":
             metadata = {name: given for name, given in value.items() if given is not None}
         elif kind == "protocol":
             protocol = value
-    if metadata is None or protocol is None or files < 0:
+        elif kind not in OTHERS:
+            return None  # of a feature that no table here has
+    if metadata is None or not _is_known(protocol) or not _is_known(known.get("protocol", protocol)) or files < 0:
         return None
-    made = {
-        "tableSizeBytes": size, "numFiles": files, "numMetadata": 1, "numProtocol": 1,
-        "setTransactions": list(writers.values()), "domainMetadata": list(known.get("domainMetadata", ())),
-        "metadata": metadata, "protocol": protocol,
+    optional = {
+        "setTransactions": list(writers.values()),
+        "domainMetadata": known.get("domainMetadata"),
+        "allFiles": list(listed.values()),
+    }
+    return {
+        "tableSizeBytes": size, "numFiles": files, "numMetadata": 1, "numProtocol": 1, "metadata": metadata,
+        "protocol": protocol, **{name: value for name, value in optional.items() if known.get(name) is not None},
     }  # fmt: skip
-    return made if listed is None else {**made, "allFiles": list(listed.values())}
+
+
+def _is_known(protocol: Mapping[str, Any] | None) -> bool:
+    return {name: value for name, value in (protocol or {}).items() if value is not None} == PROTOCOL
 
 
 _BACK = 10
@@ -87,4 +103,4 @@ def _read(file: Path) -> Checksum | None:
     # what counts rows in files' deletion vectors, or in commits' own clocks, is not carried on here
     known = all(name in found for name in ("numFiles", "tableSizeBytes", "metadata", "protocol"))
     extra = found.get("numDeletionVectorsOpt") or found.get("inCommitTimestampOpt")
-    return found if known and not extra else None
+    return found if known and _is_known(found["protocol"]) and not extra else None

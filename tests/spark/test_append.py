@@ -17,7 +17,7 @@ from pyspark.sql.types import LongType
 from benchmarks.spark_counts import Meter
 from lakehouse.config import Config
 from lakehouse.contract.tables import PERTES, REJETS, VENTES, TableSpec
-from lakehouse.lake import spark_tables
+from lakehouse.lake import delta_tables, spark_tables
 from tests.children import eventually
 from tests.harness import config_of
 
@@ -68,6 +68,24 @@ def test_a_writer_that_keeps_no_checksum_hides_nothing(spark: SparkSession, tabl
     append(spark, table, 1)
     assert held(table) == [1, 1]
     assert DeltaTable(path).version() == 2
+
+
+def test_a_checksum_without_the_transactions_hides_nothing(spark: SparkSession, table: Config) -> None:
+    limit = "spark.databricks.delta.setTransactionsInCrc.maxAllowed"  # Delta's own is 100 applications
+    spark.conf.set(limit, "0")
+    try:
+        append(spark, table, 1)
+    finally:
+        spark.conf.unset(limit)
+    assert "setTransactions" not in json.loads(max(checksums(table)).read_text(encoding="utf-8")), (
+        "nothing was left out"
+    )
+    delta_tables.set_properties(SPEC, table, {"ventes.essai": "1"}, what="test")
+    after = json.loads(max(checksums(table)).read_text(encoding="utf-8"))
+    assert max(checksums(table)).stem == f"{2:020}" and "setTransactions" not in after
+    spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()  # type: ignore[union-attr]
+    append(spark, table, 1)
+    assert held(table) == [1]
 
 
 def test_of_two_that_write_one_number_at_once_one_is_refused(

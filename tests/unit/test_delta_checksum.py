@@ -54,8 +54,41 @@ def test_a_commit_adds_removes_and_takes_the_place_of_what_it_names() -> None:
     assert second["metadata"]["configuration"] == {"k": "v"} and second["protocol"] == first["protocol"]
     assert (first["numFiles"], len(first["allFiles"])) == (2, 2), "the version before was changed"
 
-    many = {name: value for name, value in first.items() if name != "allFiles"}
-    assert "allFiles" not in (version_checksum.after(many, [add("c", 10)]) or {"allFiles": "none made"})
+
+@pytest.mark.parametrize("field", ["setTransactions", "allFiles", "domainMetadata"])
+@pytest.mark.parametrize("null", [False, True])
+def test_what_the_version_before_leaves_out_stays_unknown(field: str, null: bool) -> None:
+    first = version_checksum.after(None, [*FIRST, add("a", 3), {"txn": {"appId": "x", "version": 7}}])
+    assert first is not None and field in first
+    unknown = {name: value for name, value in first.items() if name != field} | ({field: None} if null else {})
+    second = version_checksum.after(unknown, [add("c", 10), {"txn": {"appId": "y", "version": 1}}])
+    assert second is not None and set(second) == set(first) - {field}, "unknown was made empty"
+    third = version_checksum.after(second, [add("d", 1), {"txn": {"appId": "y", "version": 2}}])
+    assert third is not None and field not in third and third["numFiles"] == 3
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        {"minReaderVersion": 1, "minWriterVersion": 4},
+        {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["deletionVectors"], "writerFeatures": []},
+        {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": ["inCommitTimestamp"]},
+        {"minReaderVersion": 1, "minWriterVersion": 2, "writerFeatures": ["something"]},
+    ],
+)
+def test_nothing_is_made_for_another_protocol(protocol: dict[str, Any], tmp_path: Path) -> None:
+    first = version_checksum.after(None, [*FIRST, add("a", 3)])
+    assert first is not None
+    assert version_checksum.after(first, [{"protocol": protocol}]) is None, "of a commit"
+    assert version_checksum.after({**first, "protocol": protocol}, [add("b", 1)]) is None, "of the version before"
+    assert version_checksum.after({**first, "protocol": protocol}, [FIRST[0]]) is None, "of a version left behind"
+
+    assert table(tmp_path, 2).version() == 1
+    assert version_checksum.write(str(tmp_path), 0) == 1
+    other = {**told(tmp_path, 0), "protocol": protocol}
+    (tmp_path / "_delta_log" / f"{0:020}.crc").write_text(json.dumps(other))
+    assert version_checksum.write(str(tmp_path), 1) == 0
+    assert not (tmp_path / "_delta_log" / f"{1:020}.crc").exists()
 
 
 @pytest.mark.parametrize(
@@ -64,6 +97,7 @@ def test_a_commit_adds_removes_and_takes_the_place_of_what_it_names() -> None:
         add("d", 1, deletionVector={"storageType": "u"}),
         {"remove": {"path": "a"}},  # of unknown size
         {"domainMetadata": {"domain": "d"}},
+        {"cdc": {"path": "c", "size": 1}},
     ],
 )
 def test_what_cannot_be_told_is_not_told(action: dict[str, Any]) -> None:
