@@ -1,4 +1,4 @@
-"""``audit verify`` and ``audit list``: is the log of operator actions whole, and what does it say?"""
+"""``audit verify`` and ``audit list``: the integrity and the entries of the log of operator actions."""
 
 from __future__ import annotations
 
