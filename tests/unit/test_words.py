@@ -42,9 +42,7 @@ REMAINING: dict[str, set[str]] = {
     "kafka": {"judged"},
     "lake": {"mend", "tended"},
     "maintenance": {"ledger", "sake", "tend", "upkeep"},
-    "observability": {"hears"},
-    "operations": {"door", "holes", "judge", "whom"},
-    "setup": {"judge", "mend"},
+    "operations": {"holes", "judge"},
     "silver": {"heard"},
 }
 

@@ -117,6 +117,7 @@ _SILVER_DUE = (
 
 
 def add(subparsers: Subparsers) -> None:
+    """Register ``erase`` on the command line."""
     made = verb(
         subparsers, "erase", erase, writes=True, dangerous=True, private=("client_id",),
         examples=(
@@ -224,7 +225,7 @@ def _wait_for_silver(config: Config, client_id: int, wait: timedelta, work: Work
 
 
 def _ask_silver(config: Config, client_id: int, up_to_date: bool) -> bool:
-    """True when Silver names a client whom Bronze does not: retention took the sales, and no commit tells Silver to build."""
+    """True when Silver has a client that Bronze lacks: retention removed the sales, and no commit tells Silver to build."""
     if not up_to_date or any(erasure.found(config, client_id).values()) or not erasure.in_silver(config, client_id):
         return False
     erasure.ask_silver(config)

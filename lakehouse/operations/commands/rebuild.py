@@ -15,6 +15,7 @@ STARTS = {"bronze": "python spark_streaming_delta.py", "silver": "python streami
 
 
 def add(subparsers: Subparsers) -> None:
+    """Register ``rebuild`` on the command line."""
     made = verb(
         subparsers, "rebuild", rebuild, writes=True, dangerous=True,
         examples=(

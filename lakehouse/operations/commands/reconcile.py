@@ -18,6 +18,7 @@ SHOWN = 50
 
 
 def add(subparsers: Subparsers) -> None:
+    """Register ``reconcile`` on the command line."""
     made = verb(
         subparsers, "reconcile", reconcile, private=("explain",),
         examples=(

@@ -37,6 +37,7 @@ _LISTED = 100
 
 
 def add(subparsers: Subparsers) -> None:
+    """Register ``rejects`` on the command line."""
     inner = group(
         subparsers, "rejects", "The messages that broke the contract: list them, show one, replay them.",
         examples=("python ops_utils.py rejects list", "python ops_utils.py rejects replay --all --dry-run"),

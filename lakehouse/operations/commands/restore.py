@@ -12,6 +12,7 @@ from lakehouse.operations.recovery import restore as recovery_restore
 
 
 def add(subparsers: Subparsers) -> None:
+    """Register ``restore-table`` on the command line."""
     made = verb(
         subparsers, "restore-table", restore, writes=True, dangerous=True,
         examples=(

@@ -53,6 +53,7 @@ def object_path(sha256: str) -> str:
 
 
 def manifest_path(backup: str) -> str:
+    """Path of a backup's manifest in the store."""
     return f"backups/{backup}.json"
 
 

@@ -1,7 +1,7 @@
 """Rebuilding a checkpoint that is lost or unusable: what can be read again, and moving the old one away. No JVM.
 
-Bronze's next start makes the new checkpoint: it reads the topic again and compares every sale with Bronze (the exact
-door of docs/PROOFS.md). Silver's next pass builds its tables anew. A kill between two steps loses nothing: the
+Bronze's next start makes the new checkpoint: it reads the topic again and compares every sale with Bronze (exact
+deduplication, see docs/PROOFS.md). Silver's next pass builds its tables anew. A kill between two steps loses nothing: the
 step that lets a job start again, the folder's new name, is the last one.
 """
 

@@ -2,7 +2,7 @@
 
 Guarantee: each (topic, partition, offset) becomes at most one row of Bronze, however often a replay is repeated or
 killed. It works under Bronze's writer lock, and looks first whether a message's own row, or its sale, stands in Bronze
-already. Its order: the exact door is opened for copies that may still come, the sales are appended in one commit, the
+already. Its order: exact deduplication is extended for copies that may still come, the sales are appended in one commit, the
 results are noted; a kill between two of these leaves what the next replay finds and goes on from.
 """
 
