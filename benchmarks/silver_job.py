@@ -14,11 +14,11 @@ from benchmarks.spark_counts import Meter
 from lakehouse import config as settings
 from lakehouse.lake import spark_session
 from lakehouse.observability.health import Monitor
-from lakehouse.silver.health import SilverWatch
+from lakehouse.silver.health import SilverHealth
 from lakehouse.silver.job import SilverJob
 
 
-class Noting(SilverWatch):
+class Noting(SilverHealth):
     """Keeps the last pass's own account."""
 
     sales, seconds = 0, 0.0
@@ -36,7 +36,7 @@ def main() -> int:
     for line in sys.stdin:
         what = line.strip()
         job = SilverJob(config)
-        noted = job._watched = Noting(config, Monitor(config, "silver"))
+        noted = job._health = Noting(config, Monitor(config, "silver"))
         meter.reset()
         began = time.monotonic()
         found = {"differences": len(job.verify(spark=spark))} if what == "verify" else {}

@@ -1,4 +1,4 @@
-"""What a Bronze batch did, counted for the metrics once it is committed."""
+"""Statistics of a Bronze batch: they decide how it is written, and go into the metrics once it is committed."""
 
 from __future__ import annotations
 
@@ -16,65 +16,77 @@ from lakehouse.observability import log, metrics
 from lakehouse.observability.registry import Meter
 
 AGES = (0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0)
-"""Seconds from the broker's time of a sale to its batch's, whose duration is added; a sale counts as old as its step's end."""
+"""Histogram bounds (s) of a sale's age, from the broker's time to the batch's clock. Each sale counts at its bucket's upper
+bound plus the batch's duration."""
 
 
 @dataclass(frozen=True)
-class BatchFacts:
-    """What decides how a batch is written: counts of its rows, bad ones (``rejets``), rows for the exact door and their
-    span of event times, late sales, sales with unknown fields; the newest broker's time, the batch's clock, and the sales'
-    ages at it: their sum, the oldest, and how many are within each of ``AGES``. Times are microseconds since 1970, ages
-    microseconds."""
+class BatchStats:
+    """Counts of a batch's rows, and the spans of their times. Times are microseconds since 1970, ages microseconds; a time
+    is null when there is no row to have it."""
 
-    n: int
-    rejets: int
-    exacts: int
-    tardifs: int
-    derives: int
-    premier: int | None
-    dernier: int | None
-    recent: int | None
-    horloge: int | None
-    ages: int
-    doyen: int | None
-    paliers: list[int]
+    rows: int
+    rejected: int
+    """Bad messages."""
+    to_compare: int
+    """Sales with ``NEEDS_EXACT_DEDUP``."""
+    late: int
+    """Sales whose sender was late."""
+    drifted: int
+    """Sales with fields that the contract does not know."""
+    first_event: int | None
+    """The span of event times of the sales to compare."""
+    last_event: int | None
+    newest_arrival: int | None
+    """The broker's latest time of a sale."""
+    clock: int | None
+    """The batch's own time, ``date_ingestion`` of its sales."""
+    age_sum: int
+    """Of the sales, from the broker's time to ``clock``."""
+    oldest: int | None
+    within_ages: list[int]
+    """Sales within each of ``AGES``."""
 
-    def joined(self, other: BatchFacts) -> BatchFacts:
-        """The facts of both together."""
+    @property
+    def sales(self) -> int:
+        """Valid messages."""
+        return self.rows - self.rejected
+
+    def joined(self, other: BatchStats) -> BatchStats:
+        """The statistics of both together."""
 
         def best(choose: Callable[..., Any], name: str) -> Any:
-            return choose(
-                (each for each in (getattr(self, name), getattr(other, name)) if each is not None), default=None
-            )
+            found = (getattr(self, name), getattr(other, name))
+            return choose((each for each in found if each is not None), default=None)
 
         sums = {
             name: getattr(self, name) + getattr(other, name)
-            for name in ("n", "rejets", "exacts", "tardifs", "derives", "ages")
+            for name in ("rows", "rejected", "to_compare", "late", "drifted", "age_sum")
         }
-        latest = {name: best(max, name) for name in ("dernier", "recent", "horloge", "doyen")}
-        steps = [one + two for one, two in zip(self.paliers, other.paliers, strict=True)]
-        return BatchFacts(**sums, **latest, premier=best(min, "premier"), paliers=steps)
+        latest = {name: best(max, name) for name in ("last_event", "newest_arrival", "clock", "oldest")}
+        within_ages = [one + two for one, two in zip(self.within_ages, other.within_ages, strict=True)]
+        return BatchStats(**sums, **latest, first_event=best(min, "first_event"), within_ages=within_ages)
 
 
-def of(rows: DataFrame) -> BatchFacts:
+def of(rows: DataFrame) -> BatchStats:
     """The statistics of a batch, in one action that also fills the cache of ``rows``."""
     found = rows.agg(*_counts()).first()
     assert found is not None
-    return BatchFacts(**found.asDict())
+    return BatchStats(**found.asDict())
 
 
 class Observed:
-    """The facts of rows that are on their way elsewhere: counted while an action on what is made of ``rows`` runs."""
+    """The statistics of rows that are written elsewhere: counted while an action on a result of ``rows`` runs."""
 
     def __init__(self, rows: DataFrame) -> None:
         self._observation = Observation()
         self.rows = rows.observe(self._observation, *_counts())
 
-    def facts(self) -> BatchFacts:
+    def stats(self) -> BatchStats:
         """After the action."""
         made: Any = self._observation._jo
-        assert made.future().isCompleted(), "asked before the action had ended: this would wait for ever"
-        return BatchFacts(**self._observation.get)
+        assert made.future().isCompleted(), "called before the action had ended: this would wait for ever"
+        return BatchStats(**self._observation.get)
 
 
 def _counts() -> list[Column]:
@@ -85,18 +97,18 @@ def _counts() -> list[Column]:
     clock = F.unix_micros("date_ingestion")
     age = clock - stamp
     return [
-        F.count(F.lit(1)).alias("n"),
-        F.count_if(bad).alias("rejets"),
-        F.count_if(exact).alias("exacts"),
-        F.count_if(F.col("est_tardif")).alias("tardifs"),
-        F.count(transforms.UNKNOWN).alias("derives"),
-        F.min(event).alias("premier"),
-        F.max(event).alias("dernier"),
-        F.max(stamp).alias("recent"),
-        F.max(F.when(~bad, clock)).alias("horloge"),
-        F.coalesce(F.sum(age), F.lit(0)).alias("ages"),
-        F.max(age).alias("doyen"),
-        F.array(*(F.count_if(age <= round(bound * 1e6)) for bound in AGES)).alias("paliers"),
+        F.count(F.lit(1)).alias("rows"),
+        F.count_if(bad).alias("rejected"),
+        F.count_if(exact).alias("to_compare"),
+        F.count_if(F.col("est_tardif")).alias("late"),
+        F.count(transforms.UNKNOWN).alias("drifted"),
+        F.min(event).alias("first_event"),
+        F.max(event).alias("last_event"),
+        F.max(stamp).alias("newest_arrival"),
+        F.max(F.when(~bad, clock)).alias("clock"),
+        F.coalesce(F.sum(age), F.lit(0)).alias("age_sum"),
+        F.max(age).alias("oldest"),
+        F.array(*(F.count_if(age <= round(bound * 1e6)) for bound in AGES)).alias("within_ages"),
     ]
 
 
@@ -116,46 +128,46 @@ class Totals:
     late: int = 0
     drifted: int = 0
 
-    def add(self, facts: BatchFacts) -> None:
+    def add(self, stats: BatchStats) -> None:
         """One more batch."""
         self.batches += 1
-        self.sales += facts.n - facts.rejets
-        self.rejected += facts.rejets
-        self.late += facts.tardifs
-        self.drifted += facts.derives
+        self.sales += stats.sales
+        self.rejected += stats.rejected
+        self.late += stats.late
+        self.drifted += stats.drifted
 
 
-def sales(meter: Meter, facts: BatchFacts, written: int | None) -> None:
-    """After the commit: what it made visible, and how long that took from the broker's time on. ``written``: None for a
-    repeat of what was counted when it was written."""
+def sales(meter: Meter, stats: BatchStats, written: int | None) -> None:
+    """Count a committed batch, and its sales' latency from the broker's time to the commit. ``written``: None for a repeated
+    batch, which was counted when it was written."""
     if written is None:
         return
-    assert facts.horloge is not None and facts.doyen is not None  # there is a sale
+    assert stats.clock is not None and stats.oldest is not None  # there is a sale
     meter.add(metrics.SALES, written)
-    meter.add(metrics.LATE, facts.tardifs)
-    meter.add(metrics.DUPLICATES, facts.n - facts.rejets - written, "table")
-    meter.add(metrics.DRIFTED, facts.derives)
-    since = max(0.0, time.time() - facts.horloge / 1e6)
-    spread, before, estimated = meter.spread(metrics.LATENCY), 0, 0.0
-    total = facts.n - facts.rejets
-    for bound, upto in zip((*AGES, facts.doyen / 1e6), (*facts.paliers, total), strict=True):
-        spread.add(since + bound, upto - before)
+    meter.add(metrics.LATE, stats.late)
+    meter.add(metrics.DUPLICATES, stats.sales - written, "table")
+    meter.add(metrics.DRIFTED, stats.drifted)
+    since = max(0.0, time.time() - stats.clock / 1e6)
+    histogram, before, estimated = meter.spread(metrics.LATENCY), 0, 0.0
+    total = stats.sales
+    for bound, upto in zip((*AGES, stats.oldest / 1e6), (*stats.within_ages, total), strict=True):
+        histogram.add(since + bound, upto - before)
         estimated += (since + bound) * (upto - before)
         before = upto
-    spread.sum += facts.ages / 1e6 + since * total - estimated  # the sum is exact, the steps are not
+    histogram.sum += stats.age_sum / 1e6 + since * total - estimated  # the sum is exact, the buckets are not
 
 
 def rejects(meter: Meter, reasons: Row, batch_id: int, topic: str) -> None:
-    """``reasons``: a batch's bad messages by ``REASONS`` (``motifs``), their number, and the first of them."""
-    for code, count in zip(REASONS, reasons.motifs, strict=True):
+    """``reasons``: a batch's bad messages by ``REASONS`` (``by_reason``), their number (``messages``), and the first of them."""
+    for code, count in zip(REASONS, reasons.by_reason, strict=True):
         if count:
             meter.add(metrics.REJECTED, count, code)
-    first = reasons.rejet
+    first = reasons["first"]
     _log.file_only(  # the terminal has their number in the progress lines
         "warning",
         "messages rejected",
         batch_id=batch_id,
-        messages=reasons.rejets,
+        messages=reasons.messages,
         first=log.place(topic, first["kafka_partition"], first["kafka_offset"]),
         reason=first["motif"],
     )

@@ -11,9 +11,9 @@ from lakehouse.jvm import compiler
 
 
 def register(session: SparkSession) -> None:
-    """Make ``bronze.DECODER`` and ``bronze.IS_OLD`` known to the session, whose JVM has our JAR."""
+    """Make ``transforms.DECODER`` and ``transforms.IS_STALE`` known to the session, whose JVM has our JAR."""
     # registerJavaFunction asks for a class with its types in angle brackets, which Janino does not write
     compiler.new(session, "BronzeRow").register(session._jsparkSession, transforms.DECODER, transforms.DECODED)
-    compiler.new(session, "OldSale").register(session._jsparkSession, transforms.IS_OLD)
+    compiler.new(session, "OldSale").register(session._jsparkSession, transforms.IS_STALE)
     # The contract's rules travel with the plan, so that executors need none of our files.
     cloudpickle.register_pickle_by_value(sale)  # type: ignore[no-untyped-call]

@@ -10,9 +10,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.bronze import transforms
-from lakehouse.bronze.batch_stats import BatchFacts
+from lakehouse.bronze.batch_stats import BatchStats
 from lakehouse.config import Config
-from lakehouse.contract.table_properties import HORIZON, SALT
+from lakehouse.contract.table_properties import EXACT_DEDUP_UNTIL, SALT
 from lakehouse.contract.tables import EFFACES, REJETS, VENTES
 from lakehouse.lake import spark_tables
 from lakehouse.observability import log
@@ -22,7 +22,7 @@ _log = log.get("bronze")
 
 def required_until(spark: SparkSession, config: Config) -> datetime | None:
     """Until when every sale is compared with Bronze, not the stale ones alone; None when that was never required."""
-    text = spark_tables.properties(spark, VENTES, config).get(HORIZON)
+    text = spark_tables.properties(spark, VENTES, config).get(EXACT_DEDUP_UNTIL)
     return datetime.fromisoformat(text) if text else None
 
 
@@ -30,20 +30,20 @@ def require_exact_dedup_until(spark: SparkSession, config: Config) -> None:
     """Have every sale compared with Bronze until no sale that another checkpoint ingested can be on time again."""
     streaming = config.streaming
     until = datetime.now(UTC) + streaming.watermark_delay + 2 * streaming.future_tolerance + timedelta(minutes=1)
-    spark_tables.set_properties(spark, VENTES, config, {HORIZON: until.isoformat(timespec="seconds")})
+    spark_tables.set_properties(spark, VENTES, config, {EXACT_DEDUP_UNTIL: until.isoformat(timespec="seconds")})
     _log.info("new checkpoint over an existing table: every sale is compared with Bronze", until=until.isoformat())
 
 
 def with_need(rows: DataFrame, until: datetime | None) -> DataFrame:
     """``rows`` with ``NEEDS_EXACT_DEDUP``: true for the stale sales, and for every sale ingested before ``until``."""
-    compared = F.col(transforms.OLD)
+    compared = F.col(transforms.STALE)
     if until is not None:
         compared |= F.col("date_ingestion") < F.lit(until)
     return rows.withColumn(transforms.NEEDS_EXACT_DEDUP, F.col("motif").isNull() & compared)
 
 
 def without_erased_sales(rows: DataFrame, config: Config) -> DataFrame:
-    """``rows`` (with a vente_id) but for those whose sale was erased, whatever offset they come from."""
+    """``rows`` (with a vente_id) without the sales that were erased, whatever offset they come from."""
     spark = rows.sparkSession
     if not spark_tables.exists(spark, EFFACES, config):
         return rows
@@ -54,58 +54,56 @@ def without_erased_sales(rows: DataFrame, config: Config) -> DataFrame:
 
 
 def known_rejects(spark: SparkSession, config: Config) -> DataFrame:
-    """The places of the bad messages that stand in the reject table or were erased from it, as its keys and the broker's
-    time."""
-    places = (*REJETS.keys, "kafka_timestamp")
-    known = spark_tables.read(spark, REJETS, config).select(*places)
+    """The bad messages that are in the reject table or were erased from it, as its keys and the broker's time."""
+    keys = (*REJETS.keys, "kafka_timestamp")
+    known = spark_tables.read(spark, REJETS, config).select(*keys)
     if not spark_tables.exists(spark, EFFACES, config):
         return known
     erased = spark_tables.read(spark, EFFACES, config).where(F.col("table_effacee") == REJETS.name)
-    return known.unionAll(erased.select(*places))
+    return known.unionAll(erased.select(*keys))
 
 
-def unknown_sales(batch: DataFrame, facts: BatchFacts, config: Config, cached: list[DataFrame]) -> DataFrame:
-    """The batch's rows without the sales that Bronze holds already, each of the rest once. Only the rows with
+def new_sales(batch: DataFrame, stats: BatchStats, config: Config, cached: list[DataFrame]) -> DataFrame:
+    """The batch's rows without the sales that are in Bronze already, one row per new sale. Only rows with
     ``NEEDS_EXACT_DEDUP`` are compared. What is cached for it is added to ``cached``, for the caller to release."""
-    if not facts.exacts:
+    if not stats.to_compare:
         return batch
     needed = F.col(transforms.NEEDS_EXACT_DEDUP)
     to_compare, fresh = batch.where(needed), batch.where(~needed)
-    new = without_copies(to_compare, facts, config, cached)
+    new = without_copies(to_compare, stats, config, cached)
     new = without_erased_sales(to_compare if new is None else new, config)
-    return new if facts.exacts == facts.n - facts.rejets else fresh.unionByName(new)
+    return new if stats.to_compare == stats.sales else fresh.unionByName(new)
 
 
 def without_copies(
     to_compare: DataFrame,
-    facts: BatchFacts,
+    stats: BatchStats,
     config: Config,
     cached: list[DataFrame],
     days: Sequence[date] | None = None,
 ) -> DataFrame | None:
-    """The rows that Bronze does not hold, each sale once; None when that is all of them, which it nearly always is.
-    ``days``: those of the rows, where they are known."""
+    """The rows that are new to Bronze, one per ``vente_id``. None if there is no duplicate (the usual case): use the input
+    unchanged. ``days``: the rows' days, if they are known."""
     if days is None:
         days = [row.jour for row in to_compare.select("jour").distinct().collect()]
-    asked, known = to_compare.select("vente_id"), _known(to_compare.sparkSession, days, facts, config)
-    if facts.exacts <= config.performance.broadcast_rows:
-        # few old rows: Bronze is scanned past them, instead of being shuffled
-        known = known.join(F.broadcast(asked), "vente_id", "left_semi")
-    elif transforms.are_distinct(asked.unionAll(known)):
+    ids, known = to_compare.select("vente_id"), _known(to_compare.sparkSession, days, stats, config)
+    if stats.to_compare <= config.performance.broadcast_rows:
+        # few stale rows: broadcast to the scan of Bronze, which is then not shuffled
+        known = known.join(F.broadcast(ids), "vente_id", "left_semi")
+    elif transforms.are_distinct(ids.unionAll(known)):
         return None
-    doubtful = transforms.suspects(asked, known).persist(StorageLevel.MEMORY_AND_DISK)
-    if doubtful.isEmpty():
-        # now, since Delta plans what is cached of a table anew whenever it writes to it
-        doubtful.unpersist()
+    suspects = transforms.suspects(ids, known).persist(StorageLevel.MEMORY_AND_DISK)
+    if suspects.isEmpty():
+        # now: each write to a table makes Spark plan again whatever is cached of it
+        suspects.unpersist()
         return None
-    cached.append(doubtful)
-    return transforms.first_copies(to_compare, doubtful)
+    cached.append(suspects)
+    return transforms.first_copies(to_compare, suspects)
 
 
-def _known(spark: SparkSession, days: Sequence[date], facts: BatchFacts, config: Config) -> DataFrame:
-    """The ids that Bronze holds within ``days`` and the old sales' span of event times, which are those of the first copies
-    too."""
-    span = (F.timestamp_micros(F.lit(each)) for each in (facts.premier, facts.dernier))
+def _known(spark: SparkSession, days: Sequence[date], stats: BatchStats, config: Config) -> DataFrame:
+    """The ids in Bronze within ``days`` and the stale sales' span of event times: a sale's copies have one event time."""
+    span = (F.timestamp_micros(F.lit(each)) for each in (stats.first_event, stats.last_event))
     rows = (
         spark_tables.read(spark, VENTES, config)
         .where(transforms.on_days(days))

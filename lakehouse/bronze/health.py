@@ -1,6 +1,6 @@
-"""What the Bronze job shows of itself: its batches, its distance to Kafka, its freshness, and why it is not ready.
+"""Health and metrics of the Bronze job: its batches, its lag, its freshness, and why it is not ready.
 
-Nothing here runs a plan: Spark's progress reports, Kafka's offsets and the tables' logs say it all.
+Nothing here runs a Spark job: the sources are Spark's progress reports, Kafka's offsets and the tables' logs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lakehouse.observability.health import Monitor
 from lakehouse.observability.registry import Meter
 
 _IDLE = ("Waiting for data to arrive", "Waiting for next trigger")
-"""What Spark says of a query that has just looked for messages and found none, or has done its batch."""
+"""Spark's status of a query that has found no new messages, or has ended its batch."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Progress:
 
 
 def parse(report: Mapping[str, Any]) -> Progress:
-    """A report of Spark's, as its JSON has it."""
+    """From the JSON of Spark's report."""
     operators = report.get("stateOperators") or []
     stamp = (report.get("eventTime") or {}).get("watermark")
     durations = report.get("durationMs") or {}
@@ -78,11 +78,11 @@ def _ends(report: Mapping[str, Any]) -> dict[int, int]:
     return {int(partition): int(offset) for topic in end.values() for partition, offset in topic.items()}
 
 
-def record(meter: Meter, batch: Progress, kept: int | None, now: float) -> None:
-    """Count one batch, which was seen at ``now`` (seconds since 1970). ``kept``: the rows that came out of the stream's
-    deduplication, as the sink counted them."""
-    if kept is not None:
-        meter.add(metrics.DUPLICATES, batch.rows - kept - batch.dropped, "memory")
+def record(meter: Meter, batch: Progress, deduplicated: int | None, now: float) -> None:
+    """Count one batch, which was reported at ``now`` (seconds since 1970). ``deduplicated``: the rows that came out of the
+    stream's deduplication, as the sink counted them."""
+    if deduplicated is not None:
+        meter.add(metrics.DUPLICATES, batch.rows - deduplicated - batch.dropped, "memory")
     meter.add(metrics.INPUT_ROWS, batch.rows)
     meter.add(metrics.BATCHES)
     meter.set(metrics.BATCH_ID, batch.batch_id)
@@ -93,7 +93,7 @@ def record(meter: Meter, batch: Progress, kept: int | None, now: float) -> None:
     meter.set(metrics.PROCESSED_RATE, batch.rows_per_second)
     meter.set(metrics.INPUT_RATE, batch.arrived_per_second)
     meter.set(metrics.LAST_PROGRESS, now)
-    if batch.watermark is not None and batch.watermark > 0:  # before the first event Spark says 1970
+    if batch.watermark is not None and batch.watermark > 0:  # before the first event Spark reports 1970
         meter.set(metrics.WATERMARK, batch.watermark)
         meter.set(metrics.WATERMARK_LAG, batch.started - batch.watermark)
     meter.set(metrics.STATE_ROWS, batch.state_rows)
@@ -102,7 +102,7 @@ def record(meter: Meter, batch: Progress, kept: int | None, now: float) -> None:
 
 
 class Reports:
-    """The reports of one query that were not seen yet. Spark keeps the last 100."""
+    """The reports of one query that were not counted yet. Spark keeps the last 100."""
 
     def __init__(self, query: Any) -> None:
         self._query = query
@@ -129,12 +129,12 @@ class Reports:
 
 _log = log.get("bronze")
 
-_REACHABLE_SECONDS = 1.0
+_CONNECT_SECONDS = 1.0
 """How long /readyz waits for a broker to accept a connection."""
 
 
-class BronzeWatch:
-    """Told by the job of what happens; tells its monitor."""
+class BronzeHealth:
+    """Receives the job's events, and sets its metrics and its monitor's state."""
 
     def __init__(self, config: Config, monitor: Monitor) -> None:
         self._config = config
@@ -144,10 +144,10 @@ class BronzeWatch:
         self._last_trigger: float | None = None
         self._sink: BronzeSink | None = None
 
-    def show(self, sink: BronzeSink) -> None:
-        """Tell the monitor where to look."""
+    def watch(self, sink: BronzeSink) -> None:
+        """Register what the monitor samples."""
         self._sink = sink
-        watched, config = self._monitor, self._config
+        monitor, config = self._monitor, self._config
         base = config.delta.base_path
 
         def freshness() -> None:
@@ -165,16 +165,16 @@ class BronzeWatch:
                 self._meter.set(metrics.RECONCILED, datetime.fromisoformat(last["finished"]).timestamp())
 
         self._meter.before_scrape(freshness)
-        watched.ready_when(self._not_ready)
-        watched.sample("kafka", self._lag.look)
-        watched.sample("tables", TableWatch(base, metrics.TABLES["bronze"], self._meter).look)
-        watched.sample("freshness", first_freshness)
-        watched.sample("reconciliation", reconciled)
-        watched.phase("the first trigger has not ended")
+        monitor.ready_when(self._not_ready)
+        monitor.sample("kafka", self._lag.look)
+        monitor.sample("tables", TableWatch(base, metrics.TABLES["bronze"], self._meter).look)
+        monitor.sample("freshness", first_freshness)
+        monitor.sample("reconciliation", reconciled)
+        monitor.phase("the first trigger has not ended")
 
     def _not_ready(self) -> Iterator[str]:
         try:
-            clients.check_reachable(self._config, _REACHABLE_SECONDS)
+            clients.check_reachable(self._config, _CONNECT_SECONDS)
         except BrokerUnavailable as error:
             yield str(error)
         limit, last = self._config.monitoring.bronze_stale_after, self._last_trigger
@@ -184,22 +184,22 @@ class BronzeWatch:
                 f"no trigger has ended for {still:.0f} s; [MONITORING] bronze_stale_after is {format_duration(limit)}"
             )
 
-    def query_starts(self, place: Checkpoint) -> None:
-        """What the checkpoint says before the query reads on: the offsets that are done, and a batch that was not."""
-        committed = place.committed()
+    def query_starts(self, checkpoint: Checkpoint) -> None:
+        """Take the committed offsets from the checkpoint, and count a batch that was planned and not committed."""
+        committed = checkpoint.committed()
         if committed is not None:
             ends = (committed.ends[0] or {}).get(self._config.kafka.topic, {})
             self._lag.read({int(partition): int(offset) for partition, offset in ends.items()})
-        if place.planned_ids()[-1:] != place.committed_ids()[-1:]:
+        if checkpoint.planned_ids()[-1:] != checkpoint.committed_ids()[-1:]:
             self._meter.add(metrics.REPLAYED)
 
-    def look(self, reports: Reports, *, ended: bool = False) -> None:
-        """Count the batches that were committed since the last look, and note that triggers end."""
+    def read(self, reports: Reports, *, ended: bool = False) -> None:
+        """Count the batches that were committed since the last call, and note that triggers end."""
         seen = False
         for batch in reports.new():
             seen = True
-            kept = self._sink.kept.pop(batch.batch_id, None) if self._sink else None
-            record(self._meter, batch, kept, time.time())
+            deduplicated = self._sink.deduplicated.pop(batch.batch_id, None) if self._sink else None
+            record(self._meter, batch, deduplicated, time.time())
             self._lag.read(batch.ends)
             _log.file_only(
                 "info",
@@ -222,7 +222,7 @@ class BronzeWatch:
             self._monitor.fault(None)
 
     def query_failed(self, cause: str) -> None:
-        """A passing fault: the query is started again."""
+        """A transient error: the query is started again."""
         self._meter.add(metrics.RESTARTS)
         self._monitor.last_error = cause
         self._monitor.fault(f"the query failed and is being started again: {cause}")

@@ -1,4 +1,4 @@
-"""The Bronze streaming query: started, watched, restarted after passing faults, stopped at a batch boundary."""
+"""The Bronze streaming query: started, monitored, restarted after transient errors, stopped at a batch boundary."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from lakehouse.bronze import decoder, exact_dedup, health, kafka_batch, offset_gaps, transforms
-from lakehouse.bronze.health import BronzeWatch
+from lakehouse.bronze.health import BronzeHealth
 from lakehouse.bronze.kafka_batch import KafkaBatches
 from lakehouse.bronze.sink import BronzeSink, StopAtBoundary
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import TOPIC_SINCE
-from lakehouse.contract.tables import PERTES, REJETS, VENTES, checkpoint
+from lakehouse.contract.tables import PERTES, REJETS, VENTES
+from lakehouse.contract.tables import checkpoint as checkpoint_path
 from lakehouse.errors import BrokerUnavailable, LakehouseError, cause_of
 from lakehouse.kafka import clients
 from lakehouse.lake import checkpoint_validation, spark_session, spark_tables, writer_lock
@@ -31,17 +32,19 @@ _log = log.get("bronze")
 
 JOB = "bronze"
 _POLL_SECONDS = 0.2
-_LOOK_SECONDS = 1.0
-"""Between two looks at Spark's progress reports."""
+_REPORT_SECONDS = 1.0
+"""Between two readings of Spark's progress reports."""
 
 
 def rows_of(messages: DataFrame, config: Config) -> DataFrame:
-    """Kafka rows → the on-time sales, without the copies that the watermark's state knows. The sink reads the batch's
-    other messages by itself: neither a backlog nor a flood of bad messages goes through the state."""
-    judging = kafka_batch.judging_options(config)
+    """Kafka rows → the on-time sales, without the duplicates that the deduplication state knows. The sink reads the
+    batch's other messages itself, so that neither a backlog nor a flood of bad messages fills the state."""
+    validation = kafka_batch.validation_options(config)
     delay, tolerance = config.streaming.watermark_delay, config.streaming.future_tolerance
     messages = transforms.perhaps_on_time(messages, watermark_delay=delay, future_tolerance=tolerance)
-    return transforms.deduplicated(transforms.on_time(transforms.decoded(messages, **judging)), watermark_delay=delay)
+    return transforms.deduplicated(
+        transforms.on_time(transforms.decoded(messages, **validation)), watermark_delay=delay
+    )
 
 
 def trigger(config: Config, *, once: bool) -> dict[str, Any]:
@@ -58,20 +61,20 @@ def pause(config: Config, faults: int) -> float:
 
 
 class BronzeJob:
-    """Kafka → ``ventes_stream`` and ``ventes_rejetees``, until told to stop or, with ``once``, until the topic is read."""
+    """Kafka → ``ventes_stream`` and ``ventes_rejetees``, until told to stop or, with ``once``, until the end of the topic."""
 
     def __init__(
         self, config: Config, *, once: bool, accept_data_loss: bool = False, monitor: Monitor | None = None
     ) -> None:
         self._config = config
         self._monitor = monitor or Monitor(config, JOB)
-        self._watched = BronzeWatch(config, self._monitor)
+        self._health = BronzeHealth(config, self._monitor)
         self._once = once
         self._accept = accept_data_loss
         self._stop = threading.Event()
 
     def run(self, spark: SparkSession | None = None) -> int:
-        """0 when the job ended as asked. Raises the error that a person has to decide about.
+        """0 when the job ended as asked. Raises the error that an operator has to decide on.
 
         A session that is given stays open, and signals are then its owner's: ``stop`` ends the job.
         """
@@ -113,42 +116,42 @@ class BronzeJob:
         config = self._config
         decoder.register(spark)
         self._monitor.phase("the tables and the checkpoint are looked at")
-        place = Checkpoint(spark, checkpoint(config.delta.base_path, JOB))
-        place.check(topic=config.kafka.topic)  # refuses a damaged checkpoint before anything is written
+        checkpoint = Checkpoint(spark, checkpoint_path(config.delta.base_path, JOB))
+        checkpoint.check(topic=config.kafka.topic)  # refuses a damaged checkpoint before anything is written
         for spec in (VENTES, REJETS):
             spark_tables.ensure(spark, spec, config)
-        if place.is_new() and not all(spark_tables.is_empty(spark, spec, config) for spec in (VENTES, REJETS)):
+        if checkpoint.is_new() and not all(spark_tables.is_empty(spark, spec, config) for spec in (VENTES, REJETS)):
             exact_dedup.require_exact_dedup_until(spark, config)
-        source = KafkaBatches(spark, config, place)
-        sink = BronzeSink(spark, config, place, self._stop, source, self._monitor.meter)
-        self._watched.show(sink)
-        if place.drop_plan_behind_the_clock():
+        source = KafkaBatches(spark, config, checkpoint)
+        sink = BronzeSink(spark, config, checkpoint, self._stop, source, self._monitor.meter)
+        self._health.watch(sink)
+        if checkpoint.drop_plan_behind_the_clock():
             _log.warning(
                 "a batch that was planned while the clock was behind is planned anew; nothing of it was written"
             )
-        accepted = self._check_gaps(spark, place)
-        _note_topic(spark, config, place.topic_id() or "", fresh=place.is_new())
+        accepted = self._check_gaps(spark, checkpoint)
+        _note_topic(spark, config, checkpoint.topic_id() or "", fresh=checkpoint.is_new())
         if accepted:
-            # only the reading that jumps over it goes on in spite of it: a later loss must stop the job again
+            # only the run that skips the gap goes on in spite of it: a later loss must stop the job again
             source.fail_on_data_loss = False
-            self._keep_running(spark, place, sink, once=True, fail_on_data_loss=False)
+            self._keep_running(spark, checkpoint, sink, once=True, fail_on_data_loss=False)
             source.fail_on_data_loss = True
-        self._keep_running(spark, place, sink, once=self._once, fail_on_data_loss=True)
+        self._keep_running(spark, checkpoint, sink, once=self._once, fail_on_data_loss=True)
         _log.info("stopped", **_account(sink))
 
-    def _find_gaps(self, place: Checkpoint) -> list[offset_gaps.Gap]:
-        """What was not read and is gone. Raises ``DataLoss`` for a topic created anew: its offsets may look plausible."""
-        read, now = place.topic_id(), clients.topic_id(self._config)
+    def _find_gaps(self, checkpoint: Checkpoint) -> list[offset_gaps.Gap]:
+        """Unread offsets that Kafka no longer holds. Raises ``DataLoss`` for a recreated topic: its offsets may be plausible."""
+        read, now = checkpoint.topic_id(), clients.topic_id(self._config)
         if read is None:
-            place.note_topic_id(now)
+            checkpoint.note_topic_id(now)
         elif read != now:
             raise offset_gaps.topic_changed(self._config, read, now)
         held = clients.earliest_and_latest_offsets(self._config, log_end=True)  # an open transaction takes nothing away
-        return offset_gaps.find(place.committed(), held, self._config)
+        return offset_gaps.find(checkpoint.committed(), held, self._config)
 
-    def _check_gaps(self, spark: SparkSession, place: Checkpoint) -> bool:
+    def _check_gaps(self, spark: SparkSession, checkpoint: Checkpoint) -> bool:
         """True when an operator accepted a gap, which this run may then read past."""
-        found = self._find_gaps(place)
+        found = self._find_gaps(checkpoint)
         if not found:
             return False
         if not self._accept:
@@ -159,20 +162,20 @@ class BronzeJob:
         return True
 
     def _keep_running(
-        self, spark: SparkSession, place: Checkpoint, sink: BronzeSink, *, once: bool, fail_on_data_loss: bool
+        self, spark: SparkSession, checkpoint: Checkpoint, sink: BronzeSink, *, once: bool, fail_on_data_loss: bool
     ) -> None:
         faults = 0
         while not self._stop.is_set():
             batches = sink.totals.batches
-            self._watched.query_starts(place)
-            query = self._start(spark, sink, place.path, once=once, fail_on_data_loss=fail_on_data_loss)
+            self._health.query_starts(checkpoint)
+            query = self._start(spark, sink, checkpoint.path, once=once, fail_on_data_loss=fail_on_data_loss)
             failure = self._watch(query, sink)
             if failure is None:
                 return
             faults = 1 if sink.totals.batches > batches else faults + 1
-            self._give_up_or_go_on(place, failure, faults)
+            self._raise_unless_transient(checkpoint, failure, faults)
             seconds = pause(self._config, faults)
-            self._watched.query_failed(cause_of(failure))
+            self._health.query_failed(cause_of(failure))
             _log.warning(
                 "the query failed; starting it again",
                 fault=cause_of(failure),
@@ -199,12 +202,12 @@ class BronzeJob:
         """Wait for the query's end; None when it ended as asked, otherwise what ended it."""
         interval = self._config.monitoring.progress_interval.total_seconds()
         due = time.monotonic() + interval
-        reports, look_due = health.Reports(query), 0.0
+        reports, reports_due = health.Reports(query), 0.0
         while query.isActive:
             self._monitor.beat()
-            if time.monotonic() >= look_due:
-                look_due = time.monotonic() + _LOOK_SECONDS
-                self._watched.look(reports)
+            if time.monotonic() >= reports_due:
+                reports_due = time.monotonic() + _REPORT_SECONDS
+                self._health.read(reports)
             if erasure.waiting(self._config):
                 with sink.writing:
                     served = erasure.serve(self._config)
@@ -216,21 +219,21 @@ class BronzeJob:
                 due = time.monotonic() + interval
                 _report(query, sink)
         failure = query.exception()
-        self._watched.look(reports, ended=True)
+        self._health.read(reports, ended=True)
         _report(query, sink)
         if failure is None or isinstance(sink.failure, StopAtBoundary) or self._stop.is_set():
             return None
         return sink.failure or failure
 
-    def _give_up_or_go_on(self, place: Checkpoint, failure: BaseException, faults: int) -> None:
+    def _raise_unless_transient(self, checkpoint: Checkpoint, failure: BaseException, faults: int) -> None:
         if isinstance(failure, LakehouseError):
             raise failure
         if said := checkpoint_validation.SPARK_SAYS.search(str(failure)):
-            raise checkpoint_validation.refusal(place.path, JOB, f"Spark says {said[1] or said[2]}") from failure
+            raise checkpoint_validation.refusal(checkpoint.path, JOB, f"Spark says {said[1] or said[2]}") from failure
         try:
-            found = self._find_gaps(place)
+            found = self._find_gaps(checkpoint)
         except BrokerUnavailable:
-            found = []  # it may come back; that is what the restart is for
+            found = []  # it may come back; the restart waits for that
         if found:
             raise offset_gaps.as_error(found) from failure
         if faults > self._config.streaming.max_restarts:

@@ -1,7 +1,7 @@
 """The messages of one micro-batch, read from Kafka once more by their offsets.
 
-The stream's own plan carries on-time sales alone, since its memory is for them. A batch in which there is anything else
-is read a second time, without a memory: old sales, of which a stopped job finds millions, and bad messages.
+The stream's own plan carries on-time sales alone, since its deduplication state is for them. A batch with anything else in
+it is read a second time, without state: stale sales, of which a stopped job finds millions, and bad messages.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def source_options(config: Config, *, fail_on_data_loss: bool) -> dict[str, str]
     }
 
 
-def judging_options(config: Config) -> dict[str, Any]:
-    """What decides how a message is judged: see ``bronze.decoded``."""
+def validation_options(config: Config) -> dict[str, Any]:
+    """The settings by which a message is validated: see ``transforms.decoded``."""
     return {
         "watermark_delay": config.streaming.watermark_delay,
         "future_tolerance": config.streaming.future_tolerance,

@@ -12,8 +12,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.bronze import exact_dedup, transforms
-from lakehouse.bronze.batch_stats import BatchFacts
-from lakehouse.bronze.kafka_batch import BatchSource, judging_options
+from lakehouse.bronze.batch_stats import BatchStats
+from lakehouse.bronze.kafka_batch import BatchSource, validation_options
 from lakehouse.bronze.table_writer import TableWriter
 from lakehouse.config import Config
 from lakehouse.contract.tables import VENTES
@@ -60,7 +60,7 @@ class MicroBatch:
         previous, planned = self._offsets()
         clock = F.timestamp_millis(F.lit(planned.clock_ms))
         messages = self.source.messages(previous, planned)
-        decoded = transforms.decoded(messages, ingested=clock, **judging_options(self.config))
+        decoded = transforms.decoded(messages, ingested=clock, **validation_options(self.config))
         return exact_dedup.with_need(transforms.others(decoded), self.exact_dedup_until)
 
     def cache(self, rows: DataFrame, storage: StorageLevel) -> DataFrame:
@@ -74,15 +74,15 @@ class MicroBatch:
             frame.unpersist()
         self.cached.clear()
 
-    def commit_facts(self, counted: BatchFacts) -> dict[str, object]:
+    def commit_facts(self, counted: BatchStats) -> dict[str, object]:
         """What the commits say of the batch, beside Delta's own count of the rows written: the offsets that it read, its
         clock, which every row of it has as ``date_ingestion``, and its rows."""
         return {
             "clock_ms": self.planned.clock_ms if self.planned else None,
             "from": self.previous.ends[0] if self.previous else None,
             "to": self.planned.ends[0] if self.planned else None,
-            "entered": counted.n,
-            "rejected": counted.rejets,
+            "entered": counted.rows,
+            "rejected": counted.rejected,
         }
 
 
@@ -94,7 +94,7 @@ class WritePlan(Protocol):
         """All rows of the batch, bad messages included."""
 
     @property
-    def facts(self) -> BatchFacts:
+    def stats(self) -> BatchStats:
         """Of all rows."""
 
     def write_sales(self, tables: TableWriter, commit_facts: Mapping[str, object]) -> int | None:
@@ -107,11 +107,11 @@ class CachedRows:
 
     batch: MicroBatch
     rows: DataFrame
-    facts: BatchFacts
+    stats: BatchStats
 
     def write_sales(self, tables: TableWriter, commit_facts: Mapping[str, object]) -> int | None:
         """See ``WritePlan``."""
         batch = self.batch
-        new = exact_dedup.unknown_sales(self.rows, self.facts, batch.config, batch.cached)
+        new = exact_dedup.new_sales(self.rows, self.stats, batch.config, batch.cached)
         sales = transforms.accepted(new, keep_unknown=batch.keep_unknown)
-        return tables.append(sales, VENTES, batch_id=batch.batch_id, batch_rows=self.facts.n, facts=commit_facts)
+        return tables.append(sales, VENTES, batch_id=batch.batch_id, batch_rows=self.stats.rows, facts=commit_facts)

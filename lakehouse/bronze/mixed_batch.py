@@ -13,4 +13,4 @@ def read(on_time: CachedRows, others: DataFrame, storage: StorageLevel) -> Cache
     """``on_time`` together with the batch's ``others``, which one job caches and counts."""
     batch = on_time.batch
     others = batch.cache(others, storage)
-    return CachedRows(batch, on_time.rows.unionByName(others), on_time.facts.joined(batch_stats.of(others)))
+    return CachedRows(batch, on_time.rows.unionByName(others), on_time.stats.joined(batch_stats.of(others)))

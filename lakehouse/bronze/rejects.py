@@ -22,20 +22,20 @@ def write(batch: MicroBatch, plan: WritePlan, tables: TableWriter, commit_facts:
     bad = _new(transforms.rejected(plan.rows), batch).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         reasons = bad.agg(
-            F.array(*(F.count_if(F.col("motif").startswith(code)) for code in batch_stats.REASONS)).alias("motifs"),
-            F.count(F.lit(1)).alias("rejets"),
-            F.min(F.struct("kafka_partition", "kafka_offset", "motif")).alias("rejet"),
+            F.array(*(F.count_if(F.col("motif").startswith(code)) for code in batch_stats.REASONS)).alias("by_reason"),
+            F.count(F.lit(1)).alias("messages"),
+            F.min(F.struct("kafka_partition", "kafka_offset", "motif")).alias("first"),
         ).first()
         assert reasons is not None
-        written = tables.append(bad, REJETS, batch_id=batch.batch_id, batch_rows=plan.facts.n, facts=commit_facts)
-        return reasons if written is not None and reasons.rejets else None
+        written = tables.append(bad, REJETS, batch_id=batch.batch_id, batch_rows=plan.stats.rows, facts=commit_facts)
+        return reasons if written is not None and reasons.messages else None
     finally:
         bad.unpersist()
 
 
 def _new(bad: DataFrame, batch: MicroBatch) -> DataFrame:
-    """A rebuilt checkpoint reads old bad messages again: those that stand in the reject table are not repeated.
-    The broker's time is part of the key because a topic that was created anew counts its offsets from 0 again."""
+    """A rebuilt checkpoint reads old bad messages again: those that are in the reject table already are not written again.
+    The broker's time is part of the key because a topic that was deleted and created again counts its offsets from 0."""
     if batch.exact_dedup_until is None:
         return bad
     known = exact_dedup.known_rejects(bad.sparkSession, batch.config)

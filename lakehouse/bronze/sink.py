@@ -56,9 +56,9 @@ class BronzeSink:
         self.totals = Totals()
         self.failure: BaseException | None = None
         self.newest: float | None = None  # the broker's time of the newest sale, seconds since 1970
-        self.kept: dict[int, int] = {}  # batch → its rows after the stream's deduplication, until its report is seen
+        self.deduplicated: dict[int, int] = {}  # batch → its rows after deduplication, until its report is counted
         self.writing = threading.Lock()
-        """Held while a batch is written: what else writes these tables in this process waits for it, and it for that."""
+        """Held while a batch is written, and by whatever else writes these tables in this process."""
 
     def __call__(self, stream_rows: DataFrame, batch_id: int) -> None:
         try:
@@ -102,12 +102,12 @@ class BronzeSink:
     def _choose(self, batch: MicroBatch) -> WritePlan:
         """The plan, its rows read and counted. A backlog's sales are staged already."""
         messages = batch.count()
-        # a million rows fill a laptop's heap, in which the state may lie too: Java then collected garbage and did little else
+        # a million rows fill a laptop's heap, which may hold the state as well: Java then spent its time on garbage collection
         large = messages is not None and messages > self._config.performance.small_batch_rows
         self._heap.fit(large)
         storage = StorageLevel.DISK_ONLY if large else StorageLevel.MEMORY_AND_DISK
         on_time = on_time_batch.read(batch, storage)
-        if on_time.facts.n == messages:  # each of them is an on-time sale that came once
+        if on_time.stats.rows == messages:  # each message is an on-time sale and no duplicate
             return on_time
         others = batch.other_messages()
         if staged_backlog.fits(batch, on_time, messages):
@@ -119,23 +119,23 @@ class BronzeSink:
     def _write(self, batch: MicroBatch) -> None:
         try:
             plan = self._choose(batch)
-            facts = plan.facts
-            self.kept[batch.batch_id] = facts.n
-            commit_facts = batch.commit_facts(facts)
-            if facts.n > facts.rejets:
+            stats = plan.stats
+            self.deduplicated[batch.batch_id] = stats.rows
+            commit_facts = batch.commit_facts(stats)
+            if stats.sales:
                 written = plan.write_sales(self._tables, commit_facts)
-                assert facts.recent is not None  # there is a sale
-                self.newest = max(self.newest or 0.0, facts.recent / 1e6)
-                batch_stats.sales(self._meter, facts, written)
-            if facts.rejets:
+                assert stats.newest_arrival is not None  # there is a sale
+                self.newest = max(self.newest or 0.0, stats.newest_arrival / 1e6)
+                batch_stats.sales(self._meter, stats, written)
+            if stats.rejected:
                 reasons = rejects.write(batch, plan, self._tables, commit_facts)
                 if reasons is not None:
                     batch_stats.rejects(self._meter, reasons, batch.batch_id, self._config.kafka.topic)
-            if facts.derives:
-                _warn_of_drift(plan.rows, facts.derives, kept=batch.keep_unknown)
+            if stats.drifted:
+                _warn_of_drift(plan.rows, stats.drifted, kept=batch.keep_unknown)
         finally:
             batch.release()
-        self.totals.add(facts)
+        self.totals.add(stats)
 
 
 def _warn_of_drift(rows: DataFrame, sales: int, *, kept: bool) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 
 from lakehouse.bronze import exact_dedup, transforms
-from lakehouse.bronze.batch_stats import BatchFacts, Observed
+from lakehouse.bronze.batch_stats import BatchStats, Observed
 from lakehouse.bronze.micro_batch import CachedRows, MicroBatch
 from lakehouse.bronze.table_writer import TableWriter
 from lakehouse.contract.tables import VENTES
@@ -24,7 +24,7 @@ class StagedBacklog:
     """Sales without copies in the table's folder, in files that are not part of the table yet."""
 
     rows: DataFrame
-    facts: BatchFacts
+    stats: BatchStats
     append: Append
 
     def write_sales(self, tables: TableWriter, commit_facts: Mapping[str, object]) -> int | None:
@@ -37,7 +37,7 @@ def fits(batch: MicroBatch, on_time: CachedRows, messages: int | None) -> bool:
     nothing but copies, which would be written in vain."""
     if messages is None or batch.exact_dedup_until is not None:
         return False
-    return messages - on_time.facts.n > batch.config.performance.small_batch_rows
+    return messages - on_time.stats.rows > batch.config.performance.small_batch_rows
 
 
 def stage(on_time: CachedRows, others: DataFrame, tables: TableWriter) -> StagedBacklog | None:
@@ -47,18 +47,18 @@ def stage(on_time: CachedRows, others: DataFrame, tables: TableWriter) -> Staged
     begun = tables.begin(VENTES, batch.batch_id)
     if begun is None:
         return None
-    rows = on_time.rows.unionByName(others) if on_time.facts.n else others
+    rows = on_time.rows.unionByName(others) if on_time.stats.rows else others
     observed = Observed(rows)
     sales = transforms.accepted(observed.rows, keep_unknown=batch.keep_unknown)
     begun.write(exact_dedup.without_erased_sales(sales, batch.config))
-    facts = observed.facts()
-    if facts.exacts:
-        written, stale = begun.written(), transforms.is_old(batch.config.streaming.watermark_delay)
-        new = exact_dedup.without_copies(written.where(stale), facts, batch.config, batch.cached, begun.days())
+    stats = observed.stats()
+    if stats.to_compare:
+        written, stale = begun.written(), transforms.is_stale(batch.config.streaming.watermark_delay)
+        new = exact_dedup.without_copies(written.where(stale), stats, batch.config, batch.cached, begun.days())
         if new is not None:
             again = tables.begin(VENTES, batch.batch_id)
             assert again is not None  # this process alone writes the table
             again.write(new.unionByName(written.where(~stale)))
             begun.discard()
             begun = again
-    return StagedBacklog(rows, facts, begun)
+    return StagedBacklog(rows, stats, begun)

@@ -1,7 +1,7 @@
 """Kafka rows → decoded rows → accepted sales and rejected messages (DataFrame → DataFrame).
 
 The input is Spark's Kafka source: ``key value topic partition offset timestamp``. The session's time zone must be UTC,
-and it must know the functions ``DECODER`` and ``IS_OLD`` (``session`` sees to both).
+and it must know the functions ``DECODER`` and ``IS_STALE`` (``decoder`` registers both).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from lakehouse.contract import sale
 from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, VENTES
-from lakehouse.lake.expressions import evaluated
+from lakehouse.lake.expressions import day, evaluated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 KEY = "_cle"
 CLOCK = "_horloge"
-OLD = "_ancien"
+STALE = "_ancien"
 UNKNOWN = "_inconnus"
 NEEDS_EXACT_DEDUP = "_exact"
 
@@ -41,8 +41,8 @@ DECODED = ", ".join(
 """What it returns: the sale's fields (null in a bad message), ``timestamp`` in microseconds since 1970; what the contract
 does not know; then ``decoded``'s columns of the same names, ``jour`` in days, ``horloge`` and ``ingere`` in microseconds."""
 
-IS_OLD = "vente_ancienne"
-"""The SQL function that says whether a message is none of the on-time sales for certain, without reading it; its arguments are
+IS_STALE = "vente_ancienne"
+"""The SQL function that says whether a message is certainly not an on-time sale, without decoding it; its arguments are
 the first five of ``DECODER``, with the future's tolerance last (``lakehouse/jvm/java_src/OldSale.java``)."""
 
 REFUSED = "a_expliquer"
@@ -52,7 +52,7 @@ _REASON = StructType([StructField("motif", StringType()), StructField("explicati
 
 
 @arrow_udf(_REASON)  # type: ignore[call-overload,untyped-decorator]
-def _judge(values: pa.Array) -> pa.Array:
+def _validate(values: pa.Array) -> pa.Array:
     """The reasons of ``sale.judge`` for a column of messages; null in, null out."""
     verdicts = (None if value is None else sale.judge(value) for value in values.to_pylist())
     return pa.array(
@@ -69,14 +69,14 @@ def decoded(
     timezone: str,
     ingested: Column | None = None,
 ) -> DataFrame:
-    """One row per Kafka message, judged by the contract of ``sale``. ``ingested`` is the micro-batch's own time, which
+    """One row per Kafka message, validated by the contract of ``sale``. ``ingested`` is the micro-batch's own time, which
     Spark's ``current_timestamp`` is in a stream.
 
     Has the sale's fields (null in a bad message), ``motif`` and ``explication`` (null in a valid one; ``REFUSED`` and
     null in a bad one, but for a sale from the future), ``jour`` in the business time zone, ``date_ingestion`` (the
     micro-batch's own time), ``est_tardif`` (the sender was late: event time before the broker's time minus
     ``watermark_delay``) and, for the stream's own use, ``_cle`` (null in a bad message), ``_horloge`` (the clamped event
-    time that carries the watermark), ``_ancien`` (too old for the state to know its duplicates) and ``_inconnus`` (names of
+    time that carries the watermark), ``_ancien`` (stale: too old for the deduplication state) and ``_inconnus`` (names of
     fields that the contract does not know, as JSON); and ``champs_inconnus``, these fields with their values, as JSON.
     """
     now = F.current_timestamp() if ingested is None else ingested
@@ -94,13 +94,13 @@ def decoded(
         F.col("_lu.tardif").alias("est_tardif"),
         F.col("_lu.motif").alias("motif"),
         F.col("_lu.explication").alias("explication"),
-        # a valid sale's bytes are not kept: its fields say all of it
+        # a valid sale's bytes are not kept: its fields hold all of them
         F.when(bad, F.col("value")).alias("valeur"),
         F.when(bad, F.col("key")).alias("cle"),
         F.when(bad, F.col("topic")).alias("topic"),
         F.concat(F.lit("v-"), F.col("_lu.vente_id")).alias(KEY),
         F.timestamp_micros(F.col("_lu.horloge")).alias(CLOCK),
-        F.col("_lu.ancien").alias(OLD),
+        F.col("_lu.ancien").alias(STALE),
         F.col("_lu.inconnus").alias(UNKNOWN),
         F.col("_lu.champs").alias(CHAMPS_INCONNUS),
     )
@@ -113,7 +113,7 @@ def _micros(duration: timedelta) -> Column:
 def _times(
     now: Column, watermark_delay: timedelta, future_tolerance: timedelta
 ) -> tuple[Column, Column, Column, Column]:
-    """What ``DECODER`` and ``IS_OLD`` are told of time, in microseconds: the broker's, the batch's, which is the same in a whole
+    """What ``DECODER`` and ``IS_STALE`` take as times, in microseconds: the broker's, the batch's, which is the same in a whole
     batch and another in the next one, and the two durations."""
     return (
         F.unix_micros("timestamp"),
@@ -124,29 +124,29 @@ def _times(
 
 
 def perhaps_on_time(messages: DataFrame, *, watermark_delay: timedelta, future_tolerance: timedelta) -> DataFrame:
-    """Without the messages that are none of the ``on_time`` sales for certain, which need not be decoded to know it: of a
-    backlog, nearly all. Never leaves out an on-time sale."""
+    """Without the messages that are certainly not ``on_time`` sales, which is known before they are decoded: nearly all of a
+    backlog. Never drops an on-time sale."""
     times = _times(F.current_timestamp(), watermark_delay, future_tolerance)
-    return messages.where(~F.call_function(IS_OLD, F.col("value"), *times))
+    return messages.where(~F.call_function(IS_STALE, F.col("value"), *times))
 
 
 def on_time(rows: DataFrame) -> DataFrame:
-    """The valid sales that are not old: those whose copies the stream's memory has to know."""
+    """The valid sales that are not stale: those that the deduplication state has to know."""
     return rows.where(_is_on_time())
 
 
 def others(rows: DataFrame) -> DataFrame:
-    """All that ``on_time`` leaves out: old sales, which Bronze itself is asked about, and bad messages. Without the columns
-    that only the state has a use for."""
+    """All that ``on_time`` drops: stale sales, which are compared with Bronze, and bad messages. Without the columns that only
+    the state uses."""
     return rows.where(~_is_on_time()).drop(KEY, CLOCK)
 
 
 def _is_on_time() -> Column:
-    return F.col("motif").isNull() & ~F.col(OLD)
+    return F.col("motif").isNull() & ~F.col(STALE)
 
 
-def is_old(watermark_delay: timedelta) -> Column:
-    """Of a row of ``ventes_stream``: what ``OLD`` was when its batch took it in."""
+def is_stale(watermark_delay: timedelta) -> Column:
+    """Of a row of ``ventes_stream``: what ``STALE`` was when it was ingested."""
     return F.unix_micros("timestamp") < F.unix_micros("date_ingestion") - _micros(watermark_delay)
 
 
@@ -170,11 +170,11 @@ def explained(rows: DataFrame) -> DataFrame:
     """The rows of ``decoded`` with the reason and the sentence of each refused message."""
     unread = F.lit(sale.JSON_INVALIDE), F.lit("The stream's decoder does not read this message.")
     refused = F.col("motif") == REFUSED
-    judged = rows.withColumn("_avis", _judge(F.when(refused, F.coalesce("valeur", F.lit(b"")))))
-    # the judge finds nothing wrong: the two disagree, and nothing is lost over it
-    accepted_by_judge = refused & F.col("_avis.motif").isNull()
+    judged = rows.withColumn("_avis", _validate(F.when(refused, F.coalesce("valeur", F.lit(b"")))))
+    # Python's validation accepts what the decoder refused: it is rejected all the same, so that nothing is lost
+    accepted_by_python = refused & F.col("_avis.motif").isNull()
     for name, instead in zip(_REASON.names, unread, strict=True):
-        found = F.when(accepted_by_judge, instead).when(refused, F.col(f"_avis.{name}")).otherwise(F.col(name))
+        found = F.when(accepted_by_python, instead).when(refused, F.col(f"_avis.{name}")).otherwise(F.col(name))
         judged = judged.withColumn(f"_{name}", found)
     others = [name for name in rows.columns if name not in _REASON.names]
     return judged.select(*others, *(F.col(f"_{name}").alias(name) for name in _REASON.names)).select(*rows.columns)
@@ -191,7 +191,7 @@ def unknown(rows: DataFrame, known: DataFrame, keys: Sequence[str]) -> DataFrame
 
 
 def are_distinct(ids: DataFrame) -> bool:
-    """Whether each value of the column ``vente_id`` stands there once. False may be wrong, once in a million batches of a
+    """Whether each value of the column ``vente_id`` is there once. False may be wrong, once in a million batches of a
     million ids; True never is: equal texts have equal hashes, and numbers are counted in half the time."""
     hashed = ids.select(F.xxhash64("vente_id").alias("h"))
     found = hashed.agg(F.count(F.lit(1)).alias("n"), F.count_distinct("h").alias("distinct")).first()
@@ -200,7 +200,7 @@ def are_distinct(ids: DataFrame) -> bool:
 
 
 def suspects(asked: DataFrame, known: DataFrame) -> DataFrame:
-    """The ids of ``asked`` that stand in ``known`` too (``connu``), or more than once in ``asked`` itself; both have one
+    """The ids of ``asked`` that are in ``known`` too (``connu``), or more than once in ``asked`` itself; both have one
     column, ``vente_id``."""
     marked = asked.withColumn("la", F.lit(False)).unionByName(known.withColumn("la", F.lit(True)))
     counted = marked.groupBy("vente_id").agg(F.count_if(~F.col("la")).alias("ici"), F.max("la").alias("connu"))
@@ -208,7 +208,7 @@ def suspects(asked: DataFrame, known: DataFrame) -> DataFrame:
 
 
 def first_copies(rows: DataFrame, doubtful: DataFrame) -> DataFrame:
-    """The rows whose id is not ``connu`` among the ``suspects``; of several with one id, the first that Kafka got."""
+    """The rows whose id is not ``connu`` among the ``suspects``; of several with one id, the first that Kafka received."""
     order = Window.partitionBy("vente_id").orderBy("kafka_timestamp", "kafka_partition", "kafka_offset")
     twice = rows.join(doubtful.where(~F.col("connu")).select("vente_id"), "vente_id", "left_semi").select(*rows.columns)
     first = twice.withColumn("_rang", F.row_number().over(order)).where(F.col("_rang") == 1).drop("_rang")
@@ -218,5 +218,5 @@ def first_copies(rows: DataFrame, doubtful: DataFrame) -> DataFrame:
 def on_days(days: Sequence[date]) -> Column:
     """A condition that prunes partitions: the days by name, or their span when there are very many."""
     if len(days) <= 1000:
-        return F.col("jour").isin(list(days))
-    return F.col("jour").between(F.lit(min(days)), F.lit(max(days)))
+        return F.col("jour").isin([day(each) for each in days])
+    return F.col("jour").between(day(min(days)), day(max(days)))

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
+from itertools import accumulate
 from typing import Any
 
 SEGMENTS = ("Particulier", "Entreprise")
@@ -50,6 +52,8 @@ FUTUR = "horodatage_futur"
 
 MAX_AMOUNT = Decimal("9999999999999999.99")  # DECIMAL(18,2)
 CENT = Decimal("0.01")
+DEPTH = 901
+"""How deep a message may be nested: the sale itself, and a field that the contract does not know 900 deep."""
 _HUGE = 10**40  # stands for any longer integer: out of range whatever its digits
 
 
@@ -99,7 +103,7 @@ def _number(text: str) -> Decimal:
     try:
         return Decimal(text)
     except InvalidOperation:  # an exponent beyond what Decimal can hold
-        return Decimal("Infinity")
+        return Decimal(0 if not text.lower().partition("e")[0].strip("-0.") else "Infinity")
 
 
 def _constant(text: str) -> None:
@@ -109,10 +113,21 @@ def _constant(text: str) -> None:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
         raise ValueError(f"the key {shown(twice)} stands twice")
     return found
+
+
+_BRACKETS = re.compile(r'"(?:[^"\\]+|\\.)*"?|[\[\]{}]', re.DOTALL)
+"""A string, or a bracket outside of strings."""
+
+
+def _is_too_deep(text: str) -> bool:
+    """Counted, not found out by a ``RecursionError``: that depends on how deep the caller stands."""
+    if text.count("[") + text.count("{") <= DEPTH:
+        return False
+    brackets = (found[0] for found in _BRACKETS.findall(text))
+    return max(accumulate(0 if each == '"' else 1 if each in "[{" else -1 for each in brackets)) > DEPTH
 
 
 def _read(value: bytes) -> dict[str, Any]:
@@ -122,6 +137,8 @@ def _read(value: bytes) -> dict[str, Any]:
         raise _Rejected(
             JSON_INVALIDE, f"The message is not UTF-8: byte {error.start} is {value[error.start]:#04x}."
         ) from None
+    if _is_too_deep(text):
+        raise _Rejected(JSON_INVALIDE, "The message is nested too deeply.")
     try:
         found = json.loads(
             text, parse_int=_integer, parse_float=_number, parse_constant=_constant, object_pairs_hook=_object
@@ -141,14 +158,14 @@ _PAST = re.compile(r"[ \t\r\n]*[{:,][ \t\r\n]*")
 def _unknown_fields(text: str, names: list[str]) -> str:
     """The fields ``names`` of a JSON object, cut out of its text: a number keeps its digits, an escape stays one."""
     read = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode  # made here: it cannot travel with Spark's plan
-    found: dict[str, str] = {}
+    wanted, found = frozenset(names), dict[str, str]()
     at = 0
-    while len(found) < len(names):
+    while len(found) < len(wanted):
         start = _PAST.match(text, at).end()  # type: ignore[union-attr]  # the text was read as an object before
         name, end = read(text, start)
         first = _PAST.match(text, end).end()  # type: ignore[union-attr]
         _, at = read(text, first)
-        if name in names:
+        if name in wanted:
             found[name] = f"{text[start:end]}: {text[first:at]}"
     return f"{{{', '.join(found[name] for name in names)}}}"
 
@@ -171,7 +188,7 @@ _STRING: tuple[Callable[[object], bool], str] = (lambda value: isinstance(value,
 
 ISO_DAY = r"(?:[0-9]{4}-?[0-9]{2}-?[0-9]{2}|[0-9]{4}-?W[0-9]{2}-?[0-9])[Tt ]"
 """How a timestamp begins: a day, as a date or a week date, and what stands before the time."""
-_CLOCK = r"[0-9]{2}(?:(?P<@>:?)[0-5][0-9](?:(?P=@)[0-5][0-9](?:[.,][0-9]+)?)?)?"
+_CLOCK = r"(?:[01][0-9]|2[0-3])(?:(?P<@>:?)[0-5][0-9](?:(?P=@)[0-5][0-9](?:[.,][0-9]+)?)?)?"
 _ISO = re.compile(
     rf"{ISO_DAY}{_CLOCK.replace('@', 'time')}(?P<offset>[Zz]|[+-]{_CLOCK.replace('@', 'zone')})?", re.ASCII
 )
@@ -184,9 +201,14 @@ def parse_moment(text: str) -> datetime:
         raise ValueError("no ISO 8601 date and time")
     if not shape["offset"]:
         raise ValueError("no offset")
-    moment = datetime.fromisoformat(text.upper())
+    clock = datetime.fromisoformat(text[: shape.start("offset")].upper()).replace(tzinfo=UTC)
+    if shape["offset"] in "Zz":
+        return clock
+    # not by fromisoformat: it reads an offset of less than a second as none
+    ahead = time.fromisoformat(shape["offset"][1:])
+    offset = timedelta(0, ahead.second, ahead.microsecond, minutes=ahead.minute, hours=ahead.hour)
     try:
-        return moment.astimezone(UTC)
+        return clock - offset if shape["offset"][0] == "+" else clock + offset
     except OverflowError:
         raise ValueError("out of the calendar") from None
 

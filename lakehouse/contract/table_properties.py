@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-HORIZON = "ventes.porteExacteJusqua"
-"""Table property of ``ventes_stream``: until this time every sale goes through the exact door, because another
-checkpoint, whose memory of recent sales is gone, or an operator's replay has written to the table."""
+EXACT_DEDUP_UNTIL = "ventes.porteExacteJusqua"
+"""Table property of ``ventes_stream``: until this time every sale is compared with Bronze, because another checkpoint,
+whose deduplication state is gone, or an operator's replay has written to the table."""
 
 TOPIC_SINCE = "ventes.topicDepuis"
 """Table property of ``ventes_stream``: the topic's id, and the time from which on rows come from it. A topic that was

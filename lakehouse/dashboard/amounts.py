@@ -6,6 +6,7 @@ from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
+from lakehouse.contract.business_time import local_text
 from lakehouse.dashboard.request import Language
 from lakehouse.dashboard.translations import say
 from lakehouse.explorer.formats.values import NAMING, RIGHT, decoded, visible
@@ -48,7 +49,7 @@ def shown(value: Any, column: Column, zone: tzinfo, language: Language) -> str:
     if isinstance(value, float):
         return grouped(f"{value:,.1f}".removesuffix(".0"), language)
     if isinstance(value, datetime):
-        return f"{value.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+        return local_text(value, zone)
     if isinstance(value, date):
         return value.isoformat()
     text = visible(decoded(value) if isinstance(value, bytes) else str(value))

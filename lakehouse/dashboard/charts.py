@@ -220,7 +220,7 @@ def days(result: Result, view: View) -> BarChart | None:
     if not sold:
         return None
     first, last = view.du or min(sold), view.au or max(sold)
-    first = max(first, last - timedelta(days=DAYS - 1))
+    first = date.fromordinal(max(first.toordinal(), last.toordinal() - (DAYS - 1)))
     span = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     places = [(day.isoformat(), *sold.get(day, (None, None))) for day in span]
     middle = [span[len(span) // 2].isoformat()] if len(span) > 2 else []

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import Literal
 from urllib.parse import urlencode
 
-from lakehouse.explorer.arguments import parse_day
+from lakehouse.explorer.arguments import parse_day, parse_identity
 from lakehouse.explorer.queries.model import Filters
 
 Language = Literal["en", "fr"]
@@ -115,9 +115,10 @@ def _client(text: str) -> int | None:
     text = text.strip()
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise ValueError(f"client={text[:40]}")
-    return int(text)
+    try:
+        return parse_identity(text)
+    except ValueError:
+        raise ValueError(f"client={text[:40]}") from None
 
 
 def _name(text: str) -> str:

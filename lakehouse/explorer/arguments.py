@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, tzinfo
+from datetime import date, datetime, tzinfo
 
+from lakehouse.contract.business_time import utc
 from lakehouse.contract.tables import PUBLIC
 from lakehouse.errors import ConfigError
 from lakehouse.explorer.queries import registry
@@ -33,6 +34,13 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_identity(text: str) -> int:
+    """A client_id or another identity of the contract: 1 to 2^63-1."""
+    if not re.fullmatch(r"[0-9]{1,19}", text) or not 1 <= int(text) < 2**63:
+        raise ValueError(f"a whole number of 1 to {2**63 - 1}")
+    return int(text)
+
+
 def parse_seconds(text: str) -> float:
     """A number of seconds."""
     if not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text) or float(text) <= 0:
@@ -41,14 +49,15 @@ def parse_seconds(text: str) -> float:
 
 
 def parse_time(text: str, zone: tzinfo) -> datetime:
-    """An aware UTC time. A time without offset is in the business zone; a day alone means its first moment."""
+    """An aware UTC time. A time without offset is in the business zone; a day alone means its first moment. One beyond the
+    calendar's end in UTC is the first or last moment there is: no version lies between the two."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(
             f"--at {text!r} is not accepted: expected a time such as 2026-11-22T08:00 or …T08:00Z."
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    return utc(moment if moment.tzinfo else moment.replace(tzinfo=zone))
 
 
 def parse_versions(texts: Sequence[str]) -> tuple[int | None, dict[str, int]]:

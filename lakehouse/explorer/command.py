@@ -22,6 +22,7 @@ from lakehouse.explorer.arguments import (
     find,
     parse_count,
     parse_day,
+    parse_identity,
     parse_seconds,
     parse_time,
     parse_versions,
@@ -60,7 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
     cut.add_argument("--au", type=_type(parse_day), metavar="DAY", help="last business day, included")
     cut.add_argument("--pays", action="append", default=[], help="country; repeat for several")
     cut.add_argument("--segment", action="append", default=[], help="Particulier or Entreprise; repeat for several")
-    cut.add_argument("--client", type=_type(parse_count), metavar="ID", help="client_id, for client-sales")
+    cut.add_argument("--client", type=_type(parse_identity), metavar="ID", help="client_id, for client-sales")
     cut.add_argument("--limit", type=_type(parse_count), metavar="N", help="rows at most; 0 for all")
     when = made.add_argument_group("time travel")
     when.add_argument("--version", action="append", default=[], metavar="N", help="version of the table, or TABLE=N")

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from rich.text import Text
 
+from lakehouse.contract.business_time import local_text
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.explorer import prompts
 from lakehouse.explorer.answers import Answers
@@ -99,7 +100,7 @@ class Menu:
         if self.filters.narrowed:
             self._say(f"filters: {self.filters}")
         if self.answers.lake.at:
-            self._say(f"time travel: {self.answers.lake.at.astimezone(self.answers.zone):%Y-%m-%d %H:%M:%S %Z}")
+            self._say(f"time travel: {local_text(self.answers.lake.at, self.answers.zone)} {self.answers.zone}")
         if self.answers.lake.versions:
             named = (f"{table} version {version}" for table, version in self.answers.lake.versions.items())
             self._say(f"time travel: {', '.join(named)}")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 
 from lakehouse.errors import ConfigError
-from lakehouse.explorer.arguments import parse_count, parse_day
+from lakehouse.explorer.arguments import parse_day, parse_identity
 from lakehouse.explorer.queries.model import Filters
 
 Read = Callable[[str], str]
@@ -43,7 +43,7 @@ def client(now: int | None, read: Read, say: Say) -> int | None:
         if typed in ("", "-"):
             return None if typed else now
         try:
-            return parse_count(typed)
+            return parse_identity(typed)
         except ValueError as error:
             say(f"{typed!r} is not accepted: expected {error}, or -")
 

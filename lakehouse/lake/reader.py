@@ -11,13 +11,14 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import Config
 from lakehouse.contract import tables
+from lakehouse.contract.business_time import local_text
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing, one_line
 from lakehouse.lake import history as lake_history
 from lakehouse.lake import object_store, result
@@ -244,7 +245,7 @@ class Lake:
             if wanted is not None and wanted != newest:
                 handle = self._load(name, wanted)
         except (DeltaError, OSError) as error:
-            asked = f"state of {self.at:%Y-%m-%d %H:%M:%S %Z}" if self.at is not None else f"version {wanted}"
+            asked = f"state of {local_text(self.at, UTC)} UTC" if self.at is not None else f"version {wanted}"
             raise LakehouseError(
                 f"The {asked} of {name} can no longer be read: its log entries were cleaned up "
                 f"([DELTA] log_retention). Type: query_utils.py history {name}"

@@ -51,7 +51,7 @@ _MERGED: Mapping[str, str] = {
 
 PROCESSING_TIME = "processing_time"
 _NOW = "timestamp_micros(transform(array(unix_micros(current_timestamp())), each -> each)[0])"
-"""``columns.evaluated`` in SQL: otherwise the time stands in the code of three stages, which each pass has compiled anew."""
+"""``expressions.evaluated`` in SQL: otherwise the time is a literal in the code of three stages, which every pass then compiles again."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Aggregate:
 
     @property
     def member_measures(self) -> tuple[Measure, ...]:
-        """The distinct counts whose members lie in the member table."""
+        """The distinct counts whose members are in the member table."""
         return tuple(measure for measure in self.measures if measure.kind == "members")
 
     @property
@@ -90,7 +90,7 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The business limits of ``[ANALYTICS]``; ``timezone`` decides a sale's heure."""
+    """The business thresholds of ``[ANALYTICS]``; ``timezone`` decides a sale's ``heure``."""
 
     premium: Decimal
     standard: Decimal
@@ -104,7 +104,7 @@ def _latest(*columns: str) -> str:
     return f"named_struct({pairs})"
 
 
-def aggregates(limits: Thresholds) -> tuple[Aggregate, ...]:
+def aggregates(thresholds: Thresholds) -> tuple[Aggregate, ...]:
     """The Silver tables, in the order in which they are refreshed."""
     mean = "CAST(round({{{0}}} / {{{1}}}, 2) AS DECIMAL(28,2))"
     totals = (
@@ -128,10 +128,10 @@ def aggregates(limits: Thresholds) -> tuple[Aggregate, ...]:
                 "client_nom": "{_dernier}.client_nom",
                 "panier_moyen": mean.format("total_depense", "nb_achats"),
                 "nb_produits_distincts": "size({_produits})",
-                "est_client_fidele": f"{{nb_achats}} >= {limits.loyal}",
+                "est_client_fidele": f"{{nb_achats}} >= {thresholds.loyal}",
                 "segment_depense": (
-                    f"CASE WHEN {{total_depense}} >= {limits.premium:f}BD THEN 'Premium' "
-                    f"WHEN {{total_depense}} >= {limits.standard:f}BD THEN 'Standard' "
+                    f"CASE WHEN {{total_depense}} >= {thresholds.premium:f}BD THEN 'Premium' "
+                    f"WHEN {{total_depense}} >= {thresholds.standard:f}BD THEN 'Standard' "
                     "WHEN {total_depense} IS NOT NULL THEN 'Economy' END"
                 ),
             },
@@ -161,7 +161,7 @@ def aggregates(limits: Thresholds) -> tuple[Aggregate, ...]:
         Aggregate(
             TENDANCES,
             measures=totals,
-            key_sql={"heure": f"hour(from_utc_timestamp(`timestamp`, '{limits.timezone}'))"},
+            key_sql={"heure": f"hour(from_utc_timestamp(`timestamp`, '{thresholds.timezone}'))"},
         ),
         Aggregate(
             PROFIL,

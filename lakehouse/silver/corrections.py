@@ -1,4 +1,4 @@
-"""What a Silver refresh changes in days that had ended: figures that somebody may have reported already."""
+"""What a Silver refresh changes in days that had ended: figures that may have been reported already."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.contract.tables import CORRECTIONS
+from lakehouse.lake.expressions import day
 
 _FIGURES = ("transactions", "montant", "articles")
 _KEYS = ("jour", "pays", "segment")
@@ -18,8 +19,8 @@ def added(sales: DataFrame) -> DataFrame:
     return sales.selectExpr(*_KEYS, "1L AS transactions", "montant", "CAST(quantite AS BIGINT) AS articles")
 
 
-def taken_back(hours: DataFrame) -> DataFrame:
-    """Each row of ``tendances_horaires`` as a change that undoes it."""
+def reversed_totals(hours: DataFrame) -> DataFrame:
+    """Each row of ``tendances_horaires`` as the change that reverses it."""
     return hours.selectExpr(
         *_KEYS, "-total_transactions AS transactions", "-revenue_total AS montant", "-items_sold AS articles"
     )
@@ -30,5 +31,5 @@ def corrections(changes: DataFrame, today: date) -> DataFrame:
     those that cancel out are left out."""
     kinds = dict(CORRECTIONS.columns)
     sums = [F.sum(name).cast(kinds[name]).alias(name) for name in _FIGURES]
-    summed = changes.where(F.col("jour") < F.lit(today)).groupBy(*_KEYS).agg(*sums)
+    summed = changes.where(F.col("jour") < day(today)).groupBy(*_KEYS).agg(*sums)
     return summed.where(" OR ".join(f"{name} <> 0" for name in _FIGURES))

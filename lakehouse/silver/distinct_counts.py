@@ -50,7 +50,7 @@ def partitions(days: Sequence[date]) -> str:
 
 def unknown(found: DataFrame, known: DataFrame) -> DataFrame:
     """Those members of ``found`` that are not in ``known``."""
-    # the batch is the small side: the member table is scanned past it, instead of being shuffled
+    # the batch is the small side: broadcast to the scan of the member table, which is then not shuffled
     near = known.join(F.broadcast(found.select("mesure", "cle").distinct()), ["mesure", "cle"], "left_semi")
     return found.join(near, [found[key].eqNullSafe(near[key]) for key in MEMBRES.keys], "left_anti")
 

@@ -1,4 +1,4 @@
-"""What the Silver job shows of itself: its passes, its age, and why it is not ready."""
+"""Health and metrics of the Silver job: its passes, its age, and why it is not ready."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from lakehouse.observability import metrics
 from lakehouse.observability.health import Monitor
 
 
-class SilverWatch:
-    """Told by the job of what happens; tells its monitor."""
+class SilverHealth:
+    """Receives the job's events, and sets its metrics and its monitor's state."""
 
     def __init__(self, config: Config, monitor: Monitor) -> None:
         self._config = config
@@ -21,8 +21,8 @@ class SilverWatch:
         self._last: float | None = None
         self._every = 0.0
 
-    def show(self, every: float | None) -> None:
-        """Tell the monitor where to look; a pass is due ``every`` so many seconds."""
+    def watch(self, every: float | None) -> None:
+        """Register what the monitor samples; a pass is due every ``every`` seconds."""
         self._every = every or 0.0
         base = self._config.delta.base_path
 

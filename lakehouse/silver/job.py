@@ -1,4 +1,4 @@
-"""The Silver job: what is new in Bronze into every Silver table; a full build; a comparison with the recompute.
+"""The Silver job: merges new Bronze rows into every Silver table, builds all tables, compares them with a recompute.
 
 A *generation* is one life of the Silver tables: a full build of Bronze up to a version, then increments from the next
 version on, with a checkpoint of its own. A build that was interrupted is finished by the next start.
@@ -20,7 +20,8 @@ from pyspark.sql import functions as F
 
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION
-from lakehouse.contract.tables import GENERATIONS, VENTES, checkpoint
+from lakehouse.contract.tables import GENERATIONS, VENTES
+from lakehouse.contract.tables import checkpoint as checkpoint_path
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing, cause_of
 from lakehouse.lake import checkpoint_validation, spark_session, spark_tables, writer_lock
 from lakehouse.lake.checkpoint import Checkpoint
@@ -30,13 +31,13 @@ from lakehouse.observability import log
 from lakehouse.observability.health import Monitor
 from lakehouse.silver import aggregates, wait_for_bronze
 from lakehouse.silver.aggregates import Aggregate, Thresholds
-from lakehouse.silver.health import SilverWatch
+from lakehouse.silver.health import SilverHealth
 from lakehouse.silver.sink import SOURCE_COLUMNS, SilverSink, removers, source_options
 
 _log = log.get("silver")
 
 JOB = "silver"
-_QUIET_SECONDS = 600
+_SETTLED_SECONDS = 600
 """How long ``verify`` waits for a moment between two passes."""
 
 
@@ -46,7 +47,7 @@ class Outcome(Enum):
     UP_TO_DATE = "Bronze had nothing new"
     MERGED = "what was new is in every table"
     OVERTAKEN = "retention removed rows from Bronze during the pass: it is repeated, and skips them"
-    ERASED = "an erasure removed rows from Bronze: no increment follows it, and the tables are built anew"
+    ERASED = "an erasure removed rows from Bronze: no increment can follow it, and the tables are rebuilt"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class SilverJob:
     def __init__(self, config: Config, monitor: Monitor | None = None) -> None:
         self._config = config
         self._monitor = monitor or Monitor(config, JOB)
-        self._watched = SilverWatch(config, self._monitor)
+        self._health = SilverHealth(config, self._monitor)
         self._entries = entries(config)
         self._definition = aggregates.definition(self._entries)
         self._stop = threading.Event()
@@ -92,14 +93,14 @@ class SilverJob:
     # --- what the script calls ---------------------------------------------------------------------------------------
 
     def run(self, *, every: float | None = None, full: bool = False, spark: SparkSession | None = None) -> int:
-        """One pass, or one every ``every`` seconds until stopped; ``full`` builds all tables anew first.
+        """One pass, or one every ``every`` seconds until stopped; ``full`` rebuilds all tables first.
 
         A session that is given stays open, and signals are then its owner's.
         """
         if spark is None:
             self._handle_signals()
         with writer_lock.writer_lock(self._config, JOB):
-            self._watched.show(every)
+            self._health.watch(every)
             self._monitor.phase("it waits for the first sales in Bronze")
             if not wait_for_bronze.wait_for_bronze(self._config, every, self._stop):
                 return 0
@@ -127,7 +128,7 @@ class SilverJob:
 
     def verify(self, limit: int = 20, *, spark: SparkSession | None = None) -> list[Difference]:
         """The cells (at most ``limit`` a table) in which Silver differs from a full recompute of the Bronze that it has
-        taken in. Waits for a moment between two passes; writes nothing. A session that is given stays open."""
+        merged. Waits for a moment between two passes; writes nothing. A session that is given stays open."""
         if not wait_for_bronze.bronze_exists(self._config):
             raise wait_for_bronze.no_bronze(self._config)
         if spark is not None:
@@ -146,7 +147,7 @@ class SilverJob:
         self._stop.set()
 
     def _pause(self, seconds: float) -> bool:
-        """True when told to stop meanwhile."""
+        """True when a stop was asked for meanwhile."""
         self._monitor.rest()
         return self._stop.wait(max(0.0, seconds))
 
@@ -158,7 +159,7 @@ class SilverJob:
         if not rows:
             return None
         last = rows[-1]
-        if last["etat"] == INVALID:  # an operator rolled a table back: no increment fits on it
+        if last["etat"] == INVALID:  # an operator rolled a table back: no increment can follow
             _log.info("the tables were rolled back: building them anew", after=last["generation"])
             return None
         return Generation(last["generation"], last["bronze_version"], last["definition"], last["etat"] == "fin")
@@ -169,7 +170,7 @@ class SilverJob:
         frame.write.format("delta").mode("append").save(GENERATIONS.path(self._config.delta.base_path))
 
     def _generation(self, spark: SparkSession, *, full: bool) -> Generation:
-        """The generation to go on with; builds a new one when there is none, or when asked to."""
+        """The generation to continue; builds a new one when there is none, or with ``full``."""
         last = self._last_generation(spark)
         if last and not last.done and last.definition == self._definition:
             _log.info("finishing an interrupted build", generation=last.name)
@@ -197,14 +198,14 @@ class SilverJob:
             )
             return generation
         self._record(spark, generation, "fin")
-        self._watched.built()
+        self._health.built()
         _log.info("built", generation=generation.name, bronze_version=generation.bronze_version)
         return Generation(generation.name, generation.bronze_version, generation.definition, True)
 
     # --- one pass ----------------------------------------------------------------------------------------------------
 
-    def _place(self, spark: SparkSession, generation: Generation) -> Checkpoint:
-        return Checkpoint(spark, checkpoint(self._config.delta.base_path, f"{JOB}-{generation.name}"))
+    def _checkpoint(self, spark: SparkSession, generation: Generation) -> Checkpoint:
+        return Checkpoint(spark, checkpoint_path(self._config.delta.base_path, f"{JOB}-{generation.name}"))
 
     def _refresh(self, spark: SparkSession, generation: Generation) -> Outcome:
         """Passes until one is not overtaken by retention, of which each repetition has new commits to skip."""
@@ -217,31 +218,37 @@ class SilverJob:
 
     def _pass(self, spark: SparkSession, generation: Generation) -> Outcome:
         """Merge all that Bronze has committed since the last pass."""
-        place = self._place(spark, generation)
-        place.check(table_id=spark_tables.table_id(spark, VENTES, self._config))
-        newest, consumed = spark_tables.version(spark, VENTES, self._config), self._consumed(place, generation)
+        checkpoint = self._checkpoint(spark, generation)
+        checkpoint.check(table_id=spark_tables.table_id(spark, VENTES, self._config))
+        newest, consumed = spark_tables.version(spark, VENTES, self._config), self._consumed(checkpoint, generation)
         if newest <= consumed:
-            self._watched.passed(sales=0, seconds=0.0, behind=0)
+            self._health.passed(sales=0, seconds=0.0, behind=0)
             return Outcome.UP_TO_DATE
         kinds = removers(spark, self._config, after=consumed, upto=newest)
         if ERASE in kinds:
             return Outcome.ERASED
         began = time.monotonic()
-        sink = SilverSink(self._config, self._entries, generation.name, self._watched.merged)
-        failure = self._run_query(spark, generation, place, sink, skip_removals=RETENTION in kinds)
+        sink = SilverSink(self._config, self._entries, generation.name, self._health.merged)
+        failure = self._run_query(spark, generation, checkpoint, sink, skip_removals=RETENTION in kinds)
         if failure is not None:
-            return self._after_failure(spark, place, failure, consumed=consumed, newest=newest)
-        upto = self._consumed(place, generation)
+            return self._after_failure(spark, checkpoint, failure, consumed=consumed, newest=newest)
+        upto = self._consumed(checkpoint, generation)
         if RETENTION in kinds and ERASE in removers(spark, self._config, after=newest, upto=upto):
             return (
                 Outcome.ERASED
             )  # committed after ``removers`` was asked, and skipped together with what retention removed
-        self._watched.passed(sales=sink.rows, seconds=time.monotonic() - began, behind=newest - consumed)
+        self._health.passed(sales=sink.rows, seconds=time.monotonic() - began, behind=newest - consumed)
         _log.info("pass done", sales=sink.rows)
         return Outcome.MERGED
 
     def _run_query(
-        self, spark: SparkSession, generation: Generation, place: Checkpoint, sink: SilverSink, *, skip_removals: bool
+        self,
+        spark: SparkSession,
+        generation: Generation,
+        checkpoint: Checkpoint,
+        sink: SilverSink,
+        *,
+        skip_removals: bool,
     ) -> Exception | None:
         """Run the query to its end; what ended it, None when it has read all that there was."""
         query = (
@@ -249,22 +256,24 @@ class SilverJob:
             .options(**source_options(self._config, generation.bronze_version, removed=skip_removals))
             .load(VENTES.path(self._config.delta.base_path))
             .writeStream.queryName(JOB)
-            .option("checkpointLocation", place.path)
+            .option("checkpointLocation", checkpoint.path)
             .trigger(availableNow=True)
             .foreachBatch(sink)
             .start()
         )
-        while query.isActive:  # polled, so that a signal is heard; awaitTermination would raise past our own message
+        while (
+            query.isActive
+        ):  # polled, so that a signal is handled; awaitTermination would raise before our own message
             self._monitor.beat()
             time.sleep(0.1)
         return query.exception()
 
     def _after_failure(
-        self, spark: SparkSession, place: Checkpoint, failure: Exception, *, consumed: int, newest: int
+        self, spark: SparkSession, checkpoint: Checkpoint, failure: Exception, *, consumed: int, newest: int
     ) -> Outcome:
         """The outcome when rows that were removed from Bronze during the pass explain the failure; otherwise raises."""
         if said := checkpoint_validation.SPARK_SAYS.search(str(failure)):
-            raise checkpoint_validation.refusal(place.path, JOB, f"Spark says {said[1] or said[2]}") from failure
+            raise checkpoint_validation.refusal(checkpoint.path, JOB, f"Spark says {said[1] or said[2]}") from failure
         if erasure.last_version(self._config, consumed) is not None:
             return Outcome.ERASED
         now = spark_tables.version(spark, VENTES, self._config)
@@ -275,9 +284,9 @@ class SilverJob:
             f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
         ) from failure
 
-    def _consumed(self, place: Checkpoint, generation: Generation) -> int:
+    def _consumed(self, checkpoint: Checkpoint, generation: Generation) -> int:
         """The Bronze version that Silver holds all of; raises when a pass ended inside a version."""
-        committed = place.committed()
+        committed = checkpoint.committed()
         if committed is None:
             return generation.bronze_version
         end = committed.ends[0]
@@ -289,7 +298,7 @@ class SilverJob:
         generation = self._last_generation(spark)
         if generation is None or not generation.done:
             raise TableMissing("The Silver tables are not built yet: python streaming_silver.py")
-        consumed, versions = self._quiet_moment(spark, generation)
+        consumed, versions = self._settled_versions(spark, generation)
         sales = spark_tables.read(spark, VENTES, self._config, version=consumed).select(*SOURCE_COLUMNS)
         _log.info("comparing with the recompute", bronze_version=consumed)
         found: list[Difference] = []
@@ -316,18 +325,18 @@ class SilverJob:
             )
         return found
 
-    def _quiet_moment(self, spark: SparkSession, generation: Generation) -> tuple[int, dict[str, int]]:
+    def _settled_versions(self, spark: SparkSession, generation: Generation) -> tuple[int, dict[str, int]]:
         """The Bronze version and the Silver versions of one moment at which no pass was writing."""
-        place = self._place(spark, generation)
-        give_up = time.monotonic() + _QUIET_SECONDS
+        checkpoint = self._checkpoint(spark, generation)
+        give_up = time.monotonic() + _SETTLED_SECONDS
         while time.monotonic() < give_up:
-            before = (place.planned_ids()[-1:], place.committed_ids()[-1:])
+            before = (checkpoint.planned_ids()[-1:], checkpoint.committed_ids()[-1:])
             versions = {e.table.name: spark_tables.version(spark, e.table, self._config) for e in self._entries}
-            after = (place.planned_ids()[-1:], place.committed_ids()[-1:])
+            after = (checkpoint.planned_ids()[-1:], checkpoint.committed_ids()[-1:])
             if before == after and before[0] == before[1]:
-                return self._consumed(place, generation), versions
+                return self._consumed(checkpoint, generation), versions
             time.sleep(0.2)
         raise LakehouseError(
-            f"The Silver job was merging for {_QUIET_SECONDS} s without a pause, so that there is no settled state to "
+            f"The Silver job was merging for {_SETTLED_SECONDS} s without a pause, so that there is no settled state to "
             f"compare. Stop it, or give it a longer --every, and verify again."
         )

@@ -1,4 +1,4 @@
-"""Writes of Silver: one micro-batch merged into every table, or every table built anew.
+"""Writes of Silver: one micro-batch merged into every table, or every table rebuilt.
 
 Guarantee: a batch that is repeated after a crash, between whichever two commits, changes nothing twice. Each commit
 carries (application id, batch id); Delta refuses the pair the second time, and the new members of a distinct count are
@@ -42,7 +42,7 @@ SOURCE_COLUMNS = (
 
 @contextmanager
 def _once(spark: SparkSession, app_id: str, batch_id: int) -> Iterator[None]:
-    """Within it, a MERGE commits once per (``app_id``, ``batch_id``), and says so."""
+    """Within it, a MERGE commits once per (``app_id``, ``batch_id``), and its commit names the batch."""
     origin = spark.conf.get(_ORIGIN, "")
     spark.conf.set(_ORIGIN, provenance.commit_metadata("silver batch", batch=batch_id))
     spark.conf.set(_APP_ID, app_id)
@@ -56,8 +56,8 @@ def _once(spark: SparkSession, app_id: str, batch_id: int) -> Iterator[None]:
 
 
 def source_options(config: Config, built_from: int, *, removed: bool = False) -> dict[str, str]:
-    """Options of the Delta source: Bronze from the version on that the generation was not built from. ``removed``:
-    retention took rows away meanwhile, which is passed over: Silver's figures keep them."""
+    """Options of the Delta source: Bronze after the version that the generation was built from. ``removed``:
+    skip commits by which retention removed rows: Silver's figures keep them."""
     return {
         "skipChangeCommits": str(removed).lower(),
         "startingVersion": str(built_from + 1),
@@ -66,7 +66,7 @@ def source_options(config: Config, built_from: int, *, removed: bool = False) ->
 
 
 def removers(spark: SparkSession, config: Config, *, after: int, upto: int) -> frozenset[str]:
-    """Which of the operator's commands (``RETENTION``, ``ERASE``) took rows out of Bronze in its versions ``after`` + 1 to
+    """Which of the operator's commands (``RETENTION``, ``ERASE``) removed rows from Bronze in its versions ``after`` + 1 to
     ``upto``. Raises ``LakehouseError`` when something else did."""
     found = set()
     for version, operation, what in spark_tables.removals(spark, VENTES, config, after=after, upto=upto):
@@ -89,7 +89,7 @@ class SilverSink:
         generation: str,
         merged: Callable[[str, float], None] = lambda _table, _seconds: None,
     ) -> None:
-        """``merged`` is told of each table and how many seconds its merge took."""
+        """``merged`` is called with each table and the seconds that its merge took."""
         self._merged = merged
         self._config = config
         self._entries = entries
@@ -151,7 +151,7 @@ class SilverSink:
             )
 
     def _kept(self, sales: DataFrame, table: TableSpec) -> DataFrame:
-        """Without the days that retention took out of ``table``: one late sale would look like the whole day."""
+        """Without the days that retention removed from ``table``: one late sale would count as the whole day."""
         if "jour" not in table.keys or not spark_tables.exists(sales.sparkSession, table, self._config):
             return sales
         since = spark_tables.properties(sales.sparkSession, table, self._config).get(KEPT_FROM)
@@ -163,7 +163,7 @@ class SilverSink:
         return datetime.now(self._config.analytics.timezone).date()
 
     def _record(self, changes: DataFrame, today: date, app_id: str, batch_id: int) -> None:
-        """Put the corrections on record before the figures change: a crash in between repeats the batch, not this."""
+        """Record the corrections before the figures change: a crash in between repeats the batch, not this."""
         rows = corrections.corrections(changes, today).withColumns(
             {
                 "date_correction": F.current_timestamp(),
@@ -183,7 +183,7 @@ class SilverSink:
         ``stop`` was set between two tables: the next start finishes the build."""
         spark = sales.sparkSession
         if spark_tables.exists(spark, TENDANCES, self._config):
-            before = corrections.taken_back(spark_tables.read(spark, TENDANCES, self._config))
+            before = corrections.reversed_totals(spark_tables.read(spark, TENDANCES, self._config))
             changes = corrections.added(sales).unionAll(before)
             self._record(changes, self._today(), f"{self._app_id(CORRECTIONS)}-build", 0)
         members = distinct_counts.members(sales, self._entries).withColumn("_lot", F.lit(-1).cast("bigint"))

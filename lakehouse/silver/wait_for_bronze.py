@@ -29,20 +29,20 @@ def no_bronze(config: Config) -> TableMissing:
 
 def wait_for_bronze(config: Config, every: float | None, stop: threading.Event) -> bool:
     """False when told to stop meanwhile. Without ``every``, a missing Bronze raises ``TableMissing``."""
-    said = False
+    logged = False
     while not bronze_exists(config):
         if every is None:
             raise no_bronze(config)
-        if not said:
+        if not logged:
             _log.info("waiting for the first sales in Bronze")
-            said = True
+            logged = True
         if stop.wait(1):
             return False
-    return every is None or _wait_for_news(config, every, stop)
+    return every is None or _wait_for_commit(config, every, stop)
 
 
-def _wait_for_news(config: Config, every: float, stop: threading.Event) -> bool:
-    """Wait for Bronze's next commit, ``every`` seconds at most: the Bronze job, which people wait for, starts its
+def _wait_for_commit(config: Config, every: float, stop: threading.Event) -> bool:
+    """Wait for Bronze's next commit, ``every`` seconds at most: the Bronze job, which people wait for, gets the CPU for its
     Spark first. False when told to stop."""
     path, options = VENTES.path(config.delta.base_path), object_store.options(config)
     seen, give_up = DeltaTable(path, storage_options=options).version(), time.monotonic() + every

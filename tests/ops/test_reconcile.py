@@ -15,7 +15,7 @@ from typing import cast
 import pytest
 
 from lakehouse import config as settings
-from lakehouse.bronze.health import BronzeWatch
+from lakehouse.bronze.health import BronzeHealth
 from lakehouse.bronze.sink import BronzeSink
 from lakehouse.config import Config
 from lakehouse.contract.tables import AGGREGES, PAR_PAYS, PERTES, REJETS, REJOUES, SILVER, TENDANCES, VENTES
@@ -323,7 +323,7 @@ def test_the_critical_alert_is_fed_by_the_last_reconciliation(run: Run, base: st
     assert differences > 0
     config = at(base)
     monitor = Monitor(config, "bronze")
-    BronzeWatch(config, monitor).show(cast(BronzeSink, SimpleNamespace(newest=0.0)))
+    BronzeHealth(config, monitor).watch(cast(BronzeSink, SimpleNamespace(newest=0.0)))
     monitor.look()
     lines = exposition(monitor.meter)[0].decode().splitlines()
     assert f"ventes_reconciliation_differences {float(differences)}" in lines

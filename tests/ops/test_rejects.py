@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 
 from lakehouse import config
 from lakehouse.contract import tables
-from lakehouse.contract.table_properties import HORIZON
+from lakehouse.contract.table_properties import EXACT_DEDUP_UNTIL
 from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, REJOUES, VENTES
 from lakehouse.lake import writer_lock
 from lakehouse.observability.audit_log import AuditLog
@@ -70,6 +70,22 @@ def results(base: str) -> dict[int, str]:
 
 EXPECTED = {500: "vente", 501: "vente", 502: "doublon", 503: "doublon", 505: "vente"}
 ALL = ("replay", "--motif", "valeur_invalide:pays")
+
+
+def test_a_sale_of_the_calendars_first_day_is_replayed_in_a_zone_behind_utc(
+    run: Run, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its local day would be the last before the calendar begins; ``jour`` is the first one, as Bronze itself has it."""
+    first = {
+        **lakes.rejects()[0], "motif": "valeur_invalide:segment", "topic": ledgers.TOPIC, "kafka_partition": 0,
+        "kafka_offset": 506, "kafka_timestamp": ARRIVED, "valeur": message(6, timestamp="0001-01-01T00:00:00Z"),
+        "jour": ARRIVED.date(),
+    }  # fmt: skip
+    ledgers.append(base, REJETS, [first], ledgers.CLOCK + timedelta(minutes=3), 3)
+    monkeypatch.setenv("VENTES_ANALYTICS__TIMEZONE", "America/New_York")
+    assert run("replay", "0:506")[0] == 0
+    (row,) = [r for r in lakes.contents(ledgers.table(base, VENTES)).to_pylist() if r["vente_id"] == "new-6"]
+    assert (row["jour"], row["timestamp"]) == (date(1, 1, 1), datetime(1, 1, 1, tzinfo=UTC))
 
 
 def test_list_and_show_say_what_there_is(run: Run) -> None:
@@ -133,14 +149,18 @@ def test_a_replay_that_is_killed_and_repeated_lands_each_once(
     assert results(base) == EXPECTED
 
 
-def test_the_exact_door_is_opened_before_the_sales_come(run: Run, base: str) -> None:
+def test_exact_deduplication_is_required_before_the_sales_come(run: Run, base: str) -> None:
     killed_at(base, "lakehouse.lake.delta_tables:append", ["rejects", *ALL], number=1, when="before")
-    until = datetime.fromisoformat(ledgers.table(base, VENTES).metadata().configuration[HORIZON])
+    until = datetime.fromisoformat(ledgers.table(base, VENTES).metadata().configuration[EXACT_DEDUP_UNTIL])
     assert until >= ARRIVED - timedelta(seconds=5) + timedelta(minutes=11)
     later = until + timedelta(days=1)
-    ledgers.table(base, VENTES).alter.set_table_properties({HORIZON: later.isoformat()}, raise_if_not_exists=False)
+    ledgers.table(base, VENTES).alter.set_table_properties(
+        {EXACT_DEDUP_UNTIL: later.isoformat()}, raise_if_not_exists=False
+    )
     run(*ALL)
-    assert ledgers.table(base, VENTES).metadata().configuration[HORIZON] == later.isoformat(), "it was closed early"
+    assert ledgers.table(base, VENTES).metadata().configuration[EXACT_DEDUP_UNTIL] == later.isoformat(), (
+        "it was closed early"
+    )
 
 
 def test_set_and_edit_correct_one_message_and_are_recorded(

@@ -112,7 +112,7 @@ def test_the_period_before_has_as_many_days_and_ends_the_day_before() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{"du": "22/11/2026"}, {"du": "2026-11-22", "au": "2026-11-01"}, {"periode": "ever"}, {"client": "1 OR 1=1"}, {"pays": "x" * 201}],
+    [{"du": "22/11/2026"}, {"du": "2026-11-22", "au": "2026-11-01"}, {"periode": "ever"}, {"client": "1 OR 1=1"}, {"client": "0"}, {"client": "9223372036854775808"}, {"pays": "x" * 201}],
 )  # fmt: skip
 def test_a_wrong_address_is_said_and_shows_the_default_period(given: dict[str, str]) -> None:
     view = read("sales", given, today=TODAY)
@@ -170,6 +170,13 @@ def test_every_card_and_column_has_its_words() -> None:
 def days_of(*rows: tuple[date, str]) -> Result:
     columns = (Column("jour", "date"), Column("revenue_total", "decimal"), Column("total_transactions", "integer"))
     return Result(columns, [(day, Decimal(revenue), 1) for day, revenue in rows])
+
+
+def test_days_at_the_calendars_beginning_are_drawn() -> None:
+    """The newest ``DAYS`` before 0001-01-01 would begin before the calendar does."""
+    view = View("sales", period="all")
+    chart = charts.days(days_of((date(1, 1, 1), "150.00"), (date(1, 1, 3), "75.50")), view)
+    assert chart is not None and chart.ends == ["0001-01-01", "0001-01-02", "0001-01-03"]
 
 
 def test_a_day_without_a_sale_is_an_empty_place_in_the_chart() -> None:

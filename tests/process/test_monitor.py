@@ -21,7 +21,7 @@ import pytest
 from rich.console import Console
 
 from lakehouse import config as settings
-from lakehouse.bronze.health import BronzeWatch
+from lakehouse.bronze.health import BronzeHealth
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import ConfigError, DataLoss
 from lakehouse.kafka.broker import certificates
@@ -33,7 +33,7 @@ from lakehouse.operations import command, status
 from lakehouse.operations.commands import status as commands_status
 from lakehouse.producer import producer
 from lakehouse.producer.delivery_tracker import DeliveryTracker
-from lakehouse.silver.health import SilverWatch
+from lakehouse.silver.health import SilverHealth
 from tests.children import eventually
 
 
@@ -121,12 +121,12 @@ def test_livez_fails_when_the_loop_stands_still_and_not_when_it_rests(tmp_path: 
 
 def test_bronze_is_not_ready_without_a_broker_or_without_a_trigger(tmp_path: Path) -> None:
     patient = config_of(tmp_path, MONITORING__BRONZE_STALE_AFTER="10 seconds")
-    made = BronzeWatch(patient, Monitor(patient, "bronze"))
+    made = BronzeHealth(patient, Monitor(patient, "bronze"))
     (away,) = made._not_ready()
     assert away.startswith("Kafka does not answer at localhost:1 (Connection refused)")
     with socket.create_server(("127.0.0.1", 0)) as broker:
         kafka = dataclasses.replace(patient.kafka, bootstrap_servers=f"localhost:{broker.getsockname()[1]}")
-        made = BronzeWatch(dataclasses.replace(patient, kafka=kafka), Monitor(patient, "bronze"))
+        made = BronzeHealth(dataclasses.replace(patient, kafka=kafka), Monitor(patient, "bronze"))
         assert list(made._not_ready()) == []
         made._last_trigger = time.monotonic() - 11
         (late,) = made._not_ready()
@@ -136,7 +136,7 @@ def test_bronze_is_not_ready_without_a_broker_or_without_a_trigger(tmp_path: Pat
 def test_silver_is_not_ready_when_a_pass_is_overdue(tmp_path: Path) -> None:
     patient = config_of(tmp_path, MONITORING__SILVER_STALE_AFTER="10 seconds")
     watched = Monitor(patient, "silver")
-    made = SilverWatch(patient, watched)
+    made = SilverHealth(patient, watched)
     made.show(every=60)
     watched.phase("the first pass has not ended")
     assert watched.reasons("readyz") == ["the first pass has not ended"]

@@ -87,7 +87,9 @@ TIMES = [
     "2021-W53-5T00:00:00Z", "2026-w47-7T20:00:00Z", "2026-1122T20:00:00Z", "2026-11-22T24:00:00Z", "2026-11-22T20:60:00Z",
     "2024-02-29T00:00:00Z", "2023-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "0000-01-01T00:00:00Z",
     "0001-01-02T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-30T23:59:59.999999Z", "9999-12-31T23:59:59-00:01",
-    "1969-12-31T23:59:59.999999Z", "1582-10-10T00:00:00Z", "2026-11-22T20:00:00 Z", " 2026-11-22T20:00:00Z", "2026-11-22T20:00:00Zé",
+    "1969-12-31T23:59:59.999999Z", "2026-11-22T20:00:00+00:00:00.5", "2026-11-22T20:00:00-000000,000001",
+    "2026-11-22T20:00:00+00:00:00.0000009", "0001-01-01T00:00:00+00:00:00.5", "2026-11-22T20:00:00+24",
+    "0999-12-31T12:00:00Z", "1582-10-10T00:00:00Z", "2026-11-22T20:00:00 Z", " 2026-11-22T20:00:00Z", "2026-11-22T20:00:00Zé",
     "２０26-11-22T20:00:00Z", "2026-11-22T-1:00:00Z", "+026-11-22T20:00:00Z", "2026-11-22T20:00:00",
 ]  # fmt: skip
 AMOUNTS = [
@@ -95,6 +97,10 @@ AMOUNTS = [
     "0.00" + "0" * 100, "5." + "0" * 2000, "1e16", "1e15", "9999999999999999", "10000000000000000", "9999999999999999.99",
     "9999999999999999.991", "99999999999999999e-1", "1e-2", "1e-3", "-1e-3", "1e999999999", "1e-999999999", "1e9999999999",
     "0.1", "0.10", "0.100", "0.001", "00.1", "1.", ".5", "+1", "1e", "0x1", "1_0", "1.5e0", "4.35", "1.005e3",
+    "0e9999999999999", "0e-9999999999", "-0.00E9999999999999", "0e99999999999999999999", "0e-99999999999999999999", "1e-99999999999999999999",
+    "1e+" + "0" * 100 + "1", "1e-" + "0" * 100 + "2", "12" + "0" * 100 + "e-101", "0." + "0" * 100 + "12e101", "0." + "0" * 100 + "123e101",
+    "1" * 70 + "e-70", "1" * 70 + "e70", "-1" + "0" * 100 + "e-100", "9999999999999999.99" + "0" * 60 + "e0", "1" + "0" * 100 + "e-84",
+    "1" + "0" * 100 + "e-85", "1e" + "9" * 100, "1e-" + "9" * 100,
 ]  # fmt: skip
 ODDITIES = [
     '"a\\u0000b"', '"\\ud83d\\ude42"', '"\\ud83d"', '"\\ude42x"', '"\\uD83D\\u0041"', '"\t"', '"\\t"', '"\\x"', '"\x7f"', '"\ufffd"',
@@ -125,6 +131,30 @@ def test_the_decoder_and_the_judge_agree_on_what_a_value_may_look_like(
             fields = sale.fields_of(verdict.canonique)
             assert row.montant == fields["montant"], token
             assert row.timestamp == fields["timestamp"].replace(tzinfo=None), token
+
+
+def deep(levels: int, opened: str = "[", closed: str = "]") -> bytes:
+    return text(extra="@@").replace('"@@"', opened * levels + "0" + closed * levels).encode()
+
+
+@pytest.mark.parametrize(
+    ("message", "motif"),
+    [
+        (deep(900), None),
+        (deep(901), sale.JSON_INVALIDE),
+        (deep(900, '{"a":', "}"), None),
+        (deep(901, '{"a":', "}"), sale.JSON_INVALIDE),
+        (deep(40_000), sale.JSON_INVALIDE),
+        (text(client_nom="[" * 2_000, extra=r"\"[{" * 500).encode(), None),  # no brackets: they stand in strings
+        (text(extra=[[]] * 2_000).encode(), None),
+    ],
+    ids=["900", "901", "900 objects", "901 objects", "40,000", "in strings", "side by side"],
+)
+def test_both_judges_know_one_depth(spark: SparkSession, message: bytes, motif: str | None) -> None:
+    verdict = sale.judge(message)
+    (row,) = decoded(spark, [message])
+    assert verdict.motif == row.motif == motif
+    assert (row.explication, row.champs_inconnus) == (verdict.explication, verdict.champs)
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
@@ -176,7 +206,7 @@ def test_the_watermark_column_is_clamped_so_that_no_row_lies_below_it(spark: Spa
     clocks = [row[transforms.CLOCK] for row in rows]
     ingested = rows[0].date_ingestion
     assert clocks == [ingested - delay, moments[1].replace(tzinfo=None), ingested, ingested]
-    assert [row[transforms.OLD] for row in rows] == [True, False, False, False]
+    assert [row[transforms.STALE] for row in rows] == [True, False, False, False]
 
 
 def test_no_sale_that_is_on_time_is_left_unread(spark: SparkSession) -> None:

@@ -151,7 +151,7 @@ def test_any_interleaving_in_any_batches_gives_each_sale_once(
         assert spark_tables.read(spark, REJETS, chosen).isEmpty()
 
 
-def test_a_copy_is_dropped_by_the_state_while_on_time_and_by_the_exact_door_later(
+def test_a_copy_is_dropped_by_the_state_while_on_time_and_by_exact_deduplication_later(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     chosen, topic = settings_of(tmp_path / "lake", STREAMING__WATERMARK_DELAY="10 minutes"), Topic(spark, tmp_path)
@@ -319,7 +319,7 @@ def test_few_old_rows_are_broadcast_and_many_are_not(
         "*", "true AS _exact", "string(null) AS motif", "string(null) AS _inconnus"
     )
     facts, held = batch_stats.of(batch), list[DataFrame]()
-    assert exact_dedup.unknown_sales(batch, facts, chosen, held).isEmpty()
+    assert exact_dedup.new_sales(batch, facts, chosen, held).isEmpty()
     assert ["LeftSemi" in plan for plan in plans] == [semi_join]
     for frame in held:
         frame.unpersist()

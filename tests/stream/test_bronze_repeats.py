@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.contract.sale import JSON_INVALIDE
-from lakehouse.contract.table_properties import HORIZON
+from lakehouse.contract.table_properties import EXACT_DEDUP_UNTIL
 from lakehouse.contract.tables import REJETS, VENTES, TableSpec
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import spark_tables
@@ -98,7 +98,7 @@ def test_a_rebuilt_checkpoint_lets_nothing_in_twice(filled: Lake, spark: SparkSe
     filled.bronze(spark)
 
     assert filled.committed() == [0], "the new checkpoint did not read the topic from its start"
-    assert HORIZON in spark_tables.properties(spark, VENTES, filled.config)
+    assert EXACT_DEDUP_UNTIL in spark_tables.properties(spark, VENTES, filled.config)
     assert filled.differences() == []
     assert len(filled.rows()) == len(before[0][0]) + 1
     assert len(rejected(filled)) == len(before[0][1])

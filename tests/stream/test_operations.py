@@ -12,7 +12,7 @@ from kafka import KafkaProducer
 from pyspark.sql import SparkSession
 
 from lakehouse.contract.sale import VALEUR
-from lakehouse.contract.table_properties import HORIZON
+from lakehouse.contract.table_properties import EXACT_DEDUP_UNTIL
 from lakehouse.contract.tables import GENERATIONS, VENTES
 from lakehouse.kafka import options as kafka_options
 from lakehouse.operations.recovery import replay
@@ -70,7 +70,7 @@ def test_what_was_consumed_replayed_and_rolled_back_is_accounted_for(lake: Lake,
     lake.bronze(spark)
     place = f"{sent.partition}:{sent.offset}"
     assert run("rejects", "replay", place, "--set", "segment=Particulier")[0] == 0
-    assert HORIZON in DeltaTable(VENTES.path(str(lake.base))).metadata().configuration
+    assert EXACT_DEDUP_UNTIL in DeltaTable(VENTES.path(str(lake.base))).metadata().configuration
     lake.send([encoded({**fields, "segment": "Particulier"})] * 2, partition=0)
     lake.bronze(spark)
     assert ids(lake)[fields["vente_id"]] == 1
@@ -108,12 +108,12 @@ def test_what_was_consumed_replayed_and_rolled_back_is_accounted_for(lake: Lake,
 
 
 @pytest.mark.parametrize("door", [True, False], ids=["door-open", "door-shut"])
-def test_a_copy_that_comes_after_a_replay_is_left_out_because_the_exact_door_is_open(
+def test_a_copy_that_comes_after_a_replay_is_left_out_because_exact_deduplication_is_required(
     lake: Lake, run: Run, spark: SparkSession, monkeypatch: pytest.MonkeyPatch, door: bool
 ) -> None:
     """Without the horizon that a replay sets, the copy gets in: that is why it is there."""
     if not door:
-        monkeypatch.setattr(replay.Replay, "_open_exact_door", lambda *_: None)
+        monkeypatch.setattr(replay.Replay, "_require_exact_dedup", lambda *_: None)
     fields = sale(ago(seconds=1))
     lake.broken((encoded({**fields, "segment": "Inconnu"}), f"{VALEUR}:segment"))
     lake.sales(sale())

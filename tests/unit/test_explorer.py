@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -22,10 +22,11 @@ from deltalake import DeltaTable
 from lakehouse.config.fields import FilePath
 from lakehouse.config.settings import Config, Delta
 from lakehouse.contract import tables
+from lakehouse.dashboard import request
 from lakehouse.errors import ConfigError, TableMissing
-from lakehouse.explorer import command
+from lakehouse.explorer import command, prompts
 from lakehouse.explorer.answers import Answers
-from lakehouse.explorer.arguments import parse_time
+from lakehouse.explorer.arguments import parse_identity, parse_time
 from lakehouse.explorer.queries import model, registry
 from lakehouse.explorer.queries.model import Filters
 from lakehouse.lake.reader import Lake, SnapshotGone
@@ -461,6 +462,23 @@ def test_help_lists_every_question(run: Run) -> None:
     for entry in registry.ENTRIES:
         assert f"  {entry.name} " in out
         assert f"{entry.title}: {entry.help}" in out
+
+
+@pytest.mark.parametrize("identity", [1, 9_999_999_999, 2**53 + 1, 2**63 - 1])
+def test_every_client_of_the_contract_can_be_asked_for(run: Run, own: str, identity: int) -> None:
+    """More digits than a float or a count has: the explorer, the menu and the page read them all, and JSON keeps them."""
+    lakes.write(own, "ventes_stream", [{**lakes.sales(1)[0], "vente_id": "big", "client_id": identity}])
+    code, out, _ = run("client-sales", "--client", str(identity), "--format", "json", base=own)
+    found = [row for row in json.loads(out) if row["vente_id"] == "big"]
+    assert code == 0 and [row["client_id"] for row in found] == [identity]
+    assert prompts.client(None, lambda _: str(identity), print) == identity
+    assert request.read("clients", {"client": str(identity)}, today=date(2026, 11, 22)).client == identity
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "9223372036854775808", "٣", "1" * 5_000, "1.0", ""])
+def test_what_is_no_identity_is_refused_with_its_range(text: str) -> None:
+    with pytest.raises(ValueError, match=f"^a whole number of 1 to {2**63 - 1}$"):
+        parse_identity(text)
 
 
 def test_a_time_without_offset_is_in_the_business_zone() -> None:

@@ -47,6 +47,7 @@ PURE = {
         "config.paths",
         "config.rules",
         "config.settings",
+        "contract.business_time",
         "contract.json_schema",
         "contract.sale",
         "contract.table_properties",

@@ -128,7 +128,7 @@ def test_the_menu_asks_which_client(base: str, capsys: pytest.CaptureFixture[str
     prompts = converse(base, "client-sales", "Zoé", "2", "q", "client-sales", "", "q", "totals", "q")
     text = capsys.readouterr().out
     assert prompts.count("client_id [all]> ") == 2 and prompts.count("client_id [2]> ") == 1
-    assert "'Zoé' is not accepted: expected a whole number of 0 or more, or -" in text
+    assert "'Zoé' is not accepted: expected a whole number of 1 to 9223372036854775807, or -" in text
     assert text.count("Sales of one client (client 2)") == 2
     assert "Client 3" not in text
     assert "not used here" not in text

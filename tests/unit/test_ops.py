@@ -84,7 +84,10 @@ def test_a_group_of_verbs_has_examples_that_parse(run: Run, name: str) -> None:
         (["nosuch"], "invalid choice: 'nosuch'"),
         (["audit"], "the following arguments are required: VERB. What is allowed: python ops_utils.py audit --help"),
         (["rebuild", "gold"], "invalid choice: 'gold'"),
-        (["erase", "--client-id", "0"], "'0' is not accepted: expected a whole number of 1 or more. What is allowed"),
+        (
+            ["erase", "--client-id", "0"],
+            "'0' is not accepted: expected a whole number of 1 to 9223372036854775807. What is allowed",
+        ),
     ],
 )
 def test_a_wrong_argument_is_one_sentence_with_the_next_command(run: Run, argv: list[str], says: str) -> None:

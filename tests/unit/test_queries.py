@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
 from lakehouse.contract import tables
+from lakehouse.contract.sale import MAX_AMOUNT
 from lakehouse.explorer.queries import model, registry
 from lakehouse.explorer.queries.clients import RFM_RULES
 from lakehouse.explorer.queries.model import Filters, average
@@ -256,6 +257,35 @@ def test_moving_average_and_day_over_day(lake: Lake, filters: Filters) -> None:
     answer = ask(lake, "moving-average", filters)
     assert list(zip(answer.column("jour"), answer.column("moyenne_7_jours"), strict=True)) == averages
     assert [(row[0], *row[2:]) for row in ask(lake, "day-over-day", filters).rows] == changes
+
+
+def test_days_of_a_cent_and_of_the_largest_amounts_are_compared(tmp_path: Path) -> None:
+    first = lakes.sales(1)[0]
+    amounts = (Decimal("0.01"), MAX_AMOUNT, MAX_AMOUNT)
+    moments = (lakes.START, lakes.START + timedelta(days=1), lakes.START + timedelta(days=1, hours=1))
+    lakes.build(str(tmp_path), [
+        {**first, "vente_id": f"v{n}", "montant": amount, "timestamp": moment, "jour": moment.date()}
+        for n, (amount, moment) in enumerate(zip(amounts, moments, strict=True))
+    ])  # fmt: skip
+    revenue = 2 * MAX_AMOUNT
+    change = revenue - Decimal("0.01")
+    assert ask(Lake(str(tmp_path)), "day-over-day").rows == [
+        (moments[1].date(), 2, revenue, Decimal("0.01"), change, percent(change, Decimal("0.01"))),
+        (lakes.START.date(), 1, Decimal("0.01"), None, None, None),
+    ]
+
+
+def test_the_first_days_of_the_calendar_are_answered(tmp_path: Path) -> None:
+    moments = (datetime(1, 1, 1, tzinfo=UTC), datetime(1, 1, 2, 23, tzinfo=UTC), datetime(999, 12, 31, 12, tzinfo=UTC))
+    lakes.build(str(tmp_path), [
+        {**lakes.sales(1)[0], "vente_id": f"v{n}", "timestamp": moment, "jour": moment.date()} for n, moment in enumerate(moments)
+    ])  # fmt: skip
+    made = Lake(str(tmp_path))
+    days = [moment.date() for moment in reversed(moments)]
+    for question in ("by-day", "moving-average", "day-over-day"):
+        assert ask(made, question).column("jour") == days
+    assert ask(made, "by-hour").column("heure") == [0, 12, 23]
+    assert ask(made, "by-day", Filters(au=date(999, 12, 30))).column("jour") == days[1:]
 
 
 def test_rejects(lake: Lake) -> None:

@@ -171,6 +171,48 @@ fields = st.recursive(
 )
 
 
+def test_a_repeated_key_is_found_without_comparing_all_names_with_each_other() -> None:
+    compared = 0
+
+    class Name(str):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other) is True
+
+        __hash__ = str.__hash__
+
+    names = [*(f"k{number}" for number in range(2_000)), "twice", "twice"]
+    with pytest.raises(ValueError, match=r'^the key "twice" stands twice$'):
+        sale._object([(Name(name), 0) for name in names])
+    assert compared < 10 * len(names)
+
+
+def test_the_first_of_several_repeated_keys_is_named() -> None:
+    verdict = sale.judge(b'{"a": 0, "b": 0, "c": 0, "c": 1, "b": 1}')
+    assert verdict.explication == 'The message is not JSON: the key "b" stands twice.'
+
+
+def test_unknown_fields_are_not_searched_for_in_a_list() -> None:
+    class Names(list[str]):
+        def __contains__(self, name: object) -> bool:
+            raise AssertionError("the list is searched once for each field of the message")
+
+    names = Names(f"k{number}" for number in range(100))
+    message = json.dumps(dict.fromkeys(names, 0))
+    assert sale._unknown_fields(message, names) == message
+
+
+def test_a_megabyte_of_one_repeated_key_has_its_exact_verdict() -> None:
+    verdict = sale.judge(("{" + ", ".join(['"x": 0'] * 150_000) + "}").encode())
+    assert (verdict.motif, verdict.explication) == (
+        sale.JSON_INVALIDE,
+        'The message is not JSON: the key "x" stands twice.',
+    )
+
+
 @given(extra=st.dictionaries(st.text().filter(lambda name: name not in VALID), fields, min_size=1), seed=st.randoms())
 def test_what_is_kept_reads_as_what_was_sent(extra: dict[str, object], seed: random.Random) -> None:
     pairs = list({**VALID, **extra}.items())

@@ -13,7 +13,7 @@ from lakehouse import config
 from lakehouse.bronze import health
 from lakehouse.bronze import job as bronze_job
 from lakehouse.bronze.batch_stats import Totals
-from lakehouse.bronze.health import BronzeWatch
+from lakehouse.bronze.health import BronzeHealth
 from lakehouse.bronze.job import BronzeJob
 from lakehouse.bronze.sink import StopAtBoundary
 from lakehouse.errors import BrokerUnavailable, ClockWentBack, LakehouseError, cause_of
@@ -124,18 +124,18 @@ class Report(dict[str, Any]):
 
 def test_each_report_is_counted_once_and_none_is_missed() -> None:
     config_ = config.load(env={})
-    watched = BronzeWatch(config_, Monitor(config_, "bronze"))
+    watched = BronzeHealth(config_, Monitor(config_, "bronze"))
     query = SimpleNamespace(lastProgress=None, recentProgress=[], status={"message": "Initializing sources"})
     reports = health.Reports(query)
-    watched._sink = SimpleNamespace(kept={0: 8, 2: 10})  # type: ignore[assignment]  # batch 1 ran before this start
+    watched._sink = SimpleNamespace(deduplicated={0: 8, 2: 10})  # type: ignore[assignment]  # batch 1 ran before this start
     meter = watched._meter
 
-    watched.look(reports)
+    watched.read(reports)
     assert meter.value(metrics.BATCHES) == 0 and meter.value(metrics.LAST_TRIGGER) is None
     query.recentProgress = [Report(0), Report(1), Report(2)]
     query.lastProgress = query.recentProgress[-1]
-    watched.look(reports)
-    watched.look(reports)
+    watched.read(reports)
+    watched.read(reports)
 
     assert meter.value(metrics.BATCHES) == 3 and meter.value(metrics.BATCH_ID) == 2
     assert meter.value(metrics.INPUT_ROWS) == 30 and meter.value(metrics.DUPLICATES, "memory") == 2
@@ -151,21 +151,21 @@ def test_each_report_is_counted_once_and_none_is_missed() -> None:
 
 def test_an_idle_query_is_alive_and_a_dropped_row_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     config_ = config.load(env={})
-    watched = BronzeWatch(config_, Monitor(config_, "bronze"))
+    watched = BronzeHealth(config_, Monitor(config_, "bronze"))
     query = SimpleNamespace(lastProgress=None, recentProgress=[], status={"message": "Waiting for data to arrive"})
     reports = health.Reports(query)
     watched.query_failed("away")
-    watched.look(reports)
+    watched.read(reports)
     assert watched._monitor.answer("startupz")[0] == 200 and watched._monitor.reasons("readyz") == []
     query.lastProgress = Report(0, dropped=2)
-    watched.look(reports)
+    watched.read(reports)
     assert watched._meter.value(metrics.WATERMARK_DROPPED) == 2
     assert "the watermark dropped rows: sales are missing from Bronze" in capsys.readouterr().err
 
 
 def test_a_batch_that_was_planned_and_not_committed_counts_as_replayed() -> None:
     config_ = config.load(env={"VENTES_KAFKA__TOPIC": "t"})
-    watched = BronzeWatch(config_, Monitor(config_, "bronze"))
+    watched = BronzeHealth(config_, Monitor(config_, "bronze"))
     done = Planned(4, 1, ({"t": {"0": 50}},))
     place = SimpleNamespace(committed=lambda: done, planned_ids=lambda: [4, 5], committed_ids=lambda: [4])
     watched.query_starts(place)  # type: ignore[arg-type]

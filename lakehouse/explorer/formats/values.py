@@ -7,6 +7,7 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
+from lakehouse.contract.business_time import local_text
 from lakehouse.lake.result import Column
 
 NULL = "null"
@@ -47,7 +48,7 @@ def shown(value: Any, column: Column, zone: tzinfo) -> str:
     if isinstance(value, Decimal):
         return f"{value:,f}"
     if isinstance(value, datetime):
-        return f"{value.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+        return local_text(value, zone)
     if isinstance(value, bytes):
         return visible(decoded(value))
     return visible(str(value))

@@ -76,7 +76,7 @@ def day_over_day(filters: Filters) -> Query:
   FROM veilles
 )
 SELECT jour, total_transactions, revenue_total, revenue_veille, revenue_total - revenue_veille AS evolution,
-  CAST(ROUND(100 * (revenue_total - revenue_veille) / NULLIF(revenue_veille, 0), 1) AS DECIMAL(18,1)) AS evolution_pct
+  CAST(ROUND(100 * (revenue_total - revenue_veille) / NULLIF(revenue_veille, 0), 1) AS DECIMAL(28,1)) AS evolution_pct
 FROM evolutions {_dates_only(filters)}
 ORDER BY jour DESC""",
         (TENDANCES.name,),

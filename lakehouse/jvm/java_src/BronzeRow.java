@@ -1,6 +1,7 @@
 package ventes;
 
 import java.time.Instant;
+import java.time.LocalDate;
 import java.time.ZoneId;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
@@ -23,6 +24,7 @@ import org.apache.spark.sql.types.DataType;
 public class BronzeRow implements UDF6 {
 
     private static final long DAY = 86400L * 1000000L;
+    private static final long FIRST_DAY = LocalDate.of(1, 1, 1).toEpochDay(), LAST_DAY = LocalDate.of(9999, 12, 31).toEpochDay();
     private static final int JOUR = SaleDecoder.COLUMNS, TARDIF = JOUR + 1, ANCIEN = JOUR + 2, HORLOGE = JOUR + 3;
     private static final int MOTIF = JOUR + 4, EXPLICATION = JOUR + 5, INGERE = JOUR + 6;
     private static final String REFUSED = "a_expliquer";
@@ -81,13 +83,15 @@ public class BronzeRow implements UDF6 {
         return RowFactory.create(row);
     }
 
+    /** The days of the years 1 to 9999 only, the calendar of all that reads jour: one beyond is the first or the last. */
     private Integer day(long micros, String name) {
         ZoneId there = zone;
         if (!there.getId().equals(name)) {
             there = zone = ZoneId.of(name);
         }
         long offset = there.getRules().getOffset(instant(micros)).getTotalSeconds() * 1000000L;
-        return Integer.valueOf((int) Math.floorDiv(micros + offset, DAY));
+        long day = Math.floorDiv(micros + offset, DAY);
+        return Integer.valueOf((int) Math.min(Math.max(day, FIRST_DAY), LAST_DAY));
     }
 
     private static String seconds(long micros) {

@@ -47,14 +47,14 @@ public final class SaleDecoder {
         }
     }
 
-    /** Bounded by the size of a message, as the judge is; a nesting beyond 1000 is refused by both. */
+    /** Bounded by the size of a message and by the depth of sale.DEPTH, as the judge is. */
     private static final JsonFactory JSON = new JsonFactory();
     /** The same, and a key that stands twice in an object is refused at any depth. */
     private static final JsonFactory STRICT = new JsonFactory();
 
     static {
         StreamReadConstraints limits = StreamReadConstraints.builder()
-            .maxNestingDepth(900).maxNumberLength(Integer.MAX_VALUE).maxStringLength(Integer.MAX_VALUE)
+            .maxNestingDepth(901).maxNumberLength(Integer.MAX_VALUE).maxStringLength(Integer.MAX_VALUE)
             .maxNameLength(Integer.MAX_VALUE).build();
         JSON.setStreamReadConstraints(limits);
         STRICT.setStreamReadConstraints(limits);
@@ -190,33 +190,43 @@ public final class SaleDecoder {
         return unusualAmount(text);
     }
 
+    /** Any number of JSON, however long, with any exponent: its first to its last digit that is not 0, times a power of ten. */
     private static BigDecimal unusualAmount(String text) {
-        int exponent = Math.max(text.indexOf('e'), text.indexOf('E'));
-        if (exponent < 0) { // any number of zeros may stand at the end: they say nothing
-            int end = text.length();
-            while (text.charAt(end - 1) == '0') {
-                end--;
-            }
-            text = text.charAt(end - 1) == '.' ? text.substring(0, end - 1) : text.substring(0, end);
+        int e = Math.max(text.indexOf('e'), text.indexOf('E'));
+        String mantissa = e < 0 ? text : text.substring(0, e);
+        boolean negative = mantissa.charAt(0) == '-';
+        int point = mantissa.indexOf('.');
+        String digits = mantissa.substring(negative ? 1 : 0).replace(".", "");
+        int first = 0;
+        while (first < digits.length() && digits.charAt(first) == '0') {
+            first++;
         }
-        if (text.length() > 60) {
-            return null;
-        }
-        BigDecimal number;
-        try {
-            number = new BigDecimal(text);
-        } catch (NumberFormatException beyondAnyExponent) {
-            return null;
-        }
-        if (number.signum() == 0) {
+        if (first == digits.length()) {
             return BigDecimal.valueOf(0L, 2);
         }
-        // by its digits first: 1e999999999 is never written out
-        if (number.signum() < 0 || (long) number.precision() - number.scale() > 16) {
+        int end = digits.length();
+        while (digits.charAt(end - 1) == '0') {
+            end--;
+        }
+        long power = (e < 0 ? 0L : exponent(text.substring(e + 1))) + digits.length() - end;
+        if (point >= 0) {
+            power -= mantissa.length() - point - 1;
+        }
+        if (negative || power < -2 || end - first + power > 16) {
             return null;
         }
-        number = number.stripTrailingZeros();
-        return number.scale() > 2 ? null : number.setScale(2);
+        return BigDecimal.valueOf(Long.parseLong(digits.substring(first, end)), (int) -power).setScale(2);
+    }
+
+    /** One of more than 18 digits as 10^18: no message is long enough for its digits to make up for it. */
+    private static long exponent(String text) {
+        boolean negative = text.charAt(0) == '-';
+        int at = negative || text.charAt(0) == '+' ? 1 : 0;
+        while (at < text.length() - 1 && text.charAt(at) == '0') {
+            at++;
+        }
+        long size = text.length() - at > 18 ? 1000000000000000000L : Long.parseLong(text.substring(at));
+        return negative ? -size : size;
     }
 
     private static boolean isUtf8(byte[] bytes) {

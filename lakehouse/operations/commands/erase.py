@@ -17,6 +17,7 @@ from lakehouse import cli
 from lakehouse.config import Config, format_duration, parse_duration
 from lakehouse.contract.tables import AGGREGES, MEMBRES, PROFIL, REJETS, REJOUES, VENTES, TableSpec
 from lakehouse.errors import LakehouseError, TableLocked
+from lakehouse.explorer.arguments import parse_identity
 from lakehouse.explorer.formats import export
 from lakehouse.kafka import clients
 from lakehouse.lake import delta_tables, job_progress
@@ -24,7 +25,7 @@ from lakehouse.lake.result import Column, Result
 from lakehouse.lake.writer_lock import writer_lock
 from lakehouse.maintenance import erasure
 from lakehouse.observability import audit_log, provenance, run_files
-from lakehouse.operations.commands.runner import Outcome, Shown, Subparsers, Work, count, verb
+from lakehouse.operations.commands.runner import Outcome, Shown, Subparsers, Work, verb
 from lakehouse.operations.reconcile import silver
 from lakehouse.operations.recovery.backup import Backups
 
@@ -125,7 +126,9 @@ def add(subparsers: Subparsers) -> None:
             "python ops_utils.py erase --client-id 4711",
         ),
     )  # fmt: skip
-    made.add_argument("--client-id", type=count, required=True, metavar="N", help="the person's client_id")
+    made.add_argument(
+        "--client-id", type=cli.checked(parse_identity), required=True, metavar="N", help="the person's client_id"
+    )
     made.add_argument(
         "--wait", type=cli.checked(parse_duration), default=timedelta(minutes=5), metavar="DURATION",
         help="how long to wait for the running jobs, each (default 5 minutes)",

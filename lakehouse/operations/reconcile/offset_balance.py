@@ -131,7 +131,7 @@ def split(
 
 
 def without(found: Iterable[UnaccountedOffsets], places: Iterable[tuple[int, int]]) -> Iterator[UnaccountedOffsets]:
-    """Holes less single offsets (partition, offset)."""
+    """The unaccounted offsets without some single offsets (partition, offset)."""
     taken: dict[int, list[int]] = defaultdict(list)
     for partition, offset in sorted(places):
         taken[partition].append(offset)
@@ -146,7 +146,7 @@ def without(found: Iterable[UnaccountedOffsets], places: Iterable[tuple[int, int
 
 
 def joined(found: Iterable[UnaccountedOffsets]) -> list[UnaccountedOffsets]:
-    """Holes of one partition and day that follow on each other, as one."""
+    """Merge adjacent spans of the same partition and day."""
     spans: list[UnaccountedOffsets] = []
     for gap in found:
         last = spans[-1] if spans else None

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
 
+from lakehouse.contract.business_time import local_day
 from lakehouse.contract.sale import parse_moment
 
 Row = Mapping[str, Any]
@@ -118,7 +119,7 @@ def _cells(vente_id: str, message: Sent, row: Row, delay: timedelta, zone: tzinf
         **message.fields,
         "timestamp": moment,
         "montant": Decimal(message.fields["montant"]),
-        "jour": moment.astimezone(zone).date(),
+        "jour": local_day(moment, zone),
         "est_tardif": moment < row["kafka_timestamp"] - delay,
     }
     for name, value in expected.items():
