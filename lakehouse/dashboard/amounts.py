@@ -28,6 +28,7 @@ def grouped(digits: str, language: Language) -> str:
 
 
 def euros(value: Decimal, language: Language) -> str:
+    """An amount in EUR with two decimals."""
     digits = grouped(f"{abs(value):,f}", language)
     sign = "−" if value < 0 else ""
     return f"{sign}€{digits}" if language == "en" else f"{sign}{digits}{HARD}€"
@@ -56,10 +57,12 @@ def shown(value: Any, column: Column, zone: tzinfo, language: Language) -> str:
 
 
 def percent(language: Language) -> str:
+    """The percent sign with the space that the language puts before it."""
     return "%" if language == "en" else f"{HARD}%"
 
 
 def is_number(column: Column) -> bool:
+    """Whether a column is aligned to the right."""
     return column.kind in RIGHT
 
 

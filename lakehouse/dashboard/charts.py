@@ -265,6 +265,7 @@ def world(result: Result, codes: Mapping[str, str], language: Language) -> Map |
 
 
 def shade(amount: Any, most: Any) -> int:
+    """Colour level of an amount, in proportion to the largest."""
     if amount <= 0:
         return 0
     return next((level for level, parts in ((5, 2), (4, 4), (3, 8), (2, 16)) if amount * parts >= most), 1)

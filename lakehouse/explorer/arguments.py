@@ -28,6 +28,7 @@ def parse_day(text: str) -> date:
 
 
 def parse_count(text: str) -> int:
+    """A whole number, 0 or more."""
     if not re.fullmatch(r"\d{1,9}", text):
         raise ValueError("a whole number of 0 or more")
     return int(text)
@@ -41,6 +42,7 @@ def parse_identity(text: str) -> int:
 
 
 def parse_seconds(text: str) -> float:
+    """A number of seconds."""
     if not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text) or float(text) <= 0:
         raise ValueError("a number of seconds above 0")
     return float(text)

@@ -50,6 +50,7 @@ def description() -> str:
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """The explorer's command line."""
     made = cli.parser("query_utils.py", description(), EXAMPLES)
     made.add_argument("question", nargs="?", help="one of the questions above, or the name of a table")
     made.add_argument("table", nargs="?", help="for history: the table (default ventes_stream)")

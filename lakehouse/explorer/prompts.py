@@ -49,6 +49,7 @@ def client(now: int | None, read: Read, say: Say) -> int | None:
 
 
 def several(name: str, now: tuple[str, ...], read: Read) -> tuple[str, ...]:
+    """Ask for a list of values."""
     typed = read(f"{name} [{', '.join(now) or 'any'}]> ").strip()
     if typed in ("", "-"):
         return () if typed else now

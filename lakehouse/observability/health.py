@@ -1,4 +1,4 @@
-"""What a process shows of itself while it runs: metrics and health on a port, its run file, its log file.
+"""State of a running process: its phase, heartbeat, readiness and metrics.
 
 A process joins with one line::
 

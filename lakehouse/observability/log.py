@@ -55,7 +55,7 @@ class _Rotating(logging.handlers.RotatingFileHandler):
 
 @contextmanager
 def to_file(config: Config, name: str, watch: Callable[[str, str], None] | None = None) -> Iterator[Path]:
-    """Within it every line also goes to ``logs/<name>.jsonl``, which is rotated; ``watch(level, event)`` hears of each.
+    """Within it every line also goes to ``logs/<name>.jsonl``, which is rotated; ``watch(level, event)`` is called for each.
 
     One process a file: the caller makes the name its own.
     """
@@ -138,6 +138,7 @@ class Logger:
 
 
 def get(job: str) -> Logger:
+    """The logger of a job."""
     return Logger(job)
 
 

@@ -1,4 +1,4 @@
-"""What a process shows of itself while it runs: metrics and health on a port, its run file, its log file.
+"""Serves a process's metrics and health on a port, and keeps its run file and log file.
 
 A process joins with one line::
 

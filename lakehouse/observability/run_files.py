@@ -1,4 +1,4 @@
-"""What each process says of itself on disk, ``run/<name>.json``: who it is, where it answers, how it ended.
+"""Run files, ``run/<name>.json``: identity, health address and outcome of each process.
 
 A name belongs to one living process. A second producer of the same folder becomes ``producer-2``, with a log, a run
 file and a port of its own, and so does a second Bronze job until the tables' lock refuses it: none overwrites what the
@@ -98,6 +98,7 @@ def write(config: Config, run: RunFile) -> None:
 
 
 def remove(config: Config, name: str) -> None:
+    """Delete the run file of a process."""
     (folder(config) / f"{name}.json").unlink(missing_ok=True)
 
 

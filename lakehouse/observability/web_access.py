@@ -1,4 +1,4 @@
-"""Who may see the metrics and the dashboard: nobody asks on loopback, unless a password is set; elsewhere a password
+"""Access to the metrics and the dashboard: open on loopback unless a password is set; elsewhere a password
 and TLS are the condition (``config.load`` refuses anything less).
 
 One user, HTTP Basic over TLS: Prometheus, browsers and curl speak it.
@@ -60,4 +60,5 @@ def client_context(config: Config) -> ssl.SSLContext | None:
 
 
 def scheme(config: Config) -> str:
+    """``https`` with a certificate, else ``http``."""
     return "https" if config.monitoring.web_certificate else "http"

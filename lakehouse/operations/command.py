@@ -1,4 +1,4 @@
-"""``ops_utils.py``: the verbs that operate the lake, one module each. What all share: ``frame``."""
+"""``ops_utils.py``: the verbs that operate the lake, one module each. What all share: ``commands.runner``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How every process is now: what it said on disk, what the operating system knows of it, what it answers.
+"""State of every process: from its run file, the operating system and its health endpoint.
 
 True after a crash: a run file names its process by id and start time, so that a process that is gone, killed or not,
 is never shown as running, nor is a stranger that was given its id.

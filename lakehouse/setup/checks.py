@@ -1,4 +1,4 @@
-"""Is everything there that a run needs? A list of results; showing them is the caller's business."""
+"""Checks of everything that a run needs, as a list of results; the caller shows them."""
 
 from __future__ import annotations
 
@@ -34,15 +34,17 @@ class CheckResult:
 
 
 def ok(name: str, detail: str) -> CheckResult:
+    """A check that passed."""
     return CheckResult(name, "ok", detail)
 
 
 def missing(name: str, detail: str, fix: str) -> CheckResult:
+    """A check that failed, with the command that fixes it."""
     return CheckResult(name, "missing", detail, fix)
 
 
 def run(config: Config) -> list[CheckResult]:
-    """Every check, in the order in which a person would mend them. Writes nothing but a probe file that it removes."""
+    """Every check, in the order in which a person would fix them. Writes nothing but a probe file that it removes."""
     return [
         python(sys.version_info[:3]),
         packages(REQUIREMENTS),
@@ -56,6 +58,7 @@ def run(config: Config) -> list[CheckResult]:
 
 
 def python(version: tuple[int, ...]) -> CheckResult:
+    """The version of Python."""
     text = ".".join(map(str, version))
     if version[:2] >= OLDEST_PYTHON:
         return ok("Python", f"{text}, {sys.executable}")
@@ -84,6 +87,7 @@ def packages(requirements: Path, version_of: Callable[[str], str] = importlib.me
 
 
 def java_runtime(config: Config) -> CheckResult:
+    """A Java that Spark and Kafka run on."""
     try:
         found = java.find(config)
     except SetupError as error:
@@ -128,6 +132,7 @@ def folders(config: Config) -> list[CheckResult]:
 
 
 def disk(config: Config) -> CheckResult:
+    """Free space for a run."""
     wanted = config.monitoring.min_free_disk
     place = _existing(paths.state(config))
     free = shutil.disk_usage(place).free / GIB

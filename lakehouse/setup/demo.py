@@ -182,6 +182,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def body(_args: argparse.Namespace, config: Config) -> int:
+    """Run the demo."""
     interrupt_on_signals()
     folder = new_folder(config.delta.base_path)
     print(f"The demo's data: {folder}", flush=True)
@@ -189,6 +190,7 @@ def body(_args: argparse.Namespace, config: Config) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``make demo``."""
     made = cli.parser(
         "lakehouse.setup.demo",
         f"Send {sum(ROUNDS)} messages, duplicates, late and malformed ones among them, through Kafka, Bronze and Silver in "

@@ -1,4 +1,4 @@
-"""What a cluster needs of the project, as files: its wheel, and the Python packages of executors and drivers.
+"""Builds the files that a cluster needs of the project: its wheel, and the Python packages of executors and drivers.
 
 The archives hold what is installed here, checked against the pins, so that they need no network and are for machines
 of this system and this Python (``major.minor``). Spark unpacks an archive on each machine:
@@ -24,7 +24,7 @@ from lakehouse.setup import checks
 
 FOLDER = PROJECT / "dist"
 EXECUTORS = ("pyarrow",)
-"""What a Python worker imports beside pyspark. The judge itself travels with the plan (``session.build``)."""
+"""What a Python worker imports beside pyspark. The contract's validator itself is pickled into the plan (``spark_session``)."""
 _BROUGHT_BY_SPARK = ("pyspark", "py4j")
 _BESIDE_THE_PACKAGE = ("config.ini", "jars.lock", "requirements.txt")
 """Files that ``lakehouse`` reads from the folder that it lies in."""

@@ -1,4 +1,4 @@
-"""Runs the Procfile: starts the processes, shows their output, starts again what died, ends all in order.
+"""Supervises the Procfile's processes: starts them, shows their output, restarts what died, stops all in order.
 
 Not honcho's own manager: that one signals whole process groups and kills after 5 s, and a Spark query needs its JVM and
 more time than that to end at a batch boundary. Each child leads a session of its own, so that Ctrl-C in the terminal
@@ -36,7 +36,7 @@ FIRST = "kafka"
 _COLOURS = ("36", "33", "32", "35", "34", "31")
 _STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _DECISIONS = (2, 3, 4)
-"""Exit codes that a new start cannot mend: a wrong setting, data that needs a person, tables held by another."""
+"""Exit codes that a restart cannot fix: a wrong setting, data that needs a person, tables held by another."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Supervisor:
         self._show(0.2)
         for child in self.children:
             if (code := self._ended(child)) is not None:
-                self._judge(child, code)
+                self._handle_exit(child, code)
             if child.start_at is not None and time.monotonic() >= child.start_at and self._goes_on():
                 self._start(child)
 
@@ -173,7 +173,7 @@ class Supervisor:
         self._show(0.0)
         return code
 
-    def _judge(self, child: Child, code: int) -> None:
+    def _handle_exit(self, child: Child, code: int) -> None:
         """What follows from an end that nobody asked for."""
         if code == 0 and child.name != FIRST:
             self.say(f"{child.name} has finished")

@@ -1,4 +1,4 @@
-"""What the project is made of: the locks with hashes, the bill of materials, the known weaknesses.
+"""Supply chain: the locks with hashes, the bill of materials, the audit for known vulnerabilities.
 
     python -m lakehouse.setup.supply_chain lock          requirements*.txt → requirements*.lock (uv asks the package index)
     python -m lakehouse.setup.supply_chain sbom [FILE]   CycloneDX 1.6 over Python packages and JARs, to FILE or stdout

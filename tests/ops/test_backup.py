@@ -428,7 +428,7 @@ def test_a_lake_that_never_stands_still_is_not_kept(
     operate: Operate, store: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def moved(_config: Config) -> snapshot.Capture:
-        raise snapshot.Moved("a job began anew")
+        raise snapshot.LakeChanged("a job began anew")
 
     monkeypatch.setattr(recovery_backup, "capture", moved)
     code, text = operate("backup", "create")

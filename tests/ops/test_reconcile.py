@@ -23,7 +23,7 @@ from lakehouse.observability import audit_log
 from lakehouse.observability.health import Monitor
 from lakehouse.observability.registry import exposition
 from lakehouse.operations.reconcile import offset_balance
-from lakehouse.operations.reconcile.offset_balance import Break, Hole
+from lakehouse.operations.reconcile.offset_balance import Break, UnaccountedOffsets
 from tests import lakes, ledgers
 from tests.kills import killed_at
 
@@ -285,7 +285,7 @@ def breaks(*offsets: int) -> list[Break]:
 
 
 def test_holes_are_before_between_and_after_the_rows() -> None:
-    found, doubled = offset_balance.holes(breaks(2, 3, 6, 6, 7), {0: (0, 10), 1: (5, 8), 2: (3, 3)}, DAY)
+    found, doubled = offset_balance.unaccounted(breaks(2, 3, 6, 6, 7), {0: (0, 10), 1: (5, 8), 2: (3, 3)}, DAY)
     assert [(hole.partition, hole.first, hole.last, hole.day) for hole in found] == [
         (0, 0, 1, NEXT), (0, 4, 5, DAY), (0, 8, 9, NEXT), (1, 5, 7, DAY),
     ]  # fmt: skip
@@ -293,23 +293,30 @@ def test_holes_are_before_between_and_after_the_rows() -> None:
 
 
 def test_one_offset_after_the_last_row_is_a_hole() -> None:
-    found, _ = offset_balance.holes(breaks(0, 1), {0: (0, 3)}, DAY)
+    found, _ = offset_balance.unaccounted(breaks(0, 1), {0: (0, 3)}, DAY)
     assert [(hole.first, hole.last) for hole in found] == [(2, 2)]
 
 
 def test_split_cuts_holes_and_loses_no_offset() -> None:
-    within, outside = offset_balance.split([Hole(0, 2, 9, DAY), Hole(1, 0, 3, DAY)], {0: [(0, 4), (6, 7)], 2: [(0, 9)]})
+    within, outside = offset_balance.split(
+        [UnaccountedOffsets(0, 2, 9, DAY), UnaccountedOffsets(1, 0, 3, DAY)], {0: [(0, 4), (6, 7)], 2: [(0, 9)]}
+    )
     assert [(hole.first, hole.last) for hole in within] == [(2, 3), (6, 6)]
     assert [(hole.partition, hole.first, hole.last) for hole in outside] == [(0, 4, 5), (0, 7, 9), (1, 0, 3)]
 
 
 def test_single_offsets_are_taken_out_of_holes_and_what_follows_on_is_joined() -> None:
-    whole = [Hole(0, 2, 5, DAY), Hole(0, 7, 9, DAY), Hole(1, 0, 0, DAY)]
+    whole = [UnaccountedOffsets(0, 2, 5, DAY), UnaccountedOffsets(0, 7, 9, DAY), UnaccountedOffsets(1, 0, 0, DAY)]
     left = list(offset_balance.without(whole, [(0, 9), (0, 2), (0, 4), (0, 6), (1, 0), (2, 7)]))
     assert [(hole.partition, hole.first, hole.last) for hole in left] == [(0, 3, 3), (0, 5, 5), (0, 7, 8)]
     assert list(offset_balance.without(whole, [])) == whole
-    singles = [Hole(0, 3, 3, DAY), Hole(0, 4, 4, DAY), Hole(0, 5, 5, NEXT), Hole(1, 6, 6, NEXT)]
-    assert offset_balance.joined(singles) == [Hole(0, 3, 4, DAY), *singles[2:]]
+    singles = [
+        UnaccountedOffsets(0, 3, 3, DAY),
+        UnaccountedOffsets(0, 4, 4, DAY),
+        UnaccountedOffsets(0, 5, 5, NEXT),
+        UnaccountedOffsets(1, 6, 6, NEXT),
+    ]
+    assert offset_balance.joined(singles) == [UnaccountedOffsets(0, 3, 4, DAY), *singles[2:]]
 
 
 def test_an_aborted_message_balances_and_one_too_many_does_not() -> None:
@@ -318,9 +325,13 @@ def test_an_aborted_message_balances_and_one_too_many_does_not() -> None:
 
 
 def test_the_digest_knows_offsets_not_cuts() -> None:
-    whole = [Hole(0, 2, 9, DAY)]
-    cut = [Hole(0, 2, 4, DAY), Hole(0, 5, 9, NEXT)]
-    assert offset_balance.digest(whole) == offset_balance.digest(cut) != offset_balance.digest([Hole(0, 2, 8, DAY)])
+    whole = [UnaccountedOffsets(0, 2, 9, DAY)]
+    cut = [UnaccountedOffsets(0, 2, 4, DAY), UnaccountedOffsets(0, 5, 9, NEXT)]
+    assert (
+        offset_balance.digest(whole)
+        == offset_balance.digest(cut)
+        != offset_balance.digest([UnaccountedOffsets(0, 2, 8, DAY)])
+    )
 
 
 def test_the_critical_alert_is_fed_by_the_last_reconciliation(run: Run, base: str) -> None:

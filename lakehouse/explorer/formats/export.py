@@ -74,6 +74,7 @@ def dumps(value: Any) -> str:
 
 
 def records(result: Result) -> list[dict[str, Any]]:
+    """One dictionary per row, values as in JSON."""
     return [_record(result, row) for row in result.rows]
 
 

@@ -137,6 +137,7 @@ def show(
 
 
 def footer_text(result: Result | Flow, zone: tzinfo, count: int) -> str:
+    """The line below an answer: rows shown, tables and versions read."""
     size = f"{count:,} row{'' if count == 1 else 's'}"
     parts = [f"first {size} only" if result.cut else size]
     if result.sources:
@@ -148,8 +149,10 @@ def footer_text(result: Result | Flow, zone: tzinfo, count: int) -> str:
 
 
 def note(out: Console, text: str) -> None:
+    """Print a remark."""
     out.print(Text(text if draws(out) else text.replace("·", "|"), style="dim"))
 
 
 def heading(out: Console, text: str) -> None:
+    """Print a heading."""
     out.print(Text(text, style="bold cyan"))

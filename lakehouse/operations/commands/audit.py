@@ -1,4 +1,4 @@
-"""``audit verify`` and ``audit list``: is the log of operator actions whole, and what does it say?"""
+"""``audit verify`` and ``audit list``: the integrity and the entries of the log of operator actions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from lakehouse.operations.commands.runner import Outcome, Subparsers, Work, coun
 
 
 def add(subparsers: Subparsers) -> None:
+    """Register ``audit`` on the command line."""
     inner = group(
         subparsers, "audit", "The hash-chained log of operator actions: verify it, or list it.",
         examples=("python ops_utils.py audit verify", "python ops_utils.py audit list --limit 20"),

@@ -16,6 +16,7 @@ _SHOWN = 20
 
 
 def add(subparsers: Subparsers) -> None:
+    """Register ``backup`` on the command line."""
     inner = group(
         subparsers, "backup", "Keep the lake as it is at one moment, check what was kept, and bring it back.",
         examples=("python ops_utils.py backup create", "python ops_utils.py backup verify latest --restore"),

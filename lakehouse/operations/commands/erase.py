@@ -34,7 +34,7 @@ _NAMED = (VENTES, REJETS, REJOUES, AGGREGES, PROFIL, MEMBRES)
 
 
 @dataclass(frozen=True)
-class Remain:
+class Leftover:
     """``until`` is a time (ISO 8601), or a sentence."""
 
     where: str
@@ -54,29 +54,31 @@ def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="minutes")
 
 
-def _kafka(config: Config, newest: datetime) -> Remain:
+def _kafka(config: Config, newest: datetime) -> Leftover:
     where = f"Kafka topic {config.kafka.topic}"
     try:
         text = clients.describe_topic(config).settings.get("retention.ms", "-1")
         if int(text) < 0:
-            return Remain(where, "the messages themselves", "for ever: the topic has no retention (retention.ms = -1)")
+            return Leftover(
+                where, "the messages themselves", "for ever: the topic has no retention (retention.ms = -1)"
+            )
         kept, known = timedelta(milliseconds=int(text)), "the topic's retention.ms"
     except LakehouseError:
         kept, known = config.kafka.retention, "[KAFKA] retention; Kafka was not asked"
     what = f"the messages themselves; no replay or rebuild takes them in again ({known})"
-    return Remain(where, what, f"{_text(newest + kept)}, and until Kafka removes their segment")
+    return Leftover(where, what, f"{_text(newest + kept)}, and until Kafka removes their segment")
 
 
-def _memory(config: Config, now: datetime) -> Remain:
+def _memory(config: Config, now: datetime) -> Leftover:
     until = now + 2 * config.streaming.watermark_delay
-    return Remain(
+    return Leftover(
         "Bronze's checkpoint",
         "vente_id of sales of the last minutes, no name",
         f"{_text(until)}, and its next clean-up",
     )
 
 
-def _versions(config: Config, now: datetime, silver_due: bool) -> Sequence[Remain]:
+def _versions(config: Config, now: datetime, silver_due: bool) -> Sequence[Leftover]:
     kept = config.delta.deleted_file_retention
     found = []
     for spec in _NAMED:
@@ -84,7 +86,7 @@ def _versions(config: Config, now: datetime, silver_due: bool) -> Sequence[Remai
             continue
         since = "its next build" if silver_due and spec.layer == "silver" else _text(now)
         until = f"{format_duration(kept)} after {since}, when the table is vacuumed"
-        found.append(Remain(f"{spec.layer} {spec.name}", _older(spec), until))
+        found.append(Leftover(f"{spec.layer} {spec.name}", _older(spec), until))
     return found
 
 
@@ -92,14 +94,14 @@ def _older(spec: TableSpec) -> str:
     return f"older versions, for time travel{' and restore-table' if spec in (VENTES, REJETS) else ''}"
 
 
-def _backups(config: Config) -> list[Remain]:
+def _backups(config: Config) -> list[Leftover]:
     place = config.delta.backup_path
     try:
         ids = Backups(place, config).ids()
     except (LakehouseError, OSError) as error:
-        return [Remain(f"backups in {place}", f"could not be looked at: {error}", "not known")]
+        return [Leftover(f"backups in {place}", f"could not be looked at: {error}", "not known")]
     return [
-        Remain(
+        Leftover(
             f"backup {backup}", f"the lake as it was, in {place}: erase again after a restore", "until it is removed"
         )
         for backup in ids
@@ -116,6 +118,7 @@ _SILVER_DUE = (
 
 
 def add(subparsers: Subparsers) -> None:
+    """Register ``erase`` on the command line."""
     made = verb(
         subparsers, "erase", erase, writes=True, dangerous=True, private=("client_id",),
         examples=(
@@ -139,7 +142,7 @@ def erase(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
         found = erasure.found(config, args.client_id)
     if work.dry_run:
         left = listed(config, datetime.now(UTC), True, datetime.now(UTC)) if any(found.values()) else []
-        shown: list[Shown] = [_counts(found), *_remains(left), "Nothing was changed."]
+        shown: list[Shown] = [_counts(found), *_leftovers(left), "Nothing was changed."]
         return Outcome({"dry_run": True, "rows": found, "remains": left}, shown)
     what = ", ".join(f"{n} rows of {name}" for name, n in found.items() if n) or "no row of Bronze"
     work.confirm(f"This takes {what}, and the person's figures, out of the lake for ever.", "erase")
@@ -162,7 +165,7 @@ def erase(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
         kept = _keep(config, receipt)
         summary |= kept
         data |= {"remains": left, **kept, "token": token}
-        shown += _remains(left)
+        shown += _leftovers(left)
         shown.append(f"Receipt {kept['receipt']}, SHA-256 {kept['sha256']}. It names no one; only with this word, which is kept nowhere, and the number can be shown whose it is: {token}")  # fmt: skip
     else:
         shown.append("Nothing of this client stands in Bronze.")
@@ -225,7 +228,7 @@ def _wait_for_silver(config: Config, client_id: int, wait: timedelta, work: Work
 
 
 def _ask_silver(config: Config, client_id: int, up_to_date: bool) -> bool:
-    """True when Silver names a client whom Bronze does not: retention took the sales, and no commit tells Silver to build."""
+    """True when Silver has a client that Bronze lacks: retention removed the sales, and no commit tells Silver to build."""
     if not up_to_date or any(erasure.found(config, client_id).values()) or not erasure.in_silver(config, client_id):
         return False
     erasure.ask_silver(config)
@@ -259,7 +262,7 @@ def _counts(rows: dict[str, int]) -> Result:
     return Result((Column("table", "text"), Column("rows", "integer")), sorted(rows.items()))
 
 
-def _remains(left: list[dict[str, str]]) -> list[Shown]:
+def _leftovers(left: list[dict[str, str]]) -> list[Shown]:
     if not left:
         return []
     columns = (Column("where", "text"), Column("what", "text"), Column("until", "text"))

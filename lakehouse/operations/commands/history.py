@@ -21,6 +21,7 @@ _COLUMNS = (
 
 
 def add(subparsers: Subparsers) -> None:
+    """Register ``history`` on the command line."""
     made = verb(
         subparsers, "history", history,
         examples=("python ops_utils.py history ventes_stream --limit 20", "python ops_utils.py history ventes_par_pays --version 12"),

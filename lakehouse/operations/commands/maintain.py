@@ -18,6 +18,7 @@ JOBS = ("bronze", "silver")
 
 
 def add(subparsers: Subparsers) -> None:
+    """Register ``maintain`` on the command line."""
     made = verb(
         subparsers, "maintain", maintain, writes=True, dangerous=True,
         examples=(

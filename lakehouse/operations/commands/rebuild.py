@@ -9,12 +9,13 @@ from lakehouse.lake.result import Column, Result
 from lakehouse.lake.writer_lock import writer_lock
 from lakehouse.operations.commands.runner import Outcome, Shown, Subparsers, Work, verb
 from lakehouse.operations.recovery import rebuild as recovery_rebuild
-from lakehouse.operations.recovery.rebuild import Plan
+from lakehouse.operations.recovery.rebuild import RebuildPlan
 
 STARTS = {"bronze": "python spark_streaming_delta.py", "silver": "python streaming_silver.py"}
 
 
 def add(subparsers: Subparsers) -> None:
+    """Register ``rebuild`` on the command line."""
     made = verb(
         subparsers, "rebuild", rebuild, writes=True, dangerous=True,
         examples=(
@@ -49,14 +50,14 @@ def rebuild(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     )
 
 
-def _planned(job: str, config: Config, work: Work) -> Plan:
+def _planned(job: str, config: Config, work: Work) -> RebuildPlan:
     with work.progress("what can be read again", 1) as advance:
         found = recovery_rebuild.plan(config, job)
         advance(1)
     return found
 
 
-def _said(found: Plan) -> list[Shown]:
+def _said(found: RebuildPlan) -> list[Shown]:
     if found.fault:
         first = f"The checkpoint {found.place} cannot be used: {found.fault}."
     elif found.exists:
@@ -66,7 +67,7 @@ def _said(found: Plan) -> list[Shown]:
     return [first, *(_bronze(found) if found.job == "bronze" else _silver(found))]
 
 
-def _bronze(found: Plan) -> list[Shown]:
+def _bronze(found: RebuildPlan) -> list[Shown]:
     kinds = ("partition", "kafka_first", "kafka_end", "standing", "to_judge", "lost")
     rows = [
         (str(one.partition), one.first, one.end, one.standing, one.end - one.first - one.standing, _lost(one))
@@ -93,17 +94,17 @@ def _bronze(found: Plan) -> list[Shown]:
     return said
 
 
-def _lost(one: recovery_rebuild.Stretch) -> int:
+def _lost(one: recovery_rebuild.OffsetRange) -> int:
     return one.lost[1] - one.lost[0] + 1 if one.lost else 0
 
 
-def _silver(found: Plan) -> list[Shown]:
+def _silver(found: RebuildPlan) -> list[Shown]:
     if found.generation is None:
         return ["Silver is not built yet, or is due to be built anew: its next pass does it."]
     return [f"Silver needs no Kafka: its next pass builds all six tables anew from the {found.sales} sales of Bronze."]
 
 
-def _data(found: Plan) -> dict[str, object]:
+def _data(found: RebuildPlan) -> dict[str, object]:
     return {
         "job": found.job, "checkpoint": found.place, "exists": found.exists, "fault": found.fault,
         "rows": found.sales, "rows_kafka_no_longer_holds": found.beyond,

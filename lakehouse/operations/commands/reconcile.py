@@ -1,4 +1,4 @@
-"""``reconcile``: does everything that was consumed stand where it must, and is Silver equal to Bronze?"""
+"""``reconcile``: whether every consumed offset is accounted for, and Silver equals Bronze."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ SHOWN = 50
 
 
 def add(subparsers: Subparsers) -> None:
+    """Register ``reconcile`` on the command line."""
     made = verb(
         subparsers, "reconcile", reconcile, private=("explain",),
         examples=(
@@ -58,7 +59,7 @@ def _shown(record: Mapping[str, Any], *, by_day: bool) -> list[Shown]:
     lines = record["per_day"] if by_day else record["per_partition"]
     shown: list[Shown] = [
         f"Kafka topic {record['topic']}, up to batch {record['batch']}: messages",
-        _accounts(lines, by_day),
+        _balance_table(lines, by_day),
     ]
     if record["per_table"]:
         shown += [
@@ -86,7 +87,7 @@ def _shown(record: Mapping[str, Any], *, by_day: bool) -> list[Shown]:
     return shown
 
 
-def _accounts(lines: Sequence[Mapping[str, Any]], by_day: bool) -> Result:
+def _balance_table(lines: Sequence[Mapping[str, Any]], by_day: bool) -> Result:
     names = ("partition", *(("day",) if by_day else ()), *COUNTS, "difference")
     columns = tuple(Column(name, "text" if name in ("partition", "day") else "integer") for name in names)
     rows = [tuple(line[name] for name in names) for line in lines]

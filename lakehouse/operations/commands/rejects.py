@@ -21,12 +21,23 @@ from lakehouse.lake.reader import Lake
 from lakehouse.lake.result import Column, Result
 from lakehouse.lake.writer_lock import writer_lock
 from lakehouse.operations.commands.runner import Outcome, Shown, Subparsers, Work, count, group, verb
-from lakehouse.operations.recovery.replay import VENTE, Judged, Place, Reject, Replay, changed, counts, judge, waiting
+from lakehouse.operations.recovery.replay import (
+    VENTE,
+    Decision,
+    Place,
+    Reject,
+    Replay,
+    changed,
+    counts,
+    validate,
+    waiting,
+)
 
 _LISTED = 100
 
 
 def add(subparsers: Subparsers) -> None:
+    """Register ``rejects`` on the command line."""
     inner = group(
         subparsers, "rejects", "The messages that broke the contract: list them, show one, replay them.",
         examples=("python ops_utils.py rejects list", "python ops_utils.py rejects replay --all --dry-run"),
@@ -100,7 +111,7 @@ def listing(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
 def show(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
     """Show one rejected message in full, and what the present contract says of it."""
     reject = _one(Lake.of(config), _place(args.place))
-    now = judge(reject, None, config.streaming.future_tolerance)
+    now = validate(reject, None, config.streaming.future_tolerance)
     verdict = (
         "it is a valid sale: rejects replay takes it in"
         if now.resultat == VENTE
@@ -142,15 +153,15 @@ def replay(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
         return _outcome(_decided(Replay(config), args, places, edit, work), dry_run=True)
     with writer_lock(config, "bronze"):
         run = Replay(config)
-        judged = _decided(run, args, places, edit, work)
+        decisions = _decided(run, args, places, edit, work)
         with work.progress("appending the sales"):
-            run.write(judged)
-    return _outcome(judged, dry_run=False)
+            run.write(decisions)
+    return _outcome(decisions, dry_run=False)
 
 
 def _decided(
     run: Replay, args: argparse.Namespace, places: list[Place], edit: Callable[[Reject], bytes | None], work: Work
-) -> list[Judged]:
+) -> list[Decision]:
     if unknown := run.never_rejected(places):
         raise LakehouseError(
             f"No message at partition {unknown[0][0]}, offset {unknown[0][1]} was rejected. Nothing was changed. They are "
@@ -205,9 +216,9 @@ def _in_editor(value: bytes) -> bytes:
         return path.read_bytes().removesuffix(b"\n")
 
 
-def _outcome(judged: list[Judged], *, dry_run: bool) -> Outcome:
-    became = Counter(one.resultat if one.settled else "still rejected" for one in judged)
-    bad = [one for one in judged if not one.settled]
+def _outcome(decisions: list[Decision], *, dry_run: bool) -> Outcome:
+    became = Counter(one.resultat if one.settled else "still rejected" for one in decisions)
+    bad = [one for one in decisions if not one.settled]
     columns = (
         Column("kafka_partition", "integer"),
         Column("kafka_offset", "integer"),
@@ -216,7 +227,7 @@ def _outcome(judged: list[Judged], *, dry_run: bool) -> Outcome:
         Column("why", "text"),
     )
     rows: list[tuple[Any, ...]] = [
-        (one.reject.partition, one.reject.offset, one.reject.motif, one.resultat, one.explication) for one in judged
+        (one.reject.partition, one.reject.offset, one.reject.motif, one.resultat, one.explication) for one in decisions
     ]
     shown: list[Shown] = [Result(columns, rows[:_LISTED], cut=len(rows) > _LISTED)] if rows else []
     said = ", ".join(f"{n} {name}" for name, n in sorted(became.items())) or "nothing waits for a replay there"

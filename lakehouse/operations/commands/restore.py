@@ -12,6 +12,7 @@ from lakehouse.operations.recovery import restore as recovery_restore
 
 
 def add(subparsers: Subparsers) -> None:
+    """Register ``restore-table`` on the command line."""
     made = verb(
         subparsers, "restore-table", restore, writes=True, dangerous=True,
         examples=(
@@ -46,12 +47,12 @@ def restore(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     )
 
 
-def _planned(version: int, spec: TableSpec, config: Config, work: Work) -> recovery_restore.Plan:
+def _planned(version: int, spec: TableSpec, config: Config, work: Work) -> recovery_restore.RestorePlan:
     with work.progress(f"comparing the versions of {spec.name}"):
         return recovery_restore.plan(config, spec, version)
 
 
-def _said(found: recovery_restore.Plan) -> tuple[str, ...]:
+def _said(found: recovery_restore.RestorePlan) -> tuple[str, ...]:
     rows = f"{found.leaving} rows leave it, {found.returning} rows come back."
     if found.leaving is None:
         rows = "how many rows leave it cannot be counted, since a file of it is lost or damaged."
@@ -59,7 +60,7 @@ def _said(found: recovery_restore.Plan) -> tuple[str, ...]:
     return (first, *found.downstream)
 
 
-def _data(found: recovery_restore.Plan) -> dict[str, object]:
+def _data(found: recovery_restore.RestorePlan) -> dict[str, object]:
     return {
         "table": found.spec.name, "now": found.now, "version": found.version, "leaving": found.leaving,
         "returning": found.returning, "gone": found.gone, "downstream": list(found.downstream),

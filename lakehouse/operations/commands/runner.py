@@ -1,4 +1,4 @@
-"""What every verb of ``ops_utils.py`` is given once: options, progress, confirmation, exit codes, audit entries.
+"""Shared by the verbs of ``ops_utils.py``: options, progress, confirmation, exit codes, audit entries.
 
 A verb is one module of this package. Its ``add(subparsers)`` calls ``verb`` here and adds its own options; its
 ``body(args, config, work)`` does the work and returns an ``Outcome``. The body's docstring is the verb's help. Nothing

@@ -141,6 +141,7 @@ def duration(seconds: float) -> str:
 
 
 def add(subparsers: Subparsers) -> None:
+    """Register ``status`` on the command line."""
     made = verb(
         subparsers, "status", status,
         examples=("python ops_utils.py status", "python ops_utils.py status --watch", "python ops_utils.py status --json"),

@@ -1,4 +1,4 @@
-"""Bronze's own log as a ledger: each batch's commit says how many rows it wrote; as many must stand there now."""
+"""Row counts per batch: as many rows as each commit of Bronze says it wrote must be in the table now."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def compare(lake: Lake, spec: TableSpec, after: int) -> tuple[int, list[str]]:
     """(commits that were compared, differences), of the versions above ``after`` up to the one that ``lake`` holds.
 
     A commit's rows are known by ``date_ingestion``, its batch's clock, which no other batch has. Commits of other
-    writers, which do not say what they wrote, are not compared: their rows show as offsets that stand twice.
+    writers, which do not record their rows, are not compared: their rows show up as duplicate offsets.
     """
     newest = lake.snapshot(spec.name).source.version
     written: dict[datetime, tuple[int, int, str]] = {}
@@ -42,18 +42,18 @@ def compare(lake: Lake, spec: TableSpec, after: int) -> tuple[int, list[str]]:
         f"SELECT date_ingestion, COUNT(*) FROM {spec.name} WHERE date_ingestion >= "
         f"arrow_cast('{min(written).isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))') GROUP BY 1"
     )
-    standing: dict[datetime, int] = dict(lake.read(Query(sql, (spec.name,))).rows)
+    present: dict[datetime, int] = dict(lake.read(Query(sql, (spec.name,))).rows)
     removed, erased = _removed(lake, spec), _erased(lake, spec)
     return len(written), [
         f"{spec.name}: the commit of version {version} ({clock:%Y-%m-%d %H:%M:%S} UTC, {what}) wrote {rows} rows, "
-        f"{standing.get(clock, 0)} stand there now"
+        f"{present.get(clock, 0)} stand there now"
         for clock, (version, rows, what) in written.items()
-        if rows - standing.get(clock, 0) - erased.get(clock, 0) not in (0, removed.get(clock, 0))
+        if rows - present.get(clock, 0) - erased.get(clock, 0) not in (0, removed.get(clock, 0))
     ]
 
 
 def _removed(lake: Lake, spec: TableSpec) -> dict[datetime, int]:
-    """By batch: the rows that retention has put on record as taken away. Some may still stand, after a kill."""
+    """Rows per batch that retention recorded as removed. After a kill some may still be there."""
     sql = (
         f"SELECT date_ingestion, SUM(dernier_offset - premier_offset + 1) FROM {RETRAITS.name} "
         f"WHERE table_source = '{spec.name}' GROUP BY 1"
@@ -65,7 +65,7 @@ def _removed(lake: Lake, spec: TableSpec) -> dict[datetime, int]:
 
 
 def _erased(lake: Lake, spec: TableSpec) -> dict[datetime, int]:
-    """Rows that were erased for a person's sake, by date_ingestion. One that still stands, or stands again, is none."""
+    """Rows deleted by an erasure, per ``date_ingestion``; rows present again are not counted."""
     try:
         lake.snapshot(EFFACES.name)
     except TableMissing:
@@ -86,8 +86,8 @@ def _commits(lake: Lake, spec: TableSpec, after: int, newest: int) -> list[dict[
     return sorted((c for c in found if after < c["version"] <= newest), key=lambda c: int(c["version"]))
 
 
-def standing(lake: Lake, wanted: set[str]) -> set[str]:
-    """Those of the sales (vente_id) that Bronze holds."""
+def existing(lake: Lake, wanted: set[str]) -> set[str]:
+    """The subset of the sales (vente_id) that Bronze holds."""
     if not wanted:
         return set()
     values, found = pa.array(sorted(wanted), pa.string()), set()

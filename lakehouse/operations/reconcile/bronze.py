@@ -1,4 +1,4 @@
-"""Every offset that Bronze's job consumed: in which table it stands, or why it stands in none. No JVM."""
+"""Accounts for every offset that the Bronze job consumed: the table that holds it, or why none does. No JVM."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure
 from lakehouse.operations.reconcile import batch_counts, explained_offsets, kafka_reread
 from lakehouse.operations.reconcile.offset_balance import (
-    Book,
     Break,
-    Hole,
+    OffsetBalance,
     Ranges,
+    UnaccountedOffsets,
     digest,
-    holes,
     joined,
     split,
+    unaccounted,
     without,
 )
 from lakehouse.operations.recovery.replay import STANDING_NOTES, VENTE
@@ -35,10 +35,10 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass
-class Account:
-    """What was found. ``ranges``: what was consumed of each partition. ``proven``: for the next reconciliation."""
+class BronzeResult:
+    """Result of the checks. ``ranges``: the consumed offsets of each partition. ``proven``: for the next reconciliation."""
 
-    book: Book
+    balance: OffsetBalance
     ranges: Ranges
     differences: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -46,8 +46,8 @@ class Account:
     proven: dict[str, Any] = field(default_factory=dict)
 
 
-class BronzeAccount:
-    """One reconciliation of Bronze, at the versions that ``lake`` holds; ``before`` is the last signed record, or {}."""
+class BronzeReconciliation:
+    """Reconciles Bronze with the consumed offsets, at the versions that ``lake`` holds; ``before`` is the last signed record, or {}."""
 
     def __init__(self, config: Config, lake: Lake, position: BronzePosition, before: Mapping[str, Any]) -> None:
         self._config = config
@@ -62,7 +62,7 @@ class BronzeAccount:
             p: (min(position.starts.get(p, 0), int(self._proven.get(str(p), {}).get("first", end))), end)
             for p, end in position.ends.items()
         }
-        self._account = Account(Book(), ranges)
+        self._result = BronzeResult(OffsetBalance(), ranges)
         self._kafka_answered = False
         self._changed: dict[int, tuple[int, int]] = {}
 
@@ -72,24 +72,24 @@ class BronzeAccount:
         topic_id, _, since = noted.partition(" ")
         return datetime.fromisoformat(since) if since and topic_id == self._position.topic_id else _EPOCH
 
-    def run(self, *, ask_kafka: bool, progress: Callable[..., Any]) -> Account:
+    def run(self, *, ask_kafka: bool, progress: Callable[..., Any]) -> BronzeResult:
         """All checks. Raises ``SnapshotGone``."""
-        account = self._account
+        result = self._result
         with progress("offsets in the tables") as advance:
-            found, doubled = holes(self._breaks(), account.ranges, self._day(self._position.clock))
+            found, doubled = unaccounted(self._breaks(), result.ranges, self._day(self._position.clock))
             advance(1)
             self._count_rows()
             advance(1)
-        account.differences += [f"{hole} stands more than once" for hole in doubled]
-        account.book.holes(found, "consumed")
-        for hole in doubled:  # a row too many is no message too many
-            account.book.add(hole.partition, hole.day, "consumed", -1)
+        result.differences += [f"{gap} stands more than once" for gap in doubled]
+        result.balance.add_offsets(found, "consumed")
+        for gap in doubled:  # a surplus row is not a surplus message
+            result.balance.add(gap.partition, gap.day, "consumed", -1)
         removed, found = split(found, explained_offsets.removed(self._lake, self._position.topic, self._since))
-        account.book.holes(removed, "removed")
+        result.balance.add_offsets(removed, "removed")
         declared, found = split(found, explained_offsets.declared(self._lake, self._position.topic, self._since))
-        account.book.holes(declared, "declared")
+        result.balance.add_offsets(declared, "declared")
         erased, found = split(found, explained_offsets.erased(self._lake, self._position.topic, self._since))
-        account.book.holes(erased, "erased")
+        result.balance.add_offsets(erased, "erased")
         fresh = self._without_signed(found)
         self._read_again(fresh, ask_kafka, progress)
         with progress("sales that stand twice, rows that were written") as advance:
@@ -97,11 +97,11 @@ class BronzeAccount:
             advance(1)
             for spec in (VENTES, REJETS):
                 commits, differences = batch_counts.compare(self._lake, spec, self._signed_versions.get(spec.name, -1))
-                account.differences += differences
+                result.differences += differences
                 if commits:
                     self._prove(f"commits of {spec.name} whose rows were counted", commits)
         self._sign(found)
-        return account
+        return result
 
     # --- what the tables hold ----------------------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ class BronzeAccount:
     def _inside(self) -> str:
         ranges = (
             f"(kafka_partition = {p} AND kafka_offset >= {first} AND kafka_offset < {end})"
-            for p, (first, end) in self._account.ranges.items()
+            for p, (first, end) in self._result.ranges.items()
         )
         since = ""
         if self._since > _EPOCH:
@@ -158,11 +158,11 @@ class BronzeAccount:
             # quarters of an hour: every time zone's days begin at one
             sql = f"SELECT kafka_partition, date_bin(INTERVAL '15 minutes', kafka_timestamp), COUNT(*) FROM ({rows}) GROUP BY 1, 2"
             for partition, moment, n in self._lake.read(Query(sql, read)).rows:
-                self._account.book.add(partition, self._day(moment), count, n)
-                self._account.book.add(partition, self._day(moment), "consumed", n)
+                self._result.balance.add(partition, self._day(moment), count, n)
+                self._result.balance.add(partition, self._day(moment), "consumed", n)
         outside = f"SELECT COUNT(*) FROM {VENTES.name} WHERE NOT ({self._inside()})"
         if n := self._lake.read_one(Query(outside, (VENTES.name,))):
-            self._account.notes.append(
+            self._result.notes.append(
                 f"{n} sales of Bronze lie outside of what this checkpoint has committed (an earlier one's, or a batch in hand)"
             )
 
@@ -175,14 +175,14 @@ class BronzeAccount:
         known = {row[0] for row in self._lake.read(Query(sql, (EFFACES.name,))).rows}
         return {vente_id for vente_id in wanted if erasure.fingerprint(salt, vente_id) in known}
 
-    # --- holes -------------------------------------------------------------------------------------------------------
+    # --- unaccounted offsets -----------------------------------------------------------------------------------------
 
-    def _without_signed(self, found: list[Hole]) -> list[Hole]:
-        """The holes that no signed record has explained. A record's holes must be the same as they were, to the offset;
-        of a partition where they are not, every hole is looked at again."""
-        fresh: list[Hole] = []
-        for p in self._account.ranges:
-            mine = [hole for hole in found if hole.partition == p]
+    def _without_signed(self, found: list[UnaccountedOffsets]) -> list[UnaccountedOffsets]:
+        """The unaccounted offsets that no signed record explains. If those of a record are no longer exactly the same, all
+        of that partition are checked again."""
+        fresh: list[UnaccountedOffsets] = []
+        for p in self._result.ranges:
+            mine = [gap for gap in found if gap.partition == p]
             signed = self._proven.get(str(p))
             if signed is None:
                 fresh += mine
@@ -190,7 +190,7 @@ class BronzeAccount:
             within, outside = split(mine, {p: [(signed["first"], signed["until"])]})
             if digest(within) != signed["digest"]:
                 self._changed[p] = (signed["first"], signed["until"])
-                self._signed_versions = {}  # the commits may tell more: look at all that the log still has
+                self._signed_versions = {}  # check every commit that the log still has
                 fresh += mine
                 continue
             if not signed["asked"]:
@@ -199,25 +199,25 @@ class BronzeAccount:
             fresh += outside
             for day, counts in signed["days"].items():
                 for count, n in counts.items():
-                    self._account.book.add(p, date.fromisoformat(day), count, n)
+                    self._result.balance.add(p, date.fromisoformat(day), count, n)
                     self._prove("signed off before", n)
         return fresh
 
     def _prove(self, how: str, n: int) -> None:
-        self._account.proofs[how] = self._account.proofs.get(how, 0) + n
+        self._result.proofs[how] = self._result.proofs.get(how, 0) + n
 
-    def _read_again(self, fresh: list[Hole], ask_kafka: bool, progress: Callable[..., Any]) -> None:
-        """What lies in the holes, as far as Kafka still holds it."""
-        account, unread = self._account, fresh
+    def _read_again(self, fresh: list[UnaccountedOffsets], ask_kafka: bool, progress: Callable[..., Any]) -> None:
+        """What lies there, as far as Kafka still holds it."""
+        result, unread = self._result, fresh
         if fresh and ask_kafka:
             held = kafka_reread.held(self._config, self._position.topic_id)
             if isinstance(held, str):
-                account.notes.append(f"Kafka was not asked: {held}")
+                result.notes.append(f"Kafka was not asked: {held}")
             else:
                 self._kafka_answered = True
-                with progress("reading messages again", sum(hole.size for hole in fresh)) as advance:
+                with progress("reading messages again", sum(gap.size for gap in fresh)) as advance:
                     within, unread = split(fresh, {p: [span] for p, span in held.items()})
-                    messages = list(kafka_reread.judged(self._config, within, advance))
+                    messages = list(kafka_reread.validated(self._config, within, advance))
                     empty = list(without(within, ((partition, offset) for partition, offset, *_ in messages)))
                     aborted = kafka_reread.aborted(self._config, empty)
                 after = kafka_reread.held(self._config, self._position.topic_id)
@@ -227,37 +227,37 @@ class BronzeAccount:
                     messages = [m for m in messages if m[0] in after and m[1] >= after[m[0]][0]]
                     aborted = [m for m in aborted if m.partition in after and m.offset >= after[m.partition][0]]
                 self._explain(within, messages, aborted)
-        account.book.holes(unread, "unread")
+        result.balance.add_offsets(unread, "unread")
         for p, span in self._changed.items():
-            unexplained, _ = split([hole for hole in unread if hole.partition == p], {p: [span]})
+            unexplained, _ = split([gap for gap in unread if gap.partition == p], {p: [span]})
             if unexplained:
-                account.differences.append(
+                result.differences.append(
                     f"partition {p}: the offsets up to {span[1] - 1} that stand in no table are not those of the last signed record, "
                     f"and Kafka was not asked or no longer holds them"
                 )
         if unread:
-            self._prove("not proven: Kafka was not asked, or no longer holds them", sum(hole.size for hole in unread))
+            self._prove("not proven: Kafka was not asked, or no longer holds them", sum(gap.size for gap in unread))
 
     def _explain(
         self,
-        within: list[Hole],
+        within: list[UnaccountedOffsets],
         messages: list[tuple[int, int, date, str | None, str]],
-        aborted: list[kafka_reread.Message],
+        aborted: list[kafka_reread.TopicMessage],
     ) -> None:
-        account = self._account
+        result = self._result
         wanted = {vente_id for _, _, _, vente_id, _ in messages if vente_id}
-        known = batch_counts.standing(self._lake, wanted)
+        known = batch_counts.existing(self._lake, wanted)
         erased = self._copies_of_erased(wanted - known)
         empty: dict[tuple[int, date], int] = {}
-        for hole in within:
-            empty[hole.partition, hole.day] = empty.get((hole.partition, hole.day), 0) + hole.size
+        for gap in within:
+            empty[gap.partition, gap.day] = empty.get((gap.partition, gap.day), 0) + gap.size
         for partition, offset, day, vente_id, reason in messages:
             empty[partition, day] -= 1
             if vente_id in known:
-                account.book.add(partition, day, "duplicates", 1)
+                result.balance.add(partition, day, "duplicates", 1)
                 self._prove("read again in Kafka: a copy of a sale that Bronze holds", 1)
             elif vente_id in erased:
-                account.book.add(partition, day, "duplicates", 1)
+                result.balance.add(partition, day, "duplicates", 1)
                 self._prove("read again in Kafka: a copy of a sale that was erased", 1)
             else:
                 what = (
@@ -265,23 +265,25 @@ class BronzeAccount:
                     if vente_id
                     else f"the bad message ({reason}) is not in {REJETS.name}"
                 )
-                account.differences.append(f"{Hole(partition, offset, offset, day)} was consumed, and {what}")
+                result.differences.append(
+                    f"{UnaccountedOffsets(partition, offset, offset, day)} was consumed, and {what}"
+                )
         for message in aborted:
-            empty[message.partition, message.hole.day] -= 1
-            account.book.add(message.partition, message.hole.day, "aborted", 1)
+            empty[message.partition, message.gap.day] -= 1
+            result.balance.add(message.partition, message.gap.day, "aborted", 1)
         self._name_aborted(aborted)
         for (partition, day), n in empty.items():
             if n:
-                account.book.add(partition, day, "markers", n)
+                result.balance.add(partition, day, "markers", n)
                 self._prove("Kafka holds no message there: a transaction's marker, or compaction", n)
 
-    def _name_aborted(self, aborted: list[kafka_reread.Message]) -> None:
+    def _name_aborted(self, aborted: list[kafka_reread.TopicMessage]) -> None:
         if not aborted:
             return
         self._prove("read again in Kafka: a message of an aborted transaction", len(aborted))
-        spans = joined(Hole(m.partition, m.offset, m.offset, m.hole.day) for m in aborted)
+        spans = joined(UnaccountedOffsets(m.partition, m.offset, m.offset, m.gap.day) for m in aborted)
         more = f" and {len(spans) - _NAMED} more ranges" if len(spans) > _NAMED else ""
-        self._account.notes.append(
+        self._result.notes.append(
             f"messages of aborted transactions, which stand in no table: {'; '.join(map(str, spans[:_NAMED]))}{more}"
         )
 
@@ -290,16 +292,16 @@ class BronzeAccount:
     def _doubled_sales(self) -> None:
         sql = f"SELECT vente_id, COUNT(*) FROM {VENTES.name} GROUP BY vente_id HAVING COUNT(*) > 1 ORDER BY 1 LIMIT 100"
         for vente_id, n in self._lake.read(Query(sql, (VENTES.name,))).rows:
-            self._account.differences.append(f"the sale {vente_id} stands {n} times in {VENTES.name}")
+            self._result.differences.append(f"the sale {vente_id} stands {n} times in {VENTES.name}")
 
-    def _sign(self, found: list[Hole]) -> None:
+    def _sign(self, found: list[UnaccountedOffsets]) -> None:
         """What the next reconciliation may build on: nothing when something differs."""
-        account = self._account
-        if account.differences:
-            account.proven = dict(self._proven)
+        result = self._result
+        if result.differences:
+            result.proven = dict(self._proven)
             return
-        lines = account.book.by_day()
-        for p, (first, end) in account.ranges.items():
+        lines = result.balance.by_day()
+        for p, (first, end) in result.ranges.items():
             days = {
                 str(line.day): {
                     name: n for name in ("duplicates", "markers", "aborted", "unread") if (n := getattr(line, name))
@@ -307,8 +309,8 @@ class BronzeAccount:
                 for line in lines
                 if line.partition == p
             }
-            mine = digest(hole for hole in found if hole.partition == p)
-            account.proven[str(p)] = {
+            mine = digest(gap for gap in found if gap.partition == p)
+            result.proven[str(p)] = {
                 "first": first,
                 "until": end,
                 "digest": mine,

@@ -1,4 +1,4 @@
-"""Offsets whose rows stand in no table for a reason that is on record: declared lost, erased, or removed by retention.
+"""Offsets in no table for a recorded reason: declared lost, erased, or removed by retention.
 
 Each function: partition → ranges (first, and the offset after the last) of ``topic``, of records that are not older than
 ``since``, from which on the topic counts its offsets.
@@ -23,13 +23,13 @@ def declared(lake: Lake, topic: str, since: datetime) -> Spans:
 
 
 def erased(lake: Lake, topic: str, since: datetime) -> Spans:
-    """Rows that were erased for a person's sake."""
+    """Rows deleted by an erasure."""
     columns = "kafka_partition, kafka_offset, kafka_offset, date_ingestion"
     return _spans(lake, EFFACES, columns, f"topic = '{topic}'", since)
 
 
 def removed(lake: Lake, _topic: str, since: datetime) -> Spans:
-    """Rows that retention took out of Bronze or of the rejects."""
+    """Rows that retention removed from Bronze or from the rejects."""
     return _spans(lake, RETRAITS, "kafka_partition, premier_offset, dernier_offset, date_ingestion", "true", since)
 
 

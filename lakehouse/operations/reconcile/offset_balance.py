@@ -1,11 +1,11 @@
-"""The accounting identity over Kafka's offsets: ranges, holes, and one line a partition and day.
+"""Offset balance: every consumed Kafka offset is in a table or explained; one line per partition and day.
 
     consumed = Bronze + rejected + duplicates + declared gaps + erased + markers + aborted + unread + removed
 
-An offset that was consumed and stands in no table is a *hole*. It is legitimate when it is a copy of a sale that Bronze
-holds, when Kafka keeps no message there (the marker of a transaction, or what compaction took away), when its message
-belongs to an aborted transaction, when an operator declared it lost, when it was erased for a person's sake, or when retention took its row away (``removed``); otherwise it
-is a difference. ``unread``: Kafka no longer holds it, so that nobody can look.
+A consumed offset that is in no table is *unaccounted*. It is explained when it is a duplicate of a sale in Bronze, when
+Kafka has no message there (a transaction marker, or removed by compaction), when its message belongs to an aborted
+transaction, when an operator declared it lost, when the row was deleted by an erasure, or when retention removed the row
+(``removed``); otherwise it is a difference. ``unread``: Kafka no longer holds the offset, so that it cannot be checked.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Ranges = Mapping[int, tuple[int, int]]
 
 @dataclass(frozen=True)
 class Break:
-    """A place at which a partition's offsets, in order, do not go on by one. ``previous`` is None at the first row;
+    """A position at which the sorted offsets of a partition are not consecutive. ``previous`` is None at the first row;
     ``last`` marks the last. Days are the broker's, in the business time zone."""
 
     partition: int
@@ -35,8 +35,8 @@ class Break:
 
 
 @dataclass(frozen=True)
-class Hole:
-    """Offsets ``first`` to ``last``, both included, that stand in no table; the day of the row before them."""
+class UnaccountedOffsets:
+    """Offsets ``first`` to ``last``, both included, that are in no table; the day of the row before them."""
 
     partition: int
     first: int
@@ -71,7 +71,7 @@ class Line:
 
     @property
     def difference(self) -> int:
-        """Consumed and nowhere, if above 0; in the tables too often, if below."""
+        """Above 0: consumed but not accounted for. Below 0: stored more than once."""
         accounted = self.bronze + self.rejected + self.duplicates + self.declared + self.erased + self.removed
         return self.consumed - accounted - self.markers - self.aborted - self.unread
 
@@ -79,96 +79,102 @@ class Line:
 COUNTS = tuple(field.name for field in fields(Line))[2:]
 
 
-def holes(breaks: Iterable[Break], ranges: Ranges, no_rows: date) -> tuple[list[Hole], list[Hole]]:
-    """(holes within ``ranges``, offsets that stand more than once: one entry for each row too many).
+def unaccounted(
+    breaks: Iterable[Break], ranges: Ranges, no_rows: date
+) -> tuple[list[UnaccountedOffsets], list[UnaccountedOffsets]]:
+    """(unaccounted offsets within ``ranges``, offsets stored more than once: one entry per surplus row).
 
     ``breaks`` by partition and offset, rows within ``ranges`` only. ``no_rows``: the day for a partition without a row.
     """
-    found: list[Hole] = []
-    doubled: list[Hole] = []
+    found: list[UnaccountedOffsets] = []
+    doubled: list[UnaccountedOffsets] = []
     seen: set[int] = set()
     for one in breaks:
         first, end = ranges[one.partition]
         seen.add(one.partition)
         if one.previous is None:
             if one.offset > first:
-                found.append(Hole(one.partition, first, one.offset - 1, one.day))
+                found.append(UnaccountedOffsets(one.partition, first, one.offset - 1, one.day))
         elif one.offset == one.previous:
-            doubled.append(Hole(one.partition, one.offset, one.offset, one.day))
+            doubled.append(UnaccountedOffsets(one.partition, one.offset, one.offset, one.day))
         elif one.offset > one.previous + 1:
-            found.append(Hole(one.partition, one.previous + 1, one.offset - 1, one.previous_day or one.day))
+            found.append(
+                UnaccountedOffsets(one.partition, one.previous + 1, one.offset - 1, one.previous_day or one.day)
+            )
         if one.last and one.offset < end - 1:
-            found.append(Hole(one.partition, one.offset + 1, end - 1, one.day))
+            found.append(UnaccountedOffsets(one.partition, one.offset + 1, end - 1, one.day))
     for partition, (first, end) in ranges.items():
         if partition not in seen and end > first:
-            found.append(Hole(partition, first, end - 1, no_rows))
-    return sorted(found, key=lambda hole: (hole.partition, hole.first)), doubled
+            found.append(UnaccountedOffsets(partition, first, end - 1, no_rows))
+    return sorted(found, key=lambda gap: (gap.partition, gap.first)), doubled
 
 
-def split(found: Iterable[Hole], inside: Mapping[int, Sequence[tuple[int, int]]]) -> tuple[list[Hole], list[Hole]]:
-    """Cut holes along ``inside`` (partition → ranges, first and end): (the parts within, the parts outside)."""
-    within: list[Hole] = []
-    outside: list[Hole] = []
-    for hole in found:
-        at = hole.first
-        for first, end in sorted(inside.get(hole.partition, ())):
-            first, end = max(first, at), min(end, hole.last + 1)
+def split(
+    found: Iterable[UnaccountedOffsets], inside: Mapping[int, Sequence[tuple[int, int]]]
+) -> tuple[list[UnaccountedOffsets], list[UnaccountedOffsets]]:
+    """Split offsets at ``inside`` (partition → ranges, first and end): (the parts within, the parts outside)."""
+    within: list[UnaccountedOffsets] = []
+    outside: list[UnaccountedOffsets] = []
+    for gap in found:
+        at = gap.first
+        for first, end in sorted(inside.get(gap.partition, ())):
+            first, end = max(first, at), min(end, gap.last + 1)
             if first >= end:
                 continue
             if at < first:
-                outside.append(Hole(hole.partition, at, first - 1, hole.day))
-            within.append(Hole(hole.partition, first, end - 1, hole.day))
+                outside.append(UnaccountedOffsets(gap.partition, at, first - 1, gap.day))
+            within.append(UnaccountedOffsets(gap.partition, first, end - 1, gap.day))
             at = end
-        if at <= hole.last:
-            outside.append(Hole(hole.partition, at, hole.last, hole.day))
+        if at <= gap.last:
+            outside.append(UnaccountedOffsets(gap.partition, at, gap.last, gap.day))
     return within, outside
 
 
-def without(found: Iterable[Hole], places: Iterable[tuple[int, int]]) -> Iterator[Hole]:
-    """Holes less single offsets (partition, offset)."""
+def without(found: Iterable[UnaccountedOffsets], places: Iterable[tuple[int, int]]) -> Iterator[UnaccountedOffsets]:
+    """The unaccounted offsets without some single offsets (partition, offset)."""
     taken: dict[int, list[int]] = defaultdict(list)
     for partition, offset in sorted(places):
         taken[partition].append(offset)
-    for hole in found:
-        mine, at = taken[hole.partition], hole.first
-        for offset in mine[bisect_left(mine, hole.first) : bisect_right(mine, hole.last)]:
+    for gap in found:
+        mine, at = taken[gap.partition], gap.first
+        for offset in mine[bisect_left(mine, gap.first) : bisect_right(mine, gap.last)]:
             if at < offset:
-                yield Hole(hole.partition, at, offset - 1, hole.day)
+                yield UnaccountedOffsets(gap.partition, at, offset - 1, gap.day)
             at = offset + 1
-        if at <= hole.last:
-            yield Hole(hole.partition, at, hole.last, hole.day)
+        if at <= gap.last:
+            yield UnaccountedOffsets(gap.partition, at, gap.last, gap.day)
 
 
-def joined(found: Iterable[Hole]) -> list[Hole]:
-    """Holes of one partition and day that follow on each other, as one."""
-    spans: list[Hole] = []
-    for hole in found:
+def joined(found: Iterable[UnaccountedOffsets]) -> list[UnaccountedOffsets]:
+    """Merge adjacent spans of the same partition and day."""
+    spans: list[UnaccountedOffsets] = []
+    for gap in found:
         last = spans[-1] if spans else None
-        if last and (last.partition, last.last + 1, last.day) == (hole.partition, hole.first, hole.day):
-            spans[-1] = Hole(last.partition, last.first, hole.last, last.day)
+        if last and (last.partition, last.last + 1, last.day) == (gap.partition, gap.first, gap.day):
+            spans[-1] = UnaccountedOffsets(last.partition, last.first, gap.last, last.day)
         else:
-            spans.append(hole)
+            spans.append(gap)
     return spans
 
 
-def digest(found: Iterable[Hole]) -> str:
-    """A fingerprint of exactly these offsets, however they are cut into holes."""
+def digest(found: Iterable[UnaccountedOffsets]) -> str:
+    """A fingerprint of exactly these offsets, however they are divided into spans."""
     seen = hashlib.sha256()
     first: int | None = None
     last = -2
-    for hole in found:
-        if hole.first != last + 1:
+    for gap in found:
+        if gap.first != last + 1:
             if first is not None:
                 seen.update(f"{first}-{last};".encode())
-            first = hole.first
-        last = hole.last
+            first = gap.first
+        last = gap.last
     if first is not None:
         seen.update(f"{first}-{last};".encode())
     return seen.hexdigest()
 
 
-class Book:
-    """The lines while they are being filled."""
+class OffsetBalance:
+    """Counts by partition and day, to which the checks add."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[int, date], dict[str, int]] = defaultdict(lambda: dict.fromkeys(COUNTS, 0))
@@ -176,9 +182,9 @@ class Book:
     def add(self, partition: int, day: date, count: str, n: int) -> None:
         self._counts[partition, day][count] += n
 
-    def holes(self, found: Iterable[Hole], count: str) -> None:
-        for hole in found:
-            self.add(hole.partition, hole.day, count, hole.size)
+    def add_offsets(self, found: Iterable[UnaccountedOffsets], count: str) -> None:
+        for gap in found:
+            self.add(gap.partition, gap.day, count, gap.size)
 
     def by_day(self) -> list[Line]:
         return [Line(partition, day, **counts) for (partition, day), counts in sorted(self._counts.items())]

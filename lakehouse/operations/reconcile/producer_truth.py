@@ -1,4 +1,4 @@
-"""The producer's own truth (``--truth``) beside what Bronze holds. No JVM. The rules: ``reckoning``."""
+"""Compares the producer's truth file (``--truth``) with Bronze. No JVM. The rules: ``sent_vs_stored``."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from lakehouse.operations.reconcile.sent_vs_stored import UTC, Difference, Row, 
 
 
 def read(paths: Iterable[Path]) -> list[Sent]:
-    """The messages of one or more truth files. A last line without its end is a line that SIGKILL cut: left out.
+    """The messages of one or more truth files. An incomplete last line, cut by SIGKILL, is ignored.
 
     Raises ``LakehouseError`` for any other line that cannot be read.
     """
     lines = [line for path in paths for line in _lines(path)]
-    settled = {(line["run"], line["n"]): line for line in lines if line["etat"] == "acquitte"}
-    return [_sent(line, settled.get((line["run"], line["n"]))) for line in lines if line["etat"] == "prevu"]
+    acknowledged_lines = {(line["run"], line["n"]): line for line in lines if line["etat"] == "acquitte"}
+    return [_sent(line, acknowledged_lines.get((line["run"], line["n"]))) for line in lines if line["etat"] == "prevu"]
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

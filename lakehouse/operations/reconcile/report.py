@@ -27,9 +27,9 @@ from lakehouse.maintenance import retention
 from lakehouse.maintenance.retention import BY_DAY, Kept
 from lakehouse.observability import audit_log, provenance
 from lakehouse.operations.reconcile import silver
-from lakehouse.operations.reconcile.bronze import Account, BronzeAccount
+from lakehouse.operations.reconcile.bronze import BronzeReconciliation, BronzeResult
 from lakehouse.operations.reconcile.offset_balance import Line
-from lakehouse.operations.reconcile.silver import FIGURES, TableAccount
+from lakehouse.operations.reconcile.silver import FIGURES, TableComparison
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ KEPT = 1000
 
 
 def _signed(place: Path) -> tuple[dict[str, Any], str | None]:
-    """The newest record that the audit log vouches for, or {}; and a sentence about one that was changed."""
+    """The newest record whose hash is in the audit log, or {}; and a message about one that was changed."""
     hashes = {
         entry["summary"]["record"]: entry["summary"]["sha256"]
         for entry in audit_log.AuditLog(place).entries()
@@ -70,10 +70,10 @@ class Reconciliation:
         """The record; nothing is written. Raises ``TableMissing`` before Bronze's first batch."""
         started = datetime.now(UTC)
         before, changed = _signed(self._place)
-        account, lake, position = self._fresh(lambda: self._bronze(before))
+        bronze_result, lake, position = self._fresh(lambda: self._bronze(before))
         differences = [changed] if changed else []
-        differences += account.differences
-        tables, silver_version = self._silver(account, differences)
+        differences += bronze_result.differences
+        tables, silver_version = self._silver(bronze_result, differences)
         versions = {spec.name: lake.snapshot(spec.name).source.version for spec in BRONZE}
         return {
             "format": FORMAT,
@@ -85,21 +85,21 @@ class Reconciliation:
             "batch": position.batch,
             "versions": versions,
             # a commit whose rows are not there any more must be found again by the next run
-            "proven_versions": before.get("proven_versions", {}) if account.differences else versions,
+            "proven_versions": before.get("proven_versions", {}) if bronze_result.differences else versions,
             "silver_bronze_version": silver_version,
             "differences": len(differences),
             "found": differences[:KEPT],
-            "notes": account.notes,
-            "proofs": account.proofs,
-            "per_partition": [_line(line) for line in account.book.by_partition()],
-            "per_day": [_line(line) for line in account.book.by_day()],
+            "notes": bronze_result.notes,
+            "proofs": bronze_result.proofs,
+            "per_partition": [_line(line) for line in bronze_result.balance.by_partition()],
+            "per_day": [_line(line) for line in bronze_result.balance.by_day()],
             "per_table": [plain(asdict(table)) for table in tables],
-            "proven": account.proven,
+            "proven": bronze_result.proven,
         }
 
     @staticmethod
     def _fresh(read: Callable[[], T]) -> T:
-        """A job may remove files under a reader: then all is read anew, at the newest versions."""
+        """Read again at the newest versions when a job removed files during the read."""
         for _ in range(3):
             try:
                 return read()
@@ -107,33 +107,33 @@ class Reconciliation:
                 continue
         return read()
 
-    def _bronze(self, before: Mapping[str, Any]) -> tuple[Account, Lake, job_progress.BronzePosition]:
+    def _bronze(self, before: Mapping[str, Any]) -> tuple[BronzeResult, Lake, job_progress.BronzePosition]:
         position = job_progress.bronze(
             self._config
-        )  # first: what it has committed stands in the tables that are opened next
+        )  # first: what it has committed is in the tables that are opened next
         if position is None:
             raise TableMissing(
                 f"There is nothing to reconcile yet: the Bronze job has committed no batch under "
                 f"{self._config.delta.base_path}. Type: python spark_streaming_delta.py --once"
             )
         lake = Lake.of(self._config)
-        work = BronzeAccount(self._config, lake, position, before)
+        work = BronzeReconciliation(self._config, lake, position, before)
         return work.run(ask_kafka=self._ask_kafka, progress=self._progress), lake, position
 
-    def _silver(self, account: Account, differences: list[str]) -> tuple[list[TableAccount], int | None]:
+    def _silver(self, bronze_result: BronzeResult, differences: list[str]) -> tuple[list[TableComparison], int | None]:
         if not silver.exists(self._config):
-            account.notes.append("Silver is not built yet: python streaming_silver.py")
+            bronze_result.notes.append("Silver is not built yet: python streaming_silver.py")
             return [], None
 
-        def read() -> tuple[list[TableAccount], int | None]:
+        def read() -> tuple[list[TableComparison], int | None]:
             found = silver.settled(self._config, lambda: time.sleep(0.2))
             if found is None:
-                account.notes.append("Silver is due to be built anew: python streaming_silver.py")
+                bronze_result.notes.append("Silver is due to be built anew: python streaming_silver.py")
                 return [], None
             with self._progress("Silver tables", len(SILVER)) as advance:
                 zone = self._config.analytics.timezone.key
                 kept = retention.kept(self._config, found[1])
-                account.notes.extend(note for note in _notes(kept) if note not in account.notes)
+                bronze_result.notes.extend(note for note in _notes(kept) if note not in bronze_result.notes)
                 return silver.compare(found[1], FIGURES, zone, advance, kept), found[0].bronze_version
 
         tables, version = self._fresh(read)

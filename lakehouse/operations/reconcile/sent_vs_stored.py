@@ -1,4 +1,4 @@
-"""What was sent beside what Bronze holds: what is missing, doubled, different or unexpected.
+"""Compares sent messages with Bronze: missing, duplicate, different or unexpected rows.
 
 The rules are those of the one that holds the project together: an acknowledged sale stands in ``ventes_stream`` once,
 with every field as it was sent; an acknowledged bad message stands in ``ventes_rejetees`` once, with its reason and its
@@ -44,7 +44,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not as it was sent; values as text."""
+    """One difference between what was sent and what is stored; values as text."""
 
     what: str
     key: str
@@ -108,7 +108,7 @@ def _sales(
 
 
 def _source(row: Row, messages: Sequence[Sent]) -> Sent:
-    """The copy that the row came from: that at its place, or else any, since copies are equal."""
+    """The copy that the row came from: the one at its offset, else any, since copies are equal."""
     place = (row["kafka_partition"], row["kafka_offset"])
     return next((message for message in messages if message.place == place), messages[0])
 

@@ -63,8 +63,8 @@ FIGURES = (
 
 
 @dataclass(frozen=True)
-class TableAccount:
-    """One table: its sales and amount, those of Bronze, the number of keys that differ, and the first of them as text."""
+class TableComparison:
+    """One table compared with Bronze: sales, amounts, the number of differing keys, and the first of them as text."""
 
     table: str
     keys: int
@@ -112,8 +112,8 @@ def settled(config: Config, wait: Callable[[], None]) -> tuple[job_progress.Silv
 
 def compare(
     lake: Lake, figures: Iterable[Figures], timezone: str, advance: Callable[[int], None], limits: Kept | None = None
-) -> list[TableAccount]:
-    """Every key of every table beside the sum over Bronze and over what retention took out of it. Raises
+) -> list[TableComparison]:
+    """Compare every key of every table with the sum over Bronze and over what retention removed from it. Raises
     ``SnapshotGone``."""
     found = []
     for one in figures:
@@ -139,7 +139,7 @@ def _limits(one: Figures, timezone: str, limits: Kept) -> tuple[str, str, str]:
     return "true", "true", f"UNION ALL SELECT cle, ventes, montant, articles FROM {SOMMES.name} WHERE {left}"
 
 
-def _one(lake: Lake, one: Figures, timezone: str, limits: Kept) -> TableAccount:
+def _one(lake: Lake, one: Figures, timezone: str, limits: Kept) -> TableComparison:
     of_bronze, of_silver, left = _limits(one, timezone, limits)
     keys = one.table.keys
     grouped = ", ".join(f"{key_sql(key, timezone)} AS {key}" for key in keys)
@@ -166,7 +166,7 @@ def _one(lake: Lake, one: Figures, timezone: str, limits: Kept) -> TableAccount:
         listed = f"SELECT * FROM ({joined}) WHERE differs ORDER BY {numbers} LIMIT {LISTED}"
         named = tuple(_named(row, keys) for row in lake.read(Query(listed, tables)).rows)
     zero = Decimal("0.00")
-    return TableAccount(
+    return TableComparison(
         one.table.name, n, bronze, silver, bronze_eur or zero, silver_eur or zero, differing or 0, named
     )
 
@@ -188,5 +188,5 @@ def exists(config: Config) -> bool:
 
 
 def begun(config: Config) -> bool:
-    """Whether a first build has begun: some of its tables may stand, from Bronze as it was when it began."""
+    """Whether a first build has begun: some of its tables may exist, built from Bronze as of its start."""
     return any(delta_tables.exists(spec, config) for spec in (GENERATIONS, *SILVER))

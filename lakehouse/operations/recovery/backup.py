@@ -25,8 +25,8 @@ from lakehouse.lake.writer_lock import lock_folder
 from lakehouse.observability import provenance
 from lakehouse.operations.reconcile.report import Reconciliation
 from lakehouse.operations.recovery.file_store import Changed, Store, digest
-from lakehouse.operations.recovery.manifest import Entry, Manifest, manifest_path, object_path, parse, text_of
-from lakehouse.operations.recovery.snapshot import Capture, Moved, Source, capture
+from lakehouse.operations.recovery.manifest import BackupFile, Manifest, manifest_path, object_path, parse, text_of
+from lakehouse.operations.recovery.snapshot import Capture, LakeChanged, SourceFile, capture
 
 _TRIES = 5
 Progress = Callable[..., Any]
@@ -34,7 +34,7 @@ Progress = Callable[..., Any]
 
 
 @dataclass(frozen=True)
-class Made:
+class CreatedBackup:
     """A backup, and what it took: files that the store did not hold yet, and their bytes."""
 
     manifest: Manifest
@@ -82,7 +82,7 @@ class Backups:
 
     # --- create ------------------------------------------------------------------------------------------------------
 
-    def create(self, config: Config, progress: Progress, *, dry_run: bool = False) -> Made:
+    def create(self, config: Config, progress: Progress, *, dry_run: bool = False) -> CreatedBackup:
         """Raises ``LakehouseError`` when there is no lake, or when it does not stand still for long enough."""
         base = config.delta.base_path
         if self.store.place.startswith(base.rstrip("/") + "/") or self.store.place == base:
@@ -94,16 +94,16 @@ class Backups:
                     raise LakehouseError(f"There is no table under {base} to keep. Type: make run")
                 with nullcontext() if dry_run else self._alone():
                     return self._keep(found, Store(base, config), progress, dry_run)
-            except (Moved, Changed, FileNotFoundError) as error:
+            except (LakeChanged, Changed, FileNotFoundError) as error:
                 reason = str(error)
         raise LakehouseError(
             f"The lake changed under the backup {_TRIES} times in a row; the last time: {reason}. No backup was made. "
             f"Raise [DELTA] deleted_file_retention if files leave too soon, and type it again: python ops_utils.py backup create"
         )
 
-    def _keep(self, found: Capture, lake: Store, progress: Progress, dry_run: bool) -> Made:
+    def _keep(self, found: Capture, lake: Store, progress: Progress, dry_run: bool) -> CreatedBackup:
         objects, known = self._objects(), self._known()
-        entries: list[Entry] = []
+        entries: list[BackupFile] = []
         new_files = new_bytes = 0
         with progress("files to keep", len(found.sources)) as advance:
             for source in found.sources:
@@ -122,14 +122,14 @@ class Backups:
         )  # fmt: skip
         if not dry_run:
             self.store.put(manifest_path(manifest.id), [text_of(manifest).encode()])
-        return Made(manifest, new_files, new_bytes)
+        return CreatedBackup(manifest, new_files, new_bytes)
 
-    def _put(self, source: Source, entry: Entry, lake: Store) -> None:
+    def _put(self, source: SourceFile, entry: BackupFile, lake: Store) -> None:
         """One object, under the hash that it really has."""
         chunks = [source.content] if source.content is not None else lake.chunks(source.file.path)
         self.store.put(object_path(entry.sha256), chunks, expected=entry.sha256)
 
-    def _known(self) -> dict[tuple[str, int, int], Entry]:
+    def _known(self) -> dict[tuple[str, int, int], BackupFile]:
         """Files of the newest backup: the same path, size and time is the same content, and is not read again."""
         for backup in reversed(self.ids()):
             try:
@@ -252,13 +252,13 @@ def check_empty(folder: str) -> Path:
     return target
 
 
-def _entry(source: Source, lake: Store, known: dict[tuple[str, int, int], Entry]) -> Entry:
+def _entry(source: SourceFile, lake: Store, known: dict[tuple[str, int, int], BackupFile]) -> BackupFile:
     file = source.file
     if source.content is not None:
-        return Entry(file.path, digest([source.content]), len(source.content), file.mtime_ns)
+        return BackupFile(file.path, digest([source.content]), len(source.content), file.mtime_ns)
     if held := known.get((file.path, file.size, file.mtime_ns)):
         return held
-    return Entry(file.path, digest(lake.chunks(file.path)), file.size, file.mtime_ns)
+    return BackupFile(file.path, digest(lake.chunks(file.path)), file.size, file.mtime_ns)
 
 
 @contextmanager

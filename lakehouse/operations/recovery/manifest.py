@@ -1,4 +1,4 @@
-"""What one backup holds: its files with their hashes, the versions, batches and Kafka offsets of its one moment."""
+"""Manifest of a backup: its files with their hashes, and the versions, batches and Kafka offsets of one moment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Entry:
+class BackupFile:
     """One file of the lake: path below the base path, SHA-256 of its bytes, their number, and the source file's time
     (ns since 1970; 0: not known), by which the next backup knows a file that did not change."""
 
@@ -35,14 +35,14 @@ class Manifest:
     tables: Mapping[str, int]
     bronze: Mapping[str, Any]
     silver: Mapping[str, Any]
-    entries: tuple[Entry, ...] = field(repr=False)
+    entries: tuple[BackupFile, ...] = field(repr=False)
 
     @property
     def size(self) -> int:
         """Bytes of the files when they are restored."""
         return sum(entry.bytes for entry in self.entries)
 
-    def objects(self) -> dict[str, Entry]:
+    def objects(self) -> dict[str, BackupFile]:
         """One entry for each different content."""
         return {entry.sha256: entry for entry in self.entries}
 
@@ -53,6 +53,7 @@ def object_path(sha256: str) -> str:
 
 
 def manifest_path(backup: str) -> str:
+    """Path of a backup's manifest in the store."""
     return f"backups/{backup}.json"
 
 
@@ -76,7 +77,7 @@ def parse(text: bytes) -> Manifest:
             raise ValueError("its own hash does not fit")
         if body.pop("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
-        entries = tuple(Entry(**entry) for entry in body.pop("entries"))
+        entries = tuple(BackupFile(**entry) for entry in body.pop("entries"))
     except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise ValueError(f"it cannot be read: {error}") from None
     for entry in entries:

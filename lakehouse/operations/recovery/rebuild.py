@@ -1,7 +1,7 @@
-"""A checkpoint that is lost or cannot be used: what can be read again, and making room for a new one. No JVM.
+"""Rebuilding a checkpoint that is lost or unusable: what can be read again, and moving the old one away. No JVM.
 
-Bronze's next start makes the new checkpoint: it reads the topic again and compares every sale with Bronze (the exact
-door of docs/PROOFS.md). Silver's next pass builds its tables anew. A kill between two steps loses nothing: the
+Bronze's next start makes the new checkpoint: it reads the topic again and compares every sale with Bronze (exact
+deduplication, see docs/PROOFS.md). Silver's next pass builds its tables anew. A kill between two steps loses nothing: the
 step that lets a job start again, the folder's new name, is the last one.
 """
 
@@ -26,7 +26,7 @@ WHAT = "rebuild"
 
 
 @dataclass(frozen=True)
-class Stretch:
+class OffsetRange:
     """One Kafka partition: Kafka holds ``first`` to ``end`` (exclusive), of which ``standing`` stand in a table.
     ``read_to``: the offset after the last that is known to have been read; None when none is."""
 
@@ -43,7 +43,7 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RebuildPlan:
     """``fault``: why the checkpoint cannot be used, None when it can; ``exists``: there is one. ``exact``: the
     checkpoint still tells how far it had read. ``beyond``: rows of the tables that Kafka could not give again."""
 
@@ -51,19 +51,19 @@ class Plan:
     place: str
     exists: bool
     fault: str | None
-    stretches: tuple[Stretch, ...] = ()
+    stretches: tuple[OffsetRange, ...] = ()
     exact: bool = False
     beyond: int = 0
     sales: int = 0
     generation: str | None = None
 
 
-def plan(config: Config, job: str) -> Plan:
-    """What is wrong, and what a new checkpoint could read. Raises ``BrokerUnavailable`` when Kafka cannot say."""
+def plan(config: Config, job: str) -> RebuildPlan:
+    """What is wrong, and what a new checkpoint could read. Raises ``BrokerUnavailable`` when Kafka does not answer."""
     return _bronze(config) if job == "bronze" else _silver(config)
 
 
-def _bronze(config: Config) -> Plan:
+def _bronze(config: Config) -> RebuildPlan:
     place = checkpoint(config.delta.base_path, "bronze")
     folder = job_progress.Folder(config, place)
     fault = checkpoint_validation.fault(folder, "bronze", topic=config.kafka.topic)
@@ -76,11 +76,11 @@ def _bronze(config: Config) -> Plan:
     ends = _ends(config) if noted in (None, now) else None
     standing = _standing(config, held, since)
     stretches = tuple(
-        Stretch(p, first, end, standing.get(p, (0, None))[0], _known(p, ends, standing))
+        OffsetRange(p, first, end, standing.get(p, (0, None))[0], _known(p, ends, standing))
         for p, (first, end) in sorted(held.items())
     )
     everything = _count(config)
-    return Plan(
+    return RebuildPlan(
         "bronze", place, bool(folder.ids("offsets") or folder.ids("commits") or folder.text("metadata")), fault,
         stretches, ends is not None, everything - sum(one.standing for one in stretches), everything,
     )  # fmt: skip
@@ -144,18 +144,18 @@ def _count(config: Config) -> int:
     return int(Lake.of(config).read_one(Query(f"SELECT COUNT(*) FROM ({found[0]})", found[1]))) if found else 0
 
 
-def _silver(config: Config) -> Plan:
+def _silver(config: Config) -> RebuildPlan:
     last = job_progress.generation(config)
     if last is None:
-        return Plan("silver", checkpoint(config.delta.base_path, "silver"), False, None)
+        return RebuildPlan("silver", checkpoint(config.delta.base_path, "silver"), False, None)
     place = checkpoint(config.delta.base_path, f"silver-{last['generation']}")
     folder, lake = job_progress.Folder(config, place), Lake.of(config)
     fault = checkpoint_validation.fault(folder, "silver", table_id=str(lake.newest_handle(VENTES.name).metadata().id))
     sales = int(lake.read_one(Query(f"SELECT COUNT(*) FROM {VENTES.name}", (VENTES.name,))))
-    return Plan("silver", place, bool(folder.ids("offsets")), fault, sales=sales, generation=last["generation"])
+    return RebuildPlan("silver", place, bool(folder.ids("offsets")), fault, sales=sales, generation=last["generation"])
 
 
-def rebuild(config: Config, found: Plan) -> list[str]:
+def rebuild(config: Config, found: RebuildPlan) -> list[str]:
     """Make room for a new checkpoint, under the job's writer lock; a line for each step that was done."""
     done = []
     if found.job == "silver" and restore.invalidate_silver(config):
@@ -167,8 +167,8 @@ def rebuild(config: Config, found: Plan) -> list[str]:
     return done
 
 
-def _declare(config: Config, found: Plan) -> int:
-    """Record what nobody can read any more. A repeat records nothing twice."""
+def _declare(config: Config, found: RebuildPlan) -> int:
+    """Record the offsets that can no longer be read as lost; idempotent."""
     try:
         known = Lake.of(config).read(
             Query(f"SELECT topic, kafka_partition, premier_offset, dernier_offset FROM {PERTES.name}", (PERTES.name,))

@@ -1,8 +1,8 @@
-"""Rejected messages judged again, and those that are sales now appended to Bronze. No JVM.
+"""Replay of rejected messages: validated again, and the valid ones appended to Bronze. No JVM.
 
 Guarantee: each (topic, partition, offset) becomes at most one row of Bronze, however often a replay is repeated or
 killed. It works under Bronze's writer lock, and looks first whether a message's own row, or its sale, stands in Bronze
-already. Its order: the exact door is opened for copies that may still come, the sales are appended in one commit, the
+already. Its order: exact deduplication is extended for copies that may still come, the sales are appended in one commit, the
 results are noted; a kill between two of these leaves what the next replay finds and goes on from.
 """
 
@@ -60,7 +60,7 @@ class Reject:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Decision:
     """A reject and what became of it: ``resultat`` is ``vente``, ``doublon`` or, for one that stays, its reason.
     ``champs``: what a sale has beyond the contract, as JSON."""
 
@@ -121,15 +121,15 @@ def counts(lake: Lake, motif: str | None = None) -> dict[str, int]:
     return dict(lake.read(Query(f"SELECT motif, COUNT(*) {source} GROUP BY motif", tables)).rows)
 
 
-def judge(reject: Reject, edited: bytes | None, tolerance: timedelta) -> Judged:
-    """The reject by the present contract, as Bronze's own exact judge sees it."""
+def validate(reject: Reject, edited: bytes | None, tolerance: timedelta) -> Decision:
+    """Validate a reject by the present contract, as Bronze does."""
     verdict = sale.judge(reject.valeur if edited is None else edited)
     if verdict.canonique is None:
-        return Judged(reject, verdict.motif or "", verdict.explication or "", None, edited)
+        return Decision(reject, verdict.motif or "", verdict.explication or "", None, edited)
     fields = sale.fields_of(verdict.canonique)
     if fields["timestamp"] > reject.kafka_timestamp + tolerance:
-        return Judged(reject, sale.FUTUR, "The field timestamp lies too far after the broker's clock.", None, edited)
-    return Judged(reject, VENTE, "", fields, edited, verdict.champs)
+        return Decision(reject, sale.FUTUR, "The field timestamp lies too far after the broker's clock.", None, edited)
+    return Decision(reject, VENTE, "", fields, edited, verdict.champs)
 
 
 def changed(value: bytes | None, pairs: Mapping[str, str]) -> bytes:
@@ -167,25 +167,25 @@ class Replay:
     def never_rejected(self, places: Sequence[Place]) -> list[Place]:
         return never_rejected(self._lake, places) if places else []
 
-    def decide(self, rejects: Sequence[Reject], edit: Callable[[Reject], bytes | None]) -> list[Judged]:
+    def decide(self, rejects: Sequence[Reject], edit: Callable[[Reject], bytes | None]) -> list[Decision]:
         """What becomes of each: a sale once, whatever of it stands in Bronze or comes twice here."""
         tolerance = self._config.streaming.future_tolerance
-        judged = [judge(reject, edit(reject), tolerance) for reject in rejects]
+        decisions = [validate(reject, edit(reject), tolerance) for reject in rejects]
         landed = self._landed()
-        taken = batch_counts.standing(
+        taken = batch_counts.existing(
             self._lake,
-            {one.fields["vente_id"] for one in judged if one.fields and one.reject.key[1:] not in landed},
+            {one.fields["vente_id"] for one in decisions if one.fields and one.reject.key[1:] not in landed},
         )
-        return list(self._once(judged, landed, taken))
+        return list(self._once(decisions, landed, taken))
 
-    def _once(self, judged: Iterable[Judged], landed: set[Any], taken: set[str]) -> Iterator[Judged]:
-        for one in judged:
+    def _once(self, decisions: Iterable[Decision], landed: set[Any], taken: set[str]) -> Iterator[Decision]:
+        for one in decisions:
             if one.fields is None:
                 yield one
             elif one.reject.key[1:] in landed:  # a replay that was killed had appended it
-                yield Judged(one.reject, VENTE, "Its row stands in Bronze already.", None, one.edited)
+                yield Decision(one.reject, VENTE, "Its row stands in Bronze already.", None, one.edited)
             elif one.fields["vente_id"] in taken:
-                yield Judged(one.reject, DOUBLON, "Bronze holds this sale already.", None, one.edited)
+                yield Decision(one.reject, DOUBLON, "Bronze holds this sale already.", None, one.edited)
             else:
                 taken.add(one.fields["vente_id"])
                 yield one
@@ -197,9 +197,9 @@ class Replay:
         sql = f"SELECT {', '.join(f'v.{name}' for name in names)} FROM {VENTES.name} v JOIN {REJETS.name} r ON {same}"
         return {tuple(row) for row in self._lake.read(Query(sql, (VENTES.name, REJETS.name))).rows}
 
-    def write(self, judged: Sequence[Judged]) -> None:
+    def write(self, decisions: Sequence[Decision]) -> None:
         """Append the sales, then note every settled reject. Repeating it after a kill goes through ``decide`` again."""
-        new = [one for one in judged if one.resultat == VENTE and one.fields is not None]
+        new = [one for one in decisions if one.resultat == VENTE and one.fields is not None]
         now = datetime.now(UTC)
         now = now.replace(
             microsecond=now.microsecond // 1000 * 1000 + 1
@@ -208,9 +208,9 @@ class Replay:
             self._require_exact_dedup(new)
             rows = [self._row(one, now) for one in new]
             delta_tables.append(rows, VENTES, self._config, what="rejects replay", date_ingestion=now.isoformat())
-        self._note([one for one in judged if one.settled], now)
+        self._note([one for one in decisions if one.settled], now)
 
-    def _require_exact_dedup(self, new: Sequence[Judged]) -> None:
+    def _require_exact_dedup(self, new: Sequence[Decision]) -> None:
         """The deduplication state does not know these sales: until none of their copies can be on time any more, every sale
         is compared with Bronze. The job reads the property when it starts, and it does not run now."""
         latest = max(one.fields["timestamp"] for one in new if one.fields)
@@ -220,7 +220,7 @@ class Replay:
             value = {EXACT_DEDUP_UNTIL: until.isoformat(timespec="seconds")}
             delta_tables.set_properties(VENTES, self._config, value, what="rejects replay")
 
-    def _row(self, one: Judged, now: datetime) -> dict[str, Any]:
+    def _row(self, one: Decision, now: datetime) -> dict[str, Any]:
         assert one.fields is not None
         event, reject = one.fields["timestamp"], one.reject
         keep = one.champs and self._config.streaming.champs_inconnus == "garder"
@@ -235,7 +235,7 @@ class Replay:
             "est_tardif": event < reject.kafka_timestamp - self._config.streaming.watermark_delay,
         }
 
-    def _note(self, settled: Sequence[Judged], now: datetime) -> None:
+    def _note(self, settled: Sequence[Decision], now: datetime) -> None:
         if not settled:
             return
         rows = [

@@ -1,4 +1,4 @@
-"""Rolling one table back to an earlier version, so that the jobs downstream are right again by themselves. No JVM.
+"""Rolls one table back to an earlier version, such that the jobs downstream correct themselves. No JVM.
 
 Each step leaves a state that the jobs understand, in this order: Silver is told to build anew, Bronze's checkpoint is
 moved away so that the topic is read again, the table is restored. A kill between two steps costs work, never a row.
@@ -40,7 +40,7 @@ WHAT = "restore-table"
 
 
 @dataclass(frozen=True)
-class Plan:
+class RestorePlan:
     """What a restore does: rows that leave the table and rows that come back to it, counted by the table's keys;
     both None when a file of the present version is lost. ``gone``: those that leave and that Kafka cannot give again (None:
     not known); ``downstream``: what follows."""
@@ -71,7 +71,7 @@ def locked(config: Config, spec: TableSpec) -> Iterator[None]:
         yield
 
 
-def plan(config: Config, spec: TableSpec, version: int) -> Plan:
+def plan(config: Config, spec: TableSpec, version: int) -> RestorePlan:
     """What would change. Raises ``LakehouseError`` for a version that is not there."""
     lake, back = Lake.of(config), Lake.of(config, versions={spec.name: version})
     now = lake.snapshot(spec.name).source.version
@@ -109,11 +109,11 @@ def plan(config: Config, spec: TableSpec, version: int) -> Plan:
         else:
             kept = " OR ".join(f"(kafka_partition = {p} AND kafka_offset >= {first})" for p, (first, _) in held.items())
             ((gone,),) = rows(f"SELECT COUNT(*) {left} AND NOT ({kept or 'false'})")
-    return Plan(spec, now, version, leaving, returning, gone, _downstream(spec, gone, _erased(lake, spec)))
+    return RestorePlan(spec, now, version, leaving, returning, gone, _downstream(spec, gone, _erased(lake, spec)))
 
 
 def _erased(lake: Lake, spec: TableSpec) -> int:
-    """Rows that were taken out of the table for a person's sake."""
+    """Rows of the table that were deleted by an erasure."""
     try:
         sql = f"SELECT COUNT(*) FROM {EFFACES.name} WHERE table_effacee = '{spec.name}'"
         return int(lake.read_one(Query(sql, (EFFACES.name,))))
@@ -146,7 +146,7 @@ def _downstream(spec: TableSpec, gone: int | None, erased: int) -> tuple[str, ..
     return (again, lost)
 
 
-def restore(config: Config, found: Plan) -> list[str]:
+def restore(config: Config, found: RestorePlan) -> list[str]:
     """Do it, under the locks of ``locked``; a line for each step that was done."""
     spec, done = found.spec, []
     if spec is not BRONZE[1] and _invalidate_silver(config):

@@ -36,12 +36,12 @@ _VERSION = re.compile(r"(\d+)(?:\.(?:delta|snapshot|changelog|zip))?")
 """A checkpoint's file that is of one batch, or of one version of the state."""
 
 
-class Moved(Exception):
-    """The lake went on under the capture: begin again."""
+class LakeChanged(Exception):
+    """The lake changed during the capture, which must be repeated."""
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFile:
     """One file to keep. ``content`` when it was read already (it changes in place), otherwise it never changes."""
 
     file: File
@@ -52,7 +52,7 @@ class Source:
 class Capture:
     """The state: see ``manifest.Manifest``."""
 
-    sources: list[Source] = field(default_factory=list)
+    sources: list[SourceFile] = field(default_factory=list)
     tables: dict[str, int] = field(default_factory=dict)
     bronze: dict[str, Any] = field(default_factory=dict)
     silver: dict[str, Any] = field(default_factory=dict)
@@ -70,11 +70,11 @@ class _Place:
 
 
 def capture(config: Config) -> Capture:
-    """Raises ``Moved`` when a file went away or a job began anew meanwhile, ``CheckpointInvalid`` for a damaged one."""
+    """Raises ``LakeChanged`` when a file went away or a job began anew meanwhile, ``CheckpointInvalid`` for a damaged one."""
     try:
         return _Capturing(config).run()
     except (FileNotFoundError, DeltaError) as error:
-        raise Moved(str(error)) from error
+        raise LakeChanged(str(error)) from error
 
 
 class _Capturing:
@@ -119,7 +119,7 @@ class _Capturing:
         folder = checkpoint(self._base, f"silver-{position.generation}")
         place = self._place(folder, with_plan=False)
         if place and place.batch != (position.seen[-1] if position.seen[-1] is not None else -1):
-            raise Moved("a Silver batch was committed meanwhile")
+            raise LakeChanged("a Silver batch was committed meanwhile")
         return place or _Place(folder[len(self._base) + 1 :], None, -1, -1, b"")
 
     def _place(self, folder: str, *, with_plan: bool) -> _Place | None:
@@ -145,7 +145,7 @@ class _Capturing:
             return str(json.loads(self._lake.read(f"{path}/metadata"))["id"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             if not self._numbers(f"{path}/offsets"):
-                raise Moved(f"{path} was moved aside") from None
+                raise LakeChanged(f"{path} was moved aside") from None
             job = "bronze" if folder == checkpoint(self._base, "bronze") else "silver"
             raise checkpoint_validation.refusal(folder, job, "its metadata file is missing or damaged") from None
 
@@ -162,7 +162,7 @@ class _Capturing:
             found |= {file.path: file for file in later if not _VERSION.fullmatch(file.path.rpartition("/")[2])}
         yield from found.values()
 
-    def _checkpoint_files(self, place: _Place) -> Iterator[Source]:
+    def _checkpoint_files(self, place: _Place) -> Iterator[SourceFile]:
         for file in self._settled(place.folder):
             within = file.path[len(place.folder) + 1 :]
             name = within.rpartition("/")[2]
@@ -176,15 +176,15 @@ class _Capturing:
             # the state after batch n is version n + 1; what is older than the last snapshot goes with the others
             if within.startswith("state/") and number is not None and number > place.batch + 1:
                 continue
-            yield Source(file, self._lake.read(file.path) if file.size < 1 << 16 else None)
+            yield SourceFile(file, self._lake.read(file.path) if file.size < 1 << 16 else None)
 
     def _check_same(self, bronze: _Place | None, generations: int | None) -> None:
         """What the versions were chosen by still holds: no checkpoint was replaced, no plan was dropped, no build began."""
         again = self._place(checkpoint(self._base, "bronze"), with_plan=False)
         if (bronze and bronze.query) != (again and again.query) or self._version(GENERATIONS) != generations:
-            raise Moved("a job began anew")
+            raise LakeChanged("a job began anew")
         if bronze and bronze.plan >= 0 and self._lake.read(f"{bronze.folder}/offsets/{bronze.plan}") != bronze.planned:
-            raise Moved("a batch was planned anew")
+            raise LakeChanged("a batch was planned anew")
 
     def _bronze_facts(self, place: _Place | None) -> dict[str, Any]:
         if place is None:
@@ -235,7 +235,7 @@ class _Capturing:
             handle.load_as_version(handle.version() - 1)
         return handle
 
-    def _table_files(self, spec: TableSpec, handle: DeltaTable, since: int) -> Iterator[Source]:
+    def _table_files(self, spec: TableSpec, handle: DeltaTable, since: int) -> Iterator[SourceFile]:
         """The log up to the version, its data files, and those of every version from ``since`` on that are still there."""
         folder = spec.path(self._base)[len(self._base) + 1 :]
         there = {file.path: file for file in self._lake.files(folder)}
@@ -245,19 +245,19 @@ class _Capturing:
         wanted |= self._left(folder, range(since + 1, handle.version() + 1)) & there.keys()
         for path in sorted(wanted):
             if path not in there:
-                raise Moved(f"{path} is not there any more")
+                raise LakeChanged(f"{path} is not there any more")
             if there[path].size != sizes.get(path, there[path].size):
                 raise LakehouseError(
                     f"{path} has {there[path].size} bytes, and the log of its table says {sizes[path]}: it is damaged, and no "
                     f"backup was made of it. See those that there are: python ops_utils.py backup list"
                 )
-            yield Source(there[path])
+            yield SourceFile(there[path])
         for path, file in there.items():
             name = path.removeprefix(f"{folder}/_delta_log/")
             numbers = re.findall(r"(?<!\d)\d{20}(?!\d)", name)
             # _last_checkpoint is left out: it may name a later version, and a log without it is read all the same
             if name != path and numbers and int(numbers[-1]) <= handle.version() and not name.startswith((".", "_")):
-                yield Source(file)
+                yield SourceFile(file)
 
     def _left(self, folder: str, versions: range) -> set[str]:
         """The data files that left the table in these versions, as far back as the log reaches."""
@@ -270,7 +270,7 @@ class _Capturing:
         return found
 
 
-def _audit_files(config: Config) -> Iterator[Source]:
+def _audit_files(config: Config) -> Iterator[SourceFile]:
     """The audit log and its signed records. The head first: a line that comes meanwhile is then only one more."""
     place = audit_log.folder(config)
     store = Store(str(place), config)
@@ -279,4 +279,4 @@ def _audit_files(config: Config) -> Iterator[Source]:
         content = store.read(path)
         if path == "log.jsonl":
             content = content[: content.rfind(b"\n") + 1]
-        yield Source(File(f"audit/{path}", len(content), 0), content)
+        yield SourceFile(File(f"audit/{path}", len(content), 0), content)
