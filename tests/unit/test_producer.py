@@ -474,7 +474,7 @@ def test_kafka_python_still_needs_mending() -> None:
 
 def test_a_mended_producer_asks_for_a_new_id_after_a_reset() -> None:
     manager = ready_manager()
-    clients._mend(SimpleNamespace(_transaction_manager=manager))
+    clients._survive_delivery_timeout(SimpleNamespace(_transaction_manager=manager))
     manager.reset_producer_id()
     assert len(manager._pending_requests) == 1
 
