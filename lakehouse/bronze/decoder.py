@@ -7,13 +7,15 @@ from pyspark.sql import SparkSession
 
 from lakehouse.bronze import transforms
 from lakehouse.contract import sale
-from lakehouse.jvm import compiler
+from lakehouse.jvm import compiler, spark_internals
 
 
 def register(session: SparkSession) -> None:
     """Make ``transforms.DECODER`` and ``transforms.IS_STALE`` known to the session, whose JVM has our JAR."""
     # registerJavaFunction asks for a class with its types in angle brackets, which Janino does not write
-    compiler.new(session, "BronzeRow").register(session._jsparkSession, transforms.DECODER, transforms.DECODED)
-    compiler.new(session, "OldSale").register(session._jsparkSession, transforms.IS_STALE)
+    compiler.new(session, "BronzeRow").register(
+        spark_internals.java_session(session), transforms.DECODER, transforms.DECODED
+    )
+    compiler.new(session, "OldSale").register(spark_internals.java_session(session), transforms.IS_STALE)
     # The contract's rules travel with the plan, so that executors need none of our files.
     cloudpickle.register_pickle_by_value(sale)  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
-from lakehouse.jvm import jars, java
+from lakehouse.jvm import jars, java, spark_internals
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -68,7 +68,7 @@ def ensure(session: SparkSession, config: Config) -> None:
 
 def new(session: SparkSession, name: str) -> Any:
     """An object of one of the classes, in the session's JVM, which has the JAR."""
-    own: Any = session._jsparkSession
+    own = spark_internals.java_session(session)
     return own.sharedState().jarClassLoader().loadClass(f"ventes.{name}").newInstance()
 
 

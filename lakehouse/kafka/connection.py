@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
+import kafka
 from kafka import errors as kafka_errors
 from kafka.errors import KafkaError
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
@@ -19,6 +20,8 @@ from lakehouse.kafka.options import host_and_port, servers
 from lakehouse.kafka.users import ca_file, user_and_password
 
 START_COMMAND = "python setup_utils.py kafka"
+PATCHED_VERSION = "3.0.12"
+"""The version of kafka-python whose private methods are patched; another one is left as it is (docs/UPGRADING.md)."""
 REFUSALS = 3
 """Refusals of a password before it counts as wrong: a broker may answer before it has loaded its users."""
 
@@ -38,8 +41,10 @@ def keep_final_responses() -> None:
     """Make kafka-python process what a broker sends just before it closes the connection, such as the reason.
 
     kafka-python drops data that arrives together with the end of the connection; on a busy machine a wrong password then
-    looks like a broker that does not answer. Patched once a process.
+    looks like a broker that does not answer. Patched once a process, and only in ``PATCHED_VERSION``.
     """
+    if kafka.__version__ != PATCHED_VERSION:
+        return
     for transport in (KafkaTCPTransport, KafkaSSLTransport):
         if not hasattr(transport._sock_recv, "__wrapped__"):
             transport._sock_recv = _data_before_error(transport._sock_recv)

@@ -13,6 +13,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import CheckpointInvalid
+from lakehouse.jvm import spark_internals
 from lakehouse.lake import checkpoint_validation
 
 
@@ -30,12 +31,11 @@ class Checkpoint:
     """A checkpoint folder. Spark's own files are only read, except for a plan of which nothing was written."""
 
     def __init__(self, spark: SparkSession, path: str) -> None:
-        assert spark._jvm is not None
-        self._jvm: Any = spark._jvm
+        self._jvm: Any = spark_internals.jvm(spark)
         self.path = path
         self._job = path.rstrip("/").rsplit("/", 1)[-1].split("-")[0]  # silver's folder ends with its generation
         root = self._jvm.org.apache.hadoop.fs.Path(path)
-        self._fs = root.getFileSystem(spark._jsc.hadoopConfiguration())
+        self._fs = root.getFileSystem(spark_internals.hadoop_configuration(spark))
 
     def _at(self, *parts: str) -> Any:
         return self._jvm.org.apache.hadoop.fs.Path("/".join((self.path, *parts)))

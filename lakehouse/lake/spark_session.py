@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError, SetupError, SparkEnded
-from lakehouse.jvm import class_archive, compiler, jars, java
+from lakehouse.jvm import class_archive, compiler, jars, java, spark_internals
 from lakehouse.lake import object_store, shared_storage
 from lakehouse.observability import log, provenance
 
@@ -229,8 +229,8 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
 def _answers(session: SparkSession) -> bool:
     """Whether the JVM of ``session`` is still there."""
     try:
-        session._jvm.java.lang.System.nanoTime()  # type: ignore[union-attr]
-    except (Py4JError, OSError):
+        spark_internals.jvm(session).java.lang.System.nanoTime()
+    except (Py4JError, OSError, AssertionError):
         return False
     return True
 

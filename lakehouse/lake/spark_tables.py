@@ -16,7 +16,7 @@ from pyspark.sql.types import StructType
 
 from lakehouse.config import Config, paths
 from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, VENTES, TableSpec
-from lakehouse.jvm import compiler
+from lakehouse.jvm import compiler, spark_internals
 from lakehouse.lake import delta_tables
 from lakehouse.observability import log, provenance
 from lakehouse.observability.provenance import read_origin
@@ -114,9 +114,11 @@ def set_properties(spark: SparkSession, spec: TableSpec, config: Config, wanted:
 
 def _snapshot(spark: SparkSession, spec: TableSpec, config: Config) -> Any:
     """The table's latest state, asked of Delta's own log: ``detail()`` and ``history()`` each run Spark jobs for it."""
-    jvm: Any = spark._jvm
+    jvm = spark_internals.jvm(spark)
     none = jvm.scala.Option.empty()
-    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, spec.path(config.delta.base_path))
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(
+        spark_internals.java_session(spark), spec.path(config.delta.base_path)
+    )
     return log.update(False, none, none)
 
 
@@ -124,7 +126,7 @@ def properties(spark: SparkSession, spec: TableSpec, config: Config) -> dict[str
     """The table's properties, as they are now."""
     if not paths.is_remote(config):
         return delta_tables.properties(spec, config)
-    jvm: Any = spark._jvm
+    jvm = spark_internals.jvm(spark)
     found = _snapshot(spark, spec, config).metadata().configuration()
     return dict(jvm.scala.jdk.javaapi.CollectionConverters.asJava(found))
 
@@ -141,8 +143,10 @@ def table_id(spark: SparkSession, spec: TableSpec, config: Config) -> str:
 
 def last_version(spark: SparkSession, spec: TableSpec, config: Config) -> int:
     """The newest version that this process knows: after a write of its own, that write's. Reads nothing."""
-    jvm: Any = spark._jvm
-    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, spec.path(config.delta.base_path))
+    jvm = spark_internals.jvm(spark)
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(
+        spark_internals.java_session(spark), spec.path(config.delta.base_path)
+    )
     return int(log.unsafeVolatileSnapshot().version())
 
 
@@ -176,9 +180,9 @@ def removals(
 
 def _entry(spark: SparkSession, spec: TableSpec, config: Config, version: int) -> str:
     """The text of one commit."""
-    jvm: Any = spark._jvm
+    jvm = spark_internals.jvm(spark)
     path = jvm.org.apache.hadoop.fs.Path(f"{spec.path(config.delta.base_path)}/_delta_log/{version:020}.json")
-    stream = path.getFileSystem(spark._jsc.hadoopConfiguration()).open(path)
+    stream = path.getFileSystem(spark_internals.hadoop_configuration(spark)).open(path)
     try:
         return str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
     finally:
@@ -222,12 +226,12 @@ class Append:
         """None when the table has ``batch_id`` of ``app_id``, or a later one, already."""
         made = compiler.new(session, "DeltaAppend")
         path = spec.path(config.delta.base_path)
-        begun = made.begin(session._jsparkSession, path, app_id, batch_id)
+        begun = made.begin(spark_internals.java_session(session), path, app_id, batch_id)
         return cls(session, spec, app_id, batch_id, made) if begun else None
 
     def write(self, rows: DataFrame) -> None:
         """Into files that no reader of the table sees. Once only."""
-        self._made.write(rows._jdf)
+        self._made.write(spark_internals.java_frame(rows))
 
     def written(self) -> DataFrame:
         """The rows, as they lie in the files."""

@@ -19,6 +19,7 @@ from filelock import FileLock
 from lakehouse import config as settings
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import SetupError
+from lakehouse.jvm import spark_internals
 from lakehouse.jvm.class_archive import are_made, folder, paths
 
 SALES = 100
@@ -58,8 +59,6 @@ def make(config: Config) -> bool:
 
 def train(config: Config, archive: Path, brokers: Path, base: Path) -> None:
     """The run whose classes are kept: messages of every kind through Kafka, and through Bronze and Silver in one JVM."""
-    from pyspark import SparkContext
-
     from lakehouse.bronze.job import BronzeJob
     from lakehouse.kafka import clients
     from lakehouse.kafka.broker.node import Broker
@@ -76,8 +75,9 @@ def train(config: Config, archive: Path, brokers: Path, base: Path) -> None:
             BronzeJob(trained, once=True).run(spark)
             SilverJob(trained).run(spark=spark)
         SilverJob(trained).verify(spark=spark)
-        java_process = SparkContext._gateway.proc  # type: ignore[union-attr]
+        java_process = spark_internals.java_process()
         spark.stop()
+        assert java_process.stdin is not None
         java_process.stdin.close()  # Java ends with it, and writes the archive while it does
         java_process.wait()
 

@@ -449,7 +449,8 @@ def test_the_last_reconciliation_is_shown_or_how_to_make_one(tmp_path: Path, bas
     (folder / "20261122T080000.000000Z-essai.json").write_text(json.dumps(record))
     text = page_text(base, "trust")
     assert (
-        "Finished 2026-11-22T08:00:00+00:00 Differences 0 Versions ventes_stream: 3" in text
+        "Finished 2026-11-22T08:00:00+00:00 Differences 0 Record 20261122T080000.000000Z-essai.json Versions ventes_stream: 3"
+        in text
         and "a line a day" not in text
     )
 
