@@ -137,7 +137,7 @@ def test_silver_is_not_ready_when_a_pass_is_overdue(tmp_path: Path) -> None:
     patient = config_of(tmp_path, MONITORING__SILVER_STALE_AFTER="10 seconds")
     watched = Monitor(patient, "silver")
     made = SilverHealth(patient, watched)
-    made.show(every=60)
+    made.watch(every=60)
     watched.phase("the first pass has not ended")
     assert watched.reasons("readyz") == ["the first pass has not ended"]
     made.passed(sales=5, seconds=2.0, behind=3)

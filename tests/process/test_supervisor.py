@@ -185,7 +185,7 @@ def test_children_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     if sys.platform != "linux":
         pytest.skip("the death signal is Linux's")
     code = (
-        "import os, sys; from pathlib import Path; from lakehouse.supervisor import Supervisor\n"
+        "import os, sys; from pathlib import Path; from lakehouse.setup.supervisor import Supervisor\n"
         "Supervisor({'a': ['sh', '-c', 'echo $$ > pid.tmp; mv pid.tmp pid; exec sleep 600']}, env=os.environ, "
         "folder=Path(sys.argv[1]), ready=lambda pid: True).run()"
     )
