@@ -3,7 +3,7 @@
 86,400 one-second batches are put into the log of ``ventes_stream``, each with a file of its own, as an append of Spark
 writes them (the entry is written by hand: a day of real appends takes hours). At every 60 small files ``deltalake``
 merges the open day and writes a checkpoint of the log, as Spark's auto-compaction and checkpoints do; each hour the job's
-own round runs (``lakehouse.keeping``). The clock is the
+own round runs (``lakehouse.maintenance.scheduler``). The clock is the
 simulation's: a small library that is compiled here and preloaded moves ``clock_gettime``, for Rust and Python alike, so
 that an hour of batches takes as long as its work and ages are those of a real day. Needs ``cc``, and Linux.
 

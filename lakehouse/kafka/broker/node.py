@@ -1,5 +1,5 @@
 """One embedded broker: real Apache Kafka in KRaft mode, as a child process that listens here only. Several of them
-make a cluster: ``lakehouse.brokers``.
+make a cluster: ``cluster``.
 
 Everything lies under ``kafka`` and ``logs`` of ``places.state``. The data survives SIGKILL of the broker: what was
 acknowledged is in the operating system's page cache, and the next start recovers the log.
