@@ -1,4 +1,4 @@
-"""What one setting is: a row of the table in ``settings``."""
+"""Types of settings: how each is parsed from text and written back, and the dataclass field that declares one."""
 
 from __future__ import annotations
 

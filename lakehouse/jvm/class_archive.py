@@ -1,8 +1,8 @@
-"""Java's class archives (AppCDS): the classes of a run, parsed and verified once, mapped by every later start.
+"""Java's class archives (AppCDS): where they are, and the options with which a JVM uses them.
 
-Half of a Spark start is Java reading and checking some 20,000 classes, and half of a broker's. A short run of broker and
-jobs at set-up leaves them in two files that later JVMs map into memory. An archive is a cache and nothing else: Java itself
-compares it with the JARs, and starts without it when they differ.
+Half of a Spark start is Java reading and checking some 20,000 classes, and half of a broker's. An archive has them parsed
+and verified. It is a cache and nothing else: Java itself compares it with the JARs, and starts without it when they differ.
+Made by ``setup.class_archive_training``.
 """
 
 from __future__ import annotations

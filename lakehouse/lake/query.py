@@ -1,4 +1,4 @@
-"""What a question is made of: filters in, one SQL text and the names of its tables out."""
+"""One SELECT over tables of the lake: its SQL text and the names of its tables; literals that are safe in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Arrow record batches (arro3, without pyarrow) → columns and rows of Python values."""
+"""The answer to a query: named, typed columns, rows of Python values, and the table versions it was read from.
+
+Made of Arrow record batches (arro3, without pyarrow).
+"""
 
 from __future__ import annotations
 

@@ -2,18 +2,12 @@
 
 A process joins with one line::
 
-    with monitor.serve(config, "dashboard", ready=lambda: [] if pages_answer() else ["no page answers"]) as watched:
+    with process.serve(config, "dashboard", ready=lambda: [] if pages_answer() else ["no page answers"]) as watched:
         watched.started()
         …
 
-``ready`` is asked at each look and returns the reasons why the process is not ready. ``watched.meter`` takes its
-values (declare them in ``lakehouse.metrics`` first). Health, in three questions:
-
-- ``/livez``: does the process's own loop turn? A fault outside (Kafka away) does not fail it: a restart would not help.
-- ``/startupz``: has it got through its start?
-- ``/readyz``: does it do its work now? Not while it starts, nor while anything that it needs fails.
-
-Each answers 200, or 503 with the reasons, as JSON. A monitor that is not served holds values and does nothing.
+``ready`` is asked each time and returns the reasons why the process is not ready. ``watched.meter`` takes its values;
+declare them in ``metrics`` first.
 """
 
 from __future__ import annotations

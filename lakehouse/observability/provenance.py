@@ -1,4 +1,4 @@
-"""Where a Delta commit came from, and how many rows it changed: read from its ``commitInfo``."""
+"""Provenance of a commit: the run and code of this process, and what a Delta ``commitInfo`` says of another one."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
-"""Java's class archives (AppCDS): the classes of a run, parsed and verified once, mapped by every later start.
+"""Making Java's class archives: a short run of broker and jobs, whose classes are kept (``jvm.class_archive`` uses them).
 
-Half of a Spark start is Java reading and checking some 20,000 classes, and half of a broker's. A short run of broker and
-jobs at set-up leaves them in two files that later JVMs map into memory. An archive is a cache and nothing else: Java itself
-compares it with the JARs, and starts without it when they differ.
+``python -m lakehouse.setup.class_archive_training`` is that run; ``make`` starts it in a folder of its own.
 """
 
 from __future__ import annotations

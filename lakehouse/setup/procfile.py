@@ -1,4 +1,4 @@
-"""Child processes that do not outlive the one that started them; the Procfile that names them."""
+"""Reading the Procfile: the name and command of each process."""
 
 from __future__ import annotations
 
