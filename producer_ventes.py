@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from lakehouse import cli
 from lakehouse.config import PARSERS, Config, parse_float, parse_rate
 from lakehouse.contract.sale import parse_moment
+from lakehouse.entry_point import execute
 from lakehouse.observability import process
 from lakehouse.producer import producer
 
@@ -130,4 +130,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    execute(main)

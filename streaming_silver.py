@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from lakehouse import cli
 from lakehouse.config import Config, parse_float
+from lakehouse.entry_point import execute
 from lakehouse.observability import process
 
 
@@ -74,4 +74,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    execute(main)

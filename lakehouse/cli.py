@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from lakehouse import config as settings
 from lakehouse.config import Config
-from lakehouse.errors import LakehouseError, SparkEnded, is_full_disk, is_no_place
+from lakehouse.errors import LakehouseError, is_full_disk, is_no_place
 from lakehouse.observability import log
 
 ROLES = {
@@ -72,13 +72,6 @@ def checked(parse: Callable[[str], object]) -> Callable[[str], object]:
     return convert
 
 
-def _exit_now(code: int) -> NoReturn:
-    """Exit with ``os._exit``: threads blocked on a dead JVM crash the interpreter's shutdown and change the exit code."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
 def run(
     made: argparse.ArgumentParser,
     body: Callable[[argparse.Namespace, Config], int],
@@ -96,8 +89,6 @@ def run(
         return body(args, config)
     except LakehouseError as error:
         print(f"{made.prog}: {error}", file=sys.stderr)
-        if isinstance(error, SparkEnded):
-            _exit_now(error.exit_code)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"{made.prog}: interrupted", file=sys.stderr)

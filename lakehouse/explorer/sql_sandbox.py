@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lakehouse.entry_point import execute
 from lakehouse.errors import LakehouseError
 from lakehouse.explorer.sql_guard import Checked
 from lakehouse.lake.query import Query
@@ -96,4 +97,4 @@ def child() -> int:
 
 if __name__ == "__main__":
     # ``python -m`` names this module __main__: the pickled classes live in other modules, so that is harmless.
-    sys.exit(child())
+    execute(child)

@@ -30,6 +30,9 @@ from lakehouse.observability import log, metrics, provenance, run_files
 from lakehouse.observability.health import Monitor, Reasons, _log
 from lakehouse.observability.run_files import RunFile
 
+_SAMPLE_SECONDS = 10.0
+"""How long the end of a process waits for the sample in hand: it reads tables, in native code."""
+
 
 @contextmanager
 def serve(config: Config, process: str, *, ready: Reasons | None = None) -> Iterator[Monitor]:
@@ -49,7 +52,8 @@ def serve(config: Config, process: str, *, ready: Reasons | None = None) -> Iter
             run = _run_file(watched, server.server_address[1] if server else None)
             _describe(watched, run)
             run_files.write(config, run)
-            threading.Thread(target=watched._sampling, name="samples", daemon=True).start()
+            sampler = threading.Thread(target=watched._sampling, name="samples", daemon=True)
+            sampler.start()
             try:
                 yield watched
             except BaseException as error:
@@ -61,6 +65,7 @@ def serve(config: Config, process: str, *, ready: Reasons | None = None) -> Iter
                 raise
             finally:
                 watched.end()
+                sampler.join(_SAMPLE_SECONDS)
                 if server is not None:
                     server.shutdown()
                     server.server_close()

@@ -22,6 +22,7 @@ from lakehouse import config as settings
 from lakehouse.child_processes import die_with_parent, end_group, interrupt_on_signals
 from lakehouse.config import PROJECT, Config, FilePath
 from lakehouse.contract.tables import PAR_PAYS
+from lakehouse.entry_point import execute
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.kafka.broker.node import STOP_TIMEOUT, Broker
 from lakehouse.kafka.broker.properties import free_port
@@ -202,4 +203,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    execute(main)
