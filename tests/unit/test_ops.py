@@ -247,7 +247,7 @@ def test_a_whole_log_is_whole(filled: audit_log.AuditLog) -> None:
     found = filled.verify()
     assert (found.entries, found.fault) == (5, None)
     assert filled.verify(found.head).fault is None
-    assert log_of(filled.place / "empty").verify() == audit_log.Verdict(0, audit_log.FIRST)
+    assert log_of(filled.place / "empty").verify() == audit_log.LogCheck(0, audit_log.FIRST)
 
 
 @pytest.mark.parametrize("number", [1, 3, 5])
