@@ -27,7 +27,7 @@ from lakehouse.contract.tables import AGGREGES, EFFACES, PROFIL, REJETS, REJOUES
 from lakehouse.errors import TableMissing, one_line
 from lakehouse.lake import delta_tables, result, writer_lock
 from lakehouse.lake import history as lake_history
-from lakehouse.lake.query import Query
+from lakehouse.lake.query import Query, literal
 from lakehouse.lake.reader import Lake
 from lakehouse.observability.provenance import read_origin
 
@@ -273,8 +273,7 @@ class _Erasing:
     def _delete_at(self, spec: TableSpec, places: list[Coordinates]) -> None:
         for start in range(0, len(places), _CHUNK):
             these = (
-                f"(kafka_partition = {p} AND kafka_offset = {o} AND kafka_timestamp = "
-                f"arrow_cast('{t.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))'))"
+                f"(kafka_partition = {p} AND kafka_offset = {o} AND kafka_timestamp = {literal(t)})"
                 for _, p, o, t in places[start : start + _CHUNK]
             )
             self._delete(spec, " OR ".join(these))

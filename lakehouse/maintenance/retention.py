@@ -33,7 +33,7 @@ from lakehouse.contract.tables import (
 )
 from lakehouse.errors import CheckpointInvalid, LakehouseError, TableMissing
 from lakehouse.lake import delta_tables, job_progress
-from lakehouse.lake.query import Query
+from lakehouse.lake.query import Query, literal
 from lakehouse.lake.reader import Lake
 
 BY_DAY = (AGGREGES, PAR_PRODUIT, TENDANCES)
@@ -52,8 +52,7 @@ class Removal:
     name: str = ""
 
     def where(self, alias: str = "") -> str:
-        at = f"arrow_cast('{self.arrived.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
-        return f"{alias}jour < DATE '{self.day}' AND {alias}date_ingestion < {at}"
+        return f"{alias}jour < {literal(self.day)} AND {alias}date_ingestion < {literal(self.arrived)}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def due(config: Config, spec: TableSpec, *, now: datetime | None = None) -> Due 
     day = (now or datetime.now(UTC)).astimezone(zone).date() - timedelta(days=kept)
     lake = Lake.of(config)
     if spec not in (VENTES, REJETS):
-        found = f"SELECT COUNT(*) FROM {spec.name} WHERE jour < DATE '{day}'"
+        found = f"SELECT COUNT(*) FROM {spec.name} WHERE jour < {literal(day)}"
         return Due(spec, day, int(lake.read_one(Query(found, (spec.name,)))), None, None, None)
     arrived = datetime.combine(day, time(), zone).astimezone(UTC)
     removal = Removal(spec.name, day, arrived, lake.snapshot(spec.name).source.version)
