@@ -36,6 +36,7 @@ DYNAMO_LOG_STORE = "io.delta.storage.S3DynamoDBLogStore"
 
 
 def is_s3(config: Config) -> bool:
+    """Whether the lake is in an object store that is reached as ``s3a://``."""
     return config.delta.base_path.startswith("s3a://")
 
 

@@ -44,6 +44,8 @@ class SnapshotGone(LakehouseError):
 
 @dataclass(frozen=True)
 class Snapshot:
+    """One table at one version: which one, and deltalake's handle on its files."""
+
     source: Source
     handle: DeltaTable
 

@@ -237,6 +237,7 @@ def old_checkpoints(config: Config, job: str, *, now: float | None = None) -> li
 
 
 def drop(folders: list[Path]) -> int:
+    """Delete these folders with all that is in them; how many there were."""
     for path in folders:
         shutil.rmtree(path)
     return len(folders)

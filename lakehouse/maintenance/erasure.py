@@ -88,6 +88,7 @@ class Request:
 
 
 def folder(config: Config) -> Path:
+    """Where requests lie from the operator's command to the job that runs them, one file each."""
     return writer_lock.lock_folder(config) / "requests"
 
 
@@ -170,6 +171,7 @@ def ask_silver(config: Config) -> None:
 
 
 def silver_is_asked(config: Config) -> bool:
+    """Whether Silver is to be built anew: see ``ask_silver``."""
     return (folder(config) / _SILVER).exists()
 
 

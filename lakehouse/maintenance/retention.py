@@ -68,6 +68,7 @@ class Due:
 
 
 def days(config: Config, spec: TableSpec) -> int:
+    """For how many days the table keeps its rows; 0 for ever."""
     delta = config.delta
     if spec is VENTES:
         return delta.retention_days_bronze

@@ -72,6 +72,7 @@ class CellDifference:
 
 
 def entries(config: Config) -> tuple[Aggregate, ...]:
+    """Every Silver table with its definition, under the ``[ANALYTICS]`` thresholds."""
     limits = config.analytics
     return aggregates.aggregates(
         Thresholds(limits.seuil_premium, limits.seuil_standard, limits.achats_fidele, limits.timezone.key)
