@@ -146,7 +146,7 @@ SOMMES = TableSpec(
 EFFACES = TableSpec(
     name="_effacements",
     layer="bronze",
-    grain="one row per erasure and row that it took out, for a person's sake: its place in Kafka, and no name",
+    grain="one row per erasure and row that it deleted: its place in Kafka, and no name",
     columns=(
         ("effacement", "STRING"), ("table_effacee", "STRING"), ("topic", "STRING"), ("kafka_partition", "INT"),
         ("kafka_offset", "BIGINT"), ("kafka_timestamp", "TIMESTAMP"), ("date_ingestion", "TIMESTAMP"),

@@ -189,7 +189,7 @@ def ensure_topic(config: Config) -> bool:
     """True when the topic was created now, False when it was there; never changes one that exists.
 
     Without ``create_topic`` a missing topic raises ``LakehouseError``. The broker's clock stamps the messages
-    (LogAppendTime): lateness is judged by it.
+    (LogAppendTime): lateness is measured by it.
     """
     kafka = config.kafka
     with _admin(config) as admin:

@@ -1,4 +1,4 @@
-"""How far back a table can be read: whose sake its files stay for, until when, and which log entries may go. No JVM."""
+"""Version retention of a Delta table: which old files and log entries are kept, for which reader, until when. No JVM."""
 
 from __future__ import annotations
 

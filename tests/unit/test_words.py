@@ -39,9 +39,6 @@ NOT_A_NAME = {r"accounts?": "tracker, balance, comparison", r"remains?": "what i
 REMAINING: dict[str, set[str]] = {
     "bronze": {"account", "judge", "judged"},
     "contract": {"judge", "judged", "judges"},
-    "kafka": {"judged"},
-    "lake": {"mend", "tended"},
-    "maintenance": {"ledger", "sake", "tend", "upkeep"},
     "operations": {"judge"},
 }
 
