@@ -97,7 +97,7 @@ def due(config: Config, spec: TableSpec, *, now: datetime | None = None) -> Due 
 
 
 def _silver_waits(config: Config, removal: Removal, rows: int) -> str | None:
-    """A sentence while Silver has not taken in all of the rows."""
+    """A sentence while Silver has not merged all of the rows."""
     try:
         silver = job_progress.silver(config)
         if silver is None:
@@ -106,7 +106,7 @@ def _silver_waits(config: Config, removal: Removal, rows: int) -> str | None:
         known = lake.read_one(Query(f"SELECT COUNT(*) FROM {VENTES.name} WHERE {removal.where()}", (VENTES.name,)))
     except (CheckpointInvalid, LakehouseError) as error:
         return f"whether Silver has taken them in cannot be told: {error}"
-    return None if known >= rows else f"Silver has not taken in {rows - known} of them yet: python streaming_silver.py"
+    return None if known >= rows else f"Silver has not merged {rows - known} of them yet: python streaming_silver.py"
 
 
 def apply(config: Config, found: Due) -> int:
@@ -211,7 +211,7 @@ def forget_unfinished(config: Config, spec: TableSpec) -> None:
 
 
 def gone(config: Config, lake: Lake, generation_from: int) -> list[Removal]:
-    """Removals of sales that Silver's present generation, built from Bronze's version ``generation_from``, had taken in,
+    """Removals of sales that Silver's present generation, built from Bronze's version ``generation_from``, had merged,
     and that Bronze as ``lake`` holds it no longer has."""
     return [
         one for one in removals(config, VENTES) if generation_from <= one.before and not stands(lake, one)

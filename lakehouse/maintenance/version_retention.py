@@ -33,7 +33,7 @@ def reader(config: Config, spec: TableSpec, newest: int) -> tuple[int | None, st
         return None, None
     return (
         silver.bronze_version,
-        f"Silver has taken in version {silver.bronze_version} of {newest}: what left later stays",
+        f"Silver has merged version {silver.bronze_version} of {newest}: files that were removed later are kept",
     )
 
 

@@ -43,7 +43,7 @@ def rows(base: str, spec: TableSpec = VENTES) -> list[dict[str, Any]]:
 
 
 def silver_has_all(base: str) -> None:
-    """Silver's checkpoint says that it has taken in Bronze as it is now."""
+    """Silver's checkpoint says that it has merged Bronze as it is now."""
     folder = Path(checkpoint(base, "silver-g1"))
     for name in ("offsets", "commits"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -231,7 +231,7 @@ def test_what_silver_has_not_taken_in_yet_is_kept_for_it(run: Run, base: str) ->
     run("maintain", "bronze", "--json")
     age(base, VENTES, 8 * 24)
     seen = by_table(run("maintain", "bronze", "--dry-run", "--json")[1])["ventes_stream"]
-    assert "Silver has taken in version 1" in seen["held"]
+    assert "Silver has merged version 1" in seen["held"]
     assert (seen["dead_files"], seen["versions_lost"]) == (0, None)
     folder = Path(checkpoint(base, "silver-g1"))
     (folder / "commits").mkdir(parents=True)
@@ -405,7 +405,7 @@ def test_retention_waits_for_silver(run: Run, old: str, monkeypatch: pytest.Monk
     count = len(rows(old))
     keep(monkeypatch, "BRONZE", day)
     code, out = run("maintain", "bronze", "--yes")
-    assert code == 0 and "They stay for now: Silver has not taken in 1 of them yet" in out and len(rows(old)) == count
+    assert code == 0 and "They stay for now: Silver has not merged 1 of them yet" in out and len(rows(old)) == count
 
 
 @pytest.mark.parametrize(
