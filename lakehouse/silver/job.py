@@ -285,12 +285,11 @@ class SilverJob:
         ) from failure
 
     def _consumed(self, checkpoint: Checkpoint, generation: Generation) -> int:
-        """The Bronze version that Silver holds all of; raises when a pass ended inside a version."""
+        """The Bronze version that Silver holds all of; of a version that was read in part, the one before."""
         committed = checkpoint.committed()
         if committed is None:
             return generation.bronze_version
-        end = committed.ends[0]
-        return int(end["reservoirVersion"]) - 1
+        return committed.delta_end().whole_version
 
     # --- comparison --------------------------------------------------------------------------------------------------
 

@@ -69,6 +69,7 @@ PURE = {
         "explorer.queries.revenue",
         "explorer.queries.trends",
         "explorer.sql_guard",
+        "lake.checkpoint_files",
         "lake.checkpoint_validation",
         "lake.expressions",
         "lake.query",
