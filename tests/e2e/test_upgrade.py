@@ -6,7 +6,7 @@ folder, in which messages lie that nobody has read. It was written at one moment
 - its topic keeps messages for a hundred years, and maintenance, which removes what is old, is off;
 - for the first run the watermark's delay is longer by the lake's age, so that its last sales are on time as they were
   when it was written. Their copies then meet the state of the old checkpoint alone: a run that had lost the state would
-  let them in. The second run has the usual delay, and what is old in it goes through the exact door.
+  let them in. The second run has the usual delay, and what is old in it takes exact deduplication.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from kafka import KafkaProducer
 from lakehouse.kafka.broker.properties import free_port
 from lakehouse.lake import checkpoint_files
 from lakehouse.lake.checkpoint_files import Planned
-from tests.children import Child, eventually
-from tests.harness import config_of
-from tests.messages import ago, encoded, sale
+from tests.support.children import Child, eventually
+from tests.support.harness import config_of
+from tests.support.messages import ago, encoded, sale
 
 pytestmark = pytest.mark.timeout(900)
 
