@@ -1,4 +1,4 @@
-"""Rows that are older than the settings keep them: taken out of a table, and put on record before. No JVM.
+"""Retention: rows older than the settings keep are recorded, then deleted from their table. No JVM.
 
 The caller is the table's only writer. What leaves Bronze is recorded in ``retraits`` (which offsets, of which batch) and
 ``retraits_sommes`` (how many sales, how much money), without a word about whose sales they were. Written before the

@@ -1,5 +1,5 @@
-"""What micro-batches leave is seen to by the job itself, between two batches and without Spark: small files are merged,
-and a table's log gets its checkpoint.
+"""Small files of the tables that micro-batches append to: merged by the job itself between two batches, without Spark;
+and the checkpoints of these tables' logs.
 
 Delta's own automatic compaction and its own checkpoints do the same as Spark jobs inside the commit: two seconds for 60
 files, and two for a checkpoint, in which the sales wait. ``deltalake`` takes a tenth of it

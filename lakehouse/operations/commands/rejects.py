@@ -1,4 +1,4 @@
-"""``rejects list | show | replay``: look at the bad messages, and take in those that are sales after all."""
+"""``rejects list | show | replay``: list and show rejected messages, and ingest those that are valid after all."""
 
 from __future__ import annotations
 
