@@ -109,7 +109,7 @@ class Lake:
         """Run one query over its tables; money arrives as Decimal, times as aware UTC datetimes.
 
         ``max_rows`` stops reading there and marks the result as cut. The query is not checked here: text that a
-        person wrote goes through ``lakehouse.sqlguard`` first.
+        person wrote goes through ``explorer.sql_guard`` first.
         """
         found = self.flow(query)
         rows = list(found.rows if max_rows is None else islice(found.rows, max_rows + 1))

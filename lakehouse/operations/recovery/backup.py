@@ -30,7 +30,7 @@ from lakehouse.operations.recovery.snapshot import Capture, LakeChanged, SourceF
 
 _TRIES = 5
 Progress = Callable[..., Any]
-"""``frame.Work.progress``."""
+"""``runner.Work.progress``."""
 
 
 @dataclass(frozen=True)
