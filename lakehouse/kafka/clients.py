@@ -122,7 +122,7 @@ def consumer(config: Config, **options: Any) -> Iterator[Any]:
 
 
 def watching_consumer(config: Config) -> Any:
-    """A ``KafkaConsumer`` that only looks: small fetches."""
+    """A ``KafkaConsumer`` for monitoring: small fetches."""
     return _connect(
         KafkaConsumer,
         config,

@@ -30,7 +30,7 @@ class TableWatch:
         self._seen: dict[str, int] = {}
 
     def look(self) -> None:
-        """Set the figures of each table whose version has changed."""
+        """Set the metrics of each table whose version has changed."""
         from deltalake import DeltaTable
 
         for spec in self._specs:

@@ -30,7 +30,7 @@ RECONCILIATIONS = "reconciliations"
 
 
 def folder(config: Config) -> Path:
-    """On this machine: to an object in a store nothing can be appended."""
+    """The log's folder, on this machine: an object in a store cannot be appended to."""
     return paths.state(config) / "audit"
 
 
@@ -123,7 +123,7 @@ class AuditLog:
         return LogCheck(count, hashes[-1], fault)
 
     def _lines(self) -> Iterator[bytes]:
-        """Complete lines; a last one without its end is one that a power cut tore, which the next append cuts off."""
+        """Complete lines; a last one without a line end was cut off by a power failure, and the next append removes it."""
         if not self.path.exists():
             return
         with self.path.open("rb") as lines:
