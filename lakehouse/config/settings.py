@@ -151,7 +151,7 @@ class Streaming:
         "life of a checkpoint",
     )
     max_restarts: int = setting(
-        20, "restarts of the query in a row after passing faults, before the job gives up", low=0
+        20, "restarts of the query in a row after transient errors, before the job gives up", low=0
     )
     restart_delay: timedelta = setting(
         timedelta(seconds=2), "first pause before such a restart; doubles up to 30 s", low=0

@@ -38,10 +38,12 @@ def _arrow(columns: Iterable[tuple[str, str]]) -> pa.Schema:
 
 
 def opened(spec: TableSpec, config: Config) -> DeltaTable:
+    """The table at its newest version. Raises ``TableNotFoundError`` (deltalake's) when it does not exist."""
     return DeltaTable(spec.path(config.delta.base_path), storage_options=object_store.options(config))
 
 
 def exists(spec: TableSpec, config: Config) -> bool:
+    """Whether the table has a first commit."""
     return DeltaTable.is_deltatable(spec.path(config.delta.base_path), storage_options=object_store.options(config))
 
 

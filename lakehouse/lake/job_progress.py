@@ -1,6 +1,5 @@
-"""How far the two jobs have come, read from the files of their checkpoints. No JVM; nothing is written.
-
-For tools that start in a fraction of a second.
+"""Progress of the two jobs, read from the files of their checkpoints. Read-only and without a JVM: for tools that start in a
+fraction of a second.
 """
 
 from __future__ import annotations

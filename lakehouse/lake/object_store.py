@@ -1,4 +1,4 @@
-"""The object store under ``[DELTA] base_path = s3a://…``: one set of settings, told to each library in its words.
+"""The object store under ``[DELTA] base_path = s3a://…``: one set of settings, translated for each library.
 
 Spark reads and writes through Hadoop's S3A, the explorer and the operators through deltalake, checkpoints without a JVM
 through pyarrow, the claims through obstore. Secrets reach Java by the environment, which Spark's own settings, its
@@ -36,6 +36,7 @@ DYNAMO_LOG_STORE = "io.delta.storage.S3DynamoDBLogStore"
 
 
 def is_s3(config: Config) -> bool:
+    """Whether the lake is in an object store that is reached as ``s3a://``."""
     return config.delta.base_path.startswith("s3a://")
 
 

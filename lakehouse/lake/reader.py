@@ -44,6 +44,8 @@ class SnapshotGone(LakehouseError):
 
 @dataclass(frozen=True)
 class Snapshot:
+    """One table at one version: which one, and deltalake's handle on its files."""
+
     source: Source
     handle: DeltaTable
 
@@ -107,7 +109,7 @@ class Lake:
         """Run one query over its tables; money arrives as Decimal, times as aware UTC datetimes.
 
         ``max_rows`` stops reading there and marks the result as cut. The query is not checked here: text that a
-        person wrote goes through ``lakehouse.sqlguard`` first.
+        person wrote goes through ``explorer.sql_guard`` first.
         """
         found = self.flow(query)
         rows = list(found.rows if max_rows is None else islice(found.rows, max_rows + 1))
@@ -226,7 +228,9 @@ class Lake:
             if version is not None:
                 raise
             text = one_line(error).rstrip(".")
-            raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {_mend(name, path)}") from error
+            raise LakehouseError(
+                f"Table {name} at {path} cannot be opened: {text}. {_next_command(name, path)}"
+            ) from error
 
     def _pin(self, name: str) -> Snapshot:
         from deltalake.exceptions import DeltaError
@@ -252,7 +256,7 @@ class Lake:
             ) from error
         if lake_history.is_blank(path, handle.version()):
             text = f"the log entry of version {handle.version()} is empty"
-            raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {_mend(name, path)}")
+            raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {_next_command(name, path)}")
         return Snapshot(Source(name, handle.version(), self._committed(name, handle.version())), handle)
 
     def _committed(self, name: str, version: int) -> datetime | None:
@@ -283,7 +287,7 @@ class Lake:
         return SnapshotGone(f"Cannot read {read}: {advice}", pinned=pinned)
 
 
-def _mend(name: str, path: str) -> str:
+def _next_command(name: str, path: str) -> str:
     """What to type for a table whose log cannot be read."""
     if "://" in path:
         return "Type: setup_utils.py check"

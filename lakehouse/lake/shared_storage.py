@@ -1,4 +1,4 @@
-"""What only a cluster can get wrong: machines that do not share the data folder."""
+"""Storage of a cluster: whether every machine sees the same data folder."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Upkeep of one table without a JVM: days that have ended are compacted, dead files and old log entries go.
+"""Maintenance of one table without a JVM: days that have ended are compacted, dead files and old log entries are deleted.
 
 The caller is the table's only writer: the job between two batches, or an operator who holds the job's lock. Compaction
-changes no row and says so (``dataChange`` is false), so that neither Silver's stream nor the ledger sees it. A kill
+changes no row and says so (``dataChange`` is false), so that neither Silver's stream nor the count of each commit's rows sees it. A kill
 leaves files that no version names, or dead files that are still there: the next round finds both.
 """
 
@@ -48,8 +48,8 @@ class Small:
 
 @dataclass(frozen=True)
 class Survey:
-    """What upkeep would do to a table. ``lost``: versions that time travel can no longer read, first and last;
-    ``held``: a sentence about a reader for whose sake more is kept."""
+    """What maintenance would do to a table. ``lost``: versions that time travel can no longer read, first and last;
+    ``held``: a sentence about the reader for which more is kept."""
 
     spec: TableSpec
     version: int
@@ -141,7 +141,7 @@ def _size(path: str, name: str) -> int:
 # --- doing it --------------------------------------------------------------------------------------------------------
 
 
-def tend(config: Config, found: Survey, *, advance: Callable[[int], None] = lambda _steps: None) -> dict[str, int]:
+def maintain(config: Config, found: Survey, *, advance: Callable[[int], None] = lambda _steps: None) -> dict[str, int]:
     """Do what ``survey`` found; counts for the log and the audit."""
     spec, path = found.spec, found.spec.path(config.delta.base_path)
     merged = 0
@@ -181,7 +181,7 @@ def _forget_removed_files(config: Config, found: Survey) -> None:
 
 
 def steps(found: Survey) -> int:
-    """How often ``tend`` advances."""
+    """How often ``maintain`` advances."""
     return len(found.small) + 2
 
 
@@ -237,6 +237,7 @@ def old_checkpoints(config: Config, job: str, *, now: float | None = None) -> li
 
 
 def drop(folders: list[Path]) -> int:
+    """Delete these folders with all that is in them; how many there were."""
     for path in folders:
         shutil.rmtree(path)
     return len(folders)

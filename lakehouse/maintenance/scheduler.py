@@ -1,4 +1,4 @@
-"""Upkeep of all tables of one job: what is due, and a round that does it. The job runs it between two batches on a
+"""Maintenance of all tables of one job: what is due, and a round that does it. The job runs it between two batches on a
 schedule; ``ops_utils.py maintain`` runs it when the job is stopped. No JVM.
 """
 
@@ -65,7 +65,7 @@ def run(config: Config, job: str, *, progress: Progress | None = None) -> dict[s
         found = compaction.survey(config, spec)
         shown = progress(spec.name, compaction.steps(found)) if progress else nullcontext(lambda _steps: None)
         with shown as advance:
-            done["tables"][spec.name] = compaction.tend(config, found, advance=advance)
+            done["tables"][spec.name] = compaction.maintain(config, found, advance=advance)
     done["checkpoints"] = compaction.drop(compaction.old_checkpoints(config, job))
     return done
 

@@ -1,4 +1,4 @@
-"""How far back a table can be read: whose sake its files stay for, until when, and which log entries may go. No JVM."""
+"""Version retention of a Delta table: which old files and log entries are kept, for which reader, until when. No JVM."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def reader(config: Config, spec: TableSpec, newest: int) -> tuple[int | None, st
         return None, None
     return (
         silver.bronze_version,
-        f"Silver has taken in version {silver.bronze_version} of {newest}: what left later stays",
+        f"Silver has merged version {silver.bronze_version} of {newest}: files that were removed later are kept",
     )
 
 

@@ -53,7 +53,7 @@ def last_reconciliation(config: Config) -> dict[str, Any] | None:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LogCheck:
     """``entries`` lines were read; ``head`` is the last one's hash; ``fault`` says what is wrong first, None if nothing."""
 
     entries: int
@@ -97,13 +97,13 @@ class AuditLog:
             except ValueError:
                 continue
 
-    def verify(self, expected: str | None = None) -> Verdict:
+    def verify(self, expected: str | None = None) -> LogCheck:
         """Read all of it. ``expected``: a hash noted earlier, whose line must still be there."""
         head = self._read_head()  # before the lines: a line that is added meanwhile is then only one more
         hashes = [FIRST]
         for number, line in enumerate(self._lines(), start=1):
             if fault := _fault(line, number, hashes):
-                return Verdict(number, hashes[-1], fault)
+                return LogCheck(number, hashes[-1], fault)
             hashes.append(digest(line))
         count = len(hashes) - 1
         if head is None:
@@ -120,7 +120,7 @@ class AuditLog:
             fault = None
         if fault is None and expected is not None and expected not in hashes[1:]:
             fault = f"no line has the hash {expected}: the log was rewritten since that was noted"
-        return Verdict(count, hashes[-1], fault)
+        return LogCheck(count, hashes[-1], fault)
 
     def _lines(self) -> Iterator[bytes]:
         """Complete lines; a last one without its end is one that a power cut tore, which the next append cuts off."""

@@ -17,10 +17,12 @@ _log = log.get("silver")
 
 
 def bronze_exists(config: Config) -> bool:
+    """Whether the Bronze job has made its table of sales."""
     return delta_tables.exists(VENTES, config)
 
 
 def no_bronze(config: Config) -> TableMissing:
+    """The error for a lake without Bronze, with the command that makes it."""
     return TableMissing(
         f"There is no Bronze table under {config.delta.base_path} yet. Start the Bronze job first: "
         f"python spark_streaming_delta.py"

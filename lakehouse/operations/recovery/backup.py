@@ -1,4 +1,4 @@
-"""Backups: one consistent state of a lake, kept by content in a store; looked at, and brought back. No JVM.
+"""Backups: one consistent state of a lake, stored by content hash; listed, verified, restored. No JVM.
 
 A store holds ``objects/``, each file named after the SHA-256 of its bytes, and ``backups/``, one manifest each. The
 manifest is written last: a backup that was killed left objects that the next one finds, and nothing else.
@@ -30,7 +30,7 @@ from lakehouse.operations.recovery.snapshot import Capture, LakeChanged, SourceF
 
 _TRIES = 5
 Progress = Callable[..., Any]
-"""``frame.Work.progress``."""
+"""``runner.Work.progress``."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from lakehouse.kafka import clients
 from lakehouse.lake import checkpoint_validation, delta_tables, job_progress
 from lakehouse.lake.checkpoint_files import METADATA
 from lakehouse.lake.checkpoint_folder import FileCheckpoint
-from lakehouse.lake.query import Query
+from lakehouse.lake.query import Query, literal
 from lakehouse.lake.reader import Lake
 from lakehouse.operations.recovery import restore
 
@@ -113,7 +113,7 @@ def _since(config: Config, topic_id: str) -> str | None:
         return "true"
     if known != topic_id:
         return None
-    return f"date_ingestion >= arrow_cast('{moment}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+    return f"date_ingestion >= {literal(datetime.fromisoformat(moment))}"
 
 
 def _both(config: Config, columns: str, where: str) -> tuple[str, tuple[str, ...]] | None:

@@ -134,7 +134,7 @@ def _downstream(spec: TableSpec, gone: int | None, erased: int) -> tuple[str, ..
     }.get(gone, f"{gone} rows that leave the table lie before what Kafka still holds: they do not come back.")
     if erased:
         lost += (
-            f" {erased} rows of it were erased for a person's sake: those of them that come back with the version are to be "
+            f" {erased} rows of it were deleted by an erasure: those of them that come back with the version are to be "
             f"erased again."
         )
     if spec is VENTES:

@@ -3,7 +3,7 @@
 Checkpoints first, then tables, each table at the version that fits: a table may be ahead of the captured checkpoint by
 no batch whose plan the checkpoint does not hold. Otherwise the restored job would plan a batch of that number anew, with
 other messages, and Delta, which knows the number, would skip it: sales would be lost. So a table is pinned below the
-first commit of a later batch (each batch's commit carries its number, see ``delta_io.append``).
+first commit of a later batch (each batch's commit carries its number, see ``spark_tables.append``).
 
 - Silver is taken at its last committed batch, exactly.
 - Bronze is taken with the batch that is planned and not committed, too: Silver may have read of it already.
