@@ -260,7 +260,12 @@ class Performance:
     fetch_max_bytes: int = setting(67_108_864, "Bronze: fetch size for one request", unit="bytes", low=1024)
     fetch_max_wait: timedelta = setting(timedelta(milliseconds=50), "Bronze: longest wait for a fetch to fill", low=0)
     broadcast_rows: int = setting(
-        50_000, "stale rows up to which exact deduplication broadcasts them", unit="rows", low=0
+        50_000, "stale sales up to which exact deduplication broadcasts them", unit="rows", low=0
+    )
+    delta_append: Literal["internal", "documented"] = setting(
+        "internal",
+        "how a batch is appended once: internal, through Delta's own classes; documented, through its options txnAppId and "
+        "txnVersion alone, for a Delta version that is not the pinned one; slower",
     )
     max_files_per_trigger: int = setting(1000, "Silver: Bronze files in one micro-batch, at most", unit="files", low=1)
 
