@@ -8,9 +8,14 @@ from pathlib import Path
 from lakehouse.config.settings import Config
 
 
+def is_uri(path: str) -> bool:
+    """Whether ``path`` names a place in an object store or another remote file system, and none on this machine."""
+    return "://" in path
+
+
 def is_remote(config: Config) -> bool:
     """Whether the tables and checkpoints are in an object store or another remote file system."""
-    return "://" in config.delta.base_path
+    return is_uri(config.delta.base_path)
 
 
 def state(config: Config) -> Path:

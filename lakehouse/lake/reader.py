@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.contract import tables
 from lakehouse.contract.business_time import local_text
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing, one_line
@@ -88,7 +88,7 @@ class Lake:
     def advanced(self) -> Lake:
         """A fresh ``Lake`` at the newest versions; tables without a new commit stay open."""
         fresh = self.newest()
-        if "://" not in self.base:
+        if not paths.is_uri(self.base):
             kept = {
                 name: snapshot
                 for name, snapshot in self._open.items()
@@ -201,7 +201,7 @@ class Lake:
         return self._load(name)
 
     def _need_base(self) -> None:
-        if "://" not in self.base and not Path(self.base).is_dir():
+        if not paths.is_uri(self.base) and not Path(self.base).is_dir():
             raise TableMissing(f"There is no lake at {self.base} yet. Type: make run")
 
     def _load(self, name: str, version: int | None = None) -> DeltaTable:
@@ -261,7 +261,7 @@ class Lake:
 
     def _committed(self, name: str, version: int) -> datetime | None:
         path = _READABLE[name].path(self.base)
-        if "://" not in path:
+        if not paths.is_uri(path):
             return lake_history.committed(path, version)
         found = lake_history.newest(lambda: self._load(name), None)
         return next(
@@ -289,7 +289,7 @@ class Lake:
 
 def _next_command(name: str, path: str) -> str:
     """What to type for a table whose log cannot be read."""
-    if "://" in path:
+    if paths.is_uri(path):
         return "Type: setup_utils.py check"
     if _READABLE[name].layer == "silver":
         return "Move that folder away, then type: python streaming_silver.py --full"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.config import paths
 from lakehouse.contract.tables import VENTES, TableSpec
 from lakehouse.lake import history
 from lakehouse.observability import metrics
@@ -24,7 +25,7 @@ class TableWatch:
 
     def __init__(self, base: str, specs: Sequence[TableSpec], meter: Meter) -> None:
         self._base = base
-        self._specs = () if "://" in base else tuple(specs)
+        self._specs = () if paths.is_uri(base) else tuple(specs)
         self._meter = meter
         self._handles: dict[str, DeltaTable] = {}
         self._seen: dict[str, int] = {}
@@ -71,7 +72,7 @@ def newest_sale(base: str) -> float | None:
     import pyarrow.parquet as parquet
 
     folder = Path(VENTES.path(base))
-    if "://" in base or not (folder / "_delta_log").is_dir():
+    if paths.is_uri(base) or not (folder / "_delta_log").is_dir():
         return None
     for added in history.added_newest_first(str(folder)):
         stamps = [
