@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.errors import LakehouseError, SetupError, TableLocked, one_line
 from lakehouse.observability import provenance
 
@@ -84,7 +84,7 @@ def filesystem(config: Config, path: str) -> tuple[FileSystem, str]:
     """pyarrow's file system for ``path``, and the path as it names it."""
     from pyarrow import fs
 
-    if "://" not in path:
+    if not paths.is_uri(path):
         return fs.LocalFileSystem(), path
     if not path.startswith("s3a://"):
         return fs.FileSystem.from_uri(path)  # type: ignore[no-any-return]

@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.contract.tables import BRONZE, CORRECTIONS, MEMBRES, REJOUES, SILVER, TableSpec, checkpoint
 from lakehouse.lake import delta_tables, job_progress
 from lakehouse.maintenance import version_retention
@@ -133,7 +133,7 @@ def _safe(day: str) -> bool:
 
 def _size(path: str, name: str) -> int:
     try:
-        return 0 if "://" in path else Path(path, name).stat().st_size
+        return 0 if paths.is_uri(path) else Path(path, name).stat().st_size
     except OSError:
         return 0
 
@@ -220,7 +220,7 @@ def old_checkpoints(config: Config, job: str, *, now: float | None = None) -> li
     """Folders of ended Silver generations and of checkpoints that were moved aside, once they are older than dead files
     may be."""
     base = config.delta.base_path
-    if "://" in base:
+    if paths.is_uri(base):
         return []
     folder = Path(checkpoint(base, job)).parent
     if not folder.is_dir():

@@ -13,7 +13,7 @@ from typing import Any
 
 from deltalake.exceptions import DeltaError
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.contract.tables import TableSpec
 from lakehouse.errors import LakehouseError, one_line
 from lakehouse.lake import delta_tables
@@ -81,7 +81,7 @@ class Schedule:
 
     def between_batches(self) -> bool:
         """A round, when one is due. Its failure is no reason to stop the job: it is logged, and tried again next time."""
-        if not self._every or "://" in self._config.delta.base_path or time.monotonic() - self._last < self._every:
+        if not self._every or paths.is_remote(self._config) or time.monotonic() - self._last < self._every:
             return False
         began = time.monotonic()
         try:

@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lakehouse.config import Config, FilePath
+from lakehouse.config import Config, FilePath, paths
 from lakehouse.errors import ConfigError, LakehouseError, TableLocked, TableMissing, one_line
 from lakehouse.lake.writer_lock import lock_folder
 from lakehouse.observability import provenance
@@ -241,7 +241,7 @@ class Backups:
 
 def check_empty(folder: str) -> Path:
     """Raises ``ConfigError`` unless a lake may be restored there."""
-    if "://" in folder:
+    if paths.is_uri(folder):
         raise ConfigError(f"{folder} is no folder of this machine: restore into one, and copy it from there.")
     target = Path(folder).absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
