@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
@@ -15,7 +15,16 @@ from lakehouse.lake.job_progress import BronzePosition
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure
-from lakehouse.operations.reconcile import batch_counts, explained_offsets, kafka_reread, unique_keys
+from lakehouse.operations.reconcile import (
+    batch_counts,
+    explained_offsets,
+    foreign_commits,
+    kafka_reread,
+    unique_keys,
+    unread_offsets,
+)
+from lakehouse.operations.reconcile.audit_evidence import Evidence, Finding
+from lakehouse.operations.reconcile.explained_offsets import Recorded
 from lakehouse.operations.reconcile.offset_balance import (
     Break,
     OffsetBalance,
@@ -36,7 +45,8 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 
 @dataclass
 class BronzeResult:
-    """Result of the checks. ``ranges``: the consumed offsets of each partition. ``proven``: for the next reconciliation."""
+    """Result of the checks. ``ranges``: the consumed offsets of each partition; ``proven`` and ``commits``: for the next
+    reconciliation; ``acceptable``: the differences that a person may accept as they are."""
 
     balance: OffsetBalance
     ranges: Ranges
@@ -44,13 +54,25 @@ class BronzeResult:
     notes: list[str] = field(default_factory=list)
     proofs: dict[str, int] = field(default_factory=dict)
     proven: dict[str, Any] = field(default_factory=dict)
+    acceptable: list[Finding] = field(default_factory=list)
+    commits: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Differences that a person may accept."""
+        for one in findings:
+            self.acceptable.append(one)
+            self.differences.append(one.text)
 
 
 class BronzeReconciliation:
     """Reconciles Bronze with the consumed offsets, at the versions that ``lake`` holds; ``before`` is the last signed record, or {}."""
 
-    def __init__(self, config: Config, lake: Lake, position: BronzePosition, before: Mapping[str, Any]) -> None:
+    def __init__(
+        self, config: Config, lake: Lake, position: BronzePosition, evidence: Evidence, before: Mapping[str, Any]
+    ) -> None:
         self._config = config
+        self._evidence = evidence
+        self._commits: Mapping[str, Any] = before.get("commits", {})
         self._lake = lake
         self._position = position
         self._zone: tzinfo = config.analytics.timezone
@@ -65,6 +87,8 @@ class BronzeReconciliation:
         self._result = BronzeResult(OffsetBalance(), ranges)
         self._kafka_answered = False
         self._changed: dict[int, tuple[int, int]] = {}
+        self._untied: explained_offsets.Spans = {}
+        """Offsets of records that are not tied to anything: a finding names each already."""
 
     def _topic_since(self) -> datetime:
         """From when on rows come from the topic that is read now: one that is created anew counts from 0 again."""
@@ -84,12 +108,16 @@ class BronzeReconciliation:
         result.balance.add_offsets(found, "consumed")
         for gap in doubled:  # a surplus row is not a surplus message
             result.balance.add(gap.partition, gap.day, "consumed", -1)
-        removed, found = split(found, explained_offsets.removed(self._lake, self._position.topic, self._since))
-        result.balance.add_offsets(removed, "removed")
-        declared, found = split(found, explained_offsets.declared(self._lake, self._position.topic, self._since))
-        result.balance.add_offsets(declared, "declared")
-        erased, found = split(found, explained_offsets.erased(self._lake, self._position.topic, self._since))
-        result.balance.add_offsets(erased, "erased")
+        with progress("commits") as advance:
+            removals = self._look_at_commits()
+            advance(1)
+        for count, recorded in self._recorded(removals):
+            explained, found = split(found, recorded.spans)
+            result.balance.add_offsets(explained, count)
+            result.add(recorded.findings)
+            result.notes += recorded.notes
+            for p, spans in recorded.untied.items():
+                self._untied.setdefault(p, []).extend(spans)
         fresh = self._without_signed(found)
         self._read_again(fresh, ask_kafka, progress)
         with progress("rows that stand twice, rows that were written") as advance:
@@ -102,6 +130,22 @@ class BronzeReconciliation:
                     self._prove(f"commits of {spec.name} whose rows were counted", commits)
         self._sign(found)
         return result
+
+    def _look_at_commits(self) -> Mapping[str, int]:
+        """The rows that retention took away, by removal."""
+        looked = foreign_commits.look(
+            self._config, self._lake, foreign_commits.OF_BRONZE, self._evidence, self._commits
+        )
+        self._result.add(looked.findings)
+        self._result.notes += looked.notes
+        self._result.commits = looked.at
+        return looked.removals
+
+    def _recorded(self, removals: Mapping[str, int]) -> Iterator[tuple[str, Recorded]]:
+        lake, topic, since, evidence = self._lake, self._position.topic, self._since, self._evidence
+        yield "removed", explained_offsets.removed(self._config, lake, since, evidence, removals)
+        yield "declared", explained_offsets.declared(lake, topic, since, evidence)
+        yield "erased", explained_offsets.erased(lake, topic, since, evidence)
 
     # --- what the tables hold ----------------------------------------------------------------------------------------
 
@@ -208,13 +252,14 @@ class BronzeReconciliation:
 
     def _read_again(self, fresh: list[UnaccountedOffsets], ask_kafka: bool, progress: Callable[..., Any]) -> None:
         """What lies there, as far as Kafka still holds it."""
-        result, unread = self._result, fresh
+        result, unread, why = self._result, fresh, "Kafka was not asked (--without-kafka)"
         if fresh and ask_kafka:
             held = kafka_reread.held(self._config, self._position.topic_id)
             if isinstance(held, str):
                 result.notes.append(f"Kafka was not asked: {held}")
+                why = "Kafka was not asked: see the notes"
             else:
-                self._kafka_answered = True
+                self._kafka_answered, why = True, "Kafka no longer holds them"
                 with progress("reading messages again", sum(gap.size for gap in fresh)) as advance:
                     within, unread = split(fresh, {p: [span] for p, span in held.items()})
                     messages = list(kafka_reread.validated(self._config, within, advance))
@@ -228,13 +273,8 @@ class BronzeReconciliation:
                     aborted = [m for m in aborted if m.partition in after and m.offset >= after[m.partition][0]]
                 self._explain(within, messages, aborted)
         result.balance.add_offsets(unread, "unread")
-        for p, span in self._changed.items():
-            unexplained, _ = split([gap for gap in unread if gap.partition == p], {p: [span]})
-            if unexplained:
-                result.differences.append(
-                    f"partition {p}: the offsets up to {span[1] - 1} that stand in no table are not those of the last signed record, "
-                    f"and Kafka was not asked or no longer holds them"
-                )
+        _, unnamed = split(unread, self._untied)
+        result.add(unread_offsets.findings(unnamed, self._position.topic_id, self._evidence, why, self._changed))
         if unread:
             self._prove("not proven: Kafka was not asked, or no longer holds them", sum(gap.size for gap in unread))
 

@@ -20,6 +20,7 @@ from lakehouse.kafka import clients
 from lakehouse.lake import checkpoint_validation, delta_tables, job_progress
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
+from lakehouse.observability import audit_log
 from lakehouse.operations.recovery import restore
 
 WHAT = "rebuild"
@@ -177,14 +178,16 @@ def _declare(config: Config, found: RebuildPlan) -> int:
     except TableMissing:
         there = set()
     now, who, topic = datetime.now(UTC), getpass.getuser(), config.kafka.topic
+    new = [one for one in found.stretches if one.lost and (topic, one.partition, *one.lost) not in there]
     rows = [
         {
             "topic": topic, "kafka_partition": one.partition, "premier_offset": one.lost[0], "dernier_offset": one.lost[1],
             "date_declaration": now, "operateur": who,
         }
-        for one in found.stretches
-        if one.lost and (topic, one.partition, *one.lost) not in there
+        for one in new
+        if one.lost
     ]  # fmt: skip
     if rows:
+        audit_log.declare_losses(config, WHAT, [(topic, one.partition, *one.lost) for one in new if one.lost])
         delta_tables.append(rows, PERTES, config, what=WHAT)
     return len(rows)
