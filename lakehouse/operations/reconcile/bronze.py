@@ -20,6 +20,7 @@ from lakehouse.operations.reconcile import (
     explained_offsets,
     foreign_commits,
     kafka_reread,
+    stored_rejects,
     unique_keys,
     unread_offsets,
 )
@@ -40,6 +41,8 @@ from lakehouse.operations.recovery.replay import STANDING_NOTES, VENTE
 
 _NAMED = 20
 """Ranges of aborted offsets that the record names; it counts all."""
+_Held = Mapping[int, tuple[int, int]] | str | None
+"""What Kafka holds by partition; a sentence when it does not say; None when it was not asked."""
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -119,7 +122,9 @@ class BronzeReconciliation:
             for p, spans in recorded.untied.items():
                 self._untied.setdefault(p, []).extend(spans)
         fresh = self._without_signed(found)
-        self._read_again(fresh, ask_kafka, progress)
+        held = kafka_reread.held(self._config, self._position.topic_id) if ask_kafka else None
+        self._read_again(fresh, held, progress)
+        self._compare_rejects(held, progress)
         with progress("rows that stand twice, rows that were written") as advance:
             self._doubled_rows()
             advance(1)
@@ -250,33 +255,51 @@ class BronzeReconciliation:
     def _prove(self, how: str, n: int) -> None:
         self._result.proofs[how] = self._result.proofs.get(how, 0) + n
 
-    def _read_again(self, fresh: list[UnaccountedOffsets], ask_kafka: bool, progress: Callable[..., Any]) -> None:
+    def _read_again(self, fresh: list[UnaccountedOffsets], held: _Held, progress: Callable[..., Any]) -> None:
         """What lies there, as far as Kafka still holds it."""
         result, unread, why = self._result, fresh, "Kafka was not asked (--without-kafka)"
-        if fresh and ask_kafka:
-            held = kafka_reread.held(self._config, self._position.topic_id)
-            if isinstance(held, str):
-                result.notes.append(f"Kafka was not asked: {held}")
-                why = "Kafka was not asked: see the notes"
-            else:
-                self._kafka_answered, why = True, "Kafka no longer holds them"
-                with progress("reading messages again", sum(gap.size for gap in fresh)) as advance:
-                    within, unread = split(fresh, {p: [span] for p, span in held.items()})
-                    messages = list(kafka_reread.validated(self._config, within, advance))
-                    empty = list(without(within, ((partition, offset) for partition, offset, *_ in messages)))
-                    aborted = kafka_reread.aborted(self._config, empty)
-                after = kafka_reread.held(self._config, self._position.topic_id)
-                if not isinstance(after, str):  # what retention took while we read was perhaps not read
-                    within, gone = split(within, {p: [span] for p, span in after.items()})
-                    unread = unread + gone
-                    messages = [m for m in messages if m[0] in after and m[1] >= after[m[0]][0]]
-                    aborted = [m for m in aborted if m.partition in after and m.offset >= after[m.partition][0]]
-                self._explain(within, messages, aborted)
+        if isinstance(held, str):
+            result.notes.append(f"Kafka was not asked: {held}")
+            why = "Kafka was not asked: see the notes"
+        elif held is not None:
+            self._kafka_answered, why = True, "Kafka no longer holds them"
+        if fresh and isinstance(held, Mapping):
+            with progress("reading messages again", sum(gap.size for gap in fresh)) as advance:
+                within, unread = split(fresh, {p: [span] for p, span in held.items()})
+                messages = list(kafka_reread.validated(self._config, within, advance))
+                empty = list(without(within, ((partition, offset) for partition, offset, *_ in messages)))
+                aborted = kafka_reread.aborted(self._config, empty)
+            after = kafka_reread.held(self._config, self._position.topic_id)
+            if not isinstance(after, str):  # what retention took while we read was perhaps not read
+                within, gone = split(within, {p: [span] for p, span in after.items()})
+                unread = unread + gone
+                messages = [m for m in messages if m[0] in after and m[1] >= after[m[0]][0]]
+                aborted = [m for m in aborted if m.partition in after and m.offset >= after[m.partition][0]]
+            self._explain(within, messages, aborted)
         result.balance.add_offsets(unread, "unread")
         _, unnamed = split(unread, self._untied)
         result.add(unread_offsets.findings(unnamed, self._position.topic_id, self._evidence, why, self._changed))
         if unread:
             self._prove("not proven: Kafka was not asked, or no longer holds them", sum(gap.size for gap in unread))
+
+    def _compare_rejects(self, held: _Held, progress: Callable[..., Any]) -> None:
+        """The rejects that no signed record has compared with Kafka yet. Their messages stay as they are there: so of each that
+        was compared, the table's own commits tell whether it was changed later."""
+        if not isinstance(held, Mapping):
+            return
+        spans = {}
+        for p, (first, end) in self._result.ranges.items():
+            begin, stable = held.get(p, (end, end))
+            spans[p] = (max(first, begin, self._rejects_until(p)), min(end, stable))
+        with progress("comparing rejects with Kafka") as advance:
+            where = f"{self._inside()} AND topic = '{self._position.topic}'"
+            compared, found = stored_rejects.compare(self._config, self._lake, where, spans, advance)
+        self._result.differences += found
+        if compared:
+            self._prove("read again in Kafka: the message of a reject", compared)
+
+    def _rejects_until(self, partition: int) -> int:
+        return int(self._proven.get(str(partition), {}).get("rejects_until", 0))
 
     def _explain(
         self,
@@ -358,4 +381,5 @@ class BronzeReconciliation:
                 "digest": mine,
                 "asked": self._kafka_answered or not any("unread" in counts for counts in days.values()),
                 "days": {d: c for d, c in days.items() if c},
+                "rejects_until": end if self._kafka_answered else self._rejects_until(p),
             }

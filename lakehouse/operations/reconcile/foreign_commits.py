@@ -38,6 +38,9 @@ from lakehouse.operations.reconcile.audit_evidence import TYPE, Evidence, Findin
 _VERBS = {"restore-table": ("restore-table", "rebuild"), "rejects replay": ("rejects replay",), "rebuild": ("rebuild",)}
 """The verbs whose runs write commits that say so."""
 
+_PARTS = "-parts-"
+"""In the application id of a batch that was ingested in parts, which are numbered by themselves: before it the query's."""
+
 OF_BRONZE = (*BRONZE, PERTES, REJOUES, EFFACES, RETRAITS, SOMMES)
 OF_SILVER = (*SILVER, MEMBRES, CORRECTIONS, GENERATIONS)
 
@@ -136,7 +139,7 @@ def _fault_of_batch(spec: TableSpec, commit: Commit, known: Known, batches: Mapp
     if len(commit.transactions) != 1:
         return f"{what}, and carries no application id, without which a batch could be written twice"
     ((application, found),) = commit.transactions.items()
-    owner = application.removeprefix(f"{spec.name}-").removesuffix("-build")
+    owner, parts, _ = application.removeprefix(f"{spec.name}-").removesuffix("-build").partition(_PARTS)
     if number != found or not application.startswith(f"{spec.name}-"):
         return f"{what}, and its application id is {application} {found}"
     if (origin.what == "silver build") > application.endswith("-build"):
@@ -151,7 +154,7 @@ def _fault_of_batch(spec: TableSpec, commit: Commit, known: Known, batches: Mapp
         present = f"{spec.name}-{known.plans.owner}"
         later = spec in BRONZE and present in batches
         return f"{what} of another checkpoint, after a batch of the present one" if later else None
-    return _fault_of_plan(what, found, commit, known.plans)
+    return None if parts else _fault_of_plan(what, found, commit, known.plans)
 
 
 def _fault_of_plan(what: str, number: int, commit: Commit, made: Plans) -> str | None:
