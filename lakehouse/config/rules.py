@@ -92,6 +92,11 @@ def check(config: Config) -> None:
 def _check_store(config: Config) -> None:
     """Rules for a lake in an object store."""
     base, s3 = config.delta.base_path, config.s3
+    if part := paths.misread(base):
+        raise ConfigError(
+            f"[DELTA] base_path = {base} is not accepted: deltalake reads {part!r} in a name as something else, and would open "
+            f"another folder. Rename the folder, or take one without it."
+        )
     if paths.is_uri(config.delta.state_path):
         raise ConfigError(f"[DELTA] state_path = {config.delta.state_path} is not accepted: expected a folder, no URI.")
     if base.startswith(("s3://", "s3n://")):

@@ -21,7 +21,7 @@ from lakehouse.contract import tables
 from lakehouse.contract.business_time import local_text
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing, one_line
 from lakehouse.lake import history as lake_history
-from lakehouse.lake import object_store, result
+from lakehouse.lake import object_store, result, table_handle
 from lakehouse.lake.query import Query
 from lakehouse.lake.result import Column, Flow, Kind, Result, Source
 
@@ -205,13 +205,12 @@ class Lake:
             raise TableMissing(f"There is no lake at {self.base} yet. Type: make run")
 
     def _load(self, name: str, version: int | None = None) -> DeltaTable:
-        from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
         spec = _READABLE[name]
         path = spec.path(self.base)
         try:
-            return DeltaTable(path, version=version, storage_options=self.storage_options)
+            return table_handle.opened(path, self.storage_options, version=version)
         except TableNotFoundError:
             if version is not None:
                 raise
@@ -270,8 +269,8 @@ class Lake:
 
     def _explain(self, error: Exception, names: tuple[str, ...]) -> Exception:
         text = str(error)
-        gone = re.search(r"Object at location (\S+) not found", text)
-        damaged = re.search(r"Parquet error.*?file (\S+?\.parquet)", text)
+        gone = re.search(r"Object at location (.+?) not found", text)
+        damaged = re.search(r"Parquet error.*?file (.+?\.parquet)", text)
         if gone is None and "No such file" not in text:
             if damaged:
                 return LakehouseError(f"Cannot read {', '.join(names)}: the file {damaged[1]} is damaged. {_LOST}")

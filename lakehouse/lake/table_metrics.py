@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import paths
 from lakehouse.contract.tables import VENTES, TableSpec
-from lakehouse.lake import history
+from lakehouse.lake import history, table_handle
 from lakehouse.observability import metrics
 from lakehouse.observability.registry import Meter
 
@@ -32,15 +32,13 @@ class TableWatch:
 
     def look(self) -> None:
         """Set the metrics of each table whose version has changed."""
-        from deltalake import DeltaTable
-
         for spec in self._specs:
             path = spec.path(self._base)
             handle = self._handles.get(spec.name)
             if handle is None:
-                if not DeltaTable.is_deltatable(path):
+                if not table_handle.exists(path):
                     continue
-                handle = self._handles[spec.name] = DeltaTable(path)
+                handle = self._handles[spec.name] = table_handle.opened(path)
             else:
                 handle.update_incremental()
             if self._seen.get(spec.name) != handle.version():

@@ -5,12 +5,10 @@ from __future__ import annotations
 import threading
 import time
 
-from deltalake import DeltaTable
-
 from lakehouse.config import Config
 from lakehouse.contract.tables import VENTES
 from lakehouse.errors import TableMissing
-from lakehouse.lake import delta_tables, object_store
+from lakehouse.lake import delta_tables
 from lakehouse.observability import log
 
 _log = log.get("silver")
@@ -46,9 +44,8 @@ def wait_for_bronze(config: Config, every: float | None, stop: threading.Event) 
 def _wait_for_commit(config: Config, every: float, stop: threading.Event) -> bool:
     """Wait for Bronze's next commit, ``every`` seconds at most: the Bronze job gets the CPU first
     while its Spark starts. False when told to stop."""
-    path, options = VENTES.path(config.delta.base_path), object_store.options(config)
-    seen, give_up = DeltaTable(path, storage_options=options).version(), time.monotonic() + every
-    while DeltaTable(path, storage_options=options).version() == seen and time.monotonic() < give_up:
+    seen, give_up = delta_tables.opened(VENTES, config).version(), time.monotonic() + every
+    while delta_tables.opened(VENTES, config).version() == seen and time.monotonic() < give_up:
         if stop.wait(0.5):
             return False
     return not stop.is_set()
