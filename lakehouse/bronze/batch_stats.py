@@ -114,7 +114,7 @@ def _counts() -> list[Column]:
 
 _log = log.get("bronze")
 
-REASONS = (sale.VIDE, sale.JSON_INVALIDE, sale.MANQUANT, sale.TYPE, sale.VALEUR, sale.FUTUR)
+REASONS = (sale.VIDE, sale.JSON_INVALIDE, sale.MANQUANT, sale.TYPE, sale.VALEUR, sale.FUTUR, sale.ILLISIBLE)
 """The reject codes without the field: the values of the metrics' label."""
 
 

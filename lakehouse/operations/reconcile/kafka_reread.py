@@ -15,6 +15,7 @@ from lakehouse.config import Config
 from lakehouse.contract import sale
 from lakehouse.errors import LakehouseError
 from lakehouse.kafka import clients
+from lakehouse.kafka.bounded_records import CutBytes
 from lakehouse.operations.reconcile.offset_balance import UnaccountedOffsets
 
 _NEAR = 5_000
@@ -92,6 +93,9 @@ def validated(
     """(partition, offset, its day, vente_id of a valid sale or None, reason of a bad one) of each message."""
     tolerance = config.streaming.future_tolerance
     for message in read(config, gaps, advance):
+        if isinstance(message.value, CutBytes):
+            yield message.partition, message.offset, message.gap.day, None, sale.ILLISIBLE
+            continue
         verdict = sale.judge(message.value)
         vente_id, reason = None, verdict.motif or ""
         if verdict.canonique is not None:
