@@ -129,8 +129,7 @@ class Totals:
     drifted: int = 0
 
     def add(self, stats: BatchStats) -> None:
-        """One more batch."""
-        self.batches += 1
+        """The rows of a batch, or of a part of one."""
         self.sales += stats.sales
         self.rejected += stats.rejected
         self.late += stats.late

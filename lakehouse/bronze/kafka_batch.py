@@ -67,8 +67,8 @@ class KafkaBatches:
         self._checkpoint = checkpoint
         self.fail_on_data_loss = True
 
-    def _spans(self, before: Planned | None, now: Planned) -> dict[str, dict[str, tuple[int, int]]]:
-        """topic → partition → first offset, and the one after the last."""
+    def spans(self, before: Planned | None, now: Planned) -> dict[str, dict[str, tuple[int, int]]]:
+        """topic → partition → first offset (below 0: the partition's start), and the one after the last."""
         starts = before.ends[0] if before else self._checkpoint.first_offsets()
         return {
             topic: {
@@ -79,11 +79,11 @@ class KafkaBatches:
 
     def count(self, before: Planned | None, now: Planned) -> int | None:
         """Offsets, of which some may give no message (aborted, a transaction's marker, compaction): the messages at most."""
-        spans = [span for partitions in self._spans(before, now).values() for span in partitions.values()]
+        spans = [span for partitions in self.spans(before, now).values() for span in partitions.values()]
         return None if any(start < 0 for start, _ in spans) else sum(end - start for start, end in spans)
 
     def messages(self, before: Planned | None, now: Planned) -> DataFrame:
-        spans = self._spans(before, now)
+        spans = self.spans(before, now)
         options = source_options(self._config, fail_on_data_loss=self.fail_on_data_loss)
         for name in ("subscribe", "maxOffsetsPerTrigger", "groupIdPrefix"):
             options.pop(name, None)

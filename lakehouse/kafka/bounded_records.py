@@ -38,12 +38,13 @@ def size_of(value: bytes | None) -> int:
 
 class UnreadableBatch(CorruptRecordError):  # type: ignore[misc]  # kafka-python has no types
     """A batch that is damaged, or that nothing here can inflate. ``first`` and ``last``: the offsets that it may hold and that
-    were not read yet."""
+    were not read yet; ``timestamp``: its latest, in milliseconds since 1970."""
 
-    def __init__(self, first: int, last: int, cause: object) -> None:
+    def __init__(self, first: int, last: int, timestamp: int, cause: object) -> None:
         super().__init__(f"the record batch of offsets {first} to {last} cannot be read: {cause}")
         self.first = first
         self.last = last
+        self.timestamp = timestamp
 
 
 def bound(consumer: Any, keep: int) -> None:
@@ -88,10 +89,13 @@ class BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]
         self._whole = bytes(self._buffer)  # what was sent, while the parent's ``_buffer`` holds what was inflated of it
         self._read: Callable[[int], bytes] = lambda _: b""
 
+    def _unreadable(self, cause: object) -> UnreadableBatch:
+        return UnreadableBatch(self._next, self.last_offset, self.max_timestamp, cause)
+
     def __iter__(self) -> BoundedBatch:
         if not self._decompressed:
             if not self.validate_crc():
-                raise UnreadableBatch(self.base_offset, self.last_offset, "its checksum differs")
+                raise self._unreadable("its checksum differs")
             self._decompressed = True
             if self.compression_type != self.CODEC_NONE:
                 self._read = self._inflating(self._whole[self._pos :])
@@ -104,7 +108,7 @@ class BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]
         try:
             record = self._record()
         except (ValueError, IndexError, OSError, CorruptRecordError) as error:
-            raise UnreadableBatch(self._next, self.last_offset, error) from None
+            raise self._unreadable(error) from None
         self._next_record_index += 1
         self._next = record.offset + 1
         return record
@@ -119,7 +123,7 @@ class BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]
         try:
             stream = pa.CompressedInputStream(pa.BufferReader(sent), names[self.compression_type])
         except KeyError:
-            raise UnreadableBatch(self.base_offset, self.last_offset, "its compression is not known") from None
+            raise self._unreadable("its compression is not known") from None
         return lambda size: bytes(stream.read(size))
 
     def _held(self) -> int:
