@@ -61,7 +61,7 @@ class Attempts:
             if trial := found.get("trial"):
                 found["trial"] = Trial(tuple(trial["first"]), tuple(trial["last"]), trial["messages"], trial["times"])
             kept = Attempt(**found)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             return none
         return kept if (kept.batch_id, kept.clock_ms) == (planned.batch_id, planned.clock_ms) else none
 

@@ -126,7 +126,7 @@ class Isolation:
                 return None
             first = part[0]
             if first.unreadable:
-                self._isolate(first, f"The message was not read: {first.unreadable}.")
+                self._isolate(first, f"It was not read: {first.unreadable}.")
                 isolated += 1
             elif (
                 ended_with

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 _HEADERS = 2000
 """Characters of the headers, at most."""
-_KEPT = re.compile(r" It has (\d+|an unknown number of) bytes, of which valeur holds the first (\d+)\.")
+_KEPT = re.compile(r"The message has (\d+|an unknown number of) bytes, of which valeur holds the first (\d+)\.")
 
 
 def explanation(
@@ -15,7 +15,8 @@ def explanation(
 ) -> str:
     """``why``: a sentence. ``size``: of the message's value, in bytes; None when it could not be found out."""
     how_many = "an unknown number of" if size is None else str(size)
-    text = f"{why} It has {how_many} bytes, of which valeur holds the first {kept}."
+    # first: what follows may quote the message, which may hold the same words
+    text = f"The message has {how_many} bytes, of which valeur holds the first {kept}. {why}"
     if not headers:
         return text
     shown = ", ".join(
@@ -27,5 +28,5 @@ def explanation(
 
 def cut_off(explication: str) -> str | None:
     """Of a message of which not all was kept: a few words on how much of it was; None when ``valeur`` is all of it."""
-    found = _KEPT.search(explication)
+    found = _KEPT.match(explication)
     return None if found is None or found[1] == found[2] else f"the first {found[2]} of {found[1]} bytes"

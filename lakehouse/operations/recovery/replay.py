@@ -123,7 +123,8 @@ def counts(lake: Lake, motif: str | None = None) -> dict[str, int]:
 
 def validate(reject: Reject, edited: bytes | None, tolerance: timedelta) -> Decision:
     """Validate a reject by the present contract, as Bronze does. Of one that was cut off, only a correction can be."""
-    if edited is None and (kept := unreadable.cut_off(reject.explication)):
+    kept = unreadable.cut_off(reject.explication) if reject.motif == sale.ILLISIBLE else None
+    if edited is None and kept:
         why = f"Only {kept} were kept, so that it cannot be judged: have it sent again, or type it anew with --edit."
         return Decision(reject, reject.motif, why, None, edited)
     verdict = sale.judge(reject.valeur if edited is None else edited)

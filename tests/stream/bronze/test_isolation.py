@@ -150,7 +150,7 @@ def test_a_message_that_fails_its_batch_is_isolated_and_nothing_else_is_lost_or_
     assert [place for place, row in rejected(lake).items() if row["motif"] == ILLISIBLE] == expected
     for place in expected:
         row = rejected(lake)[place]
-        assert PLANTED in row["explication"] and f"It has {len(poison)} bytes" in row["explication"]
+        assert PLANTED in row["explication"] and f"The message has {len(poison)} bytes" in row["explication"]
     assert lake.differences() == []
     assert lake.planned() == lake.committed() == [0, 1]
 
