@@ -68,11 +68,20 @@ class Isolation:
         self._monitor = monitor
         self._stop = stop
         self._tables = TableWriter(spark, config, checkpoint, monitor.meter, application=f"-parts-{provenance.RUN_ID}")
+        self._attempts = Attempts(checkpoint)
         self._part = 0  # number of the last write
         self._clock = datetime.fromtimestamp(0, UTC)
         self._failing = 0
 
-    def settle(self, attempt: Attempt, attempts: Attempts) -> bool:
+    def begin(self) -> Attempt | None:
+        """Before the query starts: see ``Attempts``."""
+        return self._attempts.begin()
+
+    def excuse(self) -> None:
+        """After the query has ended at a batch boundary: see ``Attempts``."""
+        self._attempts.excuse()
+
+    def settle(self, attempt: Attempt) -> bool:
         """Have each message of the batch in a table, or known as a copy. False when a stop was asked for meanwhile. Raises
         what failed when it was no message: ``BrokerUnavailable``, or a table that cannot be written."""
         batch = attempt.batch_id
@@ -90,10 +99,10 @@ class Isolation:
             # the state will not know the sales of this batch
             exact_dedup.require_exact_dedup_until(self._spark, self._config, why=f"batch {batch} is ingested in parts")
             self._sink.reload()
-            isolated = self._ingest_all(spans, attempt.trial, attempts)
+            isolated = self._ingest_all(spans, attempt.trial)
             if isolated is None:
                 return False
-            attempts.settle()
+            self._attempts.settle()
             _log.warning("the batch is ingested; the job goes on", batch_id=batch, isolated=isolated)
         self._checkpoint.drop_snapshots(batch + 1)
         return True
@@ -114,9 +123,7 @@ class Isolation:
 
     # --- in parts ----------------------------------------------------------------------------------------------------
 
-    def _ingest_all(
-        self, spans: dict[int, tuple[int, int]], ended_with: Trial | None, attempts: Attempts
-    ) -> int | None:
+    def _ingest_all(self, spans: dict[int, tuple[int, int]], ended_with: Trial | None) -> int | None:
         """The messages that were isolated; None when a stop was asked for."""
         known, before = self._isolated_before(spans), self._failing
         isolated = len(known)
@@ -137,7 +144,7 @@ class Isolation:
                 self._isolate(first, f"The process ended {ended_with.times} times while it ingested this message.")
                 isolated += 1
             else:
-                self._ingest(part, attempts, ended_with)
+                self._ingest(part, ended_with)
         return isolated + self._failing - before
 
     def _isolated_before(self, spans: dict[int, tuple[int, int]]) -> set[tuple[int, int]]:
@@ -156,12 +163,12 @@ class Isolation:
         planned = self._checkpoint.uncommitted()
         return datetime.fromtimestamp(planned.clock_ms / 1000 if planned else 0, UTC)
 
-    def _ingest(self, part: Sequence[Message], attempts: Attempts, ended_with: Trial | None) -> None:
+    def _ingest(self, part: Sequence[Message], ended_with: Trial | None) -> None:
         """Write what can be written of it; isolate what fails alone."""
         for tries_left in reversed(range(1 if len(part) > 1 else FAILURES)):
             if self._stop.is_set():
                 return
-            failure = self._try(part, attempts, ended_with)
+            failure = self._try(part, ended_with)
             if failure is None:
                 return
             _log.file_only(
@@ -175,8 +182,8 @@ class Isolation:
                 self._blame(part[0], failure)
         if len(part) > 1:
             half = len(part) // 2
-            self._ingest(part[:half], attempts, ended_with)
-            self._ingest(part[half:], attempts, ended_with)
+            self._ingest(part[:half], ended_with)
+            self._ingest(part[half:], ended_with)
 
     def _blame(self, message: Message, failure: Exception) -> None:
         """Isolate a message that fails alone, if nothing else can be the cause."""
@@ -190,11 +197,11 @@ class Isolation:
         self._isolate(message, f"The batch fails on this message, {FAILURES} times alone too: {cause_of(failure)}.")
         self._failing += 1
 
-    def _try(self, part: Sequence[Message], attempts: Attempts, ended_with: Trial | None) -> Exception | None:
+    def _try(self, part: Sequence[Message], ended_with: Trial | None) -> Exception | None:
         first, last = part[0].place, part[-1].place
         again = ended_with is not None and (ended_with.first, ended_with.last) == (first, last)
         times = ended_with.times + 1 if again and ended_with is not None else 1
-        attempts.trying(Trial(first, last, len(part), times))
+        self._attempts.trying(Trial(first, last, len(part), times))
         self._monitor.beat()
         try:
             with self._sink.writing:
@@ -202,7 +209,7 @@ class Isolation:
         except LakehouseError:
             raise
         except Exception as failure:  # noqa: BLE001  # whatever it is: that is what is looked for
-            attempts.trying(None)  # fails when Java has ended, which is no message's verdict
+            self._attempts.trying(None)  # fails when Java has ended, which is no message's verdict
             return failure
         return None
 

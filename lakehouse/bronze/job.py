@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from lakehouse.bronze import decoder, exact_dedup, health, kafka_batch, offset_gaps, transforms
-from lakehouse.bronze.attempts import Attempts
+from lakehouse.bronze.attempts import Attempt
 from lakehouse.bronze.health import BronzeHealth
 from lakehouse.bronze.isolation import Isolation
 from lakehouse.bronze.kafka_batch import KafkaBatches
@@ -128,7 +128,6 @@ class BronzeJob:
         source = KafkaBatches(spark, config, checkpoint)
         sink = BronzeSink(spark, config, checkpoint, self._stop, source, self._monitor.meter)
         self._health.watch(sink)
-        attempts = Attempts(checkpoint)
         isolation = Isolation(spark, config, checkpoint, source, sink, self._monitor, self._stop)
         if checkpoint.drop_plan_behind_the_clock():
             _log.warning(
@@ -139,9 +138,9 @@ class BronzeJob:
         if accepted:
             # only the run that skips the gap goes on in spite of it: a later loss must stop the job again
             source.fail_on_data_loss = False
-            self._keep_running(spark, checkpoint, sink, attempts, isolation, once=True, fail_on_data_loss=False)
+            self._keep_running(spark, checkpoint, sink, isolation, once=True, fail_on_data_loss=False)
             source.fail_on_data_loss = True
-        self._keep_running(spark, checkpoint, sink, attempts, isolation, once=self._once, fail_on_data_loss=True)
+        self._keep_running(spark, checkpoint, sink, isolation, once=self._once, fail_on_data_loss=True)
         _log.info("stopped", **_account(sink))
 
     def _find_gaps(self, checkpoint: Checkpoint) -> list[offset_gaps.Gap]:
@@ -171,7 +170,6 @@ class BronzeJob:
         spark: SparkSession,
         checkpoint: Checkpoint,
         sink: BronzeSink,
-        attempts: Attempts,
         isolation: Isolation,
         *,
         once: bool,
@@ -183,24 +181,26 @@ class BronzeJob:
             query = self._start(spark, sink, checkpoint.path, once=once, fail_on_data_loss=fail_on_data_loss)
             failure = self._watch(query, sink)
             if isinstance(sink.failure, StopAtBoundary):
-                attempts.excuse()
+                isolation.excuse()
             return failure
+
+        def isolate(attempt: Attempt) -> BaseException | None:
+            try:
+                if isolation.settle(attempt):
+                    sink.settled_batch = attempt.batch_id
+                    return run(once=True)
+            except Exception as failure:  # noqa: BLE001  # judged like the query's own
+                return failure
+            finally:
+                sink.settled_batch = None
+            return None
 
         while not self._stop.is_set():
             batches = sink.totals.batches
             self._health.query_starts(checkpoint)
-            attempt = attempts.begin()
-            failure: BaseException | None
+            attempt = isolation.begin()
             if attempt and attempt.exhausted:
-                try:
-                    if not isolation.settle(attempt, attempts):
-                        return
-                    sink.settled_batch = attempt.batch_id
-                    failure = run(once=True)
-                except Exception as error:  # noqa: BLE001  # judged below, like the query's own
-                    failure = error
-                finally:
-                    sink.settled_batch = None
+                failure = isolate(attempt)
                 if failure is None:
                     faults = 0
                     continue
