@@ -85,6 +85,11 @@ class Attempts:
             known = self._load(planned)
             self._note(replace(known, failures=known.failures - 1))
 
+    def forgive(self) -> None:
+        """The failures so far may have had another cause than the batch: they do not count."""
+        assert self._now is not None
+        self._note(replace(self._now, failures=0))
+
     def trying(self, trial: Trial | None) -> None:
         """Note what is ingested next, or that nothing is in hand."""
         assert self._now is not None

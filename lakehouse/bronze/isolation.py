@@ -8,6 +8,7 @@ stream then repeats the batch without any message. Proof: docs/PROOFS.md, "An is
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,9 +18,8 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.bronze import batch_stats, bounded_reading, exact_dedup, transforms
+from lakehouse.bronze import batch_stats, exact_dedup, transforms
 from lakehouse.bronze.attempts import FAILURES, Attempt, Attempts, Trial
-from lakehouse.bronze.bounded_reading import Message
 from lakehouse.bronze.kafka_batch import KafkaBatches, validation_options
 from lakehouse.bronze.micro_batch import CachedRows, MicroBatch
 from lakehouse.bronze.sink import BronzeSink
@@ -29,8 +29,9 @@ from lakehouse.contract import unreadable
 from lakehouse.contract.business_time import local_day
 from lakehouse.contract.sale import ILLISIBLE
 from lakehouse.contract.tables import REJETS, VENTES
-from lakehouse.errors import CheckpointInvalid, LakehouseError, cause_of
-from lakehouse.kafka import clients
+from lakehouse.errors import BrokerUnavailable, CheckpointInvalid, LakehouseError, cause_of
+from lakehouse.kafka import bounded_reading, clients
+from lakehouse.kafka.bounded_reading import Message
 from lakehouse.lake import spark_tables
 from lakehouse.lake.checkpoint import Checkpoint
 from lakehouse.observability import log, metrics, provenance
@@ -99,13 +100,25 @@ class Isolation:
             # the state will not know the sales of this batch
             exact_dedup.require_exact_dedup_until(self._spark, self._config, why=f"batch {batch} is ingested in parts")
             self._sink.reload()
-            isolated = self._ingest_all(spans, attempt.trial)
+            with self._forgiving():
+                isolated = self._ingest_all(spans, attempt.trial)
             if isolated is None:
                 return False
             self._attempts.settle()
             _log.warning("the batch is ingested; the job goes on", batch_id=batch, isolated=isolated)
         self._checkpoint.drop_snapshots(batch + 1)
         return True
+
+    @contextlib.contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """What fails here is no message: Kafka is away, or a table cannot be written. The batch has perhaps failed of that."""
+        try:
+            yield
+        except Exception as failure:
+            if isinstance(failure, BrokerUnavailable) or not isinstance(failure, LakehouseError):
+                with contextlib.suppress(Exception):  # Java may have ended
+                    self._attempts.forgive()
+            raise
 
     def _spans(self, batch_id: int) -> dict[int, tuple[int, int]]:
         """Partition → first offset of the batch, and the one after its last."""

@@ -169,11 +169,15 @@ class BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]
             size = start - self._pos + length
             if self._fill(size) < size:
                 raise CorruptRecordError("it ends within a record")
-            return self._read_msg()
-        return self._long_record()
+            at = self._pos
+            try:
+                return self._read_msg()
+            except UnicodeDecodeError:  # a header's name, which Java lets pass
+                self._pos = at
+        return self._record_by_fields()
 
-    def _long_record(self) -> DefaultRecord:
-        """A record of more than ``keep`` bytes: see ``_read_msg`` of kafka-python for its layout."""
+    def _record_by_fields(self) -> DefaultRecord:
+        """A record of more than ``keep`` bytes, or an odd one: see ``_read_msg`` of kafka-python for its layout."""
         length, keep = self._varint(), self._keep
         self._skip(1)  # attributes, of which there are none
         delta, offset = self._varint(), self.base_offset + self._varint()

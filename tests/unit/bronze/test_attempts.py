@@ -10,8 +10,8 @@ import pytest
 
 from lakehouse.bronze import isolation
 from lakehouse.bronze.attempts import FAILURES, Attempts, Trial
-from lakehouse.bronze.bounded_reading import Message
 from lakehouse.contract import unreadable
+from lakehouse.kafka.bounded_reading import Message
 from lakehouse.lake.checkpoint import Planned
 
 
@@ -84,6 +84,15 @@ def test_a_record_that_was_cut_off_counts_as_none(folder: Folder, text: str) -> 
     folder.files["attempts"] = text
     attempt = start(folder).begin()
     assert attempt and (attempt.failures, attempt.trial) == (1, None)
+
+
+def test_failures_that_had_another_cause_do_not_count(folder: Folder) -> None:
+    for _ in range(FAILURES):
+        attempts = start(folder)
+        attempts.begin()
+    attempts.forgive()
+    again = start(folder).begin()
+    assert again and again.failures == 1
 
 
 def test_what_the_process_ended_with_is_known_to_the_next(folder: Folder) -> None:

@@ -105,6 +105,15 @@ def test_a_long_key_and_long_headers_are_cut_as_well(part: str) -> None:
     assert len(large.headers) <= 100 and after.value == ROWS[0][1] and after.offset == 41
 
 
+def test_a_header_whose_name_is_no_text_does_not_spoil_the_batch() -> None:
+    def pack(plain: bytes) -> bytes:
+        return gzip.compress(plain.replace("é".encode(), b"\xff\xfe"))
+
+    found = facts(BoundedBatch(packed(ROWS, 1, pack), 100_000))
+    assert found[3][4] == [("\ufffd\ufffd", b"")]
+    assert [row[3] for row in found] == [value for _, value, _ in ROWS]
+
+
 @pytest.mark.parametrize("damage", ["checksum", "compression", "cut off", "no gzip"])
 def test_a_damaged_batch_names_the_offsets_that_were_not_read(damage: str) -> None:
     pack = {"no gzip": lambda _: b"no gzip at all", "cut off": lambda plain: gzip.compress(plain[:-5])}

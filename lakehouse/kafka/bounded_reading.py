@@ -1,4 +1,4 @@
-"""The messages of a batch, read without Spark's source: one after the other, each with bounded memory."""
+"""Messages of given offsets, read without Spark: one after the other, each with bounded memory."""
 
 from __future__ import annotations
 
@@ -43,10 +43,11 @@ def read(config: Config, spans: Mapping[int, tuple[int, int]]) -> Iterator[Messa
     with clients.consumer(config, max_poll_records=_AT_ONCE) as consumer:
         for partition, (start, end) in sorted(spans.items()):
             if start < end:
-                yield from _read_span(consumer, config, TopicPartition(config.kafka.topic, partition), start, end)
+                yield from read_span(consumer, config, TopicPartition(config.kafka.topic, partition), start, end)
 
 
-def _read_span(consumer: Any, config: Config, place: TopicPartition, start: int, end: int) -> Iterator[Message]:
+def read_span(consumer: Any, config: Config, place: TopicPartition, start: int, end: int) -> Iterator[Message]:
+    """What lies at the offsets ``start`` to ``end``, exclusive, of one partition, through a consumer of ``clients``."""
     consumer.assign([place])
     consumer.seek(place, start)
     patience = config.kafka.request_timeout.total_seconds()
