@@ -14,6 +14,7 @@ from lakehouse.bronze.attempts import FAILURES
 from lakehouse.bronze.job import BronzeJob
 from lakehouse.contract.sale import ILLISIBLE, JSON_INVALIDE
 from lakehouse.contract.tables import VENTES, TableSpec
+from lakehouse.errors import LakehouseError
 from lakehouse.lake import spark_tables
 from lakehouse.observability import metrics
 from lakehouse.observability.health import Monitor
@@ -164,3 +165,25 @@ def test_a_message_that_fails_its_batch_is_isolated_and_nothing_else_is_lost_or_
     assert lake.state() == before
     code, said = run("reconcile")
     assert (code, said["differences"]) == (0, 0)
+
+
+def test_of_a_table_that_cannot_be_written_no_message_is_to_blame(
+    quick: Lake, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, tried = quick, []
+    mix(lake)
+
+    def append(*_: Any, **options: Any) -> None:
+        tried.append(options["app_id"])
+        raise OSError("planted: no space is left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(spark_tables, "append", append)
+        with pytest.raises(LakehouseError, match="failed 5 times in a row; the last fault: planted: no space is left"):
+            ingest(lake, spark)
+    assert any("-parts-" in name for name in tried), "the batch was not ingested in parts"
+    assert lake.rows() == [] and rejected(lake) == {}
+
+    ingest(lake, spark)
+    assert lake.differences() == []
+    assert lake.committed() == [0]
