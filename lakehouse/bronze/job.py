@@ -34,6 +34,7 @@ from lakehouse.observability.health import Monitor
 _log = log.get("bronze")
 
 JOB = "bronze"
+_PRUNED = "spark.sql.optimizer.pruneFiltersCanPruneStreamingSubplan"
 _POLL_SECONDS = 0.2
 _REPORT_SECONDS = 1.0
 """Between two readings of Spark's progress reports."""
@@ -229,7 +230,10 @@ class BronzeJob:
         )
         messages = source.load()
         if sink.settled_batch is not None:
-            messages = messages.where(F.lit(False))  # which Spark takes for no reading at all
+            messages = messages.where(F.lit(False))
+        # Then Spark does not read at all. It lets a false filter be evaluated otherwise, for the operators with a state that
+        # may stand below it: here is none.
+        spark.conf.set(_PRUNED, str(sink.settled_batch is not None).lower())
         rows = rows_of(messages, config)
         writer = rows.writeStream.queryName(JOB).option("checkpointLocation", path).foreachBatch(sink)
         sink.failure = None
