@@ -102,7 +102,7 @@ class BronzeJob:
         kind = clients.describe_topic(self._config).settings.get("message.timestamp.type")
         if kind != "LogAppendTime":
             _log.warning(
-                "the topic is stamped by its senders' clocks: late and future sales are judged by these. "
+                "the topic is stamped by its senders' clocks: these decide which sales are late or in the future. "
                 "Set message.timestamp.type=LogAppendTime on the topic",
                 topic=self._config.kafka.topic,
                 timestamp_type=kind,
@@ -142,7 +142,7 @@ class BronzeJob:
             self._keep_running(spark, checkpoint, sink, isolation, once=True, fail_on_data_loss=False)
             source.fail_on_data_loss = True
         self._keep_running(spark, checkpoint, sink, isolation, once=self._once, fail_on_data_loss=True)
-        _log.info("stopped", **_account(sink))
+        _log.info("stopped", **_counts(sink))
 
     def _find_gaps(self, checkpoint: Checkpoint) -> list[offset_gaps.Gap]:
         """Unread offsets that Kafka no longer holds. Raises ``DataLoss`` for a recreated topic: its offsets may be plausible."""
@@ -190,7 +190,7 @@ class BronzeJob:
                 if isolation.settle(attempt):
                     sink.settled_batch = attempt.batch_id
                     return run(once=True)
-            except Exception as failure:  # noqa: BLE001  # judged like the query's own
+            except Exception as failure:  # noqa: BLE001  # handled like the query's own
                 return failure
             finally:
                 sink.settled_batch = None
@@ -296,7 +296,7 @@ def _note_topic(spark: SparkSession, config: Config, topic_id: str, *, fresh: bo
     spark_tables.set_properties(spark, VENTES, config, {TOPIC_SINCE: value})
 
 
-def _account(sink: BronzeSink) -> dict[str, int]:
+def _counts(sink: BronzeSink) -> dict[str, int]:
     totals = sink.totals
     return {"batches": totals.batches, "sales": totals.sales, "rejected": totals.rejected, "late": totals.late}
 
@@ -310,5 +310,5 @@ def _report(query: StreamingQuery, sink: BronzeSink) -> None:
         "progress",
         batch_id=last["batchId"],
         rows_per_second=round(last["processedRowsPerSecond"] or 0),
-        **_account(sink),
+        **_counts(sink),
     )

@@ -53,8 +53,8 @@ _REASON = StructType([StructField("motif", StringType()), StructField("explicati
 
 @arrow_udf(_REASON)  # type: ignore[call-overload,untyped-decorator]
 def _validate(values: pa.Array) -> pa.Array:
-    """The reasons of ``sale.judge`` for a column of messages; null in, null out."""
-    verdicts = (None if value is None else sale.judge(value) for value in values.to_pylist())
+    """The reasons of ``sale.validate`` for a column of messages; null in, null out."""
+    verdicts = (None if value is None else sale.validate(value) for value in values.to_pylist())
     return pa.array(
         [None if v is None else (v.motif, v.explication) for v in verdicts],
         type=pa.struct([(name, pa.string()) for name in _REASON.names]),
@@ -170,14 +170,14 @@ def explained(rows: DataFrame) -> DataFrame:
     """The rows of ``decoded`` with the reason and the sentence of each refused message."""
     unread = F.lit(sale.JSON_INVALIDE), F.lit("The stream's decoder does not read this message.")
     refused = F.col("motif") == REFUSED
-    judged = rows.withColumn("_avis", _validate(F.when(refused, F.coalesce("valeur", F.lit(b"")))))
+    validated = rows.withColumn("_avis", _validate(F.when(refused, F.coalesce("valeur", F.lit(b"")))))
     # Python's validation accepts what the decoder refused: it is rejected all the same, so that nothing is lost
     accepted_by_python = refused & F.col("_avis.motif").isNull()
     for name, instead in zip(_REASON.names, unread, strict=True):
         found = F.when(accepted_by_python, instead).when(refused, F.col(f"_avis.{name}")).otherwise(F.col(name))
-        judged = judged.withColumn(f"_{name}", found)
+        validated = validated.withColumn(f"_{name}", found)
     others = [name for name in rows.columns if name not in _REASON.names]
-    return judged.select(*others, *(F.col(f"_{name}").alias(name) for name in _REASON.names)).select(*rows.columns)
+    return validated.select(*others, *(F.col(f"_{name}").alias(name) for name in _REASON.names)).select(*rows.columns)
 
 
 def rejected(rows: DataFrame) -> DataFrame:
