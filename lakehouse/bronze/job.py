@@ -52,7 +52,7 @@ def rows_of(messages: DataFrame, config: Config) -> DataFrame:
 
 
 def trigger(config: Config, *, once: bool) -> dict[str, Any]:
-    """When a micro-batch starts: arguments of ``DataStreamWriter.trigger``."""
+    """The schedule of the micro-batches, as arguments of ``DataStreamWriter.trigger``."""
     if once:
         return {"availableNow": True}
     return {"processingTime": f"{config.streaming.trigger_interval.total_seconds() * 1000:.0f} milliseconds"}
@@ -155,7 +155,7 @@ class BronzeJob:
         return offset_gaps.find(checkpoint.committed(), held, self._config)
 
     def _check_gaps(self, spark: SparkSession, checkpoint: Checkpoint) -> bool:
-        """True when an operator accepted a gap, which this run may then read past."""
+        """Check for offset gaps; True when an operator accepted one, which this run then skips."""
         found = self._find_gaps(checkpoint)
         if not found:
             return False

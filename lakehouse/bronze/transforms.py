@@ -136,7 +136,7 @@ def on_time(rows: DataFrame) -> DataFrame:
 
 
 def others(rows: DataFrame) -> DataFrame:
-    """All that ``on_time`` drops: stale sales, which are compared with Bronze, and bad messages. Without the columns that only
+    """The rows that ``on_time`` drops: stale sales, which are compared with Bronze, and bad messages. Without the columns that only
     the state uses."""
     return rows.where(~_is_on_time()).drop(KEY, CLOCK)
 
@@ -146,7 +146,7 @@ def _is_on_time() -> Column:
 
 
 def is_stale(watermark_delay: timedelta) -> Column:
-    """Of a row of ``ventes_stream``: what ``STALE`` was when it was ingested."""
+    """Whether a row of ``ventes_stream`` was stale when it was ingested."""
     return F.unix_micros("timestamp") < F.unix_micros("date_ingestion") - _micros(watermark_delay)
 
 

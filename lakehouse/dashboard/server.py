@@ -179,7 +179,7 @@ def listen(config: Config) -> socket.socket:
 
 
 def address(host: str, port: int, scheme: str = "http") -> str:
-    """What to type into a browser."""
+    """The dashboard's address for a browser."""
     shown = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown}:{port}/"
 
