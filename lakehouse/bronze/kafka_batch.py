@@ -7,11 +7,15 @@ it is read a second time, without state: stale sales, of which a stopped job fin
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from pyspark.sql import DataFrame, SparkSession
 
+from lakehouse.bronze import offset_gaps
+from lakehouse.bronze.offset_gaps import Gap
 from lakehouse.config import Config
+from lakehouse.kafka import clients
 from lakehouse.kafka.options import spark_options
 from lakehouse.kafka.users import GROUP_PREFIX
 from lakehouse.lake.checkpoint import Checkpoint, Planned
@@ -28,6 +32,9 @@ class BatchSource(Protocol):
 
     def messages(self, before: Planned | None, now: Planned) -> DataFrame:
         """The batch's messages, shaped like Spark's Kafka source."""
+
+    def check_losses(self, before: Planned | None, now: Planned) -> None:
+        """After the batch was read: raises ``DataLoss`` when Kafka dropped offsets of it that nobody declared as lost."""
 
 
 def source_options(config: Config, *, fail_on_data_loss: bool) -> dict[str, str]:
@@ -65,7 +72,12 @@ class KafkaBatches:
         self._spark = spark
         self._config = config
         self._checkpoint = checkpoint
-        self.fail_on_data_loss = True
+        self.accepted: Sequence[Gap] | None = None
+        """Gaps that a person accepted, while they are read past: what Spark does not find then is no error to it."""
+
+    @property
+    def fail_on_data_loss(self) -> bool:
+        return self.accepted is None
 
     def _spans(self, before: Planned | None, now: Planned) -> dict[str, dict[str, tuple[int, int]]]:
         """topic → partition → first offset, and the one after the last."""
@@ -81,6 +93,20 @@ class KafkaBatches:
         """Offsets, of which some may give no message (aborted, a transaction's marker, compaction): the messages at most."""
         spans = [span for partitions in self._spans(before, now).values() for span in partitions.values()]
         return None if any(start < 0 for start, _ in spans) else sum(end - start for start, end in spans)
+
+    def check_losses(self, before: Planned | None, now: Planned) -> None:
+        """See ``BatchSource``. Spark itself raises for a batch with losses, but for the reading past accepted gaps."""
+        if self.accepted is None:
+            return
+        topic = self._config.kafka.topic
+        held = clients.earliest_and_latest_offsets(self._config, log_end=True)
+        lost = [
+            Gap(topic, int(name), start, min(held[int(name)][0], end) - 1)
+            for name, (start, end) in self._spans(before, now).get(topic, {}).items()
+            if 0 <= start < min(held[int(name)][0], end)
+        ]
+        if undeclared := offset_gaps.undeclared(lost, self.accepted):
+            raise offset_gaps.as_error(undeclared)
 
     def messages(self, before: Planned | None, now: Planned) -> DataFrame:
         spans = self._spans(before, now)
