@@ -101,9 +101,9 @@ class KafkaBatches:
         topic = self._config.kafka.topic
         held = clients.earliest_and_latest_offsets(self._config, log_end=True)
         lost = [
-            Gap(topic, int(name), start, min(held[int(name)][0], end) - 1)
-            for name, (start, end) in self._spans(before, now).get(topic, {}).items()
-            if 0 <= start < min(held[int(name)][0], end)
+            Gap(topic, int(name), start, held[int(name)][0] - 1)
+            for name, (start, _) in self._spans(before, now).get(topic, {}).items()
+            if 0 <= start < held[int(name)][0]
         ]
         if undeclared := offset_gaps.undeclared(lost, self.accepted):
             raise offset_gaps.as_error(undeclared)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse.contract.sale import JSON_INVALIDE, MESSAGE_VIDE
+from lakehouse.contract.sale import JSON_INVALIDE, VIDE
 from lakehouse.contract.tables import REJETS
 from tests.support import job_lake
 from tests.support.harness import Lake
@@ -22,7 +22,7 @@ def test_a_reject_that_was_changed_is_named(
     lake: Lake, run: Callable[..., tuple[int, dict[str, Any]]], spark: SparkSession, column: str
 ) -> None:
     lake.sales(sale())
-    lake.broken((b"{oops", JSON_INVALIDE), (b"", MESSAGE_VIDE))
+    lake.broken((b"{oops", JSON_INVALIDE), (b"", VIDE))
     lake.bronze(spark)
     job_lake.table(str(lake.base), REJETS).update(updates={column: "X'00ff'"}, predicate=f"motif = '{JSON_INVALIDE}'")
     code, record = run("reconcile")
