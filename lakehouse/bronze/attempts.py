@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 
-from lakehouse.lake.checkpoint import Checkpoint, Planned
+from lakehouse.lake.checkpoint import Checkpoint
+from lakehouse.lake.checkpoint_files import Planned
 
 _FILE = "attempts"
 FAILURES = 3

@@ -31,7 +31,7 @@ from lakehouse.contract.sale import ILLISIBLE
 from lakehouse.contract.tables import REJETS, VENTES
 from lakehouse.errors import BrokerUnavailable, CheckpointInvalid, LakehouseError, cause_of
 from lakehouse.kafka import bounded_reading, clients
-from lakehouse.kafka.bounded_reading import Message
+from lakehouse.kafka.bounded_reading import KafkaMessage
 from lakehouse.lake import spark_tables
 from lakehouse.lake.checkpoint import Checkpoint
 from lakehouse.observability import log, metrics, provenance
@@ -125,13 +125,13 @@ class Isolation:
         planned = self._checkpoint.planned(batch_id)
         if planned is None:
             raise CheckpointInvalid(f"{self._checkpoint.path} has no plan of the batch that is running.")
-        found = self._source.spans(self._checkpoint.planned(batch_id - 1), planned)[self._config.kafka.topic]
+        found = self._source.spans(self._checkpoint.planned(batch_id - 1), planned)
         held = clients.earliest_and_latest_offsets(self._config)
         lost = not self._source.fail_on_data_loss  # an operator accepted that Kafka no longer holds the first ones
         spans = {}
-        for name, (start, end) in found.items():
-            earliest = held.get(int(name), (0, 0))[0]
-            spans[int(name)] = (max(start, earliest) if lost or start < 0 else start, end)
+        for partition, (start, end) in found.items():
+            earliest = held.get(partition, (0, 0))[0]
+            spans[partition] = (max(start, earliest) if lost or start < 0 else start, end)
         return spans
 
     # --- in parts ----------------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ class Isolation:
         planned = self._checkpoint.uncommitted()
         return datetime.fromtimestamp(planned.clock_ms / 1000 if planned else 0, UTC)
 
-    def _ingest(self, part: Sequence[Message], ended_with: Trial | None) -> None:
+    def _ingest(self, part: Sequence[KafkaMessage], ended_with: Trial | None) -> None:
         """Write what can be written of it; isolate what fails alone."""
         for tries_left in reversed(range(1 if len(part) > 1 else FAILURES)):
             if self._stop.is_set():
@@ -199,7 +199,7 @@ class Isolation:
             self._ingest(part[:half], ended_with)
             self._ingest(part[half:], ended_with)
 
-    def _blame(self, message: Message, failure: Exception) -> None:
+    def _blame(self, message: KafkaMessage, failure: Exception) -> None:
         """Isolate a message that fails alone, if nothing else can be the cause."""
         self._check_tables(failure)
         if self._failing >= MOST:
@@ -211,7 +211,7 @@ class Isolation:
         self._isolate(message, f"The batch fails on this message, {FAILURES} times alone too: {cause_of(failure)}.")
         self._failing += 1
 
-    def _try(self, part: Sequence[Message], ended_with: Trial | None) -> Exception | None:
+    def _try(self, part: Sequence[KafkaMessage], ended_with: Trial | None) -> Exception | None:
         first, last = part[0].place, part[-1].place
         again = ended_with is not None and (ended_with.first, ended_with.last) == (first, last)
         times = ended_with.times + 1 if again and ended_with is not None else 1
@@ -249,7 +249,7 @@ class Isolation:
         planned = self._checkpoint.uncommitted()
         return {"date_ingestion": clock.isoformat(), "part_of": planned.batch_id if planned else None}
 
-    def _write(self, part: Sequence[Message]) -> None:
+    def _write(self, part: Sequence[KafkaMessage]) -> None:
         """Ingest a few messages as a batch is, with every sale compared with Bronze."""
         clock = self._tick()
         frame, always = self._frame(part), clock + timedelta(days=1)
@@ -265,7 +265,7 @@ class Isolation:
         finally:
             batch.release()
 
-    def _frame(self, part: Sequence[Message]) -> DataFrame:
+    def _frame(self, part: Sequence[KafkaMessage]) -> DataFrame:
         """Messages as Spark's Kafka source gives them."""
         columns = {
             "key": pa.array([one.key for one in part], pa.binary()),
@@ -279,7 +279,7 @@ class Isolation:
 
     # --- the messages that fail --------------------------------------------------------------------------------------
 
-    def _isolate(self, message: Message, why: str) -> None:
+    def _isolate(self, message: KafkaMessage, why: str) -> None:
         """Write it into the reject table, unless one of the tables holds it: a batch may have failed after its sales were
         appended."""
         config, spark = self._config, self._spark
@@ -312,12 +312,12 @@ class Isolation:
         _log.error("a message was isolated", place=place, reason=ILLISIBLE, size=message.size, fault=why)
 
 
-def parts(messages: Iterator[Message], ended_with: Trial | None) -> Iterator[list[Message]]:
+def parts(messages: Iterator[KafkaMessage], ended_with: Trial | None) -> Iterator[list[KafkaMessage]]:
     """``messages`` in parts of bounded size; what cannot be read whole alone. Smaller ones of what the process ended with."""
-    part: list[Message] = []
+    part: list[KafkaMessage] = []
     size = 0
 
-    def most(message: Message) -> int:
+    def most(message: KafkaMessage) -> int:
         within = ended_with is not None and ended_with.holds(*message.place)
         return max(1, ended_with.messages // _SMALLER) if within and ended_with is not None else PART_MESSAGES
 

@@ -19,7 +19,7 @@ _AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Message:
+class KafkaMessage:
     """One offset of the topic. ``size``: the bytes of its value, None when they could not be read; ``value`` may be the
     first of them. ``unreadable``: why this is not the whole message; None when it is."""
 
@@ -37,7 +37,7 @@ class Message:
         return self.partition, self.offset
 
 
-def read(config: Config, spans: Mapping[int, tuple[int, int]]) -> Iterator[Message]:
+def read(config: Config, spans: Mapping[int, tuple[int, int]]) -> Iterator[KafkaMessage]:
     """What lies at the offsets of ``spans`` (partition → first, and the one after the last), by partition and offset. Raises
     ``BrokerUnavailable`` when the broker stops answering, ``LakehouseError`` when it no longer holds them."""
     with clients.consumer(config, max_poll_records=_AT_ONCE) as consumer:
@@ -46,7 +46,7 @@ def read(config: Config, spans: Mapping[int, tuple[int, int]]) -> Iterator[Messa
                 yield from read_span(consumer, config, TopicPartition(config.kafka.topic, partition), start, end)
 
 
-def read_span(consumer: Any, config: Config, place: TopicPartition, start: int, end: int) -> Iterator[Message]:
+def read_span(consumer: Any, config: Config, place: TopicPartition, start: int, end: int) -> Iterator[KafkaMessage]:
     """What lies at the offsets ``start`` to ``end``, exclusive, of one partition, through a consumer of ``clients``."""
     consumer.assign([place])
     consumer.seek(place, start)
@@ -57,7 +57,9 @@ def read_span(consumer: Any, config: Config, place: TopicPartition, start: int, 
             records = consumer.poll(timeout_ms=200).get(place, [])
         except UnreadableBatch as damaged:
             for offset in range(max(damaged.first, position), min(damaged.last + 1, end)):
-                yield Message(place.partition, offset, _moment(damaged.timestamp), None, None, None, [], str(damaged))
+                yield KafkaMessage(
+                    place.partition, offset, _moment(damaged.timestamp), None, None, None, [], str(damaged)
+                )
             consumer.seek(place, damaged.last + 1)
             continue
         for record in records:
@@ -73,11 +75,11 @@ def _moment(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _message(partition: int, record: Any, limit: int) -> Message:
+def _message(partition: int, record: Any, limit: int) -> KafkaMessage:
     long = isinstance(record.value, CutBytes) or isinstance(record.key, CutBytes)
     long = long or sum(size_of(value) for _, value in record.headers) > limit
     why = f"it is larger than the {limit} bytes that a message may have uncompressed" if long else None
     size = size_of(record.value)
-    return Message(
+    return KafkaMessage(
         partition, record.offset, _moment(record.timestamp), record.key, record.value, size, record.headers, why
     )

@@ -30,6 +30,7 @@ class TopicMessage:
     partition: int
     offset: int
     value: bytes | None
+    key: bytes | None
     moment: datetime
     gap: UnaccountedOffsets
     whole: bool = True
@@ -73,7 +74,9 @@ def _read_span(consumer: Any, config: Config, span: list[UnaccountedOffsets]) ->
                 gap = next(ahead)
             if message.offset >= gap.first:
                 whole = message.unreadable is None
-                yield TopicMessage(place.partition, message.offset, message.value, message.moment, gap, whole)
+                yield TopicMessage(
+                    place.partition, message.offset, message.value, message.key, message.moment, gap, whole
+                )
 
 
 def validated(

@@ -12,8 +12,8 @@ import pytest
 from lakehouse.contract import unreadable
 from lakehouse.contract.sale import ILLISIBLE
 from lakehouse.contract.tables import REJETS, VENTES
-from tests import lakes, ledgers
-from tests.messages import encoded, sale
+from tests.support import job_lake, lakes
+from tests.support.messages import encoded, sale
 
 Run = Callable[..., tuple[int, str]]
 ARRIVED = datetime.now(UTC).replace(microsecond=0)
@@ -27,23 +27,23 @@ def run(operate: Run) -> Run:
 @pytest.fixture(autouse=True)
 def lake(base: str) -> None:
     """A sale at 0:500 that was kept whole, one at 0:501 that was cut off, and a damaged one at 0:502."""
-    ledgers.build(base, count=60)
+    job_lake.build(base, count=60)
     moment = (ARRIVED - timedelta(seconds=5)).isoformat().replace("+00:00", "Z")
     value = encoded({**sale(), "vente_id": "kept", "timestamp": moment})
     kept: list[tuple[bytes | None, int | None]] = [(value, len(value)), (value[:50], 9000), (None, None)]
     bad: list[dict[str, Any]] = [
         {
-            **lakes.rejects()[0], "motif": ILLISIBLE, "topic": ledgers.TOPIC, "kafka_partition": 0, "kafka_offset": 500 + n,
+            **lakes.rejects()[0], "motif": ILLISIBLE, "topic": job_lake.TOPIC, "kafka_partition": 0, "kafka_offset": 500 + n,
             "kafka_timestamp": ARRIVED, "valeur": valeur, "jour": ARRIVED.date(),
             "explication": unreadable.explanation("It failed.", size=size, kept=len(valeur or b"")),
         }
         for n, (valeur, size) in enumerate(kept)
     ]  # fmt: skip
-    ledgers.append(base, REJETS, bad, ledgers.CLOCK + timedelta(minutes=2), 2)
+    job_lake.append(base, REJETS, bad, job_lake.CLOCK + timedelta(minutes=2), 2)
 
 
 def sold(base: str) -> set[str]:
-    return set(lakes.contents(ledgers.table(base, VENTES)).column("vente_id").to_pylist())
+    return set(lakes.contents(job_lake.table(base, VENTES)).column("vente_id").to_pylist())
 
 
 def test_the_whole_one_is_replayed_and_of_the_others_it_is_said_why_not(base: str, run: Run) -> None:

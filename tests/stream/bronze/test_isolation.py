@@ -19,8 +19,8 @@ from lakehouse.lake import spark_tables
 from lakehouse.observability import metrics
 from lakehouse.observability.health import Monitor
 from lakehouse.operations.reconcile.sent_vs_stored import Sent
-from tests.harness import Lake, forget_state, rejected
-from tests.messages import ago, encoded, sale
+from tests.support.harness import Lake, forget_state, rejected
+from tests.support.messages import ago, encoded, sale
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -15,8 +15,8 @@ from lakehouse.contract.unreadable import cut_off
 from lakehouse.kafka import clients
 from lakehouse.kafka.broker.node import Broker
 from lakehouse.operations.reconcile.sent_vs_stored import Sent
-from tests.harness import Lake, rejected
-from tests.messages import ago, encoded, sale
+from tests.support.harness import Lake, rejected
+from tests.support.messages import ago, encoded, sale
 
 pytestmark = pytest.mark.timeout(1800)
 

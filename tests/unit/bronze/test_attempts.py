@@ -11,8 +11,8 @@ import pytest
 from lakehouse.bronze import isolation
 from lakehouse.bronze.attempts import FAILURES, Attempts, Trial
 from lakehouse.contract import unreadable
-from lakehouse.kafka.bounded_reading import Message
-from lakehouse.lake.checkpoint import Planned
+from lakehouse.kafka.bounded_reading import KafkaMessage
+from lakehouse.lake.checkpoint_files import Planned
 
 
 class Folder:
@@ -113,11 +113,11 @@ def test_what_the_process_ended_with_is_known_to_the_next(folder: Folder) -> Non
     assert settled and settled.settled and settled.trial is None
 
 
-def message(offset: int, size: int = 10, unreadable: str | None = None) -> Message:
-    return Message(0, offset, datetime.now(UTC), None, b"x" * size, size, [], unreadable)
+def message(offset: int, size: int = 10, unreadable: str | None = None) -> KafkaMessage:
+    return KafkaMessage(0, offset, datetime.now(UTC), None, b"x" * size, size, [], unreadable)
 
 
-def offsets(messages: Iterator[Message], ended_with: Trial | None = None) -> list[list[int]]:
+def offsets(messages: Iterator[KafkaMessage], ended_with: Trial | None = None) -> list[list[int]]:
     return [[one.offset for one in part] for part in isolation.parts(messages, ended_with)]
 
 
