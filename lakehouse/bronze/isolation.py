@@ -160,7 +160,8 @@ class Isolation:
                 isolated += 1
             else:
                 self._ingest(part, ended_with)
-        return isolated + self._failing - before
+        # a stop may have met the last part
+        return None if self._stop.is_set() else isolated + self._failing - before
 
     def _isolated_before(self, spans: dict[int, tuple[int, int]]) -> set[tuple[int, int]]:
         """What an isolation that broke off has isolated of these offsets."""

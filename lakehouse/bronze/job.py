@@ -188,6 +188,8 @@ class BronzeJob:
 
         def isolate(attempt: Attempt) -> BaseException | None:
             try:
+                if fail_on_data_loss and (found := self._find_gaps(checkpoint)):
+                    return offset_gaps.as_error(found)
                 if isolation.settle(attempt):
                     sink.settled_batch = attempt.batch_id
                     return run(once=True)
