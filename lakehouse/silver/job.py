@@ -24,7 +24,7 @@ from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION
 from lakehouse.contract.tables import CORRECTIONS, GENERATIONS, MEMBRES, VENTES
 from lakehouse.contract.tables import checkpoint as checkpoint_path
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing, cause_of
-from lakehouse.lake import checkpoint_validation, job_progress, spark_session, spark_tables, writer_lock
+from lakehouse.lake import checkpoint_validation, spark_session, spark_tables, writer_lock
 from lakehouse.lake.checkpoint import Checkpoint
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure, retention, scheduler
@@ -42,7 +42,7 @@ _SETTLED_SECONDS = 600
 """How long ``verify`` waits for a moment between two passes."""
 
 
-class Outcome(Enum):
+class PassOutcome(Enum):
     """How a pass ended, if it did not fail."""
 
     UP_TO_DATE = "Bronze had nothing new"
@@ -62,7 +62,7 @@ class Generation:
 
 
 @dataclass(frozen=True)
-class Difference:
+class CellDifference:
     """One cell that differs from the recompute; values as text."""
 
     table: str
@@ -73,6 +73,7 @@ class Difference:
 
 
 def entries(config: Config) -> tuple[Aggregate, ...]:
+    """Every Silver table with its definition, under the ``[ANALYTICS]`` thresholds."""
     limits = config.analytics
     return aggregates.aggregates(
         Thresholds(limits.seuil_premium, limits.seuil_standard, limits.achats_fidele, limits.timezone.key)
@@ -117,7 +118,7 @@ class SilverJob:
         generation = self._generation(spark, full=full)
         while generation.done:
             started = time.monotonic()
-            if self._refresh(spark, generation) is Outcome.ERASED:
+            if self._refresh(spark, generation) is PassOutcome.ERASED:
                 _log.info("sales were erased from Bronze: building the tables anew", after=generation.name)
                 generation = self._generation(spark, full=True)
                 erasure.silver_has_built(self._config, generation.done)
@@ -127,9 +128,10 @@ class SilverJob:
                 break
         return 0
 
-    def verify(self, limit: int = 20, *, spark: SparkSession | None = None) -> list[Difference]:
+    def verify(self, limit: int = 20, *, spark: SparkSession | None = None) -> list[CellDifference]:
         """The cells (at most ``limit`` a table) in which Silver differs from a full recompute of the Bronze that it has
-        merged, and the keys that stand more than once. Waits for a moment between two passes; writes nothing. A session that is given stays open."""
+        merged, and the keys that stand more than once. Waits for a moment between two passes; writes nothing. A session
+        that is given stays open."""
         if not wait_for_bronze.bronze_exists(self._config):
             raise wait_for_bronze.no_bronze(self._config)
         if spark is not None:
@@ -211,16 +213,16 @@ class SilverJob:
     def _checkpoint(self, spark: SparkSession, generation: Generation) -> Checkpoint:
         return Checkpoint(spark, checkpoint_path(self._config.delta.base_path, f"{JOB}-{generation.name}"))
 
-    def _refresh(self, spark: SparkSession, generation: Generation) -> Outcome:
+    def _refresh(self, spark: SparkSession, generation: Generation) -> PassOutcome:
         """Passes until one is not overtaken by retention, of which each repetition has new commits to skip."""
         if erasure.silver_is_asked(self._config):
-            return Outcome.ERASED
-        outcome = Outcome.OVERTAKEN
-        while outcome is Outcome.OVERTAKEN:
+            return PassOutcome.ERASED
+        outcome = PassOutcome.OVERTAKEN
+        while outcome is PassOutcome.OVERTAKEN:
             outcome = self._pass(spark, generation)
         return outcome
 
-    def _pass(self, spark: SparkSession, generation: Generation) -> Outcome:
+    def _pass(self, spark: SparkSession, generation: Generation) -> PassOutcome:
         """Merge all that Bronze has committed since the last pass."""
         checkpoint = self._checkpoint(spark, generation)
         checkpoint.check(table_id=spark_tables.table_id(spark, VENTES, self._config))
@@ -228,10 +230,10 @@ class SilverJob:
         consumed, _ = self._consumed(checkpoint, generation)
         if newest <= consumed:
             self._health.passed(sales=0, seconds=0.0, behind=0)
-            return Outcome.UP_TO_DATE
+            return PassOutcome.UP_TO_DATE
         kinds = removers(spark, self._config, after=consumed, upto=newest)
         if ERASE in kinds:
-            return Outcome.ERASED
+            return PassOutcome.ERASED
         began = time.monotonic()
         sink = SilverSink(self._config, self._entries, generation.name, self._health.merged)
         failure = self._run_query(spark, generation, checkpoint, sink, skip_removals=RETENTION in kinds)
@@ -240,11 +242,11 @@ class SilverJob:
         upto, _ = self._consumed(checkpoint, generation)
         if RETENTION in kinds and ERASE in removers(spark, self._config, after=newest, upto=upto):
             return (
-                Outcome.ERASED
+                PassOutcome.ERASED
             )  # committed after ``removers`` was asked, and skipped together with what retention removed
         self._health.passed(sales=sink.rows, seconds=time.monotonic() - began, behind=newest - consumed)
         _log.info("pass done", sales=sink.rows)
-        return Outcome.MERGED
+        return PassOutcome.MERGED
 
     def _run_query(
         self,
@@ -275,15 +277,15 @@ class SilverJob:
 
     def _after_failure(
         self, spark: SparkSession, checkpoint: Checkpoint, failure: Exception, *, consumed: int, newest: int
-    ) -> Outcome:
+    ) -> PassOutcome:
         """The outcome when rows that were removed from Bronze during the pass explain the failure; otherwise raises."""
         if said := checkpoint_validation.SPARK_SAYS.search(str(failure)):
             raise checkpoint_validation.refusal(checkpoint.path, JOB, f"Spark says {said[1] or said[2]}") from failure
         if erasure.last_version(self._config, consumed) is not None:
-            return Outcome.ERASED
+            return PassOutcome.ERASED
         now = spark_tables.version(spark, VENTES, self._config)
         if now > newest and RETENTION in removers(spark, self._config, after=newest, upto=now):
-            return Outcome.OVERTAKEN
+            return PassOutcome.OVERTAKEN
         raise LakehouseError(
             f"The Silver pass failed: {cause_of(failure)}. Nothing is lost: the next pass repeats the "
             f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
@@ -292,11 +294,14 @@ class SilverJob:
     def _consumed(self, checkpoint: Checkpoint, generation: Generation) -> tuple[int, bool]:
         """The Bronze version that Silver holds all of, and whether it holds nothing of the next one."""
         committed = checkpoint.committed()
-        return job_progress.delta_source_end(committed.ends[0]) if committed else (generation.bronze_version, True)
+        if committed is None:
+            return generation.bronze_version, True
+        end = committed.delta_end()
+        return end.whole_version, not end.is_inside_version
 
     # --- comparison --------------------------------------------------------------------------------------------------
 
-    def _verify(self, spark: SparkSession, limit: int) -> list[Difference]:
+    def _verify(self, spark: SparkSession, limit: int) -> list[CellDifference]:
         generation = self._last_generation(spark)
         if generation is None or not generation.done:
             raise TableMissing("The Silver tables are not built yet: python streaming_silver.py")
@@ -319,7 +324,7 @@ class SilverJob:
                 _log.info("compared from a day on: retention", table=entry.table.name, since=str(since))
                 expected, actual = expected.where(F.col("jour") >= since), actual.where(F.col("jour") >= since)
             cells = aggregates.differences(expected, actual, entry).orderBy("cle", "colonne").limit(limit).collect()
-            found += [Difference(entry.table.name, *cell) for cell in cells]
+            found += [CellDifference(entry.table.name, *cell) for cell in cells]
             _log.info(
                 "compared",
                 table=entry.table.name,
@@ -336,13 +341,13 @@ class SilverJob:
                 "Read the rest, then verify again: python streaming_silver.py"
             )
 
-    def _doubled(self, spark: SparkSession, limit: int, versions: Mapping[str, int]) -> Iterator[Difference]:
+    def _doubled(self, spark: SparkSession, limit: int, versions: Mapping[str, int]) -> Iterator[CellDifference]:
         """The keys (at most ``limit`` a table) of which more than one row stands."""
         for table in (VENTES, *(entry.table for entry in self._entries), MEMBRES, CORRECTIONS):
             if spark_tables.exists(spark, table, self._config):
                 rows = spark_tables.read(spark, table, self._config, version=versions.get(table.name))
                 for cell in aggregates.doubled(rows, table).orderBy("cle").limit(limit).collect():
-                    yield Difference(table.name, *cell)
+                    yield CellDifference(table.name, *cell)
 
     def _settled_versions(self, spark: SparkSession, generation: Generation) -> tuple[int, dict[str, int]]:
         """The Bronze version and the Silver versions of one moment at which no pass was writing."""

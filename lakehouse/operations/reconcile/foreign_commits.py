@@ -30,6 +30,8 @@ from lakehouse.contract.tables import (
 )
 from lakehouse.errors import CheckpointInvalid, TableMissing
 from lakehouse.lake import commits, job_progress
+from lakehouse.lake.checkpoint_files import Planned
+from lakehouse.lake.checkpoint_folder import FileCheckpoint
 from lakehouse.lake.commits import Commit
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
@@ -76,23 +78,17 @@ class Plans:
 
     owner: str
     last: int
-    plan: Callable[[int], tuple[int, Any] | None]
+    plan: Callable[[int], Planned | None]
 
 
 def plans(config: Config, job: str, owner: str | None = None) -> Plans | None:
     """Of the job's present checkpoint; None when there is none that can be read."""
-    folder = job_progress.Folder(config, checkpoint(config.delta.base_path, job))
-
-    def plan(batch: int) -> tuple[int, Any] | None:
-        if folder.text(f"offsets/{batch}") is None:
-            return None
-        return int(folder.json(f"offsets/{batch}", 1)["batchTimestampMs"]), folder.json(f"offsets/{batch}", 2)
-
+    folder = FileCheckpoint(config, checkpoint(config.delta.base_path, job))
     try:
-        owner = owner or str(folder.json("metadata", 0)["id"])
-    except (CheckpointInvalid, KeyError, TypeError):
+        owner = owner or folder.query_id()
+    except CheckpointInvalid:
         return None
-    return Plans(owner, max(folder.ids("offsets"), default=-1), plan)
+    return Plans(owner, max(folder.planned_ids(), default=-1), folder.planned) if owner else None
 
 
 @dataclass(frozen=True)
@@ -163,7 +159,8 @@ def _fault_of_plan(what: str, number: int, commit: Commit, made: Plans) -> str |
     planned, facts = made.plan(number), commit.origin.facts
     if planned is None or "clock_ms" not in facts:
         return None
-    if (facts["clock_ms"], facts.get("to", planned[1])) != planned:
+    end = planned.ends[0]
+    if (facts["clock_ms"], facts.get("to", end)) != (planned.clock_ms, end):
         return f"{what}, and its clock or its offsets are not those that the checkpoint planned"
     return None
 
