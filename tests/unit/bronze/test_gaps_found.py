@@ -6,7 +6,7 @@ import pytest
 
 from lakehouse import config
 from lakehouse.bronze import offset_gaps
-from lakehouse.lake.checkpoint import Planned
+from lakehouse.lake.checkpoint_files import Planned
 
 TOPIC = config.load(env={}).kafka.topic
 
