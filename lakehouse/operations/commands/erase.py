@@ -42,7 +42,7 @@ class Leftover:
 
 
 def listed(config: Config, newest: datetime | None, silver_due: bool, now: datetime) -> list[dict[str, str]]:
-    """All of it; ``newest`` is the broker's time of the last erased message, None when there was none."""
+    """What is left after an erasure, and until when; ``newest`` is the broker's time of the last erased message, None when there was none."""
     found = [] if newest is None else [_kafka(config, newest), _memory(config, now)]
     found += _versions(config, now, silver_due)
     found += _backups(config)
@@ -174,7 +174,7 @@ def erase(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
 
 
 def _serve(config: Config, request: erasure.Request, wait: timedelta, work: Work) -> erasure.Request:
-    """Have the request served: by ourselves when no job writes Bronze, otherwise by the job, between two batches."""
+    """Have the request served: by this process when no job writes Bronze, otherwise by the job, between two batches."""
     alone = dataclasses.replace(config, delta=dataclasses.replace(config.delta, lock_timeout=timedelta(0)))
     said = False
 
@@ -206,7 +206,8 @@ def _serve(config: Config, request: erasure.Request, wait: timedelta, work: Work
 
 
 def _wait_for_silver(config: Config, client_id: int, wait: timedelta, work: Work) -> tuple[bool, bool]:
-    """Whether Silver was asked to build anew though nothing left Bronze; whether it has still to build."""
+    """Ask Silver to rebuild where needed, and wait for it: (it was asked though nothing left Bronze, it has still to
+    rebuild)."""
     if not silver.begun(config):
         return False, False
     erased = erasure.last_version(config)
@@ -227,7 +228,8 @@ def _wait_for_silver(config: Config, client_id: int, wait: timedelta, work: Work
 
 
 def _ask_silver(config: Config, client_id: int, up_to_date: bool) -> bool:
-    """True when Silver has a client that Bronze lacks: retention removed the sales, and no commit tells Silver to build."""
+    """Ask Silver to rebuild when it has a client that Bronze lacks (retention removed the sales, and no commit tells Silver
+    to rebuild); whether it was asked."""
     if not up_to_date or any(erasure.found(config, client_id).values()) or not erasure.in_silver(config, client_id):
         return False
     erasure.ask_silver(config)
@@ -235,7 +237,7 @@ def _ask_silver(config: Config, client_id: int, up_to_date: bool) -> bool:
 
 
 def _until(condition: Callable[[], bool], wait: timedelta) -> bool:
-    """False when it was not true within ``wait``."""
+    """Wait until the condition holds; False when it did not within ``wait``."""
     give_up = time.monotonic() + wait.total_seconds()
     while not condition():
         if time.monotonic() > give_up:

@@ -98,8 +98,7 @@ def validated(
 
 
 def aborted(config: Config, empty: Sequence[UnaccountedOffsets]) -> list[TopicMessage]:
-    """Of offsets below the last stable one at which nothing committed lies: the messages that lie there all the same, of
-    transactions that were aborted."""
+    """The messages of aborted transactions at offsets below the last stable one that hold no committed message."""
     return list(read(config, empty, lambda _: None, isolation_level="read_uncommitted"))
 
 

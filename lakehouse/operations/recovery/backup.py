@@ -52,7 +52,7 @@ class Backups:
     # --- what is there -----------------------------------------------------------------------------------------------
 
     def ids(self) -> list[str]:
-        """Oldest first."""
+        """The ids of the backups, oldest first."""
         return [
             file.path.removeprefix("backups/").removesuffix(".json")
             for file in self.store.files("backups")
@@ -60,7 +60,7 @@ class Backups:
         ]
 
     def load(self, backup: str) -> Manifest:
-        """``latest`` takes the newest. Raises ``LakehouseError`` for one that is not there, or that was changed."""
+        """The manifest of a backup; ``latest`` is the newest. Raises ``LakehouseError`` for one that is not there, or that was changed."""
         known = self.ids()
         if backup == "latest" and known:
             backup = known[-1]
@@ -77,13 +77,13 @@ class Backups:
             ) from None
 
     def _objects(self) -> dict[str, int]:
-        """SHA-256 → bytes of what the store holds."""
+        """SHA-256 → bytes of the objects that the store holds."""
         return {file.path.rpartition("/")[2]: file.size for file in self.store.files("objects")}
 
     # --- create ------------------------------------------------------------------------------------------------------
 
     def create(self, config: Config, progress: Progress, *, dry_run: bool = False) -> CreatedBackup:
-        """Raises ``LakehouseError`` when there is no lake, or when it does not stand still for long enough."""
+        """Make a backup. Raises ``LakehouseError`` when there is no lake, or when it changes during every attempt."""
         base = config.delta.base_path
         if self.store.place.startswith(base.rstrip("/") + "/") or self.store.place == base:
             raise ConfigError(f"The backup store {self.store.place} lies inside the lake {base}: name another place.")
@@ -125,7 +125,7 @@ class Backups:
         return CreatedBackup(manifest, new_files, new_bytes)
 
     def _put(self, source: SourceFile, entry: BackupFile, lake: Store) -> None:
-        """One object, under the hash that it really has."""
+        """Store one object under the hash of its bytes as they were read."""
         chunks = [source.content] if source.content is not None else lake.chunks(source.file.path)
         self.store.put(object_path(entry.sha256), chunks, expected=entry.sha256)
 
@@ -159,7 +159,7 @@ class Backups:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """A backup that is made counts on contents that the store holds: none may be removed meanwhile."""
+        """Hold the lock of making and removing: a backup in the making relies on objects that the store holds."""
         folder = lock_folder(self._config)
         if not folder.parent.is_dir():  # no lake here: nobody makes a backup of it
             yield

@@ -114,7 +114,8 @@ class Store:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """A full disk is no file that is missing: what reads the lake meanwhile begins again for those."""
+        """Turn an error of writing into ``LakehouseError``: a full disk must not look like a missing file, for which the capture
+        of the lake starts again."""
         try:
             yield
         except OSError as error:
@@ -133,7 +134,7 @@ class Changed(Exception):
 
 
 def digest(chunks: Iterable[bytes]) -> str:
-    """SHA-256, in hexadecimal."""
+    """SHA-256 of the chunks together, in hexadecimal."""
     seen = hashlib.sha256()
     for chunk in chunks:
         seen.update(chunk)

@@ -43,12 +43,12 @@ class Manifest:
         return sum(entry.bytes for entry in self.entries)
 
     def objects(self) -> dict[str, BackupFile]:
-        """One entry for each different content."""
+        """One entry for each distinct content."""
         return {entry.sha256: entry for entry in self.entries}
 
 
 def object_path(sha256: str) -> str:
-    """Where a content lies in the backup store."""
+    """Path of an object in the backup store."""
     return f"objects/{sha256[:2]}/{sha256}"
 
 
@@ -69,7 +69,7 @@ def _hash(body: Mapping[str, Any]) -> str:
 
 
 def parse(text: bytes) -> Manifest:
-    """Raises ``ValueError`` that says what is wrong: it is damaged, was changed, or leads out of the restored folder."""
+    """Parse a manifest's file. Raises ``ValueError`` that says what is wrong: it is damaged, was changed, or leads out of the restored folder."""
     try:
         body = json.loads(text)
         claimed = body.pop("sha256")

@@ -108,7 +108,7 @@ def waiting(
 
 
 def never_rejected(lake: Lake, places: Iterable[Place]) -> list[Place]:
-    """Those of the places that hold no message of the reject table. Raises ``TableMissing``."""
+    """The places at which the reject table has no message. Raises ``TableMissing``."""
     wanted = set(places)
     at = ", ".join(str(offset) for _, offset in wanted) or "-1"
     sql = f"SELECT DISTINCT kafka_partition, kafka_offset FROM {REJETS.name} WHERE kafka_offset IN ({at})"
@@ -116,7 +116,7 @@ def never_rejected(lake: Lake, places: Iterable[Place]) -> list[Place]:
 
 
 def counts(lake: Lake, motif: str | None = None) -> dict[str, int]:
-    """How many wait, by reason. Raises ``TableMissing``."""
+    """The number of rejects that wait for a replay, by reason. Raises ``TableMissing``."""
     source, tables = _open(lake, motif)
     return dict(lake.read(Query(f"SELECT motif, COUNT(*) {source} GROUP BY motif", tables)).rows)
 
@@ -195,7 +195,7 @@ class Replay:
                 yield one
 
     def _landed(self) -> set[tuple[int, int, datetime]]:
-        """Coordinates that stand in the reject table and in Bronze."""
+        """Coordinates that are in the reject table and in Bronze."""
         names = ("kafka_partition", "kafka_offset", "kafka_timestamp")
         same = " AND ".join(f"v.{name} = r.{name}" for name in names)
         sql = f"SELECT {', '.join(f'v.{name}' for name in names)} FROM {VENTES.name} v JOIN {REJETS.name} r ON {same}"
