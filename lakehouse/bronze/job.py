@@ -13,14 +13,16 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from lakehouse.bronze import decoder, exact_dedup, health, kafka_batch, offset_gaps, transforms
+from lakehouse.bronze.batch_settings import BatchSettings
 from lakehouse.bronze.health import BronzeHealth
 from lakehouse.bronze.kafka_batch import KafkaBatches
+from lakehouse.bronze.noted_settings import SettingsChange
 from lakehouse.bronze.sink import BronzeSink, StopAtBoundary
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import TOPIC_SINCE
 from lakehouse.contract.tables import PERTES, REJETS, VENTES
 from lakehouse.contract.tables import checkpoint as checkpoint_path
-from lakehouse.errors import BrokerUnavailable, LakehouseError, cause_of
+from lakehouse.errors import BrokerUnavailable, LakehouseError, RowsDropped, cause_of
 from lakehouse.kafka import clients
 from lakehouse.lake import checkpoint_validation, spark_session, spark_tables, writer_lock
 from lakehouse.lake.checkpoint import Checkpoint
@@ -36,15 +38,13 @@ _REPORT_SECONDS = 1.0
 """Between two readings of Spark's progress reports."""
 
 
-def rows_of(messages: DataFrame, config: Config) -> DataFrame:
+def rows_of(messages: DataFrame, judged: BatchSettings) -> DataFrame:
     """Kafka rows → the on-time sales, without the duplicates that the deduplication state knows. The sink reads the
     batch's other messages itself, so that neither a backlog nor a flood of bad messages fills the state."""
-    validation = kafka_batch.validation_options(config)
-    delay, tolerance = config.streaming.watermark_delay, config.streaming.future_tolerance
+    delay, tolerance = judged.watermark_delay, judged.future_tolerance
     messages = transforms.perhaps_on_time(messages, watermark_delay=delay, future_tolerance=tolerance)
-    return transforms.deduplicated(
-        transforms.on_time(transforms.decoded(messages, **validation)), watermark_delay=delay
-    )
+    on_time = transforms.on_time(transforms.decoded(messages, **judged.validation()))
+    return transforms.deduplicated(on_time, watermark_delay=delay)
 
 
 def trigger(config: Config, *, once: bool) -> dict[str, Any]:
@@ -120,8 +120,8 @@ class BronzeJob:
         checkpoint.check(topic=config.kafka.topic)  # refuses a damaged checkpoint before anything is written
         for spec in (VENTES, REJETS):
             spark_tables.ensure(spark, spec, config)
-        if checkpoint.is_new() and not all(spark_tables.is_empty(spark, spec, config) for spec in (VENTES, REJETS)):
-            exact_dedup.require_exact_dedup_until(spark, config)
+        if checkpoint.is_new():
+            exact_dedup.require_for_new_checkpoint(spark, config)
         source = KafkaBatches(spark, config, checkpoint)
         sink = BronzeSink(spark, config, checkpoint, self._stop, source, self._monitor.meter)
         self._health.watch(sink)
@@ -169,9 +169,15 @@ class BronzeJob:
             batches = sink.totals.batches
             self._health.query_starts(checkpoint)
             query = self._start(spark, sink, checkpoint.path, once=once, fail_on_data_loss=fail_on_data_loss)
-            failure = self._watch(query, sink)
+            try:
+                failure = self._watch(query, sink)
+            except RowsDropped as dropped:
+                query.stop()
+                raise _rows_dropped(checkpoint, str(dropped)) from None
             if failure is None:
                 return
+            if isinstance(failure, SettingsChange):
+                continue  # the next query has the new settings in its plan
             faults = 1 if sink.totals.batches > batches else faults + 1
             self._raise_unless_transient(checkpoint, failure, faults)
             seconds = pause(self._config, faults)
@@ -191,7 +197,7 @@ class BronzeJob:
         source = spark.readStream.format("kafka").options(
             **kafka_batch.source_options(config, fail_on_data_loss=fail_on_data_loss)
         )
-        rows = rows_of(source.load(), config)
+        rows = rows_of(source.load(), sink.settings.before_query())
         writer = rows.writeStream.queryName(JOB).option("checkpointLocation", path).foreachBatch(sink)
         sink.failure = None
         query = writer.trigger(**trigger(config, once=once)).start()
@@ -241,6 +247,15 @@ class BronzeJob:
                 f"The Bronze query failed {faults} times in a row; the last fault: {cause_of(failure)}. Nothing is lost: "
                 f"start the job again when the cause is gone."
             ) from failure
+
+
+def _rows_dropped(checkpoint: Checkpoint, which: str) -> RowsDropped:
+    """The sentence that stops the job. The checkpoint refuses every later start, as those rows are not read again from it."""
+    checkpoint.write(checkpoint_validation.ROWS_DROPPED, which)
+    return RowsDropped(
+        f"The watermark dropped rows ({which}): sales are missing from Bronze. Kafka still holds them. To read the topic again "
+        f"(Bronze lets no sale in twice), type: python ops_utils.py rebuild {JOB}"
+    )
 
 
 def _note_topic(spark: SparkSession, config: Config, topic_id: str, *, fresh: bool) -> None:

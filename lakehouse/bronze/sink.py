@@ -7,15 +7,27 @@ duplicate; a batch that is repeated, whole or in part, changes nothing. Proof: d
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.bronze import batch_stats, exact_dedup, mixed_batch, on_time_batch, rejects, staged_backlog, transforms
+from lakehouse.bronze import (
+    batch_stats,
+    decoder,
+    exact_dedup,
+    mixed_batch,
+    on_time_batch,
+    rejects,
+    staged_backlog,
+    transforms,
+)
+from lakehouse.bronze.batch_settings import BatchSettings
 from lakehouse.bronze.batch_stats import Totals
 from lakehouse.bronze.kafka_batch import BatchSource
 from lakehouse.bronze.micro_batch import MicroBatch, WritePlan
+from lakehouse.bronze.noted_settings import NotedSettings, SettingsChange
 from lakehouse.bronze.table_writer import TableWriter
 from lakehouse.config import Config
 from lakehouse.errors import ClockWentBack, LakehouseError
@@ -50,7 +62,10 @@ class BronzeSink:
         self._source = source
         self._meter = meter or Meter("bronze")
         self._tables = TableWriter(spark, config, checkpoint, self._meter)
-        self._exact_dedup_until = exact_dedup.required_until(spark, config)
+        self._spark = spark
+        wanted = BatchSettings.of(config, decoder.fingerprint())
+        self.settings = NotedSettings(checkpoint, wanted, self._tables.has, self._prepare)
+        self._scope = exact_dedup.Scope.of(spark, config)
         self._schedule = scheduler.Schedule(config, "bronze")
         self._heap = compiler.new(spark, "Heap")
         self.totals = Totals()
@@ -66,13 +81,14 @@ class BronzeSink:
                 raise StopAtBoundary
             batch = self._batch(stream_rows, batch_id)
             self._check_clock(batch)
+            self.settings.check(batch_id)
             with self.writing:
                 self._write(batch)
                 self._tables.small_files.between_batches()
                 self._schedule.between_batches()
         except BaseException as failure:
             self.failure = failure
-            if not isinstance(failure, StopAtBoundary | LakehouseError):
+            if not isinstance(failure, StopAtBoundary | SettingsChange | LakehouseError):
                 _log.error("the batch failed; it will be repeated", batch_id=batch_id, exc_info=True)
             raise
 
@@ -80,13 +96,26 @@ class BronzeSink:
         return MicroBatch(
             batch_id,
             self._config,
+            self.settings.current,
             stream_rows,
             self._source,
             self._checkpoint.path,
             planned=self._checkpoint.planned(batch_id),
             previous=self._checkpoint.planned(batch_id - 1),
-            exact_dedup_until=self._exact_dedup_until,
+            scope=self._scope,
         )
+
+    def _prepare(self, before: BatchSettings | None, now: BatchSettings, last_clock_ms: int | None) -> None:
+        exact_dedup.prepare(self._spark, self._config, before, now, last_clock_ms)
+        self._scope = exact_dedup.Scope.of(self._spark, self._config)
+
+    def _keep_sales_ahead(self, batch: MicroBatch, last_event: int | None) -> None:
+        """Before sales are committed that the state may forget too soon."""
+        delay = batch.settings.watermark_delay // timedelta(microseconds=1)
+        if last_event is None or batch.planned is None or last_event <= batch.planned.clock_ms * 1000 + delay:
+            return
+        exact_dedup.require_for_sales_ahead(self._spark, self._config, last_event, batch.settings)
+        self._scope = exact_dedup.Scope.of(self._spark, self._config)
 
     @staticmethod
     def _check_clock(batch: MicroBatch) -> None:
@@ -121,6 +150,7 @@ class BronzeSink:
             plan = self._choose(batch)
             stats = plan.stats
             self.deduplicated[batch.batch_id] = stats.rows
+            self._keep_sales_ahead(batch, stats.last_event)
             commit_facts = batch.commit_facts(stats)
             if stats.sales:
                 written = plan.write_sales(self._tables, commit_facts)

@@ -6,6 +6,19 @@ EXACT_DEDUP_UNTIL = "ventes.porteExacteJusqua"
 """Table property of ``ventes_stream``: until this time every sale is compared with Bronze, because another checkpoint,
 whose deduplication state is gone, or an operator's replay has written to the table."""
 
+ZONES = "ventes.fuseaux"
+"""Table property of ``ventes_stream``: the business time zones in which the ``jour`` of its rows was made, comma-separated."""
+
+UNKNOWN_ZONE = "?"
+"""In ``ZONES``: that of rows which were written before zones were noted."""
+
+
+def with_zone(noted: str | None, zone: str, *, empty: bool) -> str:
+    """``ZONES`` once rows of ``zone`` may be written; ``empty``: the table has no row yet."""
+    before = noted.split(",") if noted else [] if empty else [UNKNOWN_ZONE]
+    return ",".join(dict.fromkeys((*before, zone)))
+
+
 TOPIC_SINCE = "ventes.topicDepuis"
 """Table property of ``ventes_stream``: the topic's id, and the time from which on rows come from it. A topic that was
 created anew counts its offsets from 0 again: only from that time on are a row's coordinates unique."""

@@ -74,9 +74,10 @@ class Checkpoint:
         """Raises ``CheckpointInvalid`` for one that the job cannot go on from: see ``soundness.fault``."""
         found = checkpoint_validation.fault(self, self._job, topic=topic, table_id=table_id)
         if found:
-            raise self._refusal(found)
+            raise self.refusal(found)
 
-    def _refusal(self, fault: str) -> CheckpointInvalid:
+    def refusal(self, fault: str) -> CheckpointInvalid:
+        """The error that refuses to go on from this checkpoint."""
         return checkpoint_validation.refusal(self.path, self._job, fault)
 
     def query_id(self) -> str | None:
@@ -84,12 +85,12 @@ class Checkpoint:
         text = self.text("metadata")
         if text is None:
             if self.planned_ids():
-                raise self._refusal("it has batches but no metadata file")
+                raise self.refusal("it has batches but no metadata file")
             return None
         try:
             return str(json.loads(text)["id"])
         except (ValueError, KeyError, TypeError):
-            raise self._refusal("its metadata file is damaged") from None
+            raise self.refusal("its metadata file is damaged") from None
 
     def planned(self, batch_id: int) -> Planned | None:
         """The offset log's entry for one batch; None when it is not there (old ones are purged)."""
@@ -101,7 +102,7 @@ class Checkpoint:
             ends = tuple(None if line == "-" else json.loads(line) for line in lines[2:])
             return Planned(batch_id, clock, ends)
         except (ValueError, KeyError, IndexError, TypeError):
-            raise self._refusal(f"its file offsets/{batch_id} is cut off or damaged") from None
+            raise self.refusal(f"its file offsets/{batch_id} is cut off or damaged") from None
 
     def committed(self) -> Planned | None:
         """The last committed batch; None before the first."""
@@ -112,7 +113,7 @@ class Checkpoint:
         """topic → partition → offset at which the first batch began, as Spark's Kafka source has noted it."""
         text = self.text("sources/0/0")
         if text is None:
-            raise self._refusal("it does not say where its first batch began (sources/0/0)")
+            raise self.refusal("it does not say where its first batch began (sources/0/0)")
         return json.loads(text.splitlines()[-1])
 
     def topic_id(self) -> str | None:
@@ -125,6 +126,19 @@ class Checkpoint:
             stream.write(topic_id.encode("ascii"))
         finally:
             stream.close()
+
+    def write(self, name: str, text: str) -> None:
+        """A file of our own beside Spark's: whole or not at all, in the place of one that is there."""
+        folder, _, last = name.rpartition("/")
+        made, place = self._at(folder, f".{last}.tmp"), self._at(name)
+        stream = self._fs.create(made, True)
+        try:
+            stream.write(text.encode())
+        finally:
+            stream.close()
+        self._fs.delete(place, False)
+        if not self._fs.rename(made, place):
+            raise OSError(f"{self.path}/{name} cannot be written")
 
     def drop_plan_behind_the_clock(self) -> bool:
         """Forget a last batch that was planned at a time not after the committed one's: the sink refused it before it

@@ -20,6 +20,10 @@ SPARK_SAYS = re.compile(
 """Spark's own words for a checkpoint that cannot be read, or of which the state is another query's."""
 
 
+ROWS_DROPPED = "rows_dropped"
+"""A file that the Bronze job leaves in a checkpoint whose watermark has dropped rows: the batch is committed without them."""
+
+
 class Folder(Protocol):
     """A checkpoint's folder, however it is read."""
 
@@ -46,12 +50,18 @@ def fault(folder: Folder, job: str, *, topic: str | None = None, table_id: str |
     if not planned and not committed:
         return None
     return (
-        _metadata(folder)
+        _dropped(folder)
+        or _metadata(folder)
         or _logs(planned, committed)
         or _newest(folder, planned, committed)
         or _source(folder, planned[-1], topic, table_id)
         or (_state(folder) if job == "bronze" and committed else None)
     )
+
+
+def _dropped(folder: Folder) -> str | None:
+    text = folder.text(ROWS_DROPPED)
+    return None if text is None else f"its watermark dropped sales, which are missing from Bronze ({text.strip()})"
 
 
 def _metadata(folder: Folder) -> str | None:

@@ -42,6 +42,7 @@ LOADER = "lakehouse.operations.command"
 PURE = {
     f"lakehouse.{name}"
     for name in [
+        "bronze.batch_settings",
         "bronze.transforms",
         "config.fields",
         "config.paths",

@@ -169,7 +169,7 @@ class _Capturing:
             if name.startswith((".", "temp-")) or name.endswith(".tmp"):
                 continue  # checksums of Hadoop's, files in the making
             number = int(known[1]) if (known := _VERSION.fullmatch(name)) else None
-            if within.startswith("offsets/") and (number is None or number > place.plan):
+            if within.startswith(("offsets/", "settings/")) and (number is None or number > place.plan):
                 continue
             if within.startswith("commits/") and (number is None or number > place.batch):
                 continue

@@ -22,6 +22,7 @@ import spark_streaming_delta
 from lakehouse import cli, config
 from lakehouse.bronze import job as bronze_job
 from lakehouse.bronze import kafka_batch
+from lakehouse.bronze.batch_settings import BatchSettings
 from lakehouse.config import PROJECT, Config, FilePath, paths
 from lakehouse.config.settings import Kafka
 from lakehouse.contract.tables import PAR_PAYS, VENTES
@@ -83,8 +84,8 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "S3.path_style": ("true", object_store.spark_settings),
     "S3.access_key": ("autre", object_store.java_environment),
     "S3.secret_key": ("autre", object_store.options),
-    "STREAMING.watermark_delay": ("20 minutes", kafka_batch.validation_options),
-    "STREAMING.future_tolerance": ("1 minute", kafka_batch.validation_options),
+    "STREAMING.watermark_delay": ("20 minutes", BatchSettings.of),
+    "STREAMING.future_tolerance": ("1 minute", BatchSettings.of),
     "STREAMING.trigger_interval": ("5 seconds", lambda c: bronze_job.trigger(c, once=False)),
     "STREAMING.max_offsets_per_trigger": ("10", lambda c: kafka_batch.source_options(c, fail_on_data_loss=True)),
     "STREAMING.starting_offsets": ("latest", lambda c: kafka_batch.source_options(c, fail_on_data_loss=True)),
@@ -93,7 +94,7 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "PRODUCER.batch_size": ("1000", options.producer_options),
     "PRODUCER.compression": ("gzip", options.producer_options),
     "PRODUCER.delivery_timeout": ("1 minute", options.producer_options),
-    "ANALYTICS.timezone": ("Europe/Paris", kafka_batch.validation_options),
+    "ANALYTICS.timezone": ("Europe/Paris", BatchSettings.of),
     "ANALYTICS.seuil_premium": ("600", job.entries),
     "ANALYTICS.seuil_standard": ("50", job.entries),
     "ANALYTICS.achats_fidele": ("3", job.entries),
