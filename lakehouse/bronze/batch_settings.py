@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from lakehouse.config import Config
@@ -88,3 +88,13 @@ def following(before: BatchSettings | None, wanted: BatchSettings, last_clock_ms
     if before.same_rules(wanted):
         return before
     return replace(wanted, floor_us=before.oldest_on_time(last_clock_ms) + 1000)
+
+
+def compared_until(
+    until: datetime | None, before: BatchSettings | None, now: BatchSettings, last_clock_ms: int | None
+) -> datetime | None:
+    """Until when every sale is compared with Bronze, once ``now`` comes after ``before``: a longer delay makes sales on time for
+    longer. ``until`` is what held before; the other arguments are those of ``following``."""
+    longer = now.watermark_delay - (before.watermark_delay if before else timedelta(0))
+    passed = until is None or last_clock_ms is None or until.timestamp() * 1000 <= last_clock_ms
+    return until if until is None or passed or longer <= timedelta(0) else until + longer

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.bronze import transforms
-from lakehouse.bronze.batch_settings import BatchSettings
+from lakehouse.bronze.batch_settings import BatchSettings, compared_until
 from lakehouse.bronze.batch_stats import BatchStats
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import EXACT_DEDUP_UNTIL, SALT, UNKNOWN_ZONE, ZONES, with_zone
@@ -89,15 +89,14 @@ def require_for_sales_ahead(spark: SparkSession, config: Config, latest_us: int,
 def prepare(
     spark: SparkSession, config: Config, before: BatchSettings | None, now: BatchSettings, last_clock_ms: int | None
 ) -> None:
-    """Make the table ready for batches with the settings ``now``, after one with the clock ``last_clock_ms`` and the settings
-    ``before`` (None: not known). A longer delay makes sales on time for longer, so that ``until`` moves as well."""
+    """Make the table ready for batches with the settings ``now``; the arguments are those of ``batch_settings.following``."""
     found = spark_tables.properties(spark, VENTES, config)
     zones = with_zone(found.get(ZONES), now.timezone, empty=spark_tables.is_empty(spark, VENTES, config))
     wanted = {ZONES: zones}
-    until = Scope.of(spark, config).until
-    longer = now.watermark_delay - (before.watermark_delay if before else timedelta(0))
-    if until and last_clock_ms is not None and until.timestamp() * 1000 > last_clock_ms and longer > timedelta(0):
-        wanted[EXACT_DEDUP_UNTIL] = (until + longer).isoformat(timespec="seconds")
+    held = Scope.of(spark, config).until
+    until = compared_until(held, before, now, last_clock_ms)
+    if until and until != held:
+        wanted[EXACT_DEDUP_UNTIL] = until.isoformat(timespec="seconds")
     spark_tables.set_properties(spark, VENTES, config, wanted)
 
 

@@ -190,6 +190,16 @@ def _stderr_into(file: Path) -> Iterator[None]:
         os.close(terminal)
 
 
+def _check_zone(session: SparkSession, config: Config) -> None:
+    """Raises ``ConfigError`` for a business zone that this Java does not know: its list may be older than Python's."""
+    zone = config.analytics.timezone.key
+    if not spark_internals.jvm(session).java.time.ZoneId.getAvailableZoneIds().contains(zone):
+        raise ConfigError(
+            f"[ANALYTICS] timezone = {zone!r} is not accepted: this Java does not know the zone. Set another name of it, or "
+            f"install a newer Java."
+        )
+
+
 def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
     """Start Spark for ``job``, in the process that is known as ``name`` (the job's). Raises ``SetupError`` when there is no Java or a JAR is missing."""
     settings = shared_settings(config, job)
@@ -217,6 +227,7 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     try:
         compiler.ensure(session, config)
+        _check_zone(session, config)
         shared_storage.check_folder(session, config.delta.base_path)
         if not under_submit():
             compiler.new(session, "Heap").trimEvery(_TRIM_MILLISECONDS)

@@ -229,6 +229,7 @@ def test_sparks_own_log_level_is_set_when_it_is_another(
     monkeypatch.setattr(spark_session.jars, "resolve", lambda *_: [])
     monkeypatch.setattr(spark_session.compiler, "jar", lambda *_: Path(__file__))
     monkeypatch.setattr(spark_session.compiler, "ensure", lambda *_: None)
+    monkeypatch.setattr(spark_session, "_check_zone", lambda *_: None)
     trimmed: list[int] = []
     monkeypatch.setattr(spark_session.compiler, "new", lambda *_: SimpleNamespace(trimEvery=trimmed.append))
     spark_session.build(config.load(env={"VENTES_SPARK__LOG_LEVEL": level}), "essai")
