@@ -44,6 +44,7 @@ PURE = {
     for name in [
         "bronze.batch_settings",
         "bronze.transforms",
+        "config.changes",
         "config.fields",
         "config.paths",
         "config.rules",
