@@ -24,7 +24,7 @@ from lakehouse.contract.tables import PERTES, REJETS, VENTES
 from lakehouse.contract.tables import checkpoint as checkpoint_path
 from lakehouse.errors import BrokerUnavailable, LakehouseError, RowsDropped, cause_of
 from lakehouse.kafka import clients
-from lakehouse.lake import checkpoint_validation, spark_session, spark_tables, writer_lock
+from lakehouse.lake import checkpoint_files, checkpoint_validation, spark_session, spark_tables, writer_lock
 from lakehouse.lake.checkpoint import Checkpoint
 from lakehouse.maintenance import erasure
 from lakehouse.observability import log
@@ -251,7 +251,7 @@ class BronzeJob:
 
 def _rows_dropped(checkpoint: Checkpoint, which: str) -> RowsDropped:
     """The sentence that stops the job. The checkpoint refuses every later start, as those rows are not read again from it."""
-    checkpoint.write(checkpoint_validation.ROWS_DROPPED, which)
+    checkpoint.write(checkpoint_files.ROWS_DROPPED, which)
     return RowsDropped(
         f"The watermark dropped rows ({which}): sales are missing from Bronze. Kafka still holds them. To read the topic again "
         f"(Bronze lets no sale in twice), type: python ops_utils.py rebuild {JOB}"

@@ -12,11 +12,12 @@ from dataclasses import replace
 from lakehouse.bronze.batch_settings import BatchSettings, following
 from lakehouse.contract.tables import REJETS, VENTES, TableSpec
 from lakehouse.errors import CheckpointInvalid
+from lakehouse.lake import checkpoint_validation
 from lakehouse.lake.checkpoint import Checkpoint
+from lakehouse.lake.checkpoint_files import SETTINGS
 from lakehouse.observability import log
 
 _log = log.get("bronze")
-_FOLDER = "settings"
 
 
 class SettingsChange(Exception):
@@ -72,7 +73,7 @@ class NotedSettings:
         now = following(before, self._wanted, clock)
         if now != self._noted(number):
             self._prepare(before, now, clock)
-            self._checkpoint.write(f"{_FOLDER}/{number}", now.to_json())
+            self._checkpoint.write(f"{SETTINGS}/{number}", now.to_json())
             if before:
                 _log.info("settings changed", batch_id=number, **_shown(now))
         return now
@@ -90,19 +91,21 @@ class NotedSettings:
                 f"(python spark_streaming_delta.py --once), then start this one again."
             )
         now = replace(noted, decoder=self._wanted.decoder)
-        self._checkpoint.write(f"{_FOLDER}/{number}", now.to_json())
+        self._checkpoint.write(f"{SETTINGS}/{number}", now.to_json())
         return now
 
     def _noted(self, number: int) -> BatchSettings | None:
         """Of batch ``number``; None when its settings were not noted."""
-        found = [each for each in self._checkpoint.ids(_FOLDER) if each <= number]
+        found = [each for each in self._checkpoint.ids(SETTINGS) if each <= number]
         if not found:
             return None
-        name = f"{_FOLDER}/{found[-1]}"
+        name = f"{SETTINGS}/{found[-1]}"
         try:
             return BatchSettings.from_json(self._checkpoint.text(name) or "")
         except (ValueError, KeyError, TypeError):
-            raise self._checkpoint.refusal(f"its file {name} is damaged") from None
+            raise checkpoint_validation.refusal(
+                self._checkpoint.path, self._checkpoint.job, f"its file {name} is damaged"
+            ) from None
 
 
 def _shown(settings: BatchSettings) -> dict[str, str]:

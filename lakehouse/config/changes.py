@@ -99,6 +99,9 @@ CHANGES: Mapping[str, Change] = {
     "PERFORMANCE.small_batch_rows": Change(
         "free", "how a batch is compared and written", "A repeated batch may take another way to the same rows."
     ),
+    "PERFORMANCE.delta_append": Change(
+        "free", "that a batch is written once", "Both ways ask the table for the same application and number."
+    ),
     "PERFORMANCE.broadcast_rows": Change(
         "free", "how stale sales are compared", "A repeated batch may take another way to the same rows."
     ),

@@ -146,7 +146,7 @@ SOMMES = TableSpec(
 EFFACES = TableSpec(
     name="_effacements",
     layer="bronze",
-    grain="one row per erasure and row that it took out, for a person's sake: its place in Kafka, and no name",
+    grain="one row per erasure and row that it deleted: its place in Kafka, and no name",
     columns=(
         ("effacement", "STRING"), ("table_effacee", "STRING"), ("topic", "STRING"), ("kafka_partition", "INT"),
         ("kafka_offset", "BIGINT"), ("kafka_timestamp", "TIMESTAMP"), ("date_ingestion", "TIMESTAMP"),
@@ -154,7 +154,7 @@ EFFACES = TableSpec(
     ),
     keys=("effacement", "table_effacee", "topic", "kafka_partition", "kafka_offset", "kafka_timestamp"),
 )  # fmt: skip
-"""``empreinte``: the salted hash (``marks.SALT``) of an erased sale's vente_id, by which a later copy of it is known."""
+"""``empreinte``: the salted hash (``table_properties.SALT``) of an erased sale's vente_id, by which a later copy of it is known."""
 
 _LATEST = "STRUCT<timestamp: TIMESTAMP, vente_id: STRING, {}>"
 

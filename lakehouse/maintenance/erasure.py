@@ -1,4 +1,4 @@
-"""A person's rows taken out of Bronze, by the process that writes it, and what the other processes must know. No JVM.
+"""Erasure: a person's rows deleted from Bronze by the process that writes it, and the requests to the other jobs. No JVM.
 
 A request is a file beside the locks, mode 0600. Whoever holds Bronze's lock serves it: the running job between two
 batches, or ``erase`` itself. Order of the work: the places of the rows are noted in ``_effacements``, then the rows go,
@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 import secrets
 from collections import Counter
@@ -21,13 +20,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lakehouse import atomic_file
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import ERASE, SALT
 from lakehouse.contract.tables import AGGREGES, EFFACES, PROFIL, REJETS, REJOUES, VENTES, TableSpec
 from lakehouse.errors import TableMissing, one_line
 from lakehouse.lake import delta_tables, result, writer_lock
 from lakehouse.lake import history as lake_history
-from lakehouse.lake.query import Query
+from lakehouse.lake.query import Query, literal
 from lakehouse.lake.reader import Lake
 from lakehouse.observability.provenance import read_origin
 
@@ -88,6 +88,7 @@ class Request:
 
 
 def folder(config: Config) -> Path:
+    """Where requests lie from the operator's command to the job that runs them, one file each."""
     return writer_lock.lock_folder(config) / "requests"
 
 
@@ -104,13 +105,7 @@ def _path(config: Config, request: Request) -> Path:
 def _write(config: Config, request: Request) -> None:
     place = folder(config)
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = place / f".{request.id}.part"
-    file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(file, "w", encoding="utf-8") as stream:
-        json.dump(asdict(request), stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(_path(config, request))
+    atomic_file.write(_path(config, request), json.dumps(asdict(request)), mode=0o600)
 
 
 def ask(config: Config, client_id: int) -> Request:
@@ -170,6 +165,7 @@ def ask_silver(config: Config) -> None:
 
 
 def silver_is_asked(config: Config) -> bool:
+    """Whether Silver is to be built anew: see ``ask_silver``."""
     return (folder(config) / _SILVER).exists()
 
 
@@ -273,8 +269,7 @@ class _Erasing:
     def _delete_at(self, spec: TableSpec, places: list[Coordinates]) -> None:
         for start in range(0, len(places), _CHUNK):
             these = (
-                f"(kafka_partition = {p} AND kafka_offset = {o} AND kafka_timestamp = "
-                f"arrow_cast('{t.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))'))"
+                f"(kafka_partition = {p} AND kafka_offset = {o} AND kafka_timestamp = {literal(t)})"
                 for _, p, o, t in places[start : start + _CHUNK]
             )
             self._delete(spec, " OR ".join(these))

@@ -41,7 +41,7 @@ _SETTLED_SECONDS = 600
 """How long ``verify`` waits for a moment between two passes."""
 
 
-class Outcome(Enum):
+class PassOutcome(Enum):
     """How a pass ended, if it did not fail."""
 
     UP_TO_DATE = "Bronze had nothing new"
@@ -61,7 +61,7 @@ class Generation:
 
 
 @dataclass(frozen=True)
-class Difference:
+class CellDifference:
     """One cell that differs from the recompute; values as text."""
 
     table: str
@@ -72,6 +72,7 @@ class Difference:
 
 
 def entries(config: Config) -> tuple[Aggregate, ...]:
+    """Every Silver table with its definition, under the ``[ANALYTICS]`` thresholds."""
     limits = config.analytics
     return aggregates.aggregates(
         Thresholds(limits.seuil_premium, limits.seuil_standard, limits.achats_fidele, limits.timezone.key)
@@ -116,7 +117,7 @@ class SilverJob:
         generation = self._generation(spark, full=full)
         while generation.done:
             started = time.monotonic()
-            if self._refresh(spark, generation) is Outcome.ERASED:
+            if self._refresh(spark, generation) is PassOutcome.ERASED:
                 _log.info("sales were erased from Bronze: building the tables anew", after=generation.name)
                 generation = self._generation(spark, full=True)
                 erasure.silver_has_built(self._config, generation.done)
@@ -126,7 +127,7 @@ class SilverJob:
                 break
         return 0
 
-    def verify(self, limit: int = 20, *, spark: SparkSession | None = None) -> list[Difference]:
+    def verify(self, limit: int = 20, *, spark: SparkSession | None = None) -> list[CellDifference]:
         """The cells (at most ``limit`` a table) in which Silver differs from a full recompute of the Bronze that it has
         merged. Waits for a moment between two passes; writes nothing. A session that is given stays open."""
         if not wait_for_bronze.bronze_exists(self._config):
@@ -207,26 +208,26 @@ class SilverJob:
     def _checkpoint(self, spark: SparkSession, generation: Generation) -> Checkpoint:
         return Checkpoint(spark, checkpoint_path(self._config.delta.base_path, f"{JOB}-{generation.name}"))
 
-    def _refresh(self, spark: SparkSession, generation: Generation) -> Outcome:
+    def _refresh(self, spark: SparkSession, generation: Generation) -> PassOutcome:
         """Passes until one is not overtaken by retention, of which each repetition has new commits to skip."""
         if erasure.silver_is_asked(self._config):
-            return Outcome.ERASED
-        outcome = Outcome.OVERTAKEN
-        while outcome is Outcome.OVERTAKEN:
+            return PassOutcome.ERASED
+        outcome = PassOutcome.OVERTAKEN
+        while outcome is PassOutcome.OVERTAKEN:
             outcome = self._pass(spark, generation)
         return outcome
 
-    def _pass(self, spark: SparkSession, generation: Generation) -> Outcome:
+    def _pass(self, spark: SparkSession, generation: Generation) -> PassOutcome:
         """Merge all that Bronze has committed since the last pass."""
         checkpoint = self._checkpoint(spark, generation)
         checkpoint.check(table_id=spark_tables.table_id(spark, VENTES, self._config))
         newest, consumed = spark_tables.version(spark, VENTES, self._config), self._consumed(checkpoint, generation)
         if newest <= consumed:
             self._health.passed(sales=0, seconds=0.0, behind=0)
-            return Outcome.UP_TO_DATE
+            return PassOutcome.UP_TO_DATE
         kinds = removers(spark, self._config, after=consumed, upto=newest)
         if ERASE in kinds:
-            return Outcome.ERASED
+            return PassOutcome.ERASED
         began = time.monotonic()
         sink = SilverSink(self._config, self._entries, generation.name, self._health.merged)
         failure = self._run_query(spark, generation, checkpoint, sink, skip_removals=RETENTION in kinds)
@@ -235,11 +236,11 @@ class SilverJob:
         upto = self._consumed(checkpoint, generation)
         if RETENTION in kinds and ERASE in removers(spark, self._config, after=newest, upto=upto):
             return (
-                Outcome.ERASED
+                PassOutcome.ERASED
             )  # committed after ``removers`` was asked, and skipped together with what retention removed
         self._health.passed(sales=sink.rows, seconds=time.monotonic() - began, behind=newest - consumed)
         _log.info("pass done", sales=sink.rows)
-        return Outcome.MERGED
+        return PassOutcome.MERGED
 
     def _run_query(
         self,
@@ -270,38 +271,37 @@ class SilverJob:
 
     def _after_failure(
         self, spark: SparkSession, checkpoint: Checkpoint, failure: Exception, *, consumed: int, newest: int
-    ) -> Outcome:
+    ) -> PassOutcome:
         """The outcome when rows that were removed from Bronze during the pass explain the failure; otherwise raises."""
         if said := checkpoint_validation.SPARK_SAYS.search(str(failure)):
             raise checkpoint_validation.refusal(checkpoint.path, JOB, f"Spark says {said[1] or said[2]}") from failure
         if erasure.last_version(self._config, consumed) is not None:
-            return Outcome.ERASED
+            return PassOutcome.ERASED
         now = spark_tables.version(spark, VENTES, self._config)
         if now > newest and RETENTION in removers(spark, self._config, after=newest, upto=now):
-            return Outcome.OVERTAKEN
+            return PassOutcome.OVERTAKEN
         raise LakehouseError(
             f"The Silver pass failed: {cause_of(failure)}. Nothing is lost: the next pass repeats the "
             f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
         ) from failure
 
     def _consumed(self, checkpoint: Checkpoint, generation: Generation) -> int:
-        """The Bronze version that Silver holds all of; raises when a pass ended inside a version."""
+        """The Bronze version that Silver holds all of; of a version that was read in part, the one before."""
         committed = checkpoint.committed()
         if committed is None:
             return generation.bronze_version
-        end = committed.ends[0]
-        return int(end["reservoirVersion"]) - 1
+        return committed.delta_end().whole_version
 
     # --- comparison --------------------------------------------------------------------------------------------------
 
-    def _verify(self, spark: SparkSession, limit: int) -> list[Difference]:
+    def _verify(self, spark: SparkSession, limit: int) -> list[CellDifference]:
         generation = self._last_generation(spark)
         if generation is None or not generation.done:
             raise TableMissing("The Silver tables are not built yet: python streaming_silver.py")
         consumed, versions = self._settled_versions(spark, generation)
         sales = spark_tables.read(spark, VENTES, self._config, version=consumed).select(*SOURCE_COLUMNS)
         _log.info("comparing with the recompute", bronze_version=consumed)
-        found: list[Difference] = []
+        found: list[CellDifference] = []
         kept = retention.kept(self._config, Lake.of(self._config, versions={VENTES.name: consumed}))
         for entry in self._entries:
             since = kept.since.get(entry.table.name)
@@ -317,7 +317,7 @@ class SilverJob:
                 _log.info("compared from a day on: retention", table=entry.table.name, since=str(since))
                 expected, actual = expected.where(F.col("jour") >= since), actual.where(F.col("jour") >= since)
             cells = aggregates.differences(expected, actual, entry).orderBy("cle", "colonne").limit(limit).collect()
-            found += [Difference(entry.table.name, *cell) for cell in cells]
+            found += [CellDifference(entry.table.name, *cell) for cell in cells]
             _log.info(
                 "compared",
                 table=entry.table.name,

@@ -12,7 +12,7 @@ from lakehouse.contract.table_properties import SALT, TOPIC_SINCE
 from lakehouse.contract.tables import EFFACES, REJETS, REJOUES, VENTES, TableSpec
 from lakehouse.errors import TableMissing
 from lakehouse.lake.job_progress import BronzePosition
-from lakehouse.lake.query import Query
+from lakehouse.lake.query import Query, literal
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure
 from lakehouse.operations.reconcile import batch_counts, explained_offsets, kafka_reread
@@ -119,7 +119,7 @@ class BronzeReconciliation:
         )
         since = ""
         if self._since > _EPOCH:
-            since = f" AND date_ingestion >= arrow_cast('{self._since.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+            since = f" AND date_ingestion >= {literal(self._since)}"
         return f"({' OR '.join(ranges)}){since}"
 
     def _rejects(self) -> tuple[str, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -30,7 +30,7 @@ from lakehouse.contract.tables import (
 )
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import delta_tables, job_progress
-from lakehouse.lake.query import Query
+from lakehouse.lake.query import Query, literal, timestamp_type
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import retention
 from lakehouse.maintenance.retention import Kept
@@ -79,9 +79,7 @@ class TableComparison:
 def key_sql(key: str, timezone: str) -> str:
     """A key of a Silver table as SQL over Bronze (DataFusion's)."""
     if key == "heure":
-        return (
-            f"CAST(date_part('hour', arrow_cast(\"timestamp\", 'Timestamp(Microsecond, Some(\"{timezone}\"))')) AS INT)"
-        )
+        return f"CAST(date_part('hour', arrow_cast(\"timestamp\", {timestamp_type(timezone)})) AS INT)"
     return key
 
 
@@ -129,10 +127,10 @@ def _limits(one: Figures, timezone: str, limits: Kept) -> tuple[str, str, str]:
     if since is None:
         return "true", "true", ""
     if "jour" in one.table.keys:
-        return f"jour >= DATE '{since}'", f"jour >= DATE '{since}'", ""
+        return f"jour >= {literal(since)}", f"jour >= {literal(since)}", ""
     if one.table is PROFIL:
-        at = datetime.combine(since, datetime.min.time(), ZoneInfo(timezone)).astimezone(UTC).isoformat()
-        old = f"premier_achat < arrow_cast('{at}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+        at = datetime.combine(since, datetime.min.time(), ZoneInfo(timezone))
+        old = f"premier_achat < {literal(at)}"
         return f"client_id NOT IN (SELECT client_id FROM {name} WHERE {old})", f"NOT ({old})", ""
     (key,) = one.table.keys
     left = f"dimension = '{key}' AND retrait IN ({retention.ids(limits.removed)})"

@@ -1,4 +1,4 @@
-"""Backups: one consistent state of a lake, kept by content in a store; looked at, and brought back. No JVM.
+"""Backups: one consistent state of a lake, stored by content hash; listed, verified, restored. No JVM.
 
 A store holds ``objects/``, each file named after the SHA-256 of its bytes, and ``backups/``, one manifest each. The
 manifest is written last: a backup that was killed left objects that the next one finds, and nothing else.
@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lakehouse.config import Config, FilePath
+from lakehouse.config import Config, FilePath, paths
 from lakehouse.errors import ConfigError, LakehouseError, TableLocked, TableMissing, one_line
 from lakehouse.lake.writer_lock import lock_folder
 from lakehouse.observability import provenance
@@ -30,7 +30,7 @@ from lakehouse.operations.recovery.snapshot import Capture, LakeChanged, SourceF
 
 _TRIES = 5
 Progress = Callable[..., Any]
-"""``frame.Work.progress``."""
+"""``runner.Work.progress``."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ class Backups:
 
 def check_empty(folder: str) -> Path:
     """Raises ``ConfigError`` unless a lake may be restored there."""
-    if "://" in folder:
+    if paths.is_uri(folder):
         raise ConfigError(f"{folder} is no folder of this machine: restore into one, and copy it from there.")
     target = Path(folder).absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):

@@ -120,7 +120,7 @@ def test_retention_waits_for_silver(run: Run, old: str, monkeypatch: pytest.Monk
     count = len(rows(old))
     keep(monkeypatch, "BRONZE", day)
     code, out = run("maintain", "bronze", "--yes")
-    assert code == 0 and "They stay for now: Silver has not taken in 1 of them yet" in out and len(rows(old)) == count
+    assert code == 0 and "They stay for now: Silver has not merged 1 of them yet" in out and len(rows(old)) == count
 
 
 @pytest.mark.parametrize(

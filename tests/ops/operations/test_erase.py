@@ -358,7 +358,7 @@ def test_rows_that_a_rollback_brings_back_are_announced_and_erased_again(base: s
     expected = erasure.found(config.load(), CLIENT)
     operate(*ERASE)
     code, text = operate("restore-table", "ventes_stream", "--version", str(version), "--yes")
-    assert code == 0 and f"{expected['ventes_stream']} rows of it were erased for a person's sake" in text
+    assert code == 0 and f"{expected['ventes_stream']} rows of it were deleted by an erasure" in text
     _, text = operate(*ERASE, "--json")
     assert answer(text)["rows"] == {"ventes_stream": expected["ventes_stream"]}
     assert not [row for row in held(base, VENTES) if row["client_id"] == CLIENT]

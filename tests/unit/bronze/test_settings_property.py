@@ -24,7 +24,7 @@ from lakehouse.contract.business_time import local_day
 from lakehouse.contract.table_properties import UNKNOWN_ZONE, with_zone
 from lakehouse.contract.tables import VENTES, TableSpec
 from lakehouse.errors import CheckpointInvalid
-from lakehouse.lake.checkpoint import Planned
+from lakehouse.lake.checkpoint_files import Planned
 
 SECOND = 1_000_000
 START_MS = 1_790_000_000_000
@@ -50,6 +50,8 @@ class Message:
 class Memory:
     """A checkpoint's files."""
 
+    path, job = "memory", "bronze"
+
     def __init__(self) -> None:
         self.files: dict[str, str] = {}
         self.offsets: dict[int, int] = {}
@@ -72,9 +74,6 @@ class Memory:
 
     def write(self, name: str, text: str) -> None:
         self.files[name] = text
-
-    def refusal(self, fault: str) -> CheckpointInvalid:
-        return CheckpointInvalid(fault)
 
 
 @dataclass
