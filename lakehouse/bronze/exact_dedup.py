@@ -14,7 +14,15 @@ from lakehouse.bronze import transforms
 from lakehouse.bronze.batch_settings import BatchSettings, compared_until
 from lakehouse.bronze.batch_stats import BatchStats
 from lakehouse.config import Config
-from lakehouse.contract.table_properties import EXACT_DEDUP_UNTIL, SALT, UNKNOWN_ZONE, ZONES, with_zone
+from lakehouse.contract.table_properties import (
+    EXACT_DEDUP_UNTIL,
+    SALT,
+    UNKNOWN_ZONE,
+    ZONES,
+    with_zone,
+    zones_of,
+    zones_sentence,
+)
 from lakehouse.contract.tables import EFFACES, REJETS, VENTES
 from lakehouse.lake import spark_tables
 from lakehouse.observability import log
@@ -37,7 +45,7 @@ class Scope:
         """As the table has it."""
         found = spark_tables.properties(spark, VENTES, config)
         until = found.get(EXACT_DEDUP_UNTIL)
-        return cls(datetime.fromisoformat(until) if until else None, tuple(found.get(ZONES, UNKNOWN_ZONE).split(",")))
+        return cls(datetime.fromisoformat(until) if until else None, zones_of(found.get(ZONES)))
 
 
 def _moment(micros: int) -> datetime:
@@ -91,8 +99,10 @@ def prepare(
 ) -> None:
     """Make the table ready for batches with the settings ``now``; the arguments are those of ``batch_settings.following``."""
     found = spark_tables.properties(spark, VENTES, config)
-    zones = with_zone(found.get(ZONES), now.timezone, empty=spark_tables.is_empty(spark, VENTES, config))
-    wanted = {ZONES: zones}
+    empty = ZONES not in found and spark_tables.is_empty(spark, VENTES, config)
+    wanted = {ZONES: with_zone(found.get(ZONES), now.timezone, datetime.now(UTC), empty=empty)}
+    if wanted[ZONES] != found.get(ZONES) and (sentence := zones_sentence(wanted[ZONES])):
+        _log.warning(f"{sentence} Silver has to be built anew: python streaming_silver.py --full")
     held = Scope.of(spark, config).until
     until = compared_until(held, before, now, last_clock_ms)
     if until and until != held:

@@ -217,7 +217,9 @@ class Replay:
         latest = max(one.fields["timestamp"] for one in new if one.fields)
         until = latest + self._config.streaming.watermark_delay + timedelta(minutes=1)
         found = self._lake.snapshot(VENTES.name).handle.metadata().configuration
-        wanted = {ZONES: with_zone(found.get(ZONES), self._config.analytics.timezone.key, empty=False)}
+        wanted = {
+            ZONES: with_zone(found.get(ZONES), self._config.analytics.timezone.key, datetime.now(UTC), empty=False)
+        }
         held = found.get(EXACT_DEDUP_UNTIL)
         if until > datetime.now(UTC) and (held is None or datetime.fromisoformat(held) < until):
             wanted[EXACT_DEDUP_UNTIL] = until.isoformat(timespec="seconds")

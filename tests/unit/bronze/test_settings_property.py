@@ -21,7 +21,7 @@ from lakehouse.bronze import noted_settings, transforms
 from lakehouse.bronze.batch_settings import BatchSettings, compared_until, following
 from lakehouse.bronze.noted_settings import NotedSettings, SettingsChange
 from lakehouse.contract.business_time import local_day
-from lakehouse.contract.table_properties import UNKNOWN_ZONE, with_zone
+from lakehouse.contract.table_properties import UNKNOWN_ZONE, with_zone, zones_of
 from lakehouse.contract.tables import VENTES, TableSpec
 from lakehouse.errors import CheckpointInvalid
 from lakehouse.lake.checkpoint_files import Planned
@@ -94,7 +94,7 @@ class Bronze:
         return self.written[VENTES.name if spec is VENTES else "rejects"] >= number
 
     def prepare(self, before: BatchSettings | None, now: BatchSettings, last_clock_ms: int | None) -> None:
-        self.zones = with_zone(self.zones, now.timezone, empty=not self.sales)
+        self.zones = with_zone(self.zones, now.timezone, datetime.fromtimestamp(0, UTC), empty=not self.sales)
         self.until = compared_until(self.until, before, now, last_clock_ms)
 
     def run(self, wanted: BatchSettings, batches: Sequence[tuple[int, Sequence[Message]]], crash: str | None) -> None:
@@ -161,7 +161,7 @@ class Bronze:
         """Those that exact deduplication does not find in the days and the span that it reads."""
         zone = ZoneInfo(judged.timezone)
         days = {local_day(datetime.fromtimestamp(one.ahead + START_MS // 1000, UTC), zone) for one in compared}
-        zones = (self.zones or UNKNOWN_ZONE).split(",")
+        zones = zones_of(self.zones)
         if len(zones) > 1 or UNKNOWN_ZONE in zones:
             days = set(transforms.around(sorted(days)))
         known = {name for name, _, day in self.sales if day in days}
