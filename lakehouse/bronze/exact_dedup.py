@@ -54,30 +54,40 @@ def _moment(micros: int) -> datetime:
     return min(last, datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micros))
 
 
-def _require(spark: SparkSession, config: Config, until: datetime) -> None:
-    """Have every sale compared with Bronze until then, or longer when that is required already."""
+def _require(spark: SparkSession, config: Config, until: datetime) -> bool:
+    """Have every sale compared with Bronze until then. False when that, or longer, is required already."""
     held = Scope.of(spark, config).until
-    if held is None or held < until:
-        value = {EXACT_DEDUP_UNTIL: until.isoformat(timespec="seconds")}
-        spark_tables.set_properties(spark, VENTES, config, value)
+    if held is not None and held >= until:
+        return False
+    spark_tables.set_properties(spark, VENTES, config, {EXACT_DEDUP_UNTIL: until.isoformat(timespec="seconds")})
+    return True
 
 
-def require_for_new_checkpoint(spark: SparkSession, config: Config) -> None:
-    """Have every sale compared with Bronze until no sale that another checkpoint ingested can be on time again. Nothing to do
-    over tables that hold none, and from which none was erased."""
-    if all(spark_tables.is_empty(spark, spec, config) for spec in (VENTES, REJETS)) and not spark_tables.exists(
-        spark, EFFACES, config
-    ):
-        return
+def require_exact_dedup_until(
+    spark: SparkSession,
+    config: Config,
+    delay: timedelta | None = None,
+    *,
+    why: str = "new checkpoint over an existing table",
+) -> None:
+    """Have every sale compared with Bronze until no sale that the state does not know, of another checkpoint or of a batch
+    that was ingested in parts, can be on time again. ``delay``: the batch's, if that is another than the settings'."""
     streaming, now = config.streaming, datetime.now(UTC)
     newest = now + 2 * streaming.future_tolerance
     ahead = spark_tables.read(spark, VENTES, config).where(F.col("timestamp") > F.lit(newest))
     latest = ahead.agg(F.max(F.unix_micros("timestamp")).alias("latest")).collect()[0].latest
     if latest is not None:
         newest = _moment(latest)
-    until = newest + streaming.watermark_delay + _MARGIN
+    until = newest + max(streaming.watermark_delay, delay or timedelta(0)) + _MARGIN
     _require(spark, config, until)
-    _log.info("new checkpoint over an existing table: every sale is compared with Bronze", until=until.isoformat())
+    _log.info(f"{why}: every sale is compared with Bronze", until=until.isoformat())
+
+
+def require_for_new_checkpoint(spark: SparkSession, config: Config) -> None:
+    """See ``require_exact_dedup_until``. Nothing to do over tables that hold no row, and from which none was erased."""
+    empty = all(spark_tables.is_empty(spark, spec, config) for spec in (VENTES, REJETS))
+    if not empty or spark_tables.exists(spark, EFFACES, config):
+        require_exact_dedup_until(spark, config)
 
 
 def require_for_sales_ahead(spark: SparkSession, config: Config, latest_us: int, settings: BatchSettings) -> None:
@@ -85,13 +95,13 @@ def require_for_sales_ahead(spark: SparkSession, config: Config, latest_us: int,
     with Bronze until their copies are stale."""
     latest = _moment(latest_us)
     until = latest + settings.watermark_delay + _MARGIN
-    _require(spark, config, until)
-    _log.warning(
-        "sales lie further ahead of this machine's clock than watermark_delay: every sale is compared with Bronze. Set the "
-        "clocks of this machine, of the brokers and of the senders right",
-        latest=latest.isoformat(),
-        until=until.isoformat(),
-    )
+    if _require(spark, config, until):
+        _log.warning(
+            "sales lie further ahead of this machine's clock than watermark_delay: every sale is compared with Bronze. Set "
+            "the clocks of this machine, of the brokers and of the senders right",
+            latest=latest.isoformat(),
+            until=until.isoformat(),
+        )
 
 
 def prepare(

@@ -54,7 +54,7 @@ class MicroBatch:
 
     def on_time_sales(self) -> DataFrame:
         """``stream_rows`` with ``NEEDS_EXACT_DEDUP``."""
-        return self._with_need(self.stream_rows)
+        return self.with_need(self.stream_rows)
 
     def other_messages(self) -> DataFrame:
         """What the stream's plan leaves out of the batch, by the same clock, with ``NEEDS_EXACT_DEDUP``: each message is in
@@ -63,9 +63,10 @@ class MicroBatch:
         clock = F.timestamp_millis(F.lit(planned.clock_ms))
         messages = self.source.messages(previous, planned)
         decoded = transforms.decoded(messages, ingested=clock, **self.settings.validation())
-        return self._with_need(transforms.others(decoded))
+        return self.with_need(transforms.others(decoded))
 
-    def _with_need(self, rows: DataFrame) -> DataFrame:
+    def with_need(self, rows: DataFrame) -> DataFrame:
+        """``rows`` with ``NEEDS_EXACT_DEDUP``."""
         return exact_dedup.with_need(rows, self.scope.until, self.settings.watermark_delay)
 
     def cache(self, rows: DataFrame, storage: StorageLevel) -> DataFrame:

@@ -73,7 +73,7 @@ class NotedSettings:
         now = following(before, self._wanted, clock)
         if now != self._noted(number):
             self._prepare(before, now, clock)
-            self._checkpoint.write(f"{SETTINGS}/{number}", now.to_json())
+            self._checkpoint.write_text(f"{SETTINGS}/{number}", now.to_json())
             if before:
                 _log.info("settings changed", batch_id=number, **_shown(now))
         return now
@@ -91,7 +91,7 @@ class NotedSettings:
                 f"(python spark_streaming_delta.py --once), then start this one again."
             )
         now = replace(noted, decoder=self._wanted.decoder)
-        self._checkpoint.write(f"{SETTINGS}/{number}", now.to_json())
+        self._checkpoint.write_text(f"{SETTINGS}/{number}", now.to_json())
         return now
 
     def _noted(self, number: int) -> BatchSettings | None:

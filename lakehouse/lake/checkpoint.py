@@ -12,7 +12,7 @@ from lakehouse import atomic_file
 from lakehouse.config import paths
 from lakehouse.jvm import spark_internals
 from lakehouse.lake import checkpoint_validation
-from lakehouse.lake.checkpoint_files import OFFSETS, TOPIC_ID
+from lakehouse.lake.checkpoint_files import OFFSETS, TOPIC_ID, Planned
 from lakehouse.lake.checkpoint_folder import CheckpointFolder
 
 
@@ -51,24 +51,36 @@ class Checkpoint(CheckpointFolder):
             raise checkpoint_validation.refusal(self.path, self.job, found)
 
     def note_topic_id(self, topic_id: str) -> None:
-        stream = self._fs.create(self._at(TOPIC_ID), True)
-        try:
-            stream.write(topic_id.encode("ascii"))
-        finally:
-            stream.close()
+        self.write_text(TOPIC_ID, topic_id)
 
-    def write(self, name: str, text: str) -> None:
-        """A file of our own beside Spark's: whole or not at all, on the disk or in the store when this returns."""
+    def write_text(self, name: str, text: str) -> None:
+        """A file of ours, which Spark does not look at: whole or not at all, on the disk or in the store when this returns."""
         if not paths.is_uri(self.path):
             file = Path(self.path, name)
             file.parent.mkdir(parents=True, exist_ok=True)
+            file.with_name(f".{file.name}.crc").unlink(
+                missing_ok=True
+            )  # Hadoop's, of a file that an earlier release wrote
             atomic_file.write(file, text)
             return
         stream = self._fs.create(self._at(name), True)  # a store makes an object of it when it is closed
         try:
-            stream.write(text.encode())
+            stream.write(text.encode("utf-8"))
         finally:
             stream.close()
+
+    def uncommitted(self) -> Planned | None:
+        """The last batch when it was planned and not committed."""
+        last, committed = self.planned_ids()[-1:], self.committed_ids()[-1:]
+        return None if last == committed or not last else self.planned(last[0])
+
+    def drop_snapshots(self, version: int) -> None:
+        """Remove the state's snapshots of a ``version`` that is about to be written with other keys than an attempt before
+        wrote. Spark writes a version's changes anew, and its snapshot only when one is due."""
+        pattern = self._at("state", "*", "*", f"{version}*.{{zip,snapshot}}")
+        for status in self._fs.globStatus(pattern) or ():
+            if re.fullmatch(rf"{version}(_[^.]*)?\.(zip|snapshot)", status.getPath().getName()):
+                self._fs.delete(status.getPath(), False)
 
     def drop_plan_behind_the_clock(self) -> bool:
         """Forget a last batch that was planned at a time not after the committed one's: the sink refused it before it

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,10 +28,19 @@ FIRST = "0" * 64
 RECONCILIATIONS = "reconciliations"
 """The folder of the reconciliations' records, beside the log that vouches for them."""
 
+LOSSES = "losses"
+"""The field of an entry that declares offsets as lost: topic, partition, first and last offset of each gap."""
+
 
 def folder(config: Config) -> Path:
     """On this machine: to an object in a store nothing can be appended."""
     return paths.state(config) / "audit"
+
+
+def declare_losses(config: Config, verb: str, losses: Iterable[tuple[str, int, int, int]]) -> None:
+    """Put on record that these offsets (topic, partition, first, last) are given up as lost, before the table says so: without
+    the entry ``reconcile`` does not believe the table. Raises ``OSError``."""
+    AuditLog(folder(config)).append(verb=verb, state="declared", **{LOSSES: [list(loss) for loss in losses]})
 
 
 def digest(line: bytes) -> str:

@@ -22,6 +22,7 @@ from lakehouse.lake.checkpoint_files import METADATA
 from lakehouse.lake.checkpoint_folder import FileCheckpoint
 from lakehouse.lake.query import Query, literal
 from lakehouse.lake.reader import Lake
+from lakehouse.observability import audit_log
 from lakehouse.operations.recovery import restore
 
 WHAT = "rebuild"
@@ -179,14 +180,16 @@ def _declare(config: Config, found: RebuildPlan) -> int:
     except TableMissing:
         there = set()
     now, who, topic = datetime.now(UTC), getpass.getuser(), config.kafka.topic
+    new = [one for one in found.stretches if one.lost and (topic, one.partition, *one.lost) not in there]
     rows = [
         {
             "topic": topic, "kafka_partition": one.partition, "premier_offset": one.lost[0], "dernier_offset": one.lost[1],
             "date_declaration": now, "operateur": who,
         }
-        for one in found.stretches
-        if one.lost and (topic, one.partition, *one.lost) not in there
+        for one in new
+        if one.lost
     ]  # fmt: skip
     if rows:
+        audit_log.declare_losses(config, WHAT, [(topic, one.partition, *one.lost) for one in new if one.lost])
         delta_tables.append(rows, PERTES, config, what=WHAT)
     return len(rows)

@@ -72,7 +72,7 @@ class Memory:
     def text(self, name: str) -> str | None:
         return self.files.get(name)
 
-    def write(self, name: str, text: str) -> None:
+    def write_text(self, name: str, text: str) -> None:
         self.files[name] = text
 
 
