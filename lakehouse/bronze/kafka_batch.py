@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any, Protocol
+from typing import Protocol
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -54,15 +55,6 @@ def source_options(config: Config, *, fail_on_data_loss: bool) -> dict[str, str]
         "kafka.fetch.max.wait.ms": str(round(performance.fetch_max_wait.total_seconds() * 1000)),
         "kafka.request.timeout.ms": str(round(config.kafka.request_timeout.total_seconds() * 1000)),
         "kafka.default.api.timeout.ms": str(round(config.kafka.request_timeout.total_seconds() * 1000)),
-    }
-
-
-def validation_options(config: Config) -> dict[str, Any]:
-    """The settings by which a message is validated: see ``transforms.decoded``."""
-    return {
-        "watermark_delay": config.streaming.watermark_delay,
-        "future_tolerance": config.streaming.future_tolerance,
-        "timezone": config.analytics.timezone.key,
     }
 
 

@@ -42,7 +42,9 @@ LOADER = "lakehouse.operations.command"
 PURE = {
     f"lakehouse.{name}"
     for name in [
+        "bronze.batch_settings",
         "bronze.transforms",
+        "config.changes",
         "config.fields",
         "config.paths",
         "config.rules",
