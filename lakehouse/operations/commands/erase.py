@@ -59,7 +59,7 @@ def erase(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     with work.progress("looking for the person's rows"):
         found = erasure.found(config, args.client_id)
     if work.dry_run:
-        left = _remains(config, datetime.now(UTC), True) if any(found.values()) else []
+        left = _leftovers_of(config, datetime.now(UTC), True) if any(found.values()) else []
         shown: list[Shown] = [_counts(found), *_leftovers(left), "Nothing was changed."]
         return Outcome({"dry_run": True, "rows": found, "remains": left}, shown)
     what = ", ".join(f"{n} rows of {name}" for name, n in found.items() if n) or "no row of Bronze"
@@ -73,7 +73,7 @@ def erase(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     summary: dict[str, Any] = {"rows": sum(request.rows.values())}
     if request.rows or asked:
         newest = datetime.fromisoformat(request.newest) if request.newest else None
-        left = _remains(config, newest, due)
+        left = _leftovers_of(config, newest, due)
         token = secrets.token_hex(16)
         receipt = {
             "format": 1, "id": request.id, "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -92,7 +92,7 @@ def erase(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     return Outcome(data, shown, 1 if due else 0, summary)
 
 
-def _remains(config: Config, newest: datetime | None, silver_due: bool) -> list[dict[str, str]]:
+def _leftovers_of(config: Config, newest: datetime | None, silver_due: bool) -> list[dict[str, str]]:
     return [asdict(one) for one in leftovers.listed(config, newest, silver_due, datetime.now(UTC))]
 
 
