@@ -81,10 +81,15 @@ def _kafka(config: Config, newest: datetime) -> Leftover:
             return Leftover(
                 where, "the messages themselves", "for ever: the topic has no retention (retention.ms = -1)"
             )
-        kept, known = timedelta(milliseconds=int(settings["retention.ms"])), "the topic's retention.ms and segment.ms"
-        segment = min(timedelta(milliseconds=int(settings["segment.ms"])), timedelta(days=36_500))
+        kept, known = _span(settings["retention.ms"]), "the topic's retention.ms and segment.ms"
+        segment = _span(settings["segment.ms"])
     what = f"the messages themselves; no replay or rebuild takes them in again ({known})"
     return Leftover(where, what, f"{_text(newest + kept + segment)}, at the latest: Kafka removes whole segments")
+
+
+def _span(milliseconds: str) -> timedelta:
+    """A hundred years at most: Kafka's largest number of milliseconds ends no date that can be written."""
+    return timedelta(milliseconds=min(int(milliseconds), 36_500 * 86_400_000))
 
 
 def _state(config: Config, now: datetime) -> Leftover:

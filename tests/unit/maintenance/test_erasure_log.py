@@ -104,3 +104,18 @@ def test_a_request_that_nobody_comes_back_for_is_forgotten(settings: Config) -> 
         os.utime(file, (time.time() - settings.delta.deleted_file_retention.total_seconds() - 60,) * 2)
     scheduler.run(settings, "bronze")
     assert [file.name for file in erasure.folder(settings).iterdir()] == [f"erase-{open_one.id}.json"]
+
+
+def test_what_comes_later_is_new_and_goes_with_the_next_erasure(settings: Config) -> None:
+    """Nothing keeps a list of erased people: a sale that Bronze never held names the person again."""
+    write(settings, [row(1, CLIENT), row(2, 7)])
+    first = erase(settings)
+    erasure.end(settings, first)
+    assert erasure.found(settings, CLIENT) == dict.fromkeys(("ventes_stream", "ventes_rejetees", "rejets_rejoues"), 0)
+    write(settings, [row(3, CLIENT)])
+    assert erasure.found(settings, CLIENT)[VENTES.name] == 1
+    second = erase(settings)
+    assert (first.rows, second.rows) == ({VENTES.name: 1}, {VENTES.name: 1}) and first.id != second.id
+    assert held(settings) == {"sale-7-2-0"}
+    gone = lakes.contents(DeltaTable(EFFACES.path(settings.delta.base_path))).to_pylist()
+    assert {(one["effacement"], one["kafka_offset"]) for one in gone} == {(first.id, 1), (second.id, 3)}
