@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import secrets
 import time
 from collections import Counter
@@ -139,10 +140,15 @@ def serve(config: Config) -> list[Request]:
             try:
                 served = _Erasing(config, request).run()
             except Exception as error:  # noqa: BLE001  # the stream goes on; who asked is told
-                served = replace(request, state="failed", error=one_line(error))
+                served = replace(request, state="failed", error=_nameless(one_line(error), request.client_id))
             _write(config, served)
             done.append(served)
     return done
+
+
+def _nameless(text: str, client_id: int) -> str:
+    """The text without the number: it goes into logs, and a library may have quoted its query."""
+    return re.sub(rf"(?<!\d){client_id}(?!\d)", "***", text)
 
 
 def in_silver(config: Config, client_id: int) -> bool:

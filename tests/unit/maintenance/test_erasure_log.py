@@ -119,3 +119,17 @@ def test_what_comes_later_is_new_and_goes_with_the_next_erasure(settings: Config
     assert held(settings) == {"sale-7-2-0"}
     gone = lakes.contents(DeltaTable(EFFACES.path(settings.delta.base_path))).to_pylist()
     assert {(one["effacement"], one["kafka_offset"]) for one in gone} == {(first.id, 1), (second.id, 3)}
+
+
+def test_a_fault_that_quotes_the_query_does_not_name_the_client(
+    settings: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(settings, [row(1, CLIENT)])
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(f"cannot evaluate client_id = {CLIENT} AND x = 1{CLIENT}")
+
+    monkeypatch.setattr(delta_tables, "delete", fails)
+    erasure.ask(settings, CLIENT)
+    (done,) = erasure.serve(settings)
+    assert (done.state, done.error) == ("failed", f"cannot evaluate client_id = *** AND x = 1{CLIENT}")
