@@ -272,6 +272,7 @@ def schema_text() -> str:
 
 
 def main() -> int:
+    """Write what is not up to date, or with ``--check`` name it; exit code 1 when something was named."""
     wanted = {
         **{page: generated(page.read_text(encoding="utf-8"), page) for page in PARTS},
         METRICS: metrics_page(),

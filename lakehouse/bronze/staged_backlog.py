@@ -16,7 +16,7 @@ from lakehouse.bronze.batch_stats import BatchStats, Observed
 from lakehouse.bronze.micro_batch import CachedRows, MicroBatch
 from lakehouse.bronze.table_writer import TableWriter
 from lakehouse.contract.tables import VENTES
-from lakehouse.lake.spark_tables import Append
+from lakehouse.lake.append import Append
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.config import Config
 from lakehouse.contract.tables import TableSpec
-from lakehouse.lake import spark_tables
+from lakehouse.lake import append, spark_tables
+from lakehouse.lake.append import Append, Target
 from lakehouse.lake.checkpoint import Checkpoint
-from lakehouse.lake.spark_tables import Append
 from lakehouse.maintenance.small_files import SmallFiles
 from lakehouse.observability import metrics
 from lakehouse.observability.registry import Meter
@@ -37,7 +37,7 @@ class TableWriter:
 
     def begin(self, spec: TableSpec, batch_id: int) -> Append | None:
         """An append in steps; None when the table has the batch already."""
-        return Append.begin(self._spark, spec, self._config, app_id=self._app_id(spec), batch_id=batch_id)
+        return append.begin(Target(self._spark, spec, self._config, self._app_id(spec), batch_id))
 
     def append(
         self, rows: DataFrame, spec: TableSpec, *, batch_id: int, batch_rows: int, facts: Mapping[str, object]

@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from lakehouse.config import rules
+from lakehouse.config import paths, rules
 from lakehouse.config.fields import (
     DEFAULT_FILE,
     ENV_PREFIX,
@@ -109,7 +109,7 @@ def _check_key(table: Mapping[tuple[str, str], SettingRow], section: str, key: s
 
 
 def _absolute(path: FilePath, folder: Path) -> FilePath:
-    if not path or "://" in path:
+    if not path or paths.is_uri(path):
         return path
     return FilePath((folder / Path(path).expanduser()).resolve())
 

@@ -1,4 +1,4 @@
-"""Marks that the jobs and the operators leave for each other in the tables."""
+"""Table properties by which the jobs and the operators' commands inform each other."""
 
 from __future__ import annotations
 

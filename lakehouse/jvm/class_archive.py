@@ -67,10 +67,12 @@ def paths(config: Config) -> tuple[Path, Path]:
 
 
 def are_made(archives: Iterable[Path]) -> bool:
+    """Whether all of these archives were trained."""
     return all(archive.is_file() for archive in archives)
 
 
 def folder(config: Config) -> Path:
+    """Where the archives of every Java version and class path lie."""
     return Path(config.development.cache_dir) / "classes"
 
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import kafka
 from kafka import IsolationLevel, KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetSpec, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType
@@ -58,7 +57,7 @@ def _connect(make: Callable[..., Any], config: Config, options: dict[str, Any]) 
     def network(**given: Any) -> KafkaNetClient:
         made = KafkaNetClient(**given)
         networks.append(made)
-        if kafka.__version__ != kafka_connection.PATCHED_VERSION:
+        if not kafka_connection.is_patched():
             return made
         connection = made._manager.get_connection
 
@@ -145,7 +144,7 @@ def _survive_delivery_timeout(producer: Any) -> None:
     in the state READY: no message is sent, expired or failed any more (seen with a broker that was away for longer than
     ``delivery_timeout``). Its other way out, a new epoch (KIP-360, brokers from 2.5 on), does ask.
     """
-    if kafka.__version__ != kafka_connection.PATCHED_VERSION:
+    if not kafka_connection.is_patched():
         return
     manager = producer._transaction_manager
     manager.reset_producer_id = manager.bump_producer_id_and_epoch
@@ -190,7 +189,7 @@ def ensure_topic(config: Config) -> bool:
     """True when the topic was created now, False when it was there; never changes one that exists.
 
     Without ``create_topic`` a missing topic raises ``LakehouseError``. The broker's clock stamps the messages
-    (LogAppendTime): lateness is judged by it.
+    (LogAppendTime): lateness is measured by it.
     """
     kafka = config.kafka
     with _admin(config) as admin:

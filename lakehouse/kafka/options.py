@@ -85,7 +85,7 @@ def consumer_options(config: Config) -> dict[str, Any]:
 def producer_options(config: Config) -> dict[str, Any]:
     """Options of the idempotent producer. Raises ``ConfigError`` when the timeouts contradict each other.
 
-    ``buffer_memory`` is not among them: kafka-python 3 has no such limit, ``lakehouse.account`` keeps it.
+    ``buffer_memory`` is not among them: kafka-python 3 has no such limit, ``producer.delivery_tracker`` keeps it.
     """
     producer, kafka = config.producer, config.kafka
     if producer.delivery_timeout < producer.linger + kafka.request_timeout:

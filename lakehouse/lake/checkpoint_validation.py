@@ -1,7 +1,7 @@
-"""Whether a streaming query's checkpoint can be gone on from: what is missing, cut off, or of another query.
+"""Validation of a streaming query's checkpoint before a job continues from it: what is missing, cut off, or another query's.
 
-Spark finds some of this out late, with a stack trace, and some of it never: without ``metadata`` it takes a new query
-id, and Delta then lets a repeated batch in twice.
+Spark detects some of this late, with a stack trace, and some of it never: without ``metadata`` it takes a new query id,
+and Delta then commits a repeated batch twice.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def refusal(path: str, job: str, fault: str) -> CheckpointInvalid:
 
 
 def fault(folder: Folder, job: str, *, topic: str | None = None, table_id: str | None = None) -> str | None:
-    """Why ``job`` cannot go on from this checkpoint; None when it can, or when it is new.
+    """Why ``job`` cannot continue from this checkpoint; None when it can, or when it is new.
 
-    ``topic``: what Bronze reads; ``table_id``: the id of the table that Silver reads. None leaves that unlooked at.
+    ``topic``: what Bronze reads; ``table_id``: the id of the table that Silver reads. None leaves that unchecked.
     """
     planned, committed = folder.ids(OFFSETS), folder.ids(COMMITS)
     if not planned and not committed:

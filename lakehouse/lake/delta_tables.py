@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
 
 from lakehouse.config import Config, paths
 from lakehouse.contract.tables import TableSpec
-from lakehouse.lake import object_store, version_checksum
+from lakehouse.lake import object_store, table_handle, version_checksum
 from lakehouse.observability import provenance
 
 _SIMPLE = {
@@ -38,18 +38,18 @@ def _arrow(columns: Iterable[tuple[str, str]]) -> pa.Schema:
 
 
 def opened(spec: TableSpec, config: Config) -> DeltaTable:
-    return DeltaTable(spec.path(config.delta.base_path), storage_options=object_store.options(config))
+    """The table at its newest version. Raises ``TableNotFoundError`` (deltalake's) when it does not exist."""
+    return table_handle.opened(spec.path(config.delta.base_path), object_store.options(config))
 
 
 def exists(spec: TableSpec, config: Config) -> bool:
-    return DeltaTable.is_deltatable(spec.path(config.delta.base_path), storage_options=object_store.options(config))
+    """Whether the table has a first commit."""
+    return table_handle.exists(spec.path(config.delta.base_path), object_store.options(config))
 
 
 def properties(spec: TableSpec, config: Config) -> dict[str, str]:
-    """As they are now; the list of the table's files is not read."""
-    path = spec.path(config.delta.base_path)
-    table = DeltaTable(path, storage_options=object_store.options(config), without_files=True)
-    return dict(table.metadata().configuration)
+    """As they are now."""
+    return dict(opened(spec, config).metadata().configuration)
 
 
 def stamped(what: str, facts: Mapping[str, Any]) -> CommitProperties:
@@ -81,11 +81,11 @@ def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *
     known = opened(spec, config).metadata().configuration if exists(spec, config) else wanted
     if not wanted.items() <= known.items():  # an earlier release made the table
         set_properties(spec, config, wanted, what=what)
-    write_deltalake(
+    table_handle.write(
         spec.path(config.delta.base_path),
         pa.Table.from_pylist(list(rows), _arrow(columns)),
+        object_store.options(config),
         mode="append",
-        storage_options=object_store.options(config),
         schema_mode="merge" if spec.optional else None,
         partition_by=list(spec.partition_by) or None,
         configuration=wanted,
@@ -96,11 +96,11 @@ def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *
 
 def create(spec: TableSpec, config: Config, properties: Mapping[str, str], *, what: str) -> None:
     """One commit that makes an empty table with these properties."""
-    made = DeltaTable.create(
+    made = table_handle.create(
         spec.path(config.delta.base_path),
         schema(spec),
+        object_store.options(config),
         partition_by=list(spec.partition_by) or None,
-        storage_options=object_store.options(config),
         configuration=dict(properties),
         commit_properties=stamped(what, {}),
         raise_if_key_not_exists=False,

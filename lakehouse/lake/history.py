@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from lakehouse.config import paths
 from lakehouse.contract.business_time import local_text
 from lakehouse.errors import LakehouseError, TableMissing
 from lakehouse.lake.result import Column
@@ -67,7 +68,7 @@ def committed(path: str, version: int) -> datetime | None:
 def is_blank(path: str, version: int) -> bool:
     """Whether a local commit's log entry is there and empty: it was cut off, and readers take it for a commit of nothing."""
     entry = Path(path, "_delta_log", f"{version:020}.json")
-    return "://" not in path and entry.exists() and entry.stat().st_size == 0
+    return not paths.is_uri(path) and entry.exists() and entry.stat().st_size == 0
 
 
 def version_at(name: str, path: str, load: Callable[[], DeltaTable], at: datetime) -> int:
@@ -76,7 +77,7 @@ def version_at(name: str, path: str, load: Callable[[], DeltaTable], at: datetim
     ``deltalake`` goes by the times of the log's files (1.6.6), and a copied or restored lake has new ones. Raises
     ``TableMissing`` when the table did not exist yet, ``LakehouseError`` when its log no longer reaches back.
     """
-    if "://" in path:
+    if paths.is_uri(path):
         found = newest(load, None)[::-1]
         versions: Sequence[int] = [commit["version"] for commit in found]
         times = [moment(commit.get("timestamp")) or at for commit in found]

@@ -1,6 +1,5 @@
-"""How far the two jobs have come, read from the files of their checkpoints. No JVM; nothing is written.
-
-For tools that start in a fraction of a second.
+"""Progress of the two jobs, read from the files of their checkpoints. Read-only and without a JVM: for tools that start in a
+fraction of a second.
 """
 
 from __future__ import annotations
@@ -33,7 +32,8 @@ class BronzePosition:
 
 @dataclass(frozen=True)
 class SilverPosition:
-    """The Bronze version that Silver holds all of. Not ``settled``: a build or a batch is in hand, or broke off."""
+    """The Bronze version that Silver holds all of. Not ``settled``: a build or a batch is in hand, or broke off, or the last
+    batch ended inside the next version, of which Silver then holds a part."""
 
     generation: str
     bronze_version: int
@@ -79,9 +79,10 @@ def silver(config: Config) -> SilverPosition | None:
     last, seen = found
     folder = FileCheckpoint(config, checkpoint(config.delta.base_path, f"silver-{last['generation']}"))
     planned, committed = folder.planned_ids()[-1:], folder.committed_ids()[-1:]
-    version = last["bronze_version"]
+    version, whole = last["bronze_version"], True
     if committed:
         with folder.reading():
-            version = folder.existing(committed[0]).delta_end().whole_version
-    settled = last["etat"] == "fin" and planned == committed
+            end = folder.existing(committed[0]).delta_end()
+        version, whole = end.whole_version, not end.is_inside_version
+    settled = last["etat"] == "fin" and planned == committed and whole
     return SilverPosition(last["generation"], version, settled, (seen, *planned, None, *committed))

@@ -1,4 +1,4 @@
-"""The object store under ``[DELTA] base_path = s3a://…``: one set of settings, told to each library in its words.
+"""The object store under ``[DELTA] base_path = s3a://…``: one set of settings, translated for each library.
 
 Spark reads and writes through Hadoop's S3A, the explorer and the operators through deltalake, checkpoints without a JVM
 through pyarrow, the claims through obstore. Secrets reach Java by the environment, which Spark's own settings, its
@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.errors import LakehouseError, SetupError, TableLocked, one_line
 from lakehouse.observability import provenance
 
@@ -36,6 +36,7 @@ DYNAMO_LOG_STORE = "io.delta.storage.S3DynamoDBLogStore"
 
 
 def is_s3(config: Config) -> bool:
+    """Whether the lake is in an object store that is reached as ``s3a://``."""
     return config.delta.base_path.startswith("s3a://")
 
 
@@ -83,7 +84,7 @@ def filesystem(config: Config, path: str) -> tuple[FileSystem, str]:
     """pyarrow's file system for ``path``, and the path as it names it."""
     from pyarrow import fs
 
-    if "://" not in path:
+    if not paths.is_uri(path):
         return fs.LocalFileSystem(), path
     if not path.startswith("s3a://"):
         return fs.FileSystem.from_uri(path)  # type: ignore[no-any-return]

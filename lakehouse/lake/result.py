@@ -91,5 +91,6 @@ def _kind(arrow: str) -> Kind:
 
 
 def rows(batch: Any) -> Iterator[tuple[Any, ...]]:
+    """The rows of an arro3 record batch, each a tuple of Python values in the order of its columns."""
     values = [[value.as_py() for value in batch.column(index)] for index in range(batch.num_columns)]
     return zip(*values, strict=True)

@@ -1,7 +1,7 @@
-"""Upkeep of one table without a JVM: days that have ended are compacted, dead files and old log entries go.
+"""Maintenance of one table without a JVM: days that have ended are compacted, dead files and old log entries are deleted.
 
 The caller is the table's only writer: the job between two batches, or an operator who holds the job's lock. Compaction
-changes no row and says so (``dataChange`` is false), so that neither Silver's stream nor the ledger sees it. A kill
+changes no row and says so (``dataChange`` is false), so that neither Silver's stream nor the count of each commit's rows sees it. A kill
 leaves files that no version names, or dead files that are still there: the next round finds both.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.contract.tables import BRONZE, CORRECTIONS, MEMBRES, REJOUES, SILVER, TableSpec, checkpoint
 from lakehouse.lake import delta_tables, job_progress
 from lakehouse.maintenance import version_retention
@@ -49,9 +49,9 @@ class Small:
 
 @dataclass(frozen=True)
 class Survey:
-    """What upkeep would do to a table. ``lost``: versions that time travel can no longer read, first and last;
+    """What maintenance would do to a table. ``lost``: versions that time travel can no longer read, first and last;
     ``log_checkpoint``: the version of which the log's clean-up needs a checkpoint that is not there;
-    ``held``: a sentence about a reader for whose sake more is kept."""
+    ``held``: a sentence about the reader for which more is kept."""
 
     spec: TableSpec
     version: int
@@ -136,7 +136,7 @@ def _safe(day: str) -> bool:
 
 def _size(path: str, name: str) -> int:
     try:
-        return 0 if "://" in path else Path(path, name).stat().st_size
+        return 0 if paths.is_uri(path) else Path(path, name).stat().st_size
     except OSError:
         return 0
 
@@ -144,7 +144,7 @@ def _size(path: str, name: str) -> int:
 # --- doing it --------------------------------------------------------------------------------------------------------
 
 
-def tend(config: Config, found: Survey, *, advance: Callable[[int], None] = lambda _steps: None) -> dict[str, int]:
+def maintain(config: Config, found: Survey, *, advance: Callable[[int], None] = lambda _steps: None) -> dict[str, int]:
     """Do what ``survey`` found; counts for the log and the audit."""
     spec, path = found.spec, found.spec.path(config.delta.base_path)
     merged = 0
@@ -187,7 +187,7 @@ def _forget_removed_files(config: Config, found: Survey) -> None:
 
 
 def steps(found: Survey) -> int:
-    """How often ``tend`` advances."""
+    """How often ``maintain`` advances."""
     return len(found.small) + 2
 
 
@@ -234,7 +234,7 @@ def old_checkpoints(config: Config, job: str, *, now: float | None = None) -> li
     """Folders of ended Silver generations and of checkpoints that were moved aside, once they are older than dead files
     may be."""
     base = config.delta.base_path
-    if "://" in base:
+    if paths.is_uri(base):
         return []
     folder = Path(checkpoint(base, job)).parent
     if not folder.is_dir():
@@ -251,6 +251,7 @@ def old_checkpoints(config: Config, job: str, *, now: float | None = None) -> li
 
 
 def drop(folders: list[Path]) -> int:
+    """Delete these folders with all that is in them; how many there were."""
     for path in folders:
         shutil.rmtree(path)
     return len(folders)

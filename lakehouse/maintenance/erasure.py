@@ -1,4 +1,4 @@
-"""A person's rows taken out of Bronze, by the process that writes it, and what the other processes must know. No JVM.
+"""Erasure: a person's rows deleted from Bronze by the process that writes it, and the requests to the other jobs. No JVM.
 
 A request is a file beside the locks, mode 0600. Whoever holds Bronze's lock serves it: the running job between two
 batches, or ``erase`` itself. Order of the work: the places of the rows are noted in ``_effacements``, then the rows go,
@@ -76,6 +76,7 @@ class Request:
 
 
 def folder(config: Config) -> Path:
+    """Where requests lie from the operator's command to the job that runs them, one file each."""
     return writer_lock.lock_folder(config) / "requests"
 
 
@@ -168,6 +169,7 @@ def ask_silver(config: Config) -> None:
 
 
 def silver_is_asked(config: Config) -> bool:
+    """Whether Silver is to be built anew: see ``ask_silver``."""
     return (folder(config) / _SILVER).exists()
 
 

@@ -1,4 +1,4 @@
-"""Upkeep of all tables of one job: what is due, and a round that does it. The job runs it between two batches on a
+"""Maintenance of all tables of one job: what is due, and a round that does it. The job runs it between two batches on a
 schedule; ``ops_utils.py maintain`` runs it when the job is stopped. No JVM.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from deltalake.exceptions import DeltaError
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.contract.tables import TableSpec
 from lakehouse.errors import LakehouseError, one_line
 from lakehouse.lake import delta_tables
@@ -65,7 +65,7 @@ def run(config: Config, job: str, *, progress: Progress | None = None) -> dict[s
         found = compaction.survey(config, spec)
         shown = progress(spec.name, compaction.steps(found)) if progress else nullcontext(lambda _steps: None)
         with shown as advance:
-            done["tables"][spec.name] = compaction.tend(config, found, advance=advance)
+            done["tables"][spec.name] = compaction.maintain(config, found, advance=advance)
     if job == "bronze":
         erasure.forget_ended(config)
     done["checkpoints"] = compaction.drop(compaction.old_checkpoints(config, job))
@@ -83,7 +83,7 @@ class Schedule:
 
     def between_batches(self) -> bool:
         """A round, when one is due. Its failure is no reason to stop the job: it is logged, and tried again next time."""
-        if not self._every or "://" in self._config.delta.base_path or time.monotonic() - self._last < self._every:
+        if not self._every or paths.is_remote(self._config) or time.monotonic() - self._last < self._every:
             return False
         began = time.monotonic()
         try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from lakehouse.config import Config, format_duration
+from lakehouse.config import Config, format_duration, paths
 from lakehouse.contract.tables import (
     AGGREGES,
     EFFACES,
@@ -126,7 +126,7 @@ _IN_A_CONDITION = re.compile(rb'"predicate":"(?:[^"\\]|\\.)*client_id\W+\d')
 
 def _log_names_people(path: str) -> bool:
     """Whether an entry of the log may name someone: none that this release writes does. Of an object store it is not known."""
-    if "://" in path:
+    if paths.is_uri(path):
         return True
     entries = sorted(Path(path, "_delta_log").glob("*.json"), reverse=True)
     return any(

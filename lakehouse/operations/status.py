@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.config.paths import is_remote
 from lakehouse.contract.tables import checkpoint
 from lakehouse.errors import CheckpointInvalid, LakehouseError
@@ -107,7 +107,7 @@ def _answered(name: str, answer: Mapping[str, Any], pid: int, since: datetime | 
 def _without_file(config: Config, name: str) -> ProcessState:
     """Never started with this folder on this machine: perhaps elsewhere, on the setting's port."""
     port = getattr(config.monitoring, f"{name}_metrics_port")
-    if config.monitoring.metrics and port and "://" in config.delta.base_path:
+    if config.monitoring.metrics and port and paths.is_remote(config):
         answer = ask(config, _reachable(config.monitoring.metrics_host), port)
         if answer and answer.get("process") == name and answer.get("base_path") == str(config.delta.base_path):
             return _answered(name, answer, int(answer["pid"]), None)

@@ -122,7 +122,7 @@ def folders(config: Config) -> list[CheckResult]:
         *([("State folder", str(paths.state(config)), "[DELTA] state_path")] if paths.is_remote(config) else []),
         ("Cache folder", config.development.cache_dir, "[DEVELOPMENT] cache_dir"),
     ):
-        if "://" in text:
+        if paths.is_uri(text):
             results.append(CheckResult(name, "info", f"{text} is a URI and is not checked"))
         elif problem := _cannot_write(Path(text)):
             results.append(missing(name, problem, f"set {setting} in config.ini to a folder that you can write"))

@@ -20,7 +20,7 @@ from pathlib import Path
 from lakehouse import cli
 from lakehouse import config as settings
 from lakehouse.child_processes import die_with_parent, end_group, interrupt_on_signals
-from lakehouse.config import PROJECT, Config, FilePath
+from lakehouse.config import PROJECT, Config, FilePath, paths
 from lakehouse.contract.tables import PAR_PAYS
 from lakehouse.entry_point import execute
 from lakehouse.errors import ConfigError, LakehouseError
@@ -51,7 +51,7 @@ def settings_of(config: Config, folder: Path, port: int) -> Config:
 
 def new_folder(base: str) -> Path:
     """A folder that did not exist before, named after the time."""
-    if "://" in base:
+    if paths.is_uri(base):
         raise ConfigError(
             f"[DELTA] base_path = {base} is a URI, and the demo needs a folder for its broker: "
             "VENTES_DELTA__BASE_PATH=data make demo"

@@ -255,7 +255,7 @@ def verdict(report: str, complaint: str) -> tuple[int, str]:
         last = (complaint.strip().splitlines() or ["it gave no reason"])[-1][:300]
         return UNREACHABLE, _UNKNOWN.format(which="Nothing was audited", why=last)
     weak = [
-        f"{package['name']} {package['version']}: {found['id']}, mended in {', '.join(found['fix_versions']) or 'no version yet'}"
+        f"{package['name']} {package['version']}: {found['id']}, fixed in {', '.join(found['fix_versions']) or 'no version yet'}"
         for package in packages
         for found in package.get("vulns", ())
     ]

@@ -6,7 +6,7 @@ folder, in which messages lie that nobody has read. It was written at one moment
 - its topic keeps messages for a hundred years, and maintenance, which removes what is old, is off;
 - for the first run the watermark's delay is longer by the lake's age, so that its last sales are on time as they were
   when it was written. Their copies then meet the state of the old checkpoint alone: a run that had lost the state would
-  let them in. The second run has the usual delay, and what is old in it goes through the exact door.
+  let them in. The second run has the usual delay, and what is old in it takes exact deduplication.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One embedded broker: real Apache Kafka in KRaft mode, as a child process that listens here only. Several of them
 make a cluster: ``cluster``.
 
-Everything lies under ``kafka`` and ``logs`` of ``places.state``. The data survives SIGKILL of the broker: what was
+Everything lies under ``kafka`` and ``logs`` of ``paths.state``. The data survives SIGKILL of the broker: what was
 acknowledged is in the operating system's page cache, and the next start recovers the log.
 
 A broker never outlives its keeper for long. On Linux the kernel sends it SIGTERM when the Python process that started

@@ -1,4 +1,4 @@
-"""``erase --client-id N``: a person taken out of the lake, what remains where and until when, and a receipt."""
+"""``erase --client-id N``: delete a person's rows from the lake, report what is left where and until when, and write a receipt."""
 
 from __future__ import annotations
 

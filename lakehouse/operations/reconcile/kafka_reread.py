@@ -28,6 +28,7 @@ class TopicMessage:
     partition: int
     offset: int
     value: bytes | None
+    key: bytes | None
     moment: datetime
     gap: UnaccountedOffsets
 
@@ -83,7 +84,7 @@ def _read_span(consumer: Any, config: Config, span: list[UnaccountedOffsets]) ->
                 gap = following
             if record.offset >= gap.first:
                 moment = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-                yield TopicMessage(place.partition, record.offset, record.value, moment, gap)
+                yield TopicMessage(place.partition, record.offset, record.value, record.key, moment, gap)
 
 
 def validated(

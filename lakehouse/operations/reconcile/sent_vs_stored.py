@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
 
+from lakehouse.config.settings import Streaming
 from lakehouse.contract.business_time import local_day
 from lakehouse.contract.sale import parse_moment
 
@@ -66,7 +67,7 @@ def compare(
     rejects: Iterable[Row],
     *,
     lost: Collection[tuple[int, int, int]] = (),
-    watermark_delay: timedelta = timedelta(minutes=10),
+    watermark_delay: timedelta = Streaming.watermark_delay,
     timezone: tzinfo = UTC,
 ) -> list[Difference]:
     """Every difference between what was sent and what Bronze holds. ``lost``: partition, first and last offset of what

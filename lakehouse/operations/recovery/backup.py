@@ -1,4 +1,4 @@
-"""Backups: one consistent state of a lake, kept by content in a store; looked at, and brought back. No JVM.
+"""Backups: one consistent state of a lake, stored by content hash; listed, verified, restored. No JVM.
 
 A store holds ``objects/``, each file named after the SHA-256 of its bytes, and ``backups/``, one manifest each. The
 manifest is written last: a backup that was killed left objects that the next one finds, and nothing else.
@@ -39,7 +39,7 @@ _DRAFT_AGE_NS = 3_600_000_000_000
 _MINE = ".restoring.lock"
 """The file by which a restore knows its own unfinished folder."""
 Progress = Callable[..., Any]
-"""``frame.Work.progress``."""
+"""``runner.Work.progress``."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ class Backups:
     def target(self, folder: str) -> Path:
         """The folder behind all links. Raises ``ConfigError`` unless a lake may be restored there: a folder of this machine,
         new or empty, that is neither part of the lake nor of the store."""
-        if "://" in folder:
+        if paths.is_uri(folder):
             raise ConfigError(f"{folder} is no folder of this machine: restore into one, and copy it from there.")
         target = Path(resolved(folder))
         inside = [

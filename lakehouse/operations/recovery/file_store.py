@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse import atomic_file
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.errors import LakehouseError, one_line
 from lakehouse.lake import object_store
 
@@ -43,7 +43,7 @@ class Store:
         from pyarrow import fs
 
         self.place = place.rstrip("/")
-        path = self.place if "://" in self.place else str(Path(self.place).absolute())
+        path = self.place if paths.is_uri(self.place) else str(Path(self.place).absolute())
         self._fs: FileSystem
         self._root: str
         try:

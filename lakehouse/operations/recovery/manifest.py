@@ -27,7 +27,7 @@ class BackupFile:
 class Manifest:
     """``tables``: name → version. ``bronze``: topic, topic_id, the last committed batch, by partition the offset that
     is read next, and the batch that was planned after it (None: none). ``silver``: generation, its last batch, the Bronze
-    version that it has taken in, and whether it was built; {} when there is none."""
+    version that it has merged, and whether it was built; {} when there is none."""
 
     id: str
     created: str

@@ -15,7 +15,7 @@ from typing import Any
 
 from deltalake.exceptions import DeltaError
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.contract.table_properties import INVALID, TOPIC_SINCE
 from lakehouse.contract.tables import (
     BRONZE,
@@ -134,7 +134,7 @@ def _downstream(spec: TableSpec, gone: int | None, erased: int) -> tuple[str, ..
     }.get(gone, f"{gone} rows that leave the table lie before what Kafka still holds: they do not come back.")
     if erased:
         lost += (
-            f" {erased} rows of it were erased for a person's sake: those of them that come back with the version are to be "
+            f" {erased} rows of it were deleted by an erasure: those of them that come back with the version are to be "
             f"erased again."
         )
     if spec is VENTES:
@@ -193,7 +193,7 @@ def _move_checkpoint(config: Config) -> str | None:
 
 def move_aside(place: str, why: str) -> str | None:
     """Rename a checkpoint's folder, and say to what; None when there is none. Raises ``LakehouseError`` for a URI."""
-    if "://" in place:
+    if paths.is_uri(place):
         raise LakehouseError(f"Move the checkpoint away by hand first, since it lies in an object store: {place}")
     path = Path(place)
     if not path.exists():

@@ -3,7 +3,7 @@
 Checkpoints first, then tables, each table at the version that fits: a table may be ahead of the captured checkpoint by
 no batch whose plan the checkpoint does not hold. Otherwise the restored job would plan a batch of that number anew, with
 other messages, and Delta, which knows the number, would skip it: sales would be lost. So a table is pinned below the
-first commit of a later batch (each batch's commit carries its number, see ``delta_io.append``).
+first commit of a later batch (each batch's commit carries its number, see ``spark_tables.append``).
 
 - Silver is taken at its last committed batch, exactly.
 - Bronze is taken with the batch that is planned and not committed, too: Silver may have read of it already.
@@ -27,7 +27,7 @@ from deltalake.exceptions import DeltaError
 from lakehouse.config import Config
 from lakehouse.contract.tables import BRONZE, GENERATIONS, INTERNAL, PUBLIC, VENTES, TableSpec, checkpoint
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import checkpoint_files, checkpoint_validation, job_progress, object_store
+from lakehouse.lake import checkpoint_files, checkpoint_validation, job_progress, object_store, table_handle
 from lakehouse.lake.checkpoint_files import COMMITS, METADATA, OFFSETS, DamagedFile
 from lakehouse.lake.checkpoint_folder import FileCheckpoint
 from lakehouse.observability import audit_log
@@ -216,9 +216,7 @@ class _Capturing:
     def _open(self, spec: TableSpec, version: int | None = None) -> DeltaTable | None:
         path = spec.path(self._base)
         options = object_store.options(self._config)
-        if not DeltaTable.is_deltatable(path, options):
-            return None
-        return DeltaTable(path, version=version, storage_options=options)
+        return table_handle.opened(path, options, version=version) if table_handle.exists(path, options) else None
 
     def _version(self, spec: TableSpec) -> int | None:
         handle = self._open(spec)

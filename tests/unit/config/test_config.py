@@ -158,6 +158,7 @@ SHOWN_BY: dict[str, str] = {
     "MONITORING.dashboard_host": "tests/process/dashboard/test_dashboard.py::test_it_listens_where_the_settings_say",
     "MONITORING.dashboard_port": "tests/process/dashboard/test_dashboard.py::test_it_listens_where_the_settings_say",
     "PERFORMANCE.small_batch_rows": "tests/spark/bronze/test_sink.py::test_a_small_batch_is_one_file_and_a_large_one_is_not",
+    "PERFORMANCE.delta_append": "tests/spark/lake/test_append.py::test_the_setting_chooses_the_way",
     "PERFORMANCE.broadcast_rows": "tests/spark/bronze/test_sink.py::test_few_old_rows_are_broadcast_and_many_are_not",
     "DEVELOPMENT.java_home": "tests/unit/jvm/test_java.py::test_the_setting_wins_and_is_never_overridden",
     "DEVELOPMENT.jars": "tests/unit/setup/test_checks.py::test_provided_jars_are_not_asked_for",

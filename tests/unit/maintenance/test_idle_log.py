@@ -64,7 +64,7 @@ def test_its_oldest_entries_go_and_every_version_within_reach_is_read_as_before(
     found = compaction.survey(settings, REJOUES)
     assert (found.version, found.log_checkpoint, found.log_before) == (5, 4, 4)
     assert found.log_entries == 2 * 4, "commits and checksums"
-    done = compaction.tend(settings, found)
+    done = compaction.maintain(settings, found)
     assert done["log"] == found.log_entries
     assert versions(log(base), ".json")[0] == 4 and versions(log(base), ".crc")[0] == 4
     assert (offsets(base, 4), offsets(base, 5)) == ([0, 2, 3], [0, 2, 3, 9])
@@ -80,6 +80,6 @@ def test_nothing_goes_before_its_time(settings: Config) -> None:
 
 def test_a_newer_checkpoint_stays_the_one_that_readers_begin_with(base: str, settings: Config) -> None:
     compaction.checkpoint_log(settings, REJOUES)
-    compaction.tend(settings, compaction.survey(settings, REJOUES))
+    compaction.maintain(settings, compaction.survey(settings, REJOUES))
     assert versions(log(base), ".checkpoint.parquet")[:1] == [4]
     assert json.loads((log(base) / "_last_checkpoint").read_text())["version"] == 5
