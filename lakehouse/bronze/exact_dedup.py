@@ -26,12 +26,15 @@ def required_until(spark: SparkSession, config: Config) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def require_exact_dedup_until(spark: SparkSession, config: Config) -> None:
-    """Have every sale compared with Bronze until no sale that another checkpoint ingested can be on time again."""
+def require_exact_dedup_until(
+    spark: SparkSession, config: Config, *, why: str = "new checkpoint over an existing table"
+) -> None:
+    """Have every sale compared with Bronze until no sale that the state does not know, of another checkpoint or of a batch
+    that was ingested in parts, can be on time again."""
     streaming = config.streaming
     until = datetime.now(UTC) + streaming.watermark_delay + 2 * streaming.future_tolerance + timedelta(minutes=1)
     spark_tables.set_properties(spark, VENTES, config, {EXACT_DEDUP_UNTIL: until.isoformat(timespec="seconds")})
-    _log.info("new checkpoint over an existing table: every sale is compared with Bronze", until=until.isoformat())
+    _log.info(f"{why}: every sale is compared with Bronze", until=until.isoformat())
 
 
 def with_need(rows: DataFrame, until: datetime | None) -> DataFrame:

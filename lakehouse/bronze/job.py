@@ -10,10 +10,13 @@ from types import FrameType
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from lakehouse.bronze import decoder, exact_dedup, health, kafka_batch, offset_gaps, transforms
+from lakehouse.bronze.attempts import Attempt
 from lakehouse.bronze.health import BronzeHealth
+from lakehouse.bronze.isolation import Isolation
 from lakehouse.bronze.kafka_batch import KafkaBatches
 from lakehouse.bronze.sink import BronzeSink, StopAtBoundary
 from lakehouse.config import Config
@@ -31,6 +34,7 @@ from lakehouse.observability.health import Monitor
 _log = log.get("bronze")
 
 JOB = "bronze"
+_PRUNED = "spark.sql.optimizer.pruneFiltersCanPruneStreamingSubplan"
 _POLL_SECONDS = 0.2
 _REPORT_SECONDS = 1.0
 """Between two readings of Spark's progress reports."""
@@ -125,6 +129,7 @@ class BronzeJob:
         source = KafkaBatches(spark, config, checkpoint)
         sink = BronzeSink(spark, config, checkpoint, self._stop, source, self._monitor.meter)
         self._health.watch(sink)
+        isolation = Isolation(spark, config, checkpoint, source, sink, self._monitor, self._stop)
         if checkpoint.drop_plan_behind_the_clock():
             _log.warning(
                 "a batch that was planned while the clock was behind is planned anew; nothing of it was written"
@@ -134,9 +139,9 @@ class BronzeJob:
         if accepted:
             # only the run that skips the gap goes on in spite of it: a later loss must stop the job again
             source.fail_on_data_loss = False
-            self._keep_running(spark, checkpoint, sink, once=True, fail_on_data_loss=False)
+            self._keep_running(spark, checkpoint, sink, isolation, once=True, fail_on_data_loss=False)
             source.fail_on_data_loss = True
-        self._keep_running(spark, checkpoint, sink, once=self._once, fail_on_data_loss=True)
+        self._keep_running(spark, checkpoint, sink, isolation, once=self._once, fail_on_data_loss=True)
         _log.info("stopped", **_account(sink))
 
     def _find_gaps(self, checkpoint: Checkpoint) -> list[offset_gaps.Gap]:
@@ -162,14 +167,46 @@ class BronzeJob:
         return True
 
     def _keep_running(
-        self, spark: SparkSession, checkpoint: Checkpoint, sink: BronzeSink, *, once: bool, fail_on_data_loss: bool
+        self,
+        spark: SparkSession,
+        checkpoint: Checkpoint,
+        sink: BronzeSink,
+        isolation: Isolation,
+        *,
+        once: bool,
+        fail_on_data_loss: bool,
     ) -> None:
         faults = 0
+
+        def run(*, once: bool) -> BaseException | None:
+            query = self._start(spark, sink, checkpoint.path, once=once, fail_on_data_loss=fail_on_data_loss)
+            failure = self._watch(query, sink)
+            if isinstance(sink.failure, StopAtBoundary):
+                isolation.excuse()
+            return failure
+
+        def isolate(attempt: Attempt) -> BaseException | None:
+            try:
+                if isolation.settle(attempt):
+                    sink.settled_batch = attempt.batch_id
+                    return run(once=True)
+            except Exception as failure:  # noqa: BLE001  # judged like the query's own
+                return failure
+            finally:
+                sink.settled_batch = None
+            return None
+
         while not self._stop.is_set():
             batches = sink.totals.batches
             self._health.query_starts(checkpoint)
-            query = self._start(spark, sink, checkpoint.path, once=once, fail_on_data_loss=fail_on_data_loss)
-            failure = self._watch(query, sink)
+            attempt = isolation.begin()
+            if attempt and attempt.exhausted:
+                failure = isolate(attempt)
+                if failure is None:
+                    faults = 0
+                    continue
+            else:
+                failure = run(once=once)
             if failure is None:
                 return
             faults = 1 if sink.totals.batches > batches else faults + 1
@@ -191,7 +228,13 @@ class BronzeJob:
         source = spark.readStream.format("kafka").options(
             **kafka_batch.source_options(config, fail_on_data_loss=fail_on_data_loss)
         )
-        rows = rows_of(source.load(), config)
+        messages = source.load()
+        if sink.settled_batch is not None:
+            messages = messages.where(F.lit(False))
+        # Then Spark does not read at all. It lets a false filter be evaluated otherwise, for the operators with a state that
+        # may stand below it: here is none.
+        spark.conf.set(_PRUNED, str(sink.settled_batch is not None).lower())
+        rows = rows_of(messages, config)
         writer = rows.writeStream.queryName(JOB).option("checkpointLocation", path).foreachBatch(sink)
         sink.failure = None
         query = writer.trigger(**trigger(config, once=once)).start()
@@ -226,7 +269,7 @@ class BronzeJob:
         return sink.failure or failure
 
     def _raise_unless_transient(self, checkpoint: Checkpoint, failure: BaseException, faults: int) -> None:
-        if isinstance(failure, LakehouseError):
+        if isinstance(failure, LakehouseError) and not isinstance(failure, BrokerUnavailable):
             raise failure
         if said := checkpoint_validation.SPARK_SAYS.search(str(failure)):
             raise checkpoint_validation.refusal(checkpoint.path, JOB, f"Spark says {said[1] or said[2]}") from failure

@@ -68,19 +68,19 @@ class KafkaBatches:
         self._checkpoint = checkpoint
         self.fail_on_data_loss = True
 
-    def _spans(self, before: Planned | None, now: Planned) -> dict[int, tuple[int, int]]:
-        """Partition → first offset, and the one after the last."""
+    def spans(self, before: Planned | None, now: Planned) -> dict[int, tuple[int, int]]:
+        """Partition → first offset (below 0: the partition's start), and the one after the last."""
         topic = self._config.kafka.topic
         starts = before.kafka_ends(topic) if before else self._checkpoint.first_offsets().get(topic, {})
         return {partition: (starts.get(partition, _EARLIEST), end) for partition, end in now.kafka_ends(topic).items()}
 
     def count(self, before: Planned | None, now: Planned) -> int | None:
         """Offsets, of which some may give no message (aborted, a transaction's marker, compaction): the messages at most."""
-        spans = self._spans(before, now).values()
+        spans = self.spans(before, now).values()
         return None if any(start < 0 for start, _ in spans) else sum(end - start for start, end in spans)
 
     def messages(self, before: Planned | None, now: Planned) -> DataFrame:
-        spans, topic = self._spans(before, now), self._config.kafka.topic
+        spans, topic = self.spans(before, now), self._config.kafka.topic
         options = source_options(self._config, fail_on_data_loss=self.fail_on_data_loss)
         for name in ("subscribe", "maxOffsetsPerTrigger", "groupIdPrefix"):
             options.pop(name, None)

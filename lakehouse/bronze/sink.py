@@ -7,6 +7,7 @@ duplicate; a batch that is repeated, whole or in part, changes nothing. Proof: d
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
@@ -44,6 +45,7 @@ class BronzeSink:
         source: BatchSource,
         meter: Meter | None = None,
     ) -> None:
+        self._spark = spark
         self._config = config
         self._checkpoint = checkpoint
         self._stop = stop
@@ -55,6 +57,8 @@ class BronzeSink:
         self._heap = compiler.new(spark, "Heap")
         self.totals = Totals()
         self.failure: BaseException | None = None
+        self.settled_batch: int | None = None
+        """A batch whose messages are in the tables already, and which the stream repeats without any. No other is begun."""
         self.newest: float | None = None  # the broker's time of the newest sale, seconds since 1970
         self.deduplicated: dict[int, int] = {}  # batch → its rows after deduplication, until its report is counted
         self.writing = threading.Lock()
@@ -64,6 +68,9 @@ class BronzeSink:
         try:
             if self._stop.is_set():
                 raise StopAtBoundary
+            if self.settled_batch is not None:
+                self._pass(stream_rows, batch_id)
+                return
             batch = self._batch(stream_rows, batch_id)
             self._check_clock(batch)
             with self.writing:
@@ -75,6 +82,18 @@ class BronzeSink:
             if not isinstance(failure, StopAtBoundary | LakehouseError):
                 _log.error("the batch failed; it will be repeated", batch_id=batch_id, exc_info=True)
             raise
+
+    def _pass(self, stream_rows: DataFrame, batch_id: int) -> None:
+        """Let the stream's state, and nothing else, go through the settled batch."""
+        if batch_id != self.settled_batch:
+            raise StopAtBoundary
+        rows = stream_rows.count()
+        assert rows == 0, "the settled batch was read again"
+        self.deduplicated[batch_id] = 0
+
+    def reload(self) -> None:
+        """Take up what another writer of this process has set for the table."""
+        self._exact_dedup_until = exact_dedup.required_until(self._spark, self._config)
 
     def _batch(self, stream_rows: DataFrame, batch_id: int) -> MicroBatch:
         return MicroBatch(
@@ -121,20 +140,27 @@ class BronzeSink:
             plan = self._choose(batch)
             stats = plan.stats
             self.deduplicated[batch.batch_id] = stats.rows
-            commit_facts = batch.commit_facts(stats)
-            if stats.sales:
-                written = plan.write_sales(self._tables, commit_facts)
-                assert stats.newest_arrival is not None  # there is a sale
-                self.newest = max(self.newest or 0.0, stats.newest_arrival / 1e6)
-                batch_stats.sales(self._meter, stats, written)
-            if stats.rejected:
-                reasons = rejects.write(batch, plan, self._tables, commit_facts)
-                if reasons is not None:
-                    batch_stats.rejects(self._meter, reasons, batch.batch_id, self._config.kafka.topic)
-            if stats.drifted:
-                _warn_of_drift(plan.rows, stats.drifted, kept=batch.keep_unknown)
+            self.commit(batch, plan, self._tables, batch.commit_facts(stats))
         finally:
             batch.release()
+        self.totals.batches += 1
+
+    def commit(
+        self, batch: MicroBatch, plan: WritePlan, tables: TableWriter, commit_facts: Mapping[str, object]
+    ) -> None:
+        """Write the plan's sales and bad messages through ``tables``, and count them."""
+        stats = plan.stats
+        if stats.sales:
+            written = plan.write_sales(tables, commit_facts)
+            assert stats.newest_arrival is not None  # there is a sale
+            self.newest = max(self.newest or 0.0, stats.newest_arrival / 1e6)
+            batch_stats.sales(self._meter, stats, written)
+        if stats.rejected:
+            reasons = rejects.write(batch, plan, tables, commit_facts)
+            if reasons is not None:
+                batch_stats.rejects(self._meter, reasons, batch.batch_id, self._config.kafka.topic)
+        if stats.drifted:
+            _warn_of_drift(plan.rows, stats.drifted, kept=batch.keep_unknown)
         self.totals.add(stats)
 
 

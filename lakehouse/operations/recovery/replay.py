@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lakehouse.config import Config
-from lakehouse.contract import sale
+from lakehouse.contract import sale, unreadable
 from lakehouse.contract.business_time import local_day
 from lakehouse.contract.table_properties import EXACT_DEDUP_UNTIL
 from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, REJOUES, VENTES
@@ -122,7 +122,11 @@ def counts(lake: Lake, motif: str | None = None) -> dict[str, int]:
 
 
 def validate(reject: Reject, edited: bytes | None, tolerance: timedelta) -> Decision:
-    """Validate a reject by the present contract, as Bronze does."""
+    """Validate a reject by the present contract, as Bronze does. Of one that was cut off, only a correction can be."""
+    kept = unreadable.cut_off(reject.explication) if reject.motif == sale.ILLISIBLE else None
+    if edited is None and kept:
+        why = f"Only {kept} were kept, so that it cannot be judged: have it sent again, or type it anew with --edit."
+        return Decision(reject, reject.motif, why, None, edited)
     verdict = sale.judge(reject.valeur if edited is None else edited)
     if verdict.canonique is None:
         return Decision(reject, verdict.motif or "", verdict.explication or "", None, edited)
