@@ -23,6 +23,7 @@ from typing import Any
 
 from lakehouse import atomic_file
 from lakehouse.config import Config
+from lakehouse.contract.sale import ILLISIBLE
 from lakehouse.contract.table_properties import ERASE, SALT
 from lakehouse.contract.tables import AGGREGES, EFFACES, PROFIL, REJETS, REJOUES, VENTES, TableSpec
 from lakehouse.errors import TableMissing, one_line
@@ -227,12 +228,13 @@ class _Erasing:
             if (p, o, t) in mine or (text is not None and concerns(client, text.encode())):
                 notes.append(((of, p, o, t), when, None))
         mine |= {place[1:] for place, _, _ in notes}
+        columns = ("topic", *places, "date_ingestion", "valeur", "cle", "motif", "explication")
         bad = [
             ((of, p, o, t), when, None)
-            for of, p, o, t, when, value, key in self._rows(
-                REJETS, ("topic", *places, "date_ingestion", "valeur", "cle")
-            )
-            if (p, o, t) in mine or concerns(client, value, key)
+            for of, p, o, t, when, value, key, motif, text in self._rows(REJETS, columns)
+            if (p, o, t) in mine
+            or concerns(client, value, key)
+            or (motif == ILLISIBLE and concerns(client, text.encode()))  # the headers stand there
         ]
         return {REJOUES.name: notes, REJETS.name: bad, VENTES.name: sales}
 

@@ -139,7 +139,9 @@ def _the_receipt_names_all(person: Person, receipt: dict[str, Any]) -> None:
     for file in person.found(person.lake.base):
         layer, table, *rest = file.split("/")
         where = {"kafka": "Kafka topic ventes", "checkpoints": "Bronze's checkpoint"}.get(layer, f"{layer} {table}")
-        assert where in wheres and rest[:1] != ["_delta_log"], f"{file} names the person, and the receipt does not say so"
+        assert where in wheres and rest[:1] != ["_delta_log"], (
+            f"{file} names the person, and the receipt does not say so"
+        )
 
 
 def _the_jobs_go_on(person: Person, now: datetime, start: Any, run: Any, stop: Any) -> None:

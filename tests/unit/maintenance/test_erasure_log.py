@@ -14,7 +14,9 @@ from deltalake import DeltaTable
 
 from lakehouse import config
 from lakehouse.config import Config
-from lakehouse.contract.tables import EFFACES, VENTES
+from lakehouse.contract import unreadable
+from lakehouse.contract.sale import ILLISIBLE
+from lakehouse.contract.tables import EFFACES, REJETS, VENTES
 from lakehouse.lake import delta_tables
 from lakehouse.maintenance import erasure, scheduler
 from tests.support import lakes
@@ -119,6 +121,22 @@ def test_what_comes_later_is_new_and_goes_with_the_next_erasure(settings: Config
     assert held(settings) == {"sale-7-2-0"}
     gone = lakes.contents(DeltaTable(EFFACES.path(settings.delta.base_path))).to_pylist()
     assert {(one["effacement"], one["kafka_offset"]) for one in gone} == {(first.id, 1), (second.id, 3)}
+
+
+def test_an_isolated_message_is_the_clients_by_its_headers_too(settings: Config) -> None:
+    texts = [("client_id", str(CLIENT).encode()), ("client_id", b"7"), ("trace", str(CLIENT).encode())]
+    rejects = [
+        {
+            **lakes.rejects()[0], "motif": ILLISIBLE, "kafka_offset": number, "valeur": b'{"a":"aaa', "cle": None,
+            "explication": unreadable.explanation("It is too large.", size=9999, kept=9, headers=[header]),
+        }
+        for number, header in enumerate(texts)
+    ]  # fmt: skip
+    write(settings, [row(100, 7)])
+    delta_tables.append(rejects, REJETS, settings, what="test")
+    assert erase(settings).rows == {REJETS.name: 1}
+    left = lakes.contents(DeltaTable(REJETS.path(settings.delta.base_path)))["kafka_offset"].to_pylist()
+    assert sorted(left) == [1, 2]
 
 
 def test_a_fault_that_quotes_the_query_does_not_name_the_client(
