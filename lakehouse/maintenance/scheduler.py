@@ -17,7 +17,7 @@ from lakehouse.config import Config, paths
 from lakehouse.contract.tables import TableSpec
 from lakehouse.errors import LakehouseError, one_line
 from lakehouse.lake import delta_tables
-from lakehouse.maintenance import compaction, retention
+from lakehouse.maintenance import compaction, erasure, retention
 from lakehouse.observability import log
 
 _log = log.get("maintain")
@@ -66,6 +66,8 @@ def run(config: Config, job: str, *, progress: Progress | None = None) -> dict[s
         shown = progress(spec.name, compaction.steps(found)) if progress else nullcontext(lambda _steps: None)
         with shown as advance:
             done["tables"][spec.name] = compaction.maintain(config, found, advance=advance)
+    if job == "bronze":
+        erasure.forget_ended(config)
     done["checkpoints"] = compaction.drop(compaction.old_checkpoints(config, job))
     return done
 

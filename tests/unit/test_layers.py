@@ -76,6 +76,7 @@ PURE = {
         "lake.expressions",
         "lake.query",
         "lake.result",
+        "maintenance.whose_message",
         "observability.metrics",
         "operations.reconcile.offset_balance",
         "operations.reconcile.sent_vs_stored",
