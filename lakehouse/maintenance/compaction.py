@@ -24,7 +24,7 @@ from deltalake import DeltaTable
 from lakehouse.config import Config, paths
 from lakehouse.contract.tables import BRONZE, CORRECTIONS, MEMBRES, REJOUES, SILVER, TableSpec, checkpoint
 from lakehouse.lake import delta_tables, job_progress
-from lakehouse.maintenance import version_retention
+from lakehouse.maintenance import retention, version_retention
 from lakehouse.observability import metrics
 
 WHAT = "maintain"
@@ -103,9 +103,12 @@ def _files(table: DeltaTable) -> list[tuple[dict[str, str | None], int]]:
 def _small(
     config: Config, spec: TableSpec, files: list[tuple[dict[str, str | None], int]], now: datetime
 ) -> tuple[Small, ...]:
-    """Partitions that have ended with two small files or more; a table without days counts as one that has."""
+    """Partitions that have ended with two small files or more; a table without days counts as one that has. Days that
+    retention takes away, now or when their rows are old enough, are not merged before: a plan, which is made before they
+    have gone, and a round, which looks after that, find the same."""
     today = now.astimezone(config.analytics.timezone).date()
-    return tuple(one for one in _with_small_files(files, at_least=2) if _ended(spec, dict(one.values), today))
+    first = retention.first_day(config, spec, now) or date.min
+    return tuple(one for one in _with_small_files(files, at_least=2) if _ended(spec, dict(one.values), first, today))
 
 
 def _with_small_files(files: list[tuple[dict[str, str | None], int]], *, at_least: int) -> list[Small]:
@@ -121,13 +124,13 @@ def _with_small_files(files: list[tuple[dict[str, str | None], int]], *, at_leas
     ]
 
 
-def _ended(spec: TableSpec, values: dict[str, str | None], today: date) -> bool:
+def _ended(spec: TableSpec, values: dict[str, str | None], first: date, today: date) -> bool:
     if "jour" not in spec.partition_by:
         return True
     day = values.get("jour")
     if day is None:  # a distinct count that no day bounds: it has no end, and its files are merged by the job itself
         return False
-    return _safe(day) and date.fromisoformat(day) < today
+    return _safe(day) and first <= date.fromisoformat(day) < today
 
 
 def _safe(day: str) -> bool:
