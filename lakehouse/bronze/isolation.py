@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.bronze import batch_stats, exact_dedup, transforms
 from lakehouse.bronze.attempts import FAILURES, Attempt, Attempts, Trial
-from lakehouse.bronze.kafka_batch import KafkaBatches, validation_options
+from lakehouse.bronze.kafka_batch import KafkaBatches
 from lakehouse.bronze.micro_batch import CachedRows, MicroBatch
 from lakehouse.bronze.sink import BronzeSink
 from lakehouse.bronze.table_writer import TableWriter
@@ -98,7 +99,12 @@ class Isolation:
             )
             self._monitor.fault(f"batch {batch} has failed {attempt.failures} times; its messages are tried in parts")
             # the state will not know the sales of this batch
-            exact_dedup.require_exact_dedup_until(self._spark, self._config, why=f"batch {batch} is ingested in parts")
+            exact_dedup.require_exact_dedup_until(
+                self._spark,
+                self._config,
+                self._sink.settings.before_query().watermark_delay,
+                why=f"batch {batch} is ingested in parts",
+            )
             self._sink.reload()
             with self._forgiving():
                 isolated = self._ingest_all(spans, attempt.trial)
@@ -126,7 +132,9 @@ class Isolation:
         planned = self._checkpoint.planned(batch_id)
         if planned is None:
             raise CheckpointInvalid(f"{self._checkpoint.path} has no plan of the batch that is running.")
-        found = self._source.spans(self._checkpoint.planned(batch_id - 1), planned)
+        before = self._checkpoint.planned(batch_id - 1)
+        self._source.check_losses(before, planned)
+        found = self._source.spans(before, planned)
         held = clients.earliest_and_latest_offsets(self._config)
         lost = not self._source.fail_on_data_loss  # an operator accepted that Kafka no longer holds the first ones
         spans = {}
@@ -159,7 +167,8 @@ class Isolation:
                 isolated += 1
             else:
                 self._ingest(part, ended_with)
-        return isolated + self._failing - before
+        # a stop may have met the last part
+        return None if self._stop.is_set() else isolated + self._failing - before
 
     def _isolated_before(self, spans: dict[int, tuple[int, int]]) -> set[tuple[int, int]]:
         """The coordinates within these offsets that an interrupted isolation has isolated already."""
@@ -252,13 +261,14 @@ class Isolation:
     def _write(self, part: Sequence[KafkaMessage]) -> None:
         """Ingest a few messages as a batch is, with every sale compared with Bronze."""
         clock = self._tick()
-        frame, always = self._frame(part), clock + timedelta(days=1)
+        frame, settings = self._frame(part), self._sink.settings.current
+        scope = replace(self._sink.scope, until=clock + timedelta(days=1))
         batch = MicroBatch(
-            self._part, self._config, frame, self._source, self._checkpoint.path, None, None, exact_dedup_until=always
+            self._part, self._config, settings, frame, self._source, self._checkpoint.path, None, None, scope
         )
         try:
-            decoded = transforms.decoded(frame, ingested=F.lit(clock), **validation_options(self._config))
-            rows = exact_dedup.with_need(decoded, always).drop(transforms.KEY, transforms.CLOCK)
+            decoded = transforms.decoded(frame, ingested=F.lit(clock), **settings.validation())
+            rows = batch.with_need(decoded).drop(transforms.KEY, transforms.CLOCK)
             rows = batch.cache(rows, StorageLevel.MEMORY_AND_DISK)
             plan = CachedRows(batch, rows, batch_stats.of(rows))
             self._sink.commit(batch, plan, self._tables, self._facts(clock))

@@ -43,6 +43,10 @@ class TableWriter:
         """An append in steps; None when the table has the batch already."""
         return append.begin(Target(self._spark, spec, self._config, self._app_id(spec), batch_id))
 
+    def has(self, spec: TableSpec, batch_id: int) -> bool:
+        """Whether the table has the batch already."""
+        return self.begin(spec, batch_id) is None
+
     def append(
         self, rows: DataFrame, spec: TableSpec, *, batch_id: int, batch_rows: int, facts: Mapping[str, object]
     ) -> int | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
+from lakehouse import atomic_file
+from lakehouse.config import paths
 from lakehouse.jvm import spark_internals
 from lakehouse.lake import checkpoint_validation
 from lakehouse.lake.checkpoint_files import OFFSETS, TOPIC_ID, Planned
@@ -51,8 +54,16 @@ class Checkpoint(CheckpointFolder):
         self.write_text(TOPIC_ID, topic_id)
 
     def write_text(self, name: str, text: str) -> None:
-        """A file of ours, which Spark does not look at."""
-        stream = self._fs.create(self._at(name), True)
+        """A file of ours, which Spark does not look at: whole or not at all, on the disk or in the store when this returns."""
+        if not paths.is_uri(self.path):
+            file = Path(self.path, name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.with_name(f".{file.name}.crc").unlink(
+                missing_ok=True
+            )  # Hadoop's, of a file that an earlier release wrote
+            atomic_file.write(file, text)
+            return
+        stream = self._fs.create(self._at(name), True)  # a store makes an object of it when it is closed
         try:
             stream.write(text.encode("utf-8"))
         finally:

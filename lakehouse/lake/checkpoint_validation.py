@@ -11,7 +11,16 @@ from typing import Protocol
 
 from lakehouse.errors import CheckpointInvalid
 from lakehouse.lake import checkpoint_files
-from lakehouse.lake.checkpoint_files import COMMITS, METADATA, OFFSETS, STATE, STATE_OPERATOR, DamagedFile, Planned
+from lakehouse.lake.checkpoint_files import (
+    COMMITS,
+    METADATA,
+    OFFSETS,
+    ROWS_DROPPED,
+    STATE,
+    STATE_OPERATOR,
+    DamagedFile,
+    Planned,
+)
 
 SPARK_SAYS = re.compile(
     r"\[((?:CANNOT_LOAD_STATE_STORE|STATE_STORE_|STATEFUL_|STREAMING_STATEFUL|INVALID_STATE|UNSUPPORTED_STATE"
@@ -47,7 +56,7 @@ def fault(folder: Folder, job: str, *, topic: str | None = None, table_id: str |
     if not planned and not committed:
         return None
     try:
-        if found := _metadata(folder) or _logs(planned, committed):
+        if found := _dropped(folder) or _metadata(folder) or _logs(planned, committed):
             return found
         _check_newest(folder, planned, committed)
         return _source(_planned(folder, planned[-1]), topic, table_id) or (
@@ -55,6 +64,11 @@ def fault(folder: Folder, job: str, *, topic: str | None = None, table_id: str |
         )
     except DamagedFile as damage:
         return str(damage)
+
+
+def _dropped(folder: Folder) -> str | None:
+    text = folder.text(ROWS_DROPPED)
+    return None if text is None else f"its watermark dropped sales, which are missing from Bronze ({text.strip()})"
 
 
 def _metadata(folder: Folder) -> str | None:

@@ -68,10 +68,19 @@ def committed(table: DeltaTable, spec: TableSpec, config: Config) -> None:
         version_checksum.write(spec.path(config.delta.base_path), table.version())
 
 
+def statistics(spec: TableSpec) -> dict[str, str]:
+    """The table property that says which columns have file statistics."""
+    return {"delta.dataSkippingStatsColumns": ",".join(f"`{name}`" for name in spec.stats)} if spec.stats else {}
+
+
 def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *, what: str, **facts: Any) -> None:
     """One commit; creates the table when it is missing, and adds the optional columns that a row has."""
     used = {name for row in rows for name in row}
     columns = (*spec.columns, *(column for column in spec.optional if column[0] in used))
+    wanted = statistics(spec)
+    known = opened(spec, config).metadata().configuration if exists(spec, config) else wanted
+    if not wanted.items() <= known.items():  # an earlier release made the table
+        set_properties(spec, config, wanted, what=what)
     table_handle.write(
         spec.path(config.delta.base_path),
         pa.Table.from_pylist(list(rows), _arrow(columns)),
@@ -79,6 +88,7 @@ def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *
         mode="append",
         schema_mode="merge" if spec.optional else None,
         partition_by=list(spec.partition_by) or None,
+        configuration=wanted,
         commit_properties=stamped(what, facts),
         post_commithook_properties=HOOKS,
     )

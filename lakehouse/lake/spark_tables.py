@@ -53,9 +53,7 @@ def wanted_properties(spec: TableSpec, config: Config) -> dict[str, str]:
         "delta.deletedFileRetentionDuration": _interval(delta.deleted_file_retention),
         "delta.autoOptimize.autoCompact": str(delta.auto_compact and not by_writer).lower(),
     }
-    if spec.stats:
-        properties["delta.dataSkippingStatsColumns"] = ",".join(f"`{name}`" for name in spec.stats)
-    return properties
+    return properties | delta_tables.statistics(spec)
 
 
 def ensure(spark: SparkSession, spec: TableSpec, config: Config) -> None:

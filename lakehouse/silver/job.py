@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.config import Config
-from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION
+from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION, ZONES, zones_sentence
 from lakehouse.contract.tables import CORRECTIONS, GENERATIONS, MEMBRES, VENTES
 from lakehouse.contract.tables import checkpoint as checkpoint_path
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing, cause_of
@@ -28,7 +28,7 @@ from lakehouse.lake import checkpoint_validation, spark_session, spark_tables, w
 from lakehouse.lake.checkpoint import Checkpoint
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure, retention, scheduler
-from lakehouse.observability import log, run_files
+from lakehouse.observability import log, provenance, run_files
 from lakehouse.observability.health import Monitor
 from lakehouse.silver import aggregates, wait_for_bronze
 from lakehouse.silver.aggregates import Aggregate, Thresholds
@@ -170,7 +170,10 @@ class SilverJob:
     def _record(self, spark: SparkSession, generation: Generation, state: str) -> None:
         row = (generation.name, state, generation.bronze_version, generation.definition, datetime.now(UTC))
         frame = spark.createDataFrame([row], GENERATIONS.ddl)
-        frame.write.format("delta").mode("append").save(GENERATIONS.path(self._config.delta.base_path))
+        origin = provenance.commit_metadata("silver job")
+        frame.write.format("delta").mode("append").option("userMetadata", origin).save(
+            GENERATIONS.path(self._config.delta.base_path)
+        )
 
     def _generation(self, spark: SparkSession, *, full: bool) -> Generation:
         """The generation to continue; builds a new one when there is none, or with ``full``."""
@@ -195,6 +198,8 @@ class SilverJob:
         sales = spark_tables.read(spark, VENTES, self._config, version=generation.bronze_version).select(
             *SOURCE_COLUMNS
         )
+        if days := zones_sentence(spark_tables.properties(spark, VENTES, self._config).get(ZONES)):
+            _log.warning(days)
         if not SilverSink(self._config, self._entries, generation.name).build(sales, self._stop):
             _log.info(
                 "the build was stopped between two tables; the next start finishes it", generation=generation.name

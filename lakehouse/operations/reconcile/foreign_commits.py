@@ -177,15 +177,21 @@ class Looked:
     commits: int = 0
 
 
+def pin(lake: Lake, specs: Iterable[TableSpec]) -> dict[TableSpec, int]:
+    """The versions at which ``lake`` holds the tables from now on, of those that are there."""
+    versions = {}
+    for spec in specs:
+        with suppress(TableMissing):
+            versions[spec] = lake.snapshot(spec.name).source.version
+    return versions
+
+
 def look(
     config: Config, lake: Lake, specs: Iterable[TableSpec], evidence: Evidence, before: Mapping[str, Any]
 ) -> Looked:
     """Look at the commits of tables of one layer, up to the versions that ``lake`` holds. ``before``: ``Looked.at`` of the last
     reconciliation. Raises ``SnapshotGone``."""
-    versions = {}
-    for spec in specs:
-        with suppress(TableMissing):
-            versions[spec] = lake.snapshot(spec.name).source.version
+    versions = pin(lake, specs)
     known = _known(
         config, lake, evidence, {spec.layer for spec in versions}
     )  # after: what they hold was planned before

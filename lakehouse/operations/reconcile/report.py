@@ -82,14 +82,13 @@ class Reconciliation:
         """Reconcile and return the record; nothing is written. Raises ``TableMissing`` before Bronze's first batch."""
         started = datetime.now(UTC)
         before, changed = _signed(self._place)
-        evidence = audit_evidence.read(self._config)
-        bronze_result, lake, position = self._fresh(lambda: self._bronze(evidence, before))
+        bronze_result, lake, position, evidence = self._fresh(lambda: self._bronze(before))
         proven = not bronze_result.differences
         differences = [changed] if changed else []
         if evidence.fault:
             differences.append(f"the audit log is not as it was written: {evidence.fault}. See audit verify")
         differences += bronze_result.differences
-        tables, silver_version = self._silver(bronze_result, differences, evidence, before)
+        tables, silver_version = self._silver(bronze_result, differences, before)
         versions = {spec.name: lake.snapshot(spec.name).source.version for spec in BRONZE}
         return {
             "format": FORMAT,
@@ -125,9 +124,7 @@ class Reconciliation:
                 continue
         return read()
 
-    def _bronze(
-        self, evidence: Evidence, before: Mapping[str, Any]
-    ) -> tuple[BronzeResult, Lake, job_progress.BronzePosition]:
+    def _bronze(self, before: Mapping[str, Any]) -> tuple[BronzeResult, Lake, job_progress.BronzePosition, Evidence]:
         position = job_progress.bronze(
             self._config
         )  # first: what it has committed is in the tables that are opened next
@@ -137,16 +134,18 @@ class Reconciliation:
                 f"{self._config.delta.base_path}. Type: python spark_streaming_delta.py --once"
             )
         lake = Lake.of(self._config)
+        foreign_commits.pin(lake, foreign_commits.OF_BRONZE)
+        evidence = audit_evidence.read(self._config)  # after: a verb writes its entry before it changes a table
         work = BronzeReconciliation(self._config, lake, position, evidence, before)
-        return work.run(ask_kafka=self._ask_kafka, progress=self._progress), lake, position
+        return work.run(ask_kafka=self._ask_kafka, progress=self._progress), lake, position, evidence
 
     def _silver(
-        self, bronze_result: BronzeResult, differences: list[str], evidence: Evidence, before: Mapping[str, Any]
+        self, bronze_result: BronzeResult, differences: list[str], before: Mapping[str, Any]
     ) -> tuple[list[TableComparison], int | None]:
         if not silver.exists(self._config):
             bronze_result.notes.append("Silver is not built yet: python streaming_silver.py")
             return [], None
-        read = self._fresh(lambda: self._read_silver(bronze_result, evidence, before))
+        read = self._fresh(lambda: self._read_silver(bronze_result, before))
         if read is None:
             bronze_result.notes.append("Silver is due to be built anew: python streaming_silver.py")
             return [], None
@@ -160,14 +159,14 @@ class Reconciliation:
                 differences += [f"{table.table}: {table.differing - len(table.named)} more keys differ"]
         return read.tables, read.version
 
-    def _read_silver(
-        self, bronze_result: BronzeResult, evidence: Evidence, before: Mapping[str, Any]
-    ) -> _Silver | None:
+    def _read_silver(self, bronze_result: BronzeResult, before: Mapping[str, Any]) -> _Silver | None:
         """Silver at a settled moment; None when it is due for a rebuild. Raises ``SnapshotGone``."""
         found = silver.settled(self._config, lambda: time.sleep(0.2))
         if found is None:
             return None
         position, lake = found
+        foreign_commits.pin(lake, foreign_commits.OF_SILVER)
+        evidence = audit_evidence.read(self._config)
         with self._progress("Silver tables", len(SILVER)) as advance:
             kept = retention.kept(self._config, lake)
             bronze_result.notes.extend(note for note in _notes(kept) if note not in bronze_result.notes)

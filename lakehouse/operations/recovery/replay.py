@@ -18,7 +18,7 @@ from typing import Any
 from lakehouse.config import Config
 from lakehouse.contract import sale, unreadable
 from lakehouse.contract.business_time import local_day
-from lakehouse.contract.table_properties import EXACT_DEDUP_UNTIL
+from lakehouse.contract.table_properties import EXACT_DEDUP_UNTIL, ZONES, with_zone
 from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, REJOUES, VENTES
 from lakehouse.errors import TableMissing
 from lakehouse.lake import delta_tables
@@ -209,20 +209,27 @@ class Replay:
             microsecond=now.microsecond // 1000 * 1000 + 1
         )  # no batch's clock: those are whole milliseconds
         if new:
-            self._require_exact_dedup(new)
+            self._prepare(new)
             rows = [self._row(one, now) for one in new]
             delta_tables.append(rows, VENTES, self._config, what="rejects replay", date_ingestion=now.isoformat())
         self._note([one for one in decisions if one.settled], now)
 
-    def _require_exact_dedup(self, new: Sequence[Decision]) -> None:
+    def _prepare(self, new: Sequence[Decision]) -> None:
         """The deduplication state does not know these sales: until none of their copies can be on time any more, every sale
-        is compared with Bronze. The job reads the property when it starts, and it does not run now."""
+        is compared with Bronze, under whatever zone's day a copy stands. The job reads the properties when it starts, and it
+        does not run now."""
         latest = max(one.fields["timestamp"] for one in new if one.fields)
         until = latest + self._config.streaming.watermark_delay + timedelta(minutes=1)
-        held = self._lake.snapshot(VENTES.name).handle.metadata().configuration.get(EXACT_DEDUP_UNTIL)
+        found = self._lake.snapshot(VENTES.name).handle.metadata().configuration
+        wanted = {
+            ZONES: with_zone(found.get(ZONES), self._config.analytics.timezone.key, datetime.now(UTC), empty=False)
+        }
+        held = found.get(EXACT_DEDUP_UNTIL)
         if until > datetime.now(UTC) and (held is None or datetime.fromisoformat(held) < until):
-            value = {EXACT_DEDUP_UNTIL: until.isoformat(timespec="seconds")}
-            delta_tables.set_properties(VENTES, self._config, value, what="rejects replay")
+            wanted[EXACT_DEDUP_UNTIL] = until.isoformat(timespec="seconds")
+        changed = {name: value for name, value in wanted.items() if found.get(name) != value}
+        if changed:
+            delta_tables.set_properties(VENTES, self._config, changed, what="rejects replay")
 
     def _row(self, one: Decision, now: datetime) -> dict[str, Any]:
         assert one.fields is not None

@@ -28,7 +28,7 @@ from lakehouse.config import Config
 from lakehouse.contract.tables import BRONZE, GENERATIONS, INTERNAL, PUBLIC, VENTES, TableSpec, checkpoint
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import checkpoint_files, checkpoint_validation, job_progress, object_store, table_handle
-from lakehouse.lake.checkpoint_files import COMMITS, METADATA, OFFSETS, DamagedFile
+from lakehouse.lake.checkpoint_files import COMMITS, METADATA, OFFSETS, SETTINGS, DamagedFile
 from lakehouse.lake.checkpoint_folder import FileCheckpoint
 from lakehouse.observability import audit_log
 from lakehouse.operations.recovery.file_store import File, Store
@@ -168,7 +168,7 @@ class _Capturing:
             if name.startswith((".", "temp-")) or name.endswith(".tmp"):
                 continue  # checksums of Hadoop's, files in the making
             number = int(known[1]) if (known := _VERSION.fullmatch(name)) else None
-            if within.startswith(f"{OFFSETS}/") and (number is None or number > place.plan):
+            if within.startswith((f"{OFFSETS}/", f"{SETTINGS}/")) and (number is None or number > place.plan):
                 continue
             if within.startswith(f"{COMMITS}/") and (number is None or number > place.batch):
                 continue

@@ -83,7 +83,7 @@ class Topic:
         sink = BronzeSink(self._spark, settings, place, threading.Event(), FolderBatches(self._spark, place))
         source = self._spark.readStream.schema(KAFKA).option("maxFilesPerTrigger", 1).parquet(f"{self._folder}/*")
         query = (
-            job.rows_of(source, settings)
+            job.rows_of(source, sink.settings.before_query())
             .writeStream.option("checkpointLocation", place.path)
             .foreachBatch(sink)
             .trigger(availableNow=True)
@@ -104,6 +104,9 @@ class FolderBatches:
 
     def count(self, before: Planned | None, now: Planned) -> int | None:
         return self.messages(before, now).count()
+
+    def check_losses(self, before: Planned | None, now: Planned) -> None:
+        """A folder loses nothing."""
 
     def messages(self, before: Planned | None, now: Planned) -> DataFrame:
         first, last = before.ends[0]["logOffset"] if before else -1, now.ends[0]["logOffset"]
