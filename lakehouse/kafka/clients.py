@@ -122,8 +122,8 @@ def consumer(config: Config, **options: Any) -> Iterator[Any]:
         made.close()
 
 
-def watching_consumer(config: Config) -> Any:
-    """A ``KafkaConsumer`` that only looks: small fetches."""
+def watching_consumer(config: Config, *, log_end: bool = False) -> Any:
+    """A ``KafkaConsumer`` that only looks: small fetches. ``log_end``: at what is not committed as well."""
     return _connect(
         KafkaConsumer,
         config,
@@ -134,7 +134,8 @@ def watching_consumer(config: Config) -> Any:
             "fetch_max_wait_ms": 200,
             "allow_auto_create_topics": False,
             "metrics_enabled": False,
-        },
+        }
+        | ({"isolation_level": "read_uncommitted"} if log_end else {}),
     )
 
 
