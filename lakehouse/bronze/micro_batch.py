@@ -50,6 +50,10 @@ class MicroBatch:
         """The messages that the batch holds at most; None when that cannot be told."""
         return self.source.count(*self._offsets())
 
+    def check_losses(self) -> None:
+        """See ``BatchSource``."""
+        self.source.check_losses(*self._offsets())
+
     def on_time_sales(self) -> DataFrame:
         """``stream_rows`` with ``NEEDS_EXACT_DEDUP``."""
         return exact_dedup.with_need(self.stream_rows, self.exact_dedup_until)
