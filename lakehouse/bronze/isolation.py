@@ -131,7 +131,9 @@ class Isolation:
         planned = self._checkpoint.planned(batch_id)
         if planned is None:
             raise CheckpointInvalid(f"{self._checkpoint.path} has no plan of the batch that is running.")
-        found = self._source.spans(self._checkpoint.planned(batch_id - 1), planned)
+        before = self._checkpoint.planned(batch_id - 1)
+        self._source.check_losses(before, planned)
+        found = self._source.spans(before, planned)
         held = clients.earliest_and_latest_offsets(self._config)
         lost = not self._source.fail_on_data_loss  # an operator accepted that Kafka no longer holds the first ones
         spans = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
@@ -138,9 +139,9 @@ class BronzeJob:
         _note_topic(spark, config, checkpoint.topic_id() or "", fresh=checkpoint.is_new())
         if accepted:
             # only the run that skips the gap goes on in spite of it: a later loss must stop the job again
-            source.fail_on_data_loss = False
+            source.accepted = accepted
             self._keep_running(spark, checkpoint, sink, isolation, once=True, fail_on_data_loss=False)
-            source.fail_on_data_loss = True
+            source.accepted = None
         self._keep_running(spark, checkpoint, sink, isolation, once=self._once, fail_on_data_loss=True)
         _log.info("stopped", **_account(sink))
 
@@ -154,17 +155,17 @@ class BronzeJob:
         held = clients.earliest_and_latest_offsets(self._config, log_end=True)  # an open transaction takes nothing away
         return offset_gaps.find(checkpoint.committed(), held, self._config)
 
-    def _check_gaps(self, spark: SparkSession, checkpoint: Checkpoint) -> bool:
-        """True when an operator accepted a gap, which this run may then read past."""
+    def _check_gaps(self, spark: SparkSession, checkpoint: Checkpoint) -> Sequence[offset_gaps.Gap]:
+        """The gaps that an operator accepted, which this run may then read past."""
         found = self._find_gaps(checkpoint)
         if not found:
-            return False
+            return ()
         if not self._accept:
             raise offset_gaps.as_error(found)
         spark_tables.ensure(spark, PERTES, self._config)
         offset_gaps.declare(spark, found, self._config)
         _log.warning("declared as lost", gaps=[str(gap) for gap in found])
-        return True
+        return found
 
     def _keep_running(
         self,

@@ -52,6 +52,10 @@ class MicroBatch:
         """The messages that the batch holds at most; None when that cannot be told."""
         return self.source.count(*self._offsets())
 
+    def check_losses(self) -> None:
+        """See ``BatchSource``."""
+        self.source.check_losses(*self._offsets())
+
     def on_time_sales(self) -> DataFrame:
         """``stream_rows`` with ``NEEDS_EXACT_DEDUP``."""
         return self.with_need(self.stream_rows)

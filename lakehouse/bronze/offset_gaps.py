@@ -16,7 +16,7 @@ from lakehouse.contract.tables import PERTES, VENTES
 from lakehouse.errors import DataLoss
 from lakehouse.lake import spark_tables
 from lakehouse.lake.checkpoint_files import Planned
-from lakehouse.observability import audit_log
+from lakehouse.observability import audit_log, provenance
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,13 @@ def declare(spark: SparkSession, found: Sequence[Gap], config: Config) -> list[G
         audit_log.declare_losses(config, "accept-data-loss", places)
         now, who = datetime.now(UTC), getpass.getuser()
         frame = spark.createDataFrame([(*place, now, who) for place in places], PERTES.ddl)
-        frame.write.format("delta").mode("append").save(path)
+        origin = provenance.commit_metadata("bronze job")
+        frame.write.format("delta").mode("append").option("userMetadata", origin).save(path)
     return new
 
 
 def undeclared(found: Sequence[Gap], declared: Sequence[Gap]) -> list[Gap]:
-    """The parts of gaps that no declared gap covers. PURE."""
+    """The parts of gaps that no declared gap covers."""
     left = list(found)
     for known in declared:
         left = [part for gap in left for part in _without(gap, known)]

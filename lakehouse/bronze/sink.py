@@ -166,6 +166,7 @@ class BronzeSink:
     def _write(self, batch: MicroBatch) -> None:
         try:
             plan = self._choose(batch)
+            batch.check_losses()  # after all of it was read: Kafka drops what is read last, too
             stats = plan.stats
             self.deduplicated[batch.batch_id] = stats.rows
             self.commit(batch, plan, self._tables, batch.commit_facts(stats))

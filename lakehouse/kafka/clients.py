@@ -133,7 +133,7 @@ def consumer(config: Config, **options: Any) -> Iterator[Any]:
 
 
 def watching_consumer(config: Config) -> Any:
-    """A ``KafkaConsumer`` that only looks: small fetches."""
+    """A ``KafkaConsumer`` for monitoring: small fetches."""
     made = _connect(
         KafkaConsumer,
         config,

@@ -45,7 +45,7 @@ class Checkpoint(CheckpointFolder):
             stream.close()
 
     def check(self, *, topic: str | None = None, table_id: str | None = None) -> None:
-        """Raises ``CheckpointInvalid`` for one that the job cannot go on from: see ``checkpoint_validation.fault``."""
+        """Raises ``CheckpointInvalid`` when the job cannot continue from this checkpoint: see ``checkpoint_validation.fault``."""
         found = checkpoint_validation.fault(self, self.job, topic=topic, table_id=table_id)
         if found:
             raise checkpoint_validation.refusal(self.path, self.job, found)
@@ -84,7 +84,7 @@ class Checkpoint(CheckpointFolder):
 
     def drop_plan_behind_the_clock(self) -> bool:
         """Forget a last batch that was planned at a time not after the committed one's: the sink refused it before it
-        wrote anything (``ClockWentBack``), and with that time it always would. The next start plans it anew."""
+        wrote anything (``ClockWentBack``), and would refuse it again. The next start plans it anew."""
         last, committed = self.planned_ids()[-1:], self.committed()
         planned = self.planned(last[0]) if last else None
         if not planned or not committed or planned.batch_id <= committed.batch_id:

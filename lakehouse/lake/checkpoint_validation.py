@@ -27,7 +27,7 @@ SPARK_SAYS = re.compile(
     r"|CANNOT_LOAD_CHECKPOINT|STREAMING_CHECKPOINT|MALFORMED_|STDS_|INVALID_LOG|OFFSET_LOG)[A-Z_.]*)\]"
     r"|(Incomplete log file|Malformed log file|UnsupportedLogVersion|is not of the query's sources)"
 )
-"""Spark's own words for a checkpoint that cannot be read, or of which the state is another query's."""
+"""Spark's own messages for a checkpoint that cannot be read, or whose state belongs to another query."""
 
 
 class Folder(Protocol):
@@ -41,7 +41,7 @@ class Folder(Protocol):
 
 
 def refusal(path: str, job: str, fault: str) -> CheckpointInvalid:
-    """The sentence that refuses to go on from the checkpoint at ``path``."""
+    """The error for a job that cannot continue from the checkpoint at ``path``."""
     return CheckpointInvalid(
         f"The checkpoint {path} cannot be used: {fault}. Nothing was written. Type: python ops_utils.py rebuild {job}"
     )

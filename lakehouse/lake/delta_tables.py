@@ -48,12 +48,12 @@ def exists(spec: TableSpec, config: Config) -> bool:
 
 
 def properties(spec: TableSpec, config: Config) -> dict[str, str]:
-    """As they are now."""
+    """The table's properties as they are now."""
     return dict(opened(spec, config).metadata().configuration)
 
 
 def stamped(what: str, facts: Mapping[str, Any]) -> CommitProperties:
-    """The origin that a commit carries."""
+    """Commit properties with the provenance of this process: ``what`` it does, and ``facts``."""
     return CommitProperties(custom_metadata={"userMetadata": provenance.commit_metadata(what, **facts)})
 
 
@@ -99,7 +99,7 @@ def create(spec: TableSpec, config: Config, properties: Mapping[str, str], *, wh
 
 
 def delete(spec: TableSpec, config: Config, predicate: str, *, what: str, **facts: Any) -> None:
-    """One commit that takes out the rows for which ``predicate`` (SQL) is true; none when there is no such row."""
+    """One commit that deletes the rows for which ``predicate`` (SQL) is true; none when there is no such row."""
     table = opened(spec, config)
     table.delete(predicate, commit_properties=stamped(what, facts), post_commithook_properties=HOOKS)
     committed(table, spec, config)

@@ -40,7 +40,7 @@ _COMPILER = Path(jars.__file__).with_name("java-compiler.json")
 
 
 def shared_settings(config: Config, job: str) -> dict[str, str]:
-    """What every session has, whoever starts the JVM."""
+    """Settings of every session, whoever starts the JVM."""
     spark, delta = config.spark, config.delta
     return {
         "spark.app.name": f"{spark.app_name}-{job}",
@@ -98,7 +98,7 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
 
 
 def own_settings(config: Config) -> dict[str, str]:
-    """What is ours to say under plain ``python``; under spark-submit its options (master, JARs, memory) win."""
+    """Settings for plain ``python`` only; under spark-submit its options (master, JARs, memory) win."""
     spark = config.spark
     settings = {
         "spark.master": spark.master,

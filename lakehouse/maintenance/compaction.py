@@ -106,7 +106,7 @@ def _small(
 
 
 def _with_small_files(files: list[tuple[dict[str, str | None], int]], *, at_least: int) -> list[Small]:
-    """The partitions with so many small files or more, in a fixed order. PURE."""
+    """The partitions with so many small files or more, in a fixed order."""
     found: dict[tuple[tuple[str, str | None], ...], list[int]] = defaultdict(list)
     for values, size in files:
         if size < metrics.SMALL_FILE_BYTES:

@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Any, Literal
 
 from lakehouse.config import Config, paths
-from lakehouse.config.paths import is_remote
 from lakehouse.contract.tables import checkpoint
 from lakehouse.errors import CheckpointInvalid, LakehouseError
 from lakehouse.kafka.broker.properties import answers
@@ -155,7 +154,7 @@ def _figures_without(config: Config, name: str) -> dict[str, float]:
 
 def committed_offsets(config: Config) -> dict[int, int] | None:
     """Partition → next offset, as Bronze's checkpoint on a local disk has it; None without one."""
-    if is_remote(config):
+    if paths.is_remote(config):
         return None
     try:
         last = FileCheckpoint(config, checkpoint(config.delta.base_path, "bronze")).committed()

@@ -28,7 +28,7 @@ from lakehouse.lake import checkpoint_validation, spark_session, spark_tables, w
 from lakehouse.lake.checkpoint import Checkpoint
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure, retention, scheduler
-from lakehouse.observability import log, run_files
+from lakehouse.observability import log, provenance, run_files
 from lakehouse.observability.health import Monitor
 from lakehouse.silver import aggregates, wait_for_bronze
 from lakehouse.silver.aggregates import Aggregate, Thresholds
@@ -170,7 +170,10 @@ class SilverJob:
     def _record(self, spark: SparkSession, generation: Generation, state: str) -> None:
         row = (generation.name, state, generation.bronze_version, generation.definition, datetime.now(UTC))
         frame = spark.createDataFrame([row], GENERATIONS.ddl)
-        frame.write.format("delta").mode("append").save(GENERATIONS.path(self._config.delta.base_path))
+        origin = provenance.commit_metadata("silver job")
+        frame.write.format("delta").mode("append").option("userMetadata", origin).save(
+            GENERATIONS.path(self._config.delta.base_path)
+        )
 
     def _generation(self, spark: SparkSession, *, full: bool) -> Generation:
         """The generation to continue; builds a new one when there is none, or with ``full``."""

@@ -53,14 +53,19 @@ def commit(
     mode: Literal["append", "overwrite"] = "append",
 ) -> None:
     """One commit that says who made it, and which batch of an application it is."""
-    transactions = [Transaction(*transaction)] if transaction else None
     write_deltalake(
         spec.path(base),
         lakes.arrow_table(spec, rows),
         mode=mode,
         partition_by=list(spec.partition_by) or None,
-        commit_properties=CommitProperties(custom_metadata={"userMetadata": origin}, app_transactions=transactions),
+        commit_properties=marked(origin, transaction),
     )
+
+
+def marked(origin: str, transaction: tuple[str, int] | None = None) -> CommitProperties:
+    """What a commit says of itself."""
+    transactions = [Transaction(*transaction)] if transaction else None
+    return CommitProperties(custom_metadata={"userMetadata": origin}, app_transactions=transactions)
 
 
 def bronze_checkpoint(base: str, ends: dict[int, int], batch: int, clock: datetime) -> None:

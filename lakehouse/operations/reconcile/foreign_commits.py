@@ -102,7 +102,7 @@ class Known:
 
 
 def fault(spec: TableSpec, commit: Commit, known: Known, batches: Mapping[str, int]) -> str | None:
-    """Why the commit is none of ours; None when nothing speaks against it. PURE but for the plan of a batch."""
+    """Why the commit is none of ours; None when nothing speaks against it. Reads nothing but the plan of a batch."""
     origin = commit.origin
     if origin.what is None:
         return "it does not say who wrote it"

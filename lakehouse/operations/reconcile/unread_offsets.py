@@ -50,9 +50,8 @@ def _left(mine: Sequence[UnaccountedOffsets], topic_id: str | None, evidence: Ev
         if kind != UNREAD or rest[:2] != [topic_id, mine[0].partition]:
             continue
         first, end, size = rest[2:]
-        within = [gap for gap in left if first <= gap.first and gap.last < end]
-        if sum(gap.size for gap in within) <= size:
-            left = [gap for gap in left if gap not in within]
+        if sum(gap.size for gap in left if first <= gap.first and gap.last < end) <= size:
+            left = [gap for gap in left if not (first <= gap.first and gap.last < end)]
     return left
 
 

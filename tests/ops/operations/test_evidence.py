@@ -136,7 +136,7 @@ def test_a_forged_removal_hides_no_deleted_sale(operate: Operate, base: str, row
         properties = provenance.commit_metadata("retention", retrait="0123456789ab", rows=1)
         job_lake.table(base, VENTES).delete(
             f"vente_id = '{victim['vente_id']}'",
-            commit_properties=job_lake.CommitProperties(custom_metadata={"userMetadata": properties}),
+            commit_properties=job_lake.marked(properties),
         )
     else:
         deleted(base, victim)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deltalake import CommitProperties, Transaction
+from deltalake import CommitProperties
 
 from lakehouse import config as settings
 from lakehouse.contract import tables
@@ -36,10 +36,7 @@ def found(operate: Operate) -> list[str]:
 
 def claiming(what: str, transaction: tuple[str, int] | None = None, **facts: object) -> CommitProperties:
     """What a commit of ours says, in the commit of somebody else."""
-    origin = {"userMetadata": provenance.commit_metadata(what, **facts)}
-    return CommitProperties(
-        custom_metadata=origin, app_transactions=[Transaction(*transaction)] if transaction else None
-    )
+    return job_lake.marked(provenance.commit_metadata(what, **facts), transaction)
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,9 @@ class FolderBatches:
     def count(self, before: Planned | None, now: Planned) -> int | None:
         return self.messages(before, now).count()
 
+    def check_losses(self, before: Planned | None, now: Planned) -> None:
+        """A folder loses nothing."""
+
     def messages(self, before: Planned | None, now: Planned) -> DataFrame:
         first, last = before.ends[0]["logOffset"] if before else -1, now.ends[0]["logOffset"]
         noted = [
