@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any, Protocol
+from typing import Protocol
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -57,15 +58,6 @@ def source_options(config: Config, *, fail_on_data_loss: bool) -> dict[str, str]
     }
 
 
-def validation_options(config: Config) -> dict[str, Any]:
-    """The settings by which a message is validated: see ``transforms.decoded``."""
-    return {
-        "watermark_delay": config.streaming.watermark_delay,
-        "future_tolerance": config.streaming.future_tolerance,
-        "timezone": config.analytics.timezone.key,
-    }
-
-
 class KafkaBatches:
     """Batches of the topic."""
 
@@ -80,15 +72,15 @@ class KafkaBatches:
     def fail_on_data_loss(self) -> bool:
         return self.accepted is None
 
-    def _spans(self, before: Planned | None, now: Planned) -> dict[int, tuple[int, int]]:
-        """Partition → first offset, and the one after the last."""
+    def spans(self, before: Planned | None, now: Planned) -> dict[int, tuple[int, int]]:
+        """Partition → first offset (below 0: the partition's start), and the one after the last."""
         topic = self._config.kafka.topic
         starts = before.kafka_ends(topic) if before else self._checkpoint.first_offsets().get(topic, {})
         return {partition: (starts.get(partition, _EARLIEST), end) for partition, end in now.kafka_ends(topic).items()}
 
     def count(self, before: Planned | None, now: Planned) -> int | None:
         """Offsets, of which some may give no message (aborted, a transaction's marker, compaction): the messages at most."""
-        spans = self._spans(before, now).values()
+        spans = self.spans(before, now).values()
         return None if any(start < 0 for start, _ in spans) else sum(end - start for start, end in spans)
 
     def check_losses(self, before: Planned | None, now: Planned) -> None:
@@ -99,14 +91,14 @@ class KafkaBatches:
         held = clients.earliest_and_latest_offsets(self._config, log_end=True)
         lost = [
             Gap(topic, partition, start, held[partition][0] - 1)
-            for partition, (start, _) in self._spans(before, now).items()
+            for partition, (start, _) in self.spans(before, now).items()
             if 0 <= start < held[partition][0]
         ]
         if undeclared := offset_gaps.undeclared(lost, self.accepted):
             raise offset_gaps.as_error(undeclared)
 
     def messages(self, before: Planned | None, now: Planned) -> DataFrame:
-        spans, topic = self._spans(before, now), self._config.kafka.topic
+        spans, topic = self.spans(before, now), self._config.kafka.topic
         options = source_options(self._config, fail_on_data_loss=self.fail_on_data_loss)
         for name in ("subscribe", "maxOffsetsPerTrigger", "groupIdPrefix"):
             options.pop(name, None)

@@ -96,7 +96,7 @@ def declare(spark: SparkSession, found: Sequence[Gap], config: Config) -> list[G
 
 
 def undeclared(found: Sequence[Gap], declared: Sequence[Gap]) -> list[Gap]:
-    """The parts of gaps that no declared gap covers. PURE."""
+    """The parts of gaps that no declared gap covers."""
     left = list(found)
     for known in declared:
         left = [part for gap in left for part in _without(gap, known)]

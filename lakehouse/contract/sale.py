@@ -49,6 +49,8 @@ MANQUANT = "champ_manquant"
 TYPE = "type_invalide"
 VALEUR = "valeur_invalide"
 FUTUR = "horodatage_futur"
+ILLISIBLE = "message_illisible"
+"""No verdict on the contract: Bronze could not process the message at all, and isolated it."""
 
 MAX_AMOUNT = Decimal("9999999999999999.99")  # DECIMAL(18,2)
 CENT = Decimal("0.01")
@@ -60,7 +62,7 @@ _HUGE = 10**40  # stands for any longer integer: out of range whatever its digit
 def reasons() -> tuple[str, ...]:
     """Every reject code there is."""
     perfield = (f"{kind}:{name}" for kind in (MANQUANT, TYPE, VALEUR) for name in FIELDS)
-    return (VIDE, JSON_INVALIDE, *perfield, FUTUR)
+    return (VIDE, JSON_INVALIDE, *perfield, FUTUR, ILLISIBLE)
 
 
 # --- the judge -------------------------------------------------------------------------------------------------

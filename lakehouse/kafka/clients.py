@@ -21,6 +21,7 @@ from kafka.net.compat import KafkaNetClient
 
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
+from lakehouse.kafka import bounded_records
 from lakehouse.kafka import connection as kafka_connection
 from lakehouse.kafka.broker import security
 from lakehouse.kafka.connection import check_reachable as check_reachable
@@ -29,6 +30,14 @@ from lakehouse.kafka.connection import unavailable as unavailable
 from lakehouse.kafka.options import client_options, consumer_options, milliseconds, producer_options, servers
 
 TOPIC_COMMAND = "python setup_utils.py topic"
+_INFLATION = 16
+_LOOKED_AT = 1024
+"""Bytes of a record that one who only looks at its time keeps."""
+
+
+def readable_bytes(config: Config) -> int:
+    """The most that a record may have uncompressed to be read: the broker limits what is compressed alone."""
+    return _INFLATION * config.kafka.max_message_bytes
 
 
 @dataclass(frozen=True)
@@ -110,9 +119,11 @@ def connect_producer(config: Config) -> Any:
 
 @contextmanager
 def consumer(config: Config, **options: Any) -> Iterator[Any]:
-    """A ``KafkaConsumer`` for reading given offsets again; ``options`` of kafka-python go before our own."""
+    """A ``KafkaConsumer`` for reading given offsets again; ``options`` of kafka-python go before our own. Of a record of more
+    than ``readable_bytes`` it has the first ones, as ``CutBytes``."""
     given = {"auto_offset_reset": "none", "check_crcs": True, **options}
     made = _connect(KafkaConsumer, config, consumer_options(config) | given)
+    _bound(made, readable_bytes(config))
     try:
         yield made
     except (KafkaError, OSError) as error:
@@ -122,8 +133,8 @@ def consumer(config: Config, **options: Any) -> Iterator[Any]:
 
 
 def watching_consumer(config: Config) -> Any:
-    """A ``KafkaConsumer`` that only looks: small fetches."""
-    return _connect(
+    """A ``KafkaConsumer`` for monitoring: small fetches."""
+    made = _connect(
         KafkaConsumer,
         config,
         consumer_options(config)
@@ -135,6 +146,14 @@ def watching_consumer(config: Config) -> Any:
             "metrics_enabled": False,
         },
     )
+    _bound(made, _LOOKED_AT)
+    return made
+
+
+def _bound(consumer: Any, keep: int) -> None:
+    """kafka-python inflates a whole batch: one of 400 KB, and the process has no memory left."""
+    if kafka_connection.is_patched():
+        bounded_records.bound(consumer, keep)
 
 
 def _survive_delivery_timeout(producer: Any) -> None:

@@ -50,7 +50,7 @@ def servers(config: Config) -> list[str]:
 
 
 def client_options(config: Config) -> dict[str, Any]:
-    """kafka-python's options that any client shares: where, how secure, how patient."""
+    """kafka-python's options that every client shares: servers, security, timeouts."""
     kafka = config.kafka
     options: dict[str, Any] = {
         "bootstrap_servers": servers(config),
@@ -115,7 +115,7 @@ def jaas(mechanism: str, user: str, password: str) -> str:
 
 
 def spark_options(config: Config) -> dict[str, str]:
-    """Options of Spark's Kafka source: where and how secure. They hold the password: never log them."""
+    """Options of Spark's Kafka source: servers and security. They hold the password: never log them."""
     kafka = config.kafka
     options = {
         "kafka.bootstrap.servers": ",".join(servers(config)),

@@ -76,7 +76,7 @@ class Lake:
 
     @classmethod
     def of(cls, config: Config, **wishes: Any) -> Lake:
-        """The lake of the settings, wherever it lies; ``wishes`` as for ``Lake``."""
+        """The lake of the settings, local or remote; ``wishes`` as for ``Lake``."""
         return cls(config.delta.base_path, storage_options=object_store.options(config), **wishes)
 
     def newest(self) -> Lake:
@@ -86,7 +86,7 @@ class Lake:
         )
 
     def advanced(self) -> Lake:
-        """A fresh ``Lake`` at the newest versions that keeps what is open of the tables that nobody wrote to since."""
+        """A fresh ``Lake`` at the newest versions; tables without a new commit stay open."""
         fresh = self.newest()
         if not paths.is_uri(self.base):
             kept = {
@@ -117,7 +117,7 @@ class Lake:
         return Result(found.columns, rows[:max_rows], found.sources, cut)
 
     def flow(self, query: Query) -> Flow:
-        """The same, read while it is used: for answers that memory should not hold."""
+        """The same as a stream of rows: for answers that are too large for memory."""
         reader, sources = self.stream(query)
 
         def rows() -> Iterator[tuple[Any, ...]]:
@@ -149,7 +149,7 @@ class Lake:
 
     @contextlib.contextmanager
     def reading(self, names: tuple[str, ...]) -> Iterator[None]:
-        """What goes wrong while rows of these tables are read, as a ``LakehouseError``: for readers of ``stream``."""
+        """Within it, an error while rows of these tables are read becomes a ``LakehouseError``: for readers of ``stream``."""
         try:
             yield
         except LakehouseError:

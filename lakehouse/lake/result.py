@@ -75,7 +75,7 @@ _KINDS: tuple[tuple[str, Kind], ...] = (
 
 
 def columns(schema: Any) -> tuple[Column, ...]:
-    """The columns; a name that stands there twice (``a.pays, b.pays``) gets a number, so that no format loses one."""
+    """The columns; a name that occurs twice (``a.pays, b.pays``) gets a number, so that no format loses one."""
     seen: dict[str, int] = {}
     found = []
     for each in schema:

@@ -44,7 +44,7 @@ def _interval(value: timedelta) -> str:
 
 
 def wanted_properties(spec: TableSpec, config: Config) -> dict[str, str]:
-    """What the settings say of a table."""
+    """The table properties that follow from the settings."""
     delta, by_writer = config.delta, maintained_by_writer(spec, config)
     properties = {
         # where the writer makes the checkpoints, Delta's are for when that has failed for long
@@ -53,9 +53,7 @@ def wanted_properties(spec: TableSpec, config: Config) -> dict[str, str]:
         "delta.deletedFileRetentionDuration": _interval(delta.deleted_file_retention),
         "delta.autoOptimize.autoCompact": str(delta.auto_compact and not by_writer).lower(),
     }
-    if spec.stats:
-        properties["delta.dataSkippingStatsColumns"] = ",".join(f"`{name}`" for name in spec.stats)
-    return properties
+    return properties | delta_tables.statistics(spec)
 
 
 def ensure(spark: SparkSession, spec: TableSpec, config: Config) -> None:
@@ -205,7 +203,7 @@ def read(spark: SparkSession, spec: TableSpec, config: Config, *, version: int |
 
 
 def is_empty(spark: SparkSession, spec: TableSpec, config: Config) -> bool:
-    """Whether the table holds no row. Of one that was just created the only commit is asked: to look into it takes seconds."""
+    """Whether the table holds no row. For one that was just created the only commit tells: a query would take seconds."""
     if version(spark, spec, config) == 0:
         return '"add":' not in _entry(spark, spec, config, 0)
     return read(spark, spec, config).isEmpty()

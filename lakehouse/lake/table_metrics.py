@@ -31,7 +31,7 @@ class TableWatch:
         self._seen: dict[str, int] = {}
 
     def look(self) -> None:
-        """Set the figures of each table whose version has changed."""
+        """Set the metrics of each table whose version has changed."""
         for spec in self._specs:
             path = spec.path(self._base)
             handle = self._handles.get(spec.name)

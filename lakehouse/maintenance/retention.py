@@ -75,14 +75,20 @@ def days(config: Config, spec: TableSpec) -> int:
     return delta.retention_days_rejects if spec is REJETS else delta.retention_days_silver
 
 
-def due(config: Config, spec: TableSpec, *, now: datetime | None = None) -> Due | None:
-    """None when the settings keep everything, or the table has no days. Nothing is changed."""
+def first_day(config: Config, spec: TableSpec, now: datetime) -> date | None:
+    """The first day that the settings keep; None when they keep everything, or the table has no days."""
     kept = days(config, spec)
     if not kept or spec not in (VENTES, REJETS, *BY_DAY, MEMBRES):
         return None
-    zone = config.analytics.timezone
-    day = (now or datetime.now(UTC)).astimezone(zone).date() - timedelta(days=kept)
-    lake = Lake.of(config)
+    return now.astimezone(config.analytics.timezone).date() - timedelta(days=kept)
+
+
+def due(config: Config, spec: TableSpec, *, now: datetime | None = None) -> Due | None:
+    """None when the settings keep everything, or the table has no days. Nothing is changed."""
+    day = first_day(config, spec, now or datetime.now(UTC))
+    if day is None:
+        return None
+    zone, lake = config.analytics.timezone, Lake.of(config)
     if spec not in (VENTES, REJETS):
         found = f"SELECT COUNT(*) FROM {spec.name} WHERE jour < {literal(day)}"
         return Due(spec, day, int(lake.read_one(Query(found, (spec.name,)))), None, None, None)

@@ -33,7 +33,7 @@ LOSSES = "losses"
 
 
 def folder(config: Config) -> Path:
-    """On this machine: to an object in a store nothing can be appended."""
+    """The log's folder, on this machine: an object in a store cannot be appended to."""
     return paths.state(config) / "audit"
 
 
@@ -132,7 +132,7 @@ class AuditLog:
         return LogCheck(count, hashes[-1], fault)
 
     def _lines(self) -> Iterator[bytes]:
-        """Complete lines; a last one without its end is one that a power cut tore, which the next append cuts off."""
+        """Complete lines; a last one without a line end was cut off by a power failure, and the next append removes it."""
         if not self.path.exists():
             return
         with self.path.open("rb") as lines:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Not ``HTTPServer``: that one asks the name service for its own name before it serves."""
+    """Not ``HTTPServer``, which resolves its own host name before it serves."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -29,14 +29,14 @@ class Server(socketserver.ThreadingTCPServer):
     tls: ssl.SSLContext | None
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """The handshake is made by the request's own thread, by its first read: a silent client holds up nobody."""
+        """The TLS handshake happens in the request's own thread, at its first read: a silent client blocks no other."""
         link, place = super().get_request()
         if self.tls is not None:
             link = self.tls.wrap_socket(link, server_side=True, do_handshake_on_connect=False)
         return link, place
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up, or speaks no TLS, is its own business; our defects stay loud."""
+        """A client that hangs up, or speaks no TLS, is ignored; our own defects are logged."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -74,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """A line for each scrape would say nothing."""
+        """No line for each scrape."""
 
 
 def start(monitor: Monitor, host: str, port: int) -> Server:

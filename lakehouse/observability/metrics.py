@@ -134,6 +134,11 @@ DUPLICATES = _counter(
     "Copies that were left out: by the stream's deduplication state (memory) or by comparison with Bronze (table).", "found_by",
 )  # fmt: skip
 REJECTED = _counter("bronze", "bronze_rejected_rows", "Messages that broke the contract, by reason.", "reason")
+ISOLATED = _counter(
+    "bronze",
+    "bronze_isolated_messages",
+    "Messages that a batch failed on, put into the reject table unprocessed. Stays 0.",
+)
 DRIFTED = _counter("bronze", "bronze_schema_drift_rows", "Sales with fields that the contract does not know.")
 
 # --- truth -----------------------------------------------------------------------------------------------------------

@@ -232,7 +232,7 @@ def sbom() -> dict[str, Any]:
 def audit() -> int:
     """Ask for known weaknesses of every locked package, with pip-audit.
 
-    A package about which nobody could be asked is no package without a weakness: pip-audit itself would end with 0 when
+    A package that could not be looked up is not one without a weakness: pip-audit itself would end with 0 when
     an index answers and knows nothing of advisories, as many mirrors do.
     """
     command = [
@@ -248,7 +248,7 @@ def audit() -> int:
 
 
 def verdict(report: str, complaint: str) -> tuple[int, str]:
-    """What pip-audit's JSON ``report`` comes to, as an exit code and what to print. PURE."""
+    """What pip-audit's JSON ``report`` comes to, as an exit code and what to print."""
     try:
         packages = json.loads(report)["dependencies"]
     except (ValueError, KeyError):

@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.config import Config
-from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION
+from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION, ZONES, zones_sentence
 from lakehouse.contract.tables import CORRECTIONS, GENERATIONS, MEMBRES, VENTES
 from lakehouse.contract.tables import checkpoint as checkpoint_path
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing, cause_of
@@ -198,6 +198,8 @@ class SilverJob:
         sales = spark_tables.read(spark, VENTES, self._config, version=generation.bronze_version).select(
             *SOURCE_COLUMNS
         )
+        if days := zones_sentence(spark_tables.properties(spark, VENTES, self._config).get(ZONES)):
+            _log.warning(days)
         if not SilverSink(self._config, self._entries, generation.name).build(sales, self._stop):
             _log.info(
                 "the build was stopped between two tables; the next start finishes it", generation=generation.name

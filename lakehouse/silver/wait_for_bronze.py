@@ -42,8 +42,8 @@ def wait_for_bronze(config: Config, every: float | None, stop: threading.Event) 
 
 
 def _wait_for_commit(config: Config, every: float, stop: threading.Event) -> bool:
-    """Wait for Bronze's next commit, ``every`` seconds at most: the Bronze job, which people wait for, gets the CPU for its
-    Spark first. False when told to stop."""
+    """Wait for Bronze's next commit, ``every`` seconds at most: the Bronze job gets the CPU first
+    while its Spark starts. False when told to stop."""
     seen, give_up = delta_tables.opened(VENTES, config).version(), time.monotonic() + every
     while delta_tables.opened(VENTES, config).version() == seen and time.monotonic() < give_up:
         if stop.wait(0.5):

@@ -123,6 +123,16 @@ def test_a_documents_code_and_links_are_no_prose() -> None:
     assert "judge" in words_of(document_prose("```mermaid\na-->judge\n```"))
 
 
+def test_purity_is_said_by_the_layering_test_alone() -> None:
+    sources = {path: path.read_text(encoding="utf-8") for path in (PROJECT / "lakehouse").rglob("*.py")}
+    assert not {
+        f"{path.relative_to(PROJECT)}: {text}"
+        for path, source in sources.items()
+        for text in prose(source, ast.parse(source))
+        if re.search(r"\b(PURE|EDGE)\b", text)
+    }
+
+
 def test_a_forbidden_word_is_seen_in_prose_and_in_a_name_but_not_in_a_message_or_as_a_part() -> None:
     assert forbidden_in('"""Rows kept for a person\'s sake."""') == {"sake"}
     assert forbidden_in("x = 1  # through the exact door") == {"door"}

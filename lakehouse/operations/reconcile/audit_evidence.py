@@ -37,12 +37,12 @@ class Evidence:
     fault: str | None = None
 
     def open(self, findings: Iterable[Finding]) -> list[Finding]:
-        """Those that no person accepted."""
+        """The findings that no person accepted."""
         return [one for one in findings if one.key not in self.accepted]
 
 
 def read(config: Config) -> Evidence:
-    """What the log of the lake says now."""
+    """Evidence from the lake's audit log as it is now."""
     log = audit_log.AuditLog(audit_log.folder(config))
     runs: dict[str, set[str]] = defaultdict(set)
     erasures: dict[str, int] = {}

@@ -61,7 +61,7 @@ class BronzeResult:
     commits: dict[str, Any] = field(default_factory=dict)
 
     def add(self, findings: Iterable[Finding]) -> None:
-        """Differences that a person may accept."""
+        """Add differences that a person may accept."""
         for one in findings:
             self.acceptable.append(one)
             self.differences.append(one.text)
@@ -94,13 +94,13 @@ class BronzeReconciliation:
         """Offsets of records that are not tied to anything: a finding names each already."""
 
     def _topic_since(self) -> datetime:
-        """From when on rows come from the topic that is read now: one that is created anew counts from 0 again."""
+        """Since when rows come from the present topic: a recreated topic counts its offsets from 0 again."""
         noted = self._lake.snapshot(VENTES.name).handle.metadata().configuration.get(TOPIC_SINCE, "")
         topic_id, _, since = noted.partition(" ")
         return datetime.fromisoformat(since) if since and topic_id == self._position.topic_id else _EPOCH
 
     def run(self, *, ask_kafka: bool, progress: Callable[..., Any]) -> BronzeResult:
-        """All checks. Raises ``SnapshotGone``."""
+        """Run all checks. Raises ``SnapshotGone``."""
         result = self._result
         with progress("offsets in the tables") as advance:
             found, doubled = unaccounted(self._breaks(), result.ranges, self._day(self._position.clock))
@@ -137,7 +137,7 @@ class BronzeReconciliation:
         return result
 
     def _look_at_commits(self) -> Mapping[str, int]:
-        """The rows that retention took away, by removal."""
+        """Check the tables' commits; the rows that retention removed, by removal."""
         looked = foreign_commits.look(
             self._config, self._lake, foreign_commits.OF_BRONZE, self._evidence, self._commits
         )
@@ -216,7 +216,7 @@ class BronzeReconciliation:
             )
 
     def _copies_of_erased(self, wanted: set[str]) -> set[str]:
-        """Those of the sales (vente_id) that were erased."""
+        """The subset of the sales (vente_id) that was erased."""
         if not wanted or not self._has(EFFACES):
             return set()
         salt = self._lake.snapshot(EFFACES.name).handle.metadata().configuration.get(SALT, "")
@@ -256,7 +256,7 @@ class BronzeReconciliation:
         self._result.proofs[how] = self._result.proofs.get(how, 0) + n
 
     def _read_again(self, fresh: list[UnaccountedOffsets], held: _Held, progress: Callable[..., Any]) -> None:
-        """What lies there, as far as Kafka still holds it."""
+        """Read the unaccounted offsets again, as far as Kafka still holds them."""
         result, unread, why = self._result, fresh, "Kafka was not asked (--without-kafka)"
         if isinstance(held, str):
             result.notes.append(f"Kafka was not asked: {held}")
@@ -360,7 +360,7 @@ class BronzeReconciliation:
             self._result.differences += unique_keys.doubled(self._lake, spec)
 
     def _sign(self, found: list[UnaccountedOffsets]) -> None:
-        """What the next reconciliation may build on: nothing when something differs."""
+        """Record what the next reconciliation can build on: nothing when something differs."""
         result = self._result
         if result.differences:
             result.proven = dict(self._proven)

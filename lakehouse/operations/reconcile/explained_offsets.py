@@ -134,7 +134,7 @@ def _counts(lake: Lake, spec: TableSpec, key: str, what: str) -> dict[str, int]:
 
 
 def _rows(lake: Lake, spec: TableSpec, columns: tuple[str, ...], where: str) -> list[tuple[Any, ...]]:
-    """The different rows; none when there is no such table."""
+    """The distinct rows of a table; none when there is no such table."""
     try:
         sql = f"SELECT DISTINCT {', '.join(columns)} FROM {spec.name} WHERE {where}"
         return lake.read(Query(sql, (spec.name,))).rows

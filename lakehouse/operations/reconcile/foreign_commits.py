@@ -48,7 +48,7 @@ OF_SILVER = (*SILVER, MEMBRES, CORRECTIONS, GENERATIONS)
 
 
 def _ours(spec: TableSpec) -> Mapping[str, tuple[str, ...]]:
-    """What writes rows of the table, as its commits say → the operations by which it does."""
+    """Origin of a commit that may write rows of the table → the operations by which it does."""
     if spec in BRONZE:
         return {
             "bronze batch": ("WRITE",), "rejects replay": ("WRITE",), RETENTION: ("DELETE",), ERASE: ("DELETE",),
@@ -82,7 +82,7 @@ class Plans:
 
 
 def plans(config: Config, job: str, owner: str | None = None) -> Plans | None:
-    """Of the job's present checkpoint; None when there is none that can be read."""
+    """The plans of the job's present checkpoint; None when there is none that can be read."""
     folder = FileCheckpoint(config, checkpoint(config.delta.base_path, job))
     try:
         owner = owner or folder.query_id()
@@ -102,7 +102,7 @@ class Known:
 
 
 def fault(spec: TableSpec, commit: Commit, known: Known, batches: Mapping[str, int]) -> str | None:
-    """Why the commit is none of ours; None when nothing speaks against it. PURE but for the plan of a batch."""
+    """Why the commit is none of ours; None when nothing speaks against it. Reads nothing but the plan of a batch."""
     origin = commit.origin
     if origin.what is None:
         return "it does not say who wrote it"
@@ -248,7 +248,8 @@ def _look_at(
 
 
 def _lasts(application: str, known: Known) -> bool:
-    """Of Silver, each build has an application of its own: those of the present generation are kept."""
+    """Whether the application's last batch is kept for the next reconciliation. In Silver each build has an application of
+    its own: only those of the present generation are kept."""
     return known.owners is None or known.plans is None or known.plans.owner in application
 
 

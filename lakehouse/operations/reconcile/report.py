@@ -61,7 +61,7 @@ def _signed(place: Path) -> tuple[dict[str, Any], str | None]:
 
 @dataclass(frozen=True)
 class _Silver:
-    """What was read of Silver, at one settled moment."""
+    """Silver's tables and position at one settled moment."""
 
     tables: list[TableComparison]
     version: int
@@ -79,7 +79,7 @@ class Reconciliation:
         self._place = audit_log.folder(config)
 
     def run(self) -> dict[str, Any]:
-        """The record; nothing is written. Raises ``TableMissing`` before Bronze's first batch."""
+        """Reconcile and return the record; nothing is written. Raises ``TableMissing`` before Bronze's first batch."""
         started = datetime.now(UTC)
         before, changed = _signed(self._place)
         bronze_result, lake, position, evidence = self._fresh(lambda: self._bronze(before))
@@ -160,7 +160,7 @@ class Reconciliation:
         return read.tables, read.version
 
     def _read_silver(self, bronze_result: BronzeResult, before: Mapping[str, Any]) -> _Silver | None:
-        """None when Silver is due to be built anew. Raises ``SnapshotGone``."""
+        """Silver at a settled moment; None when it is due for a rebuild. Raises ``SnapshotGone``."""
         found = silver.settled(self._config, lambda: time.sleep(0.2))
         if found is None:
             return None
@@ -178,7 +178,7 @@ class Reconciliation:
         return _Silver(tables, position.bronze_version, doubled, looked)
 
     def sign(self, record: Mapping[str, Any]) -> dict[str, str]:
-        """Write the record; what the audit entry must hold of it."""
+        """Write the record; returns what the audit entry must hold of it."""
         folder = self._place / audit_log.RECONCILIATIONS
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{provenance.RUN_ID[-6:]}.json"

@@ -39,7 +39,7 @@ LISTED = 20
 """Differing keys of one table that are named."""
 
 _PATIENCE = 120.0
-"""Seconds to wait for a moment at which no Silver batch is in hand."""
+"""Seconds to wait for a moment at which no Silver batch is in progress."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def key_sql(key: str, timezone: str) -> str:
 
 
 def settled(config: Config, wait: Callable[[], None]) -> tuple[job_progress.SilverPosition, Lake] | None:
-    """Silver at a moment at which no batch was in hand: its position, and a ``Lake`` that holds the tables at that
-    moment, Bronze at the version that Silver has taken in. None when Silver was never built.
+    """Silver at a moment at which no batch was in progress: its position, and a ``Lake`` that holds the tables at that
+    moment, Bronze at the version that Silver has merged. None when Silver was never built.
 
     Raises ``LakehouseError`` when there is no such moment: the job is in one long pass, or broke off in one.
     """

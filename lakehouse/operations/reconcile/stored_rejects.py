@@ -37,7 +37,7 @@ def compare(
 def _stored(
     config: Config, lake: Lake, where: str, spans: Mapping[int, tuple[int, int]]
 ) -> dict[tuple[int, int], tuple[UnaccountedOffsets, tuple[bytes | None, bytes | None]]]:
-    """Partition and offset → these with their day, and the hashes of the value and the key."""
+    """Partition and offset → partition, offset and day, and the hashes of the value and the key."""
     inside = " OR ".join(
         f"(kafka_partition = {p} AND kafka_offset >= {first} AND kafka_offset < {end})"
         for p, (first, end) in spans.items()

@@ -44,7 +44,7 @@ def _findings(
 
 
 def _left(mine: Sequence[UnaccountedOffsets], topic_id: str | None, evidence: Evidence) -> list[UnaccountedOffsets]:
-    """Those that were not accepted: a person accepted a number of unread offsets between two, and no more than these."""
+    """The unread offsets that were not accepted: a person accepted a number of unread offsets between two, and no more than these."""
     left = list(mine)
     for kind, *rest in sorted(evidence.accepted, key=repr):
         if kind != UNREAD or rest[:2] != [topic_id, mine[0].partition]:

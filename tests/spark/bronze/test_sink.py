@@ -83,7 +83,7 @@ class Topic:
         sink = BronzeSink(self._spark, settings, place, threading.Event(), FolderBatches(self._spark, place))
         source = self._spark.readStream.schema(KAFKA).option("maxFilesPerTrigger", 1).parquet(f"{self._folder}/*")
         query = (
-            job.rows_of(source, settings)
+            job.rows_of(source, sink.settings.before_query())
             .writeStream.option("checkpointLocation", place.path)
             .foreachBatch(sink)
             .trigger(availableNow=True)
