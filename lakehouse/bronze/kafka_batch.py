@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Protocol
 from typing import Protocol
 
 from pyspark.sql import DataFrame, SparkSession
