@@ -143,6 +143,7 @@ class BronzeHealth:
         self._lag = Lag(config, monitor.meter)
         self._last_trigger: float | None = None
         self._sink: BronzeSink | None = None
+        self._hanging: set[str] = set()
 
     def watch(self, sink: BronzeSink) -> None:
         """Register what the monitor samples."""
@@ -167,6 +168,7 @@ class BronzeHealth:
         self._meter.before_scrape(freshness)
         monitor.ready_when(self._not_ready)
         monitor.sample("kafka", self._lag.look)
+        monitor.sample("transactions", self._say_hanging)
         monitor.sample("tables", TableWatch(base, metrics.TABLES["bronze"], self._meter).look)
         monitor.sample("freshness", first_freshness)
         monitor.sample("reconciliation", reconciled)
@@ -177,12 +179,20 @@ class BronzeHealth:
             clients.check_reachable(self._config, _REACHABLE_SECONDS)
         except BrokerUnavailable as error:
             yield str(error)
+        yield from self._lag.hanging().values()
         limit, last = self._config.monitoring.bronze_stale_after, self._last_trigger
         still = 0.0 if last is None else time.monotonic() - last
         if still > limit.total_seconds():
             yield (
                 f"no trigger has ended for {still:.0f} s; [MONITORING] bronze_stale_after is {format_duration(limit)}"
             )
+
+    def _say_hanging(self) -> None:
+        """In the log, once for each transaction."""
+        found = self._lag.hanging()
+        for place in found.keys() - self._hanging:
+            _log.warning(found[place])
+        self._hanging = set(found)
 
     def query_starts(self, checkpoint: Checkpoint) -> None:
         """Take the committed offsets from the checkpoint, and count a batch that was planned and not committed."""

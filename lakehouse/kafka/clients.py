@@ -132,8 +132,8 @@ def consumer(config: Config, **options: Any) -> Iterator[Any]:
         made.close()
 
 
-def watching_consumer(config: Config) -> Any:
-    """A ``KafkaConsumer`` for monitoring: small fetches."""
+def watching_consumer(config: Config, *, log_end: bool = False) -> Any:
+    """A ``KafkaConsumer`` for monitoring: small fetches. ``log_end``: of what is not committed as well."""
     made = _connect(
         KafkaConsumer,
         config,
@@ -144,7 +144,8 @@ def watching_consumer(config: Config) -> Any:
             "fetch_max_wait_ms": 200,
             "allow_auto_create_topics": False,
             "metrics_enabled": False,
-        },
+        }
+        | ({"isolation_level": "read_uncommitted"} if log_end else {}),
     )
     _bound(made, _LOOKED_AT)
     return made

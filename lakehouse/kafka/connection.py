@@ -14,10 +14,11 @@ from kafka.errors import KafkaError
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
 from lakehouse.config import Config
+from lakehouse.config.paths import ca_file
 from lakehouse.errors import AccessRefused, BrokerUnavailable, LakehouseError
 from lakehouse.kafka.broker import security
 from lakehouse.kafka.options import host_and_port, servers
-from lakehouse.kafka.users import ca_file, user_and_password
+from lakehouse.kafka.users import user_and_password
 
 START_COMMAND = "python setup_utils.py kafka"
 PATCHED_VERSION = "3.0.12"

@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from lakehouse.config import Config, format_duration
+from lakehouse.config.paths import ca_file
 from lakehouse.errors import ConfigError
-from lakehouse.kafka.users import GROUP_PREFIX, ca_file, user_and_password
+from lakehouse.kafka.users import GROUP_PREFIX, user_and_password
 
 # Without a bound kafka-python waits up to 30 s before it tries a broker again that has long returned.
 _RECONNECT_MAX_MS = 1000

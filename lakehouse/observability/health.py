@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from lakehouse.config import Config, format_duration, paths
-from lakehouse.observability import log, metrics, provenance
+from lakehouse.observability import certificate_expiry, log, metrics, provenance
 from lakehouse.observability.registry import Meter
 
 _log = log.get("monitor")
@@ -124,6 +124,9 @@ class Monitor:
             disk = shutil.disk_usage(base if base.exists() else base.parent)
             self.meter.set(metrics.DISK_FREE, disk.free)
             self.meter.set(metrics.DISK_SIZE, disk.total)
+        found = certificate_expiry.ends(self.config)
+        for name in certificate_expiry.NAMES:
+            self.meter.set(metrics.CERTIFICATE_END, found.get(name), name)
 
     # --- its thread --------------------------------------------------------------------------------------------------
 

@@ -59,6 +59,12 @@ STARTED = _gauge("every", "process_started_timestamp_seconds", "When this proces
 READY = _gauge("every", "ready", "1 when /readyz says 200, else 0.")
 DISK_FREE = _gauge("every", "disk_free_bytes", "Free space on the disk of base_path, or of state_path.")
 DISK_SIZE = _gauge("every", "disk_size_bytes", "Size of the disk of base_path, or of state_path.")
+CERTIFICATE_END = _gauge(
+    "every",
+    "certificate_expiry_timestamp_seconds",
+    "When the certificate ends: web, authority or broker.",
+    "certificate",
+)
 ERRORS = _counter("every", "errors", "Lines of level error or above in this process's log.")
 SAMPLE_FAILURES = _counter(
     "every", "sample_failures", "Looks at Kafka or at a table's log that failed; the figures are then older.", "what"
@@ -97,6 +103,10 @@ HEADROOM_RECORDS = _gauge(
 HEADROOM_SECONDS = _gauge(
     "bronze", "kafka_headroom_seconds", "Time until the topic's retention may delete the oldest unread message.",
     "partition",
+)  # fmt: skip
+OPEN_TRANSACTION = _gauge(
+    "bronze", "kafka_open_transaction_seconds",
+    "Age of the oldest transaction that is still open: what lies behind its first message waits. 0: none is open.", "partition",
 )  # fmt: skip
 KAFKA_SEEN = _gauge("bronze", "kafka_seen_timestamp_seconds", "When Kafka's offsets were last asked for and answered.")
 

@@ -17,6 +17,7 @@ from lakehouse.config import PROJECT, Config, paths
 from lakehouse.errors import BrokerUnavailable, LakehouseError, SetupError
 from lakehouse.jvm import jars, java
 from lakehouse.kafka.broker.properties import answers, embeddable, nodes, port_is_free
+from lakehouse.observability import certificate_expiry
 
 OLDEST_PYTHON = (3, 11)
 REQUIREMENTS = PROJECT / "requirements.txt"
@@ -54,6 +55,7 @@ def run(config: Config) -> list[CheckResult]:
         disk(config),
         *broker(config),
         dashboard(config),
+        *certificates(config),
     ]
 
 
@@ -154,6 +156,28 @@ def dashboard(config: Config) -> CheckResult:
         "Dashboard", "info", f"port {port} is held: by a dashboard that runs, or by another program",
         "VENTES_MONITORING__DASHBOARD_PORT=0 python dashboard.py",
     )  # fmt: skip
+
+
+def certificates(config: Config) -> list[CheckResult]:
+    """How long each certificate that the settings name is still valid; nothing without TLS."""
+    return [_certificate(name, file, config) for name, file in certificate_expiry.in_use(config).items()]
+
+
+def _certificate(name: str, file: Path, config: Config) -> CheckResult:
+    ours = file.parent == paths.tls_folder(config)
+    # a new authority signs new certificates
+    old = f"{file.parent}/*.pem" if name == "authority" else str(file)
+    renewing = f"rm {old}; python setup_utils.py tls" if ours else f"put a new certificate into {file}"
+    fix, title = f"{renewing}; then restart the processes that use it", f"Certificate: {name}"
+    try:
+        end = certificate_expiry.end_of(file)
+    except (OSError, ValueError) as error:
+        return missing(title, f"{file} cannot be read: {error}", fix)
+    left = certificate_expiry.days_left(end)
+    if left < 0:
+        return missing(title, f"{file} expired on {end:%Y-%m-%d}", fix)
+    detail = f"{file} is valid for {left} more days, until {end:%Y-%m-%d}"
+    return ok(title, detail) if left > certificate_expiry.SOON_DAYS else CheckResult(title, "info", detail, fix)
 
 
 def broker(config: Config) -> list[CheckResult]:

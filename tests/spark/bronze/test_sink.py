@@ -330,7 +330,7 @@ def test_few_old_rows_are_broadcast_and_many_are_not(
         "*", "true AS _exact", "string(null) AS motif", "string(null) AS _inconnus"
     )
     facts, held = batch_stats.of(batch), list[DataFrame]()
-    assert exact_dedup.new_sales(batch, facts, chosen, held).isEmpty()
+    assert exact_dedup.new_sales(batch, facts, chosen, held, [chosen.analytics.timezone.key]).isEmpty()
     assert ["LeftSemi" in plan for plan in plans] == [semi_join]
     for frame in held:
         frame.unpersist()

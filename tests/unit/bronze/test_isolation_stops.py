@@ -11,11 +11,11 @@ import pytest
 
 from lakehouse.bronze import isolation
 from lakehouse.bronze.isolation import Isolation
-from lakehouse.kafka.bounded_reading import Message
+from lakehouse.kafka.bounded_reading import KafkaMessage
 
 
-def message(offset: int) -> Message:
-    return Message(0, offset, datetime.now(UTC), None, b"x", 1, [])
+def message(offset: int) -> KafkaMessage:
+    return KafkaMessage(0, offset, datetime.now(UTC), None, b"x", 1, [])
 
 
 @pytest.mark.parametrize("stop_at", [None, 0, 2, 3])
@@ -24,7 +24,7 @@ def test_a_batch_is_not_settled_when_a_stop_meets_one_of_its_parts(
 ) -> None:
     """Offset 3 is in the last part: a stop that meets it leaves it untried."""
 
-    def read(*_: Any) -> Iterator[Message]:
+    def read(*_: Any) -> Iterator[KafkaMessage]:
         return map(message, range(4))
 
     monkeypatch.setattr(isolation, "PART_MESSAGES", 1)
@@ -32,7 +32,7 @@ def test_a_batch_is_not_settled_when_a_stop_meets_one_of_its_parts(
     made = object.__new__(Isolation)
     tried: list[int] = []
 
-    def attempt(part: list[Message], _: Any) -> Exception | None:
+    def attempt(part: list[KafkaMessage], _: Any) -> Exception | None:
         if part[0].offset == stop_at:
             made._stop.set()
             return OSError("the first of three tries")
