@@ -50,7 +50,7 @@ MOST = 50
 
 
 class Isolation:
-    """Of one checkpoint's batches, in the job's own process."""
+    """Isolation of the batches of one checkpoint, in the job's own process."""
 
     def __init__(
         self,
@@ -117,7 +117,8 @@ class Isolation:
 
     @contextlib.contextmanager
     def _forgiving(self) -> Iterator[None]:
-        """What fails here is no message: Kafka is away, or a table cannot be written. The batch has perhaps failed of that."""
+        """Within it, a failure is not a message's: Kafka is away, or a table cannot be written, which may be why the batch failed.
+        The failures so far do not count then."""
         try:
             yield
         except Exception as failure:
@@ -170,7 +171,7 @@ class Isolation:
         return None if self._stop.is_set() else isolated + self._failing - before
 
     def _isolated_before(self, spans: dict[int, tuple[int, int]]) -> set[tuple[int, int]]:
-        """What an isolation that broke off has isolated of these offsets."""
+        """The coordinates within these offsets that an interrupted isolation has isolated already."""
         rows = spark_tables.read(self._spark, REJETS, self._config)
         within = F.lit(False)
         for partition, (start, end) in spans.items():
