@@ -1,4 +1,7 @@
-"""Rows of ``ventes_rejetees`` compared with the messages that they were made from, as far as Kafka still holds these. No JVM."""
+"""Rows of ``ventes_rejetees`` compared with the messages that they were made from, as far as Kafka still holds these. No JVM.
+
+Messages that were isolated are left out: not all of such a one may be stored, and to read it again may cost its memory.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,13 @@ import hashlib
 from collections.abc import Callable, Mapping
 
 from lakehouse.config import Config
+from lakehouse.contract.sale import ILLISIBLE
 from lakehouse.contract.tables import REJETS
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
 from lakehouse.operations.reconcile import kafka_reread
 from lakehouse.operations.reconcile.offset_balance import UnaccountedOffsets
 
-CUT_OFF = "message_illisible"
-"""``motif`` of messages of which not all may be stored: they are not compared."""
 _HASHED = ("valeur", "cle")
 
 
@@ -44,7 +46,7 @@ def _stored(
     )
     sql = (
         f"SELECT kafka_partition, kafka_offset, kafka_timestamp, {', '.join(_HASHED)} FROM {REJETS.name} "
-        f"WHERE {where} AND motif <> '{CUT_OFF}' AND ({inside or 'false'})"
+        f"WHERE {where} AND motif <> '{ILLISIBLE}' AND ({inside or 'false'})"
     )
     found = {}
     for p, offset, moment, value, key in lake.flow(Query(sql, (REJETS.name,))).rows:

@@ -15,7 +15,9 @@ from lakehouse import config as settings
 from lakehouse.contract import tables
 from lakehouse.contract.tables import AGGREGES, GENERATIONS, PAR_PAYS, REJETS, VENTES, TableSpec
 from lakehouse.lake import commits, delta_tables
+from lakehouse.lake.reader import Lake
 from lakehouse.observability import provenance
+from lakehouse.operations.reconcile import audit_evidence, foreign_commits
 from tests.support import job_lake, lakes
 from tests.support.lakes import Row
 
@@ -270,3 +272,18 @@ def test_a_commit_that_says_no_row_changed_is_believed_of_a_compaction_alone(bas
     compacted = commits.Commit(3, {"operation": "OPTIMIZE"}, rewrites=True)
     assert (rewritten.changes_rows, compacted.changes_rows) == (True, False)
     assert not commits.Commit(3, {"operation": "SET TBLPROPERTIES"}).changes_rows
+
+
+def test_a_table_that_was_made_anew_is_looked_at_from_its_start(base: str, rows: Sequence[Row]) -> None:
+    config = settings.load(env={"VENTES_DELTA__BASE_PATH": base})
+    lake, evidence = Lake.of(config), audit_evidence.read(config)
+    looked = foreign_commits.look(config, lake, [VENTES], evidence, {VENTES.name: {"version": 99}})
+    assert (looked.commits, looked.findings, looked.at[VENTES.name]["version"]) == (2, [], 1)
+    again = foreign_commits.look(config, lake, [VENTES], evidence, looked.at)
+    assert (again.commits, again.at) == (0, looked.at) and rows
+
+
+@pytest.mark.usefixtures("rows")
+def test_batches_of_a_checkpoint_that_was_moved_aside_are_ours(operate: Operate, base: str) -> None:
+    Path(tables.checkpoint(base, "bronze"), "metadata").write_text('{"id":"q9"}')
+    assert found(operate) == []
