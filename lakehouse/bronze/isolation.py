@@ -119,7 +119,7 @@ class Isolation:
     @contextlib.contextmanager
     def passing(self, batch_id: int) -> Iterator[None]:
         """Within it Spark runs the batch over ``where(false)`` without reading. It evaluates such a filter row by row
-        otherwise, for the sake of operators with a state that may stand below it; here is none."""
+        otherwise, since a stateful operator may stand below it; here is none."""
         self._checkpoint.set_plan(batch_id, _PRUNED, "true")
         try:
             yield
