@@ -68,6 +68,7 @@ PURE = {
         "explorer.queries.registry",
         "explorer.queries.revenue",
         "explorer.queries.trends",
+        "explorer.sql_arithmetic",
         "explorer.sql_guard",
         "lake.checkpoint_validation",
         "lake.expressions",
