@@ -60,7 +60,7 @@ def build(base: str, count: int) -> None:
     for batch, first in enumerate(range(0, count, BATCH)):
         size = min(BATCH, count - first)
         origin = f'{{"what": "bronze batch", "batch": {batch}, "clock_ms": {int((START + timedelta(days=60, seconds=first)).timestamp() * 1000)}}}'
-        properties = job_lake.CommitProperties(custom_metadata={"userMetadata": origin})
+        properties = job_lake.marked(origin, (f"{VENTES.name}-{job_lake.QUERY}", batch))
         table_handle.write(
             VENTES.path(base),
             _sales(first, size, rng),
@@ -81,16 +81,27 @@ def build(base: str, count: int) -> None:
         }
         for p in range(PARTITIONS)
     ]
-    job_lake.append(base, REJETS, rejects, START + timedelta(days=90), batch)
-    job_lake.bronze_checkpoint(base, dict.fromkeys(range(PARTITIONS), end + 1), batch, START + timedelta(days=90))
+    batch, clock = batch + 1, START + timedelta(days=90)
+    job_lake.append(base, REJETS, rejects, clock, batch)
+    job_lake.bronze_checkpoint(base, dict.fromkeys(range(PARTITIONS), end + 1), batch, clock)
+    job_lake.accept_unread(base, dict.fromkeys(range(PARTITIONS), count))
     bronze = table_handle.opened(VENTES.path(base))
     for one in FIGURES:
         keys = ", ".join(f"{key_sql(key, 'UTC')} AS {key}" for key in one.table.keys)
         items = f", SUM(CAST(quantite AS BIGINT)) AS {one.items}" if one.items else ""
         group = ", ".join(str(number + 1) for number in range(len(one.table.keys)))
-        sql = f"SELECT {keys}, COUNT(*) AS {one.sales}, SUM(montant) AS {one.amount}{items} FROM ventes_stream GROUP BY {group}"
+        once = f", COUNT(DISTINCT {one.once[1]}) AS {one.once[0]}" if one.once else ""
+        sql = f"SELECT {keys}, COUNT(*) AS {one.sales}, SUM(montant) AS {one.amount}{items}{once} FROM ventes_stream GROUP BY {group}"
         made = QueryBuilder().register("ventes_stream", bronze).execute(sql).read_all()
-        table_handle.write(one.table.path(base), made, partition_by=list(one.table.partition_by) or None)
+        table_handle.write(
+            one.table.path(base),
+            made,
+            partition_by=list(one.table.partition_by) or None,
+            commit_properties=job_lake.marked(
+                f'{{"what": "silver build", "generation": "{job_lake.GENERATION}"}}',
+                (f"{one.table.name}-{job_lake.GENERATION}-build", 0),
+            ),
+        )
     job_lake.silver_settled(base, bronze.version())
 
 

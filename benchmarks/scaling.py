@@ -2,7 +2,7 @@
 
 - **partitions**: the same backlog in topics of 1, 2 and 4 partitions, read by Bronze in one process;
 - **workers**: the backlog of 4 partitions, read by Bronze on a standalone cluster of 1 and 2 workers with one core each;
-- **state**: Bronze's memory of recent sales filled to ``--ids`` and kept there, in the Java heap and in RocksDB;
+- **state**: Bronze's deduplication state filled to ``--ids`` and kept there, in the Java heap and in RocksDB;
 - **silver**: ``--clients`` × ``--days`` of Bronze into the six tables: the first build, then a pass over one new day, then one over
   late sales of all days.
 

@@ -1,4 +1,4 @@
-"""Local folders: what cannot be kept in an object store."""
+"""Local files and folders: what cannot be kept in an object store."""
 
 from __future__ import annotations
 
@@ -40,3 +40,16 @@ def state(config: Config) -> Path:
     if delta.state_path or not is_remote(config):
         return Path(delta.state_path or delta.base_path)
     return Path(config.development.cache_dir) / "state" / hashlib.sha256(delta.base_path.encode()).hexdigest()[:16]
+
+
+def tls_folder(config: Config) -> Path:
+    """The folder that ``setup_utils.py tls`` writes to."""
+    return Path(config.kafka.tls_dir)
+
+
+def ca_file(config: Config) -> Path | None:
+    """The CA certificate that Kafka's clients trust: ``ssl_cafile``, or our own if there is one; None: the system's."""
+    if config.kafka.ssl_cafile:
+        return Path(config.kafka.ssl_cafile)
+    own = tls_folder(config) / "ca.pem"
+    return own if own.is_file() else None

@@ -29,7 +29,7 @@ def check(config: Config) -> None:
     if streaming.future_tolerance > streaming.watermark_delay:
         raise ConfigError(
             f"[STREAMING] future_tolerance ({format_duration(streaming.future_tolerance)}) may not exceed watermark_delay "
-            f"({format_duration(streaming.watermark_delay)}): a future sale's duplicate could then outlive the memory of it."
+            f"({format_duration(streaming.watermark_delay)}): a future sale's duplicate could then come after the deduplication state has forgotten the sale."
         )
     for key in ("retention_days_bronze", "retention_days_rejects"):
         kept = timedelta(days=getattr(config.delta, key))

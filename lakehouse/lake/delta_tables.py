@@ -38,20 +38,22 @@ def _arrow(columns: Iterable[tuple[str, str]]) -> pa.Schema:
 
 
 def opened(spec: TableSpec, config: Config) -> DeltaTable:
+    """The table at its newest version. Raises ``TableNotFoundError`` (deltalake's) when it does not exist."""
     return table_handle.opened(spec.path(config.delta.base_path), object_store.options(config))
 
 
 def exists(spec: TableSpec, config: Config) -> bool:
+    """Whether the table has a first commit."""
     return table_handle.exists(spec.path(config.delta.base_path), object_store.options(config))
 
 
 def properties(spec: TableSpec, config: Config) -> dict[str, str]:
-    """As they are now."""
+    """The table's properties as they are now."""
     return dict(opened(spec, config).metadata().configuration)
 
 
 def stamped(what: str, facts: Mapping[str, Any]) -> CommitProperties:
-    """The origin that a commit carries."""
+    """Commit properties with the provenance of this process: ``what`` it does, and ``facts``."""
     return CommitProperties(custom_metadata={"userMetadata": provenance.commit_metadata(what, **facts)})
 
 
@@ -66,10 +68,19 @@ def committed(table: DeltaTable, spec: TableSpec, config: Config) -> None:
         version_checksum.write(spec.path(config.delta.base_path), table.version())
 
 
+def statistics(spec: TableSpec) -> dict[str, str]:
+    """The table property that says which columns have file statistics."""
+    return {"delta.dataSkippingStatsColumns": ",".join(f"`{name}`" for name in spec.stats)} if spec.stats else {}
+
+
 def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *, what: str, **facts: Any) -> None:
     """One commit; creates the table when it is missing, and adds the optional columns that a row has."""
     used = {name for row in rows for name in row}
     columns = (*spec.columns, *(column for column in spec.optional if column[0] in used))
+    wanted = statistics(spec)
+    known = opened(spec, config).metadata().configuration if exists(spec, config) else wanted
+    if not wanted.items() <= known.items():  # an earlier release made the table
+        set_properties(spec, config, wanted, what=what)
     table_handle.write(
         spec.path(config.delta.base_path),
         pa.Table.from_pylist(list(rows), _arrow(columns)),
@@ -77,6 +88,7 @@ def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *
         mode="append",
         schema_mode="merge" if spec.optional else None,
         partition_by=list(spec.partition_by) or None,
+        configuration=wanted,
         commit_properties=stamped(what, facts),
         post_commithook_properties=HOOKS,
     )
@@ -97,7 +109,7 @@ def create(spec: TableSpec, config: Config, properties: Mapping[str, str], *, wh
 
 
 def delete(spec: TableSpec, config: Config, predicate: str, *, what: str, **facts: Any) -> None:
-    """One commit that takes out the rows for which ``predicate`` (SQL) is true; none when there is no such row."""
+    """One commit that deletes the rows for which ``predicate`` (SQL) is true; none when there is no such row."""
     table = opened(spec, config)
     table.delete(predicate, commit_properties=stamped(what, facts), post_commithook_properties=HOOKS)
     committed(table, spec, config)

@@ -44,6 +44,8 @@ class SnapshotGone(LakehouseError):
 
 @dataclass(frozen=True)
 class Snapshot:
+    """One table at one version: which one, and deltalake's handle on its files."""
+
     source: Source
     handle: DeltaTable
 
@@ -74,7 +76,7 @@ class Lake:
 
     @classmethod
     def of(cls, config: Config, **wishes: Any) -> Lake:
-        """The lake of the settings, wherever it lies; ``wishes`` as for ``Lake``."""
+        """The lake of the settings, local or remote; ``wishes`` as for ``Lake``."""
         return cls(config.delta.base_path, storage_options=object_store.options(config), **wishes)
 
     def newest(self) -> Lake:
@@ -84,7 +86,7 @@ class Lake:
         )
 
     def advanced(self) -> Lake:
-        """A fresh ``Lake`` at the newest versions that keeps what is open of the tables that nobody wrote to since."""
+        """A fresh ``Lake`` at the newest versions; tables without a new commit stay open."""
         fresh = self.newest()
         if not paths.is_uri(self.base):
             kept = {
@@ -107,7 +109,7 @@ class Lake:
         """Run one query over its tables; money arrives as Decimal, times as aware UTC datetimes.
 
         ``max_rows`` stops reading there and marks the result as cut. The query is not checked here: text that a
-        person wrote goes through ``lakehouse.sqlguard`` first.
+        person wrote goes through ``explorer.sql_guard`` first.
         """
         found = self.flow(query)
         rows = list(found.rows if max_rows is None else islice(found.rows, max_rows + 1))
@@ -115,7 +117,7 @@ class Lake:
         return Result(found.columns, rows[:max_rows], found.sources, cut)
 
     def flow(self, query: Query) -> Flow:
-        """The same, read while it is used: for answers that memory should not hold."""
+        """The same as a stream of rows: for answers that are too large for memory."""
         reader, sources = self.stream(query)
 
         def rows() -> Iterator[tuple[Any, ...]]:
@@ -147,7 +149,7 @@ class Lake:
 
     @contextlib.contextmanager
     def reading(self, names: tuple[str, ...]) -> Iterator[None]:
-        """What goes wrong while rows of these tables are read, as a ``LakehouseError``: for readers of ``stream``."""
+        """Within it, an error while rows of these tables are read becomes a ``LakehouseError``: for readers of ``stream``."""
         try:
             yield
         except LakehouseError:
@@ -225,7 +227,9 @@ class Lake:
             if version is not None:
                 raise
             text = one_line(error).rstrip(".")
-            raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {_mend(name, path)}") from error
+            raise LakehouseError(
+                f"Table {name} at {path} cannot be opened: {text}. {_next_command(name, path)}"
+            ) from error
 
     def _pin(self, name: str) -> Snapshot:
         from deltalake.exceptions import DeltaError
@@ -251,7 +255,7 @@ class Lake:
             ) from error
         if lake_history.is_blank(path, handle.version()):
             text = f"the log entry of version {handle.version()} is empty"
-            raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {_mend(name, path)}")
+            raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {_next_command(name, path)}")
         return Snapshot(Source(name, handle.version(), self._committed(name, handle.version())), handle)
 
     def _committed(self, name: str, version: int) -> datetime | None:
@@ -282,7 +286,7 @@ class Lake:
         return SnapshotGone(f"Cannot read {read}: {advice}", pinned=pinned)
 
 
-def _mend(name: str, path: str) -> str:
+def _next_command(name: str, path: str) -> str:
     """What to type for a table whose log cannot be read."""
     if paths.is_uri(path):
         return "Type: setup_utils.py check"

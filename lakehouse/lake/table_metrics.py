@@ -1,6 +1,6 @@
 """The tables' state for the metrics, from their logs through ``deltalake``: no JVM, no query.
 
-A handle is kept and brought up to date, so that a look reads the log entries that came since the last one.
+A handle is kept and updated, so that a sample reads only the log entries that came since the last one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class TableWatch:
         self._seen: dict[str, int] = {}
 
     def look(self) -> None:
-        """Set the figures of each table whose version has changed."""
+        """Set the metrics of each table whose version has changed."""
         for spec in self._specs:
             path = spec.path(self._base)
             handle = self._handles.get(spec.name)

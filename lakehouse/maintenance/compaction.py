@@ -1,12 +1,13 @@
-"""Upkeep of one table without a JVM: days that have ended are compacted, dead files and old log entries go.
+"""Maintenance of one table without a JVM: days that have ended are compacted, dead files and old log entries are deleted.
 
 The caller is the table's only writer: the job between two batches, or an operator who holds the job's lock. Compaction
-changes no row and says so (``dataChange`` is false), so that neither Silver's stream nor the ledger sees it. A kill
+changes no row and says so (``dataChange`` is false), so that neither Silver's stream nor the count of each commit's rows sees it. A kill
 leaves files that no version names, or dead files that are still there: the next round finds both.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import time
@@ -48,8 +49,9 @@ class Small:
 
 @dataclass(frozen=True)
 class Survey:
-    """What upkeep would do to a table. ``lost``: versions that time travel can no longer read, first and last;
-    ``held``: a sentence about a reader for whose sake more is kept."""
+    """What maintenance would do to a table. ``lost``: versions that time travel can no longer read, first and last;
+    ``log_checkpoint``: the version of which the log's clean-up needs a checkpoint that is not there;
+    ``held``: a sentence about the reader for which more is kept."""
 
     spec: TableSpec
     version: int
@@ -62,6 +64,7 @@ class Survey:
     lost: tuple[int, int] | None
     log_entries: int
     log_before: int
+    log_checkpoint: int | None
     held: str | None
 
 
@@ -76,11 +79,11 @@ def survey(config: Config, spec: TableSpec, *, now: datetime | None = None) -> S
     dead = table.vacuum(retention_hours=hours, dry_run=True, enforce_retention_duration=False, full=True)
     first = version_retention.first_entry(path)
     gone = version_retention.last_before(path, first, table.version(), now - timedelta(hours=hours))
-    entries, before = version_retention.old_entries(config, path, table.version(), needed, now)
+    entries, before, due = version_retention.old_entries(config, path, table.version(), needed, now)
     return Survey(
         spec, table.version(), len(files), sum(size for _, size in files), _small(config, spec, files, now),
         tuple(dead), sum(_size(path, name) for name in dead), hours,
-        (first, gone - 1) if dead and gone is not None and gone > first else None, len(entries), before, held,
+        (first, gone - 1) if dead and gone is not None and gone > first else None, len(entries), before, due, held,
     )  # fmt: skip
 
 
@@ -109,7 +112,7 @@ def _small(
 
 
 def _with_small_files(files: list[tuple[dict[str, str | None], int]], *, at_least: int) -> list[Small]:
-    """The partitions with so many small files or more, in a fixed order. PURE."""
+    """The partitions with so many small files or more, in a fixed order."""
     found: dict[tuple[tuple[str, str | None], ...], list[int]] = defaultdict(list)
     for values, size in files:
         if size < metrics.SMALL_FILE_BYTES:
@@ -144,7 +147,7 @@ def _size(path: str, name: str) -> int:
 # --- doing it --------------------------------------------------------------------------------------------------------
 
 
-def tend(config: Config, found: Survey, *, advance: Callable[[int], None] = lambda _steps: None) -> dict[str, int]:
+def maintain(config: Config, found: Survey, *, advance: Callable[[int], None] = lambda _steps: None) -> dict[str, int]:
     """Do what ``survey`` found; counts for the log and the audit."""
     spec, path = found.spec, found.spec.path(config.delta.base_path)
     merged = 0
@@ -161,9 +164,12 @@ def tend(config: Config, found: Survey, *, advance: Callable[[int], None] = lamb
         delta_tables.committed(table, spec, config)
     _forget_removed_files(config, found)
     advance(1)
-    entries, _ = version_retention.old_entries(
+    if found.log_checkpoint is not None:
+        checkpoint_log(config, spec, found.log_checkpoint)
+    entries, _, due = version_retention.old_entries(
         config, path, found.version, version_retention.reader(config, spec, found.version)[0], datetime.now(UTC)
     )
+    entries = [] if due else entries
     for file in sorted(entries):  # the oldest first: a kill leaves a log without a gap
         file.unlink(missing_ok=True)
     advance(1)
@@ -184,7 +190,7 @@ def _forget_removed_files(config: Config, found: Survey) -> None:
 
 
 def steps(found: Survey) -> int:
-    """How often ``tend`` advances."""
+    """How often ``maintain`` advances."""
     return len(found.small) + 2
 
 
@@ -196,11 +202,19 @@ def merge_small(config: Config, spec: TableSpec, *, at_least: int) -> int:
     return sum(_compact(config, spec, one, metrics.SMALL_FILE_BYTES) for one in due)
 
 
-def checkpoint_log(config: Config, spec: TableSpec) -> None:
-    """Write the state of a local table as of now beside its log, so that no reader begins at the log's start."""
+def checkpoint_log(config: Config, spec: TableSpec, version: int | None = None) -> None:
+    """Write the state of a local table, as of now or at ``version``, beside its log, so that no reader begins at the log's
+    start."""
+    last = Path(spec.path(config.delta.base_path), "_delta_log", "_last_checkpoint")
+    known = last.read_bytes() if version is not None and last.exists() else None
     # Spark's own checksum of the file that names the last checkpoint, which is written anew: Spark would not believe it
-    Path(spec.path(config.delta.base_path), "_delta_log", "._last_checkpoint.crc").unlink(missing_ok=True)
-    delta_tables.opened(spec, config).create_checkpoint()
+    last.with_name("._last_checkpoint.crc").unlink(missing_ok=True)
+    table = delta_tables.opened(spec, config)
+    if version is not None:
+        table.load_as_version(version)
+    table.create_checkpoint()
+    if known and json.loads(known)["version"] > json.loads(last.read_bytes())["version"]:
+        last.write_bytes(known)
 
 
 def _compact(config: Config, spec: TableSpec, one: Small, target: int) -> int:
@@ -240,6 +254,7 @@ def old_checkpoints(config: Config, job: str, *, now: float | None = None) -> li
 
 
 def drop(folders: list[Path]) -> int:
+    """Delete these folders with all that is in them; how many there were."""
     for path in folders:
         shutil.rmtree(path)
     return len(folders)

@@ -1,4 +1,4 @@
-"""Upkeep of all tables of one job: what is due, and a round that does it. The job runs it between two batches on a
+"""Maintenance of all tables of one job: what is due, and a round that does it. The job runs it between two batches on a
 schedule; ``ops_utils.py maintain`` runs it when the job is stopped. No JVM.
 """
 
@@ -17,7 +17,7 @@ from lakehouse.config import Config, paths
 from lakehouse.contract.tables import TableSpec
 from lakehouse.errors import LakehouseError, one_line
 from lakehouse.lake import delta_tables
-from lakehouse.maintenance import compaction, retention
+from lakehouse.maintenance import compaction, erasure, retention
 from lakehouse.observability import log
 
 _log = log.get("maintain")
@@ -66,7 +66,9 @@ def run(config: Config, job: str, *, planned: Round | None = None, progress: Pro
         name = found.spec.name
         shown = progress(name, compaction.steps(found)) if progress else nullcontext(lambda _steps: None)
         with shown as advance:
-            done["tables"][name] = compaction.tend(config, found, advance=advance)
+            done["tables"][name] = compaction.maintain(config, found, advance=advance)
+    if job == "bronze":
+        erasure.forget_ended(config)
     done["checkpoints"] = compaction.drop(list(todo.checkpoints))
     return done
 

@@ -1,4 +1,4 @@
-"""How far back a table can be read: whose sake its files stay for, until when, and which log entries may go. No JVM."""
+"""Version retention of a Delta table: which old files and log entries are kept, for which reader, until when. No JVM."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def reader(config: Config, spec: TableSpec, newest: int) -> tuple[int | None, st
         return None, None
     return (
         silver.bronze_version,
-        f"Silver has taken in version {silver.bronze_version} of {newest}: what left later stays",
+        f"Silver has merged version {silver.bronze_version} of {newest}: files that were removed later are kept",
     )
 
 
@@ -106,9 +106,17 @@ def hours(config: Config, path: str, newest: int, needed: int | None, now: datet
     return math.ceil(kept / timedelta(hours=1))
 
 
-def old_entries(config: Config, path: str, newest: int, needed: int | None, now: datetime) -> tuple[list[Path], int]:
+LATE = timedelta(days=1)
+"""How much longer than ``log_retention`` a log that gets no checkpoint of its own reaches back: an idle or a small table would
+keep its first entries, and what they say of erased rows, for ever."""
+
+
+def old_entries(
+    config: Config, path: str, newest: int, needed: int | None, now: datetime
+) -> tuple[list[Path], int, int | None]:
     """Files of the log that no version within reach is made from, and the version that stays the first: one with a
-    checkpoint, since every later version is worked out from it."""
+    checkpoint, since every later version is worked out from it. And the version of which a checkpoint has to be written
+    before; None when those that there are will do."""
     delta = config.delta
     first = first_entry(path)
     cut = last_before(path, first, newest, now - delta.log_retention) or first
@@ -119,4 +127,7 @@ def old_entries(config: Config, path: str, newest: int, needed: int | None, now:
     stays = max(
         (number for number, file in log if number <= cut and file.name.endswith(".checkpoint.parquet")), default=0
     )
-    return [file for number, file in log if number < stays], stays
+    oldest = history.committed(path, max(first, stays))
+    due = cut > max(first, stays) and oldest is not None and oldest < now - delta.log_retention - LATE
+    stays = cut if due else stays
+    return [file for number, file in log if number < stays], stays, cut if due else None

@@ -37,7 +37,7 @@ SHOWN = 20
 
 
 def settings_of(config: Config, folder: Path, port: int) -> Config:
-    """The user's settings, but for the folder, the broker and whatever would keep the demo from its 500 messages."""
+    """The user's settings, except for the folder, the broker and what would change the demo's 500 messages."""
     kafka = dataclasses.replace(
         config.kafka, bootstrap_servers=f"localhost:{port}", controller_port=0, create_topic=True, replication_factor=0,
         brokers=1,

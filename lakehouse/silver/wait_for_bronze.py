@@ -15,10 +15,12 @@ _log = log.get("silver")
 
 
 def bronze_exists(config: Config) -> bool:
+    """Whether the Bronze job has made its table of sales."""
     return delta_tables.exists(VENTES, config)
 
 
 def no_bronze(config: Config) -> TableMissing:
+    """The error for a lake without Bronze, with the command that makes it."""
     return TableMissing(
         f"There is no Bronze table under {config.delta.base_path} yet. Start the Bronze job first: "
         f"python spark_streaming_delta.py"
@@ -40,8 +42,8 @@ def wait_for_bronze(config: Config, every: float | None, stop: threading.Event) 
 
 
 def _wait_for_commit(config: Config, every: float, stop: threading.Event) -> bool:
-    """Wait for Bronze's next commit, ``every`` seconds at most: the Bronze job, which people wait for, gets the CPU for its
-    Spark first. False when told to stop."""
+    """Wait for Bronze's next commit, ``every`` seconds at most: the Bronze job gets the CPU first
+    while its Spark starts. False when told to stop."""
     seen, give_up = delta_tables.opened(VENTES, config).version(), time.monotonic() + every
     while delta_tables.opened(VENTES, config).version() == seen and time.monotonic() < give_up:
         if stop.wait(0.5):

@@ -42,7 +42,9 @@ LOADER = "lakehouse.operations.command"
 PURE = {
     f"lakehouse.{name}"
     for name in [
+        "bronze.batch_settings",
         "bronze.transforms",
+        "config.changes",
         "config.fields",
         "config.paths",
         "config.rules",
@@ -70,10 +72,12 @@ PURE = {
         "explorer.queries.trends",
         "explorer.sql_arithmetic",
         "explorer.sql_guard",
+        "lake.checkpoint_files",
         "lake.checkpoint_validation",
         "lake.expressions",
         "lake.query",
         "lake.result",
+        "maintenance.whose_message",
         "observability.metrics",
         "operations.reconcile.offset_balance",
         "operations.reconcile.sent_vs_stored",

@@ -30,7 +30,7 @@ LABEL = 28
 
 
 def console(stream: IO[str] | None = None) -> Console:
-    """Where to print. Colours only on a terminal and never with NO_COLOR; no wrapping into a pipe or a file."""
+    """The console to print on. Colours only on a terminal and never with NO_COLOR; no wrapping into a pipe or a file."""
     stream = sys.stdout if stream is None else stream
     width = None if stream.isatty() else UNBOUND
     return cli.console(file=stream, width=width, markup=False, highlight=False, emoji=False, legacy_windows=False)

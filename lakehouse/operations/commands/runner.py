@@ -64,7 +64,7 @@ class Work:
         self._sure: bool = getattr(args, "yes", False)
 
     def say(self, text: str) -> None:
-        """A line for people, at once; on stderr, so that stdout carries the result only."""
+        """Print a line on stderr at once, so that stdout carries the result only."""
         print(visible(text), file=sys.stderr, flush=True)
 
     def show(self, *items: Shown) -> None:
