@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
-from deltalake import DeltaTable, QueryBuilder
+from deltalake import QueryBuilder
 from deltalake.exceptions import DeltaError
 
 from benchmarks import contenders
@@ -17,6 +17,7 @@ from benchmarks.preload import Truth
 from lakehouse.config import Config
 from lakehouse.contract.tables import VENTES, checkpoint
 from lakehouse.errors import LakehouseError
+from lakehouse.lake import checkpoint_files, table_handle
 
 _SLOWEST = 2_000
 """Messages a second below which a contender is stopped."""
@@ -83,9 +84,8 @@ def processing(place: Path) -> tuple[float, int]:
     committed = sorted((path for path in (place / "commits").glob("[0-9]*") if path.name.isdigit()), key=_number)
     if not committed:
         raise LakehouseError(f"No batch was committed: {place / 'commits'} is empty.")
-    # the offset log of a batch: a version, a line of metadata with the batch's clock, the offsets
-    metadata = json.loads((place / "offsets" / "0").read_text(encoding="utf-8").splitlines()[1])
-    return committed[-1].stat().st_mtime - metadata["batchTimestampMs"] / 1000, len(committed)
+    first = checkpoint_files.planned(0, (place / "offsets" / "0").read_text(encoding="utf-8"))
+    return committed[-1].stat().st_mtime - first.clock_ms / 1000, len(committed)
 
 
 def said(log: Path) -> tuple[float, int]:
@@ -104,7 +104,7 @@ def _number(path: Path) -> int:
 
 def held(base: str) -> Held:
     """Count the Bronze table under ``base`` as any reader sees it. A null among the sums' inputs counts as 0 cents."""
-    reader = QueryBuilder().register("ventes", DeltaTable(VENTES.path(base)))
+    reader = QueryBuilder().register("ventes", table_handle.opened(VENTES.path(base)))
     query = "SELECT count(*) AS n, count(DISTINCT vente_id) AS d, coalesce(sum(montant), 0) AS m FROM ventes"
     (row,) = pa.table(reader.execute(query).read_all()).to_pylist()
     return Held(row["n"], row["d"], int(Decimal(row["m"]) * 100))

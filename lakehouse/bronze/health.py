@@ -14,7 +14,7 @@ from typing import Any
 
 from lakehouse.bronze.sink import BronzeSink
 from lakehouse.config import Config, format_duration
-from lakehouse.errors import BrokerUnavailable
+from lakehouse.errors import BrokerUnavailable, RowsDropped
 from lakehouse.kafka import clients
 from lakehouse.kafka.lag import Lag
 from lakehouse.lake.checkpoint import Checkpoint
@@ -198,14 +198,13 @@ class BronzeHealth:
         """Take the committed offsets from the checkpoint, and count a batch that was planned and not committed."""
         committed = checkpoint.committed()
         if committed is not None:
-            ends = (committed.ends[0] or {}).get(self._config.kafka.topic, {})
-            self._lag.read({int(partition): int(offset) for partition, offset in ends.items()})
+            self._lag.read(committed.kafka_ends(self._config.kafka.topic))
         if checkpoint.planned_ids()[-1:] != checkpoint.committed_ids()[-1:]:
             self._meter.add(metrics.REPLAYED)
 
     def read(self, reports: Reports, *, ended: bool = False) -> None:
-        """Count the batches that were committed since the last call, and note that triggers end."""
-        seen = False
+        """Count the batches that were committed since the last call, and note that triggers end. Raises ``RowsDropped``."""
+        seen, dropped = False, ""
         for batch in reports.new():
             seen = True
             deduplicated = self._sink.deduplicated.pop(batch.batch_id, None) if self._sink else None
@@ -220,16 +219,14 @@ class BronzeHealth:
                 upto=[log.place(self._config.kafka.topic, *end) for end in sorted(batch.ends.items())],
             )
             if batch.dropped:
-                _log.error(
-                    "the watermark dropped rows: sales are missing from Bronze",
-                    batch_id=batch.batch_id,
-                    rows=batch.dropped,
-                )
+                dropped = f"batch {batch.batch_id}: {batch.dropped}"
         if seen or (not ended and reports.idle()):
             self._last_trigger = time.monotonic()
             self._meter.set(metrics.LAST_TRIGGER, time.time())
             self._monitor.started()
             self._monitor.fault(None)
+        if dropped:
+            raise RowsDropped(dropped)
 
     def query_failed(self, cause: str) -> None:
         """A transient error: the query is started again."""

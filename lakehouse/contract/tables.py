@@ -14,8 +14,11 @@ class TableSpec:
     """One table: where it lies under the base path, its columns in order, its grain and its partitioning.
 
     ``stats`` names the columns with file statistics: those that queries prune by. Statistics on every wide column
-    cost about a third of a write (docs/decisions). ``optional`` columns stand after the others, in a table to which a
-    setting once added them; a row may have null there.
+    cost about a third of a write (docs/decisions). None of them may name a person: the log and its checksums keep the
+    smallest and the largest value of each file for [DELTA] log_retention, also when the person was erased. A table without
+    ``stats`` has them on all of its first 32 columns. ``optional`` columns stand after the others, in a table to which a
+    setting once added them; a row may have null there. ``dated`` columns tell apart rows of one key that were written at
+    different times: a topic that was created anew counts its offsets from 0 again, a reject may be replayed again.
     """
 
     name: str
@@ -26,6 +29,7 @@ class TableSpec:
     stats: tuple[str, ...] = ()
     grain: str = ""
     optional: tuple[tuple[str, str], ...] = ()
+    dated: tuple[str, ...] = ()
 
     def path(self, base: str) -> str:
         return f"{base.rstrip('/')}/{self.layer}/{self.name}"
@@ -33,6 +37,11 @@ class TableSpec:
     @property
     def ddl(self) -> str:
         return ", ".join(f"`{name}` {kind}" for name, kind in self.columns)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The columns by which no two rows are equal."""
+        return (*self.keys, *self.dated)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,6 +98,7 @@ REJETS = TableSpec(
         ("date_ingestion", "TIMESTAMP"), ("jour", "DATE"),
     ),
     keys=("topic", "kafka_partition", "kafka_offset"),
+    dated=("kafka_timestamp",),
     partition_by=("jour",),
     stats=("motif", "kafka_partition", "kafka_offset", "date_ingestion"),
 )  # fmt: skip
@@ -102,6 +112,7 @@ PERTES = TableSpec(
         ("date_declaration", "TIMESTAMP"), ("operateur", "STRING"),
     ),
     keys=("topic", "kafka_partition", "premier_offset"),
+    dated=("dernier_offset", "date_declaration",),
 )  # fmt: skip
 
 REJOUES = TableSpec(
@@ -114,6 +125,8 @@ REJOUES = TableSpec(
         ("date_rejeu", "TIMESTAMP"), ("operateur", "STRING"), ("run", "STRING"),
     ),
     keys=("topic", "kafka_partition", "kafka_offset"),
+    stats=("kafka_partition", "kafka_offset"),
+    dated=("kafka_timestamp", "date_rejeu",),
 )  # fmt: skip
 
 _REMOVAL = (
@@ -130,6 +143,7 @@ RETRAITS = TableSpec(
         ("date_ingestion", "TIMESTAMP"),
     ),
     keys=("retrait", "kafka_partition", "premier_offset"),
+    dated=("date_ingestion",),
 )  # fmt: skip
 
 SOMMES = TableSpec(
@@ -146,7 +160,7 @@ SOMMES = TableSpec(
 EFFACES = TableSpec(
     name="_effacements",
     layer="bronze",
-    grain="one row per erasure and row that it took out, for a person's sake: its place in Kafka, and no name",
+    grain="one row per erasure and row that it deleted: its place in Kafka, and no name",
     columns=(
         ("effacement", "STRING"), ("table_effacee", "STRING"), ("topic", "STRING"), ("kafka_partition", "INT"),
         ("kafka_offset", "BIGINT"), ("kafka_timestamp", "TIMESTAMP"), ("date_ingestion", "TIMESTAMP"),
@@ -154,7 +168,7 @@ EFFACES = TableSpec(
     ),
     keys=("effacement", "table_effacee", "topic", "kafka_partition", "kafka_offset", "kafka_timestamp"),
 )  # fmt: skip
-"""``empreinte``: the salted hash (``marks.SALT``) of an erased sale's vente_id, by which a later copy of it is known."""
+"""``empreinte``: the salted hash (``table_properties.SALT``) of an erased sale's vente_id, by which a later copy of it is known."""
 
 _LATEST = "STRUCT<timestamp: TIMESTAMP, vente_id: STRING, {}>"
 
@@ -181,7 +195,7 @@ AGGREGES = TableSpec(
     ),
     keys=("client_id", "jour"),
     partition_by=("jour",),
-    stats=("client_id",),
+    stats=("processing_time",),
 )
 
 PAR_PAYS = TableSpec(
@@ -274,7 +288,7 @@ PROFIL = TableSpec(
         ("_dernier", _LATEST.format("pays: STRING, segment: STRING")),
     ),
     keys=("client_id",),
-    stats=("client_id",),
+    stats=("nb_jours_actifs",),
 )
 
 GENERATIONS = TableSpec(
@@ -298,6 +312,7 @@ CORRECTIONS = TableSpec(
         ("lot", "BIGINT"),
     ),
     keys=("generation", "lot", "jour", "pays", "segment"),
+    dated=("date_correction",),
     stats=("date_correction", "jour"),
 )  # fmt: skip
 
@@ -310,10 +325,17 @@ MEMBRES = TableSpec(
     ),
     keys=("mesure", "jour", "cle", "membre"),
     partition_by=("mesure", "jour"),
-    stats=("cle", "_lot"),
+    stats=("_lot",),
 )  # fmt: skip
 """``_lot`` is the batch that saw the member first, so that a batch that is repeated after a crash finds its own new
 members again. ``jour`` is null for a measure that no day bounds."""
+
+PERSONAL = frozenset(
+    {
+        "client_id", "client_nom", "vente_id", "valeur", "cle", "membre", "correction", CHAMPS_INCONNUS, "_dernier",
+    }
+)  # fmt: skip
+"""Columns that name a person, or one of a person's sales."""
 
 BRONZE = (VENTES, REJETS)
 SILVER = (AGGREGES, PAR_PAYS, PAR_SEGMENT, PAR_PRODUIT, TENDANCES, PROFIL)

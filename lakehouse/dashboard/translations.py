@@ -1,4 +1,4 @@
-"""Every text of the dashboard in English and French. A text that is missing in one language cannot be written down."""
+"""Every text of the dashboard in English and French. An entry without both does not type-check."""
 
 from __future__ import annotations
 

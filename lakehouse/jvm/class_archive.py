@@ -68,11 +68,12 @@ def paths(config: Config) -> tuple[Path, Path]:
 
 
 def are_made(archives: Iterable[Path]) -> bool:
-    """Whether they are there, each as it was made."""
+    """Whether all of these archives are there, each as it was made."""
     return all(recorded_hash.is_intact(archive) for archive in archives)
 
 
 def folder(config: Config) -> Path:
+    """Where the archives of every Java version and class path lie."""
     return Path(config.development.cache_dir) / "classes"
 
 

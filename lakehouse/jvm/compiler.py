@@ -32,14 +32,18 @@ CORE = (
 without more calls of the system than it takes, the room that a heap keeps, and when the state forgets."""
 
 
+def source(classes: tuple[str, ...]) -> bytes:
+    """The text of the classes."""
+    return b"".join((_SOURCES / f"{name}.java").read_bytes() for name in classes)
+
+
 def jar(config: Config, classes: tuple[str, ...]) -> Path:
     """The JAR of these classes; made when it is not there for their source and this Spark, or is not the one that was made.
     Raises ``SetupError``."""
     import pyspark  # its import takes 0.2 s, and not every caller of this module's names needs it
 
     sources = [_SOURCES / f"{name}.java" for name in classes]
-    text = b"".join(source.read_bytes() for source in sources)
-    key = hashlib.sha256(text + pyspark.__version__.encode()).hexdigest()[:16]
+    key = hashlib.sha256(source(classes) + pyspark.__version__.encode()).hexdigest()[:16]
     place = Path(config.development.cache_dir) / "jars" / "own" / f"{classes[0]}-{key}.jar"
     if recorded_hash.is_intact(place):  # where nothing may be written, such as a pod, it is there from the start
         return place

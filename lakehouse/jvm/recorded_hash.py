@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lakehouse import atomic_file
 from lakehouse.jvm.jars import sha256
 
 
@@ -15,10 +16,8 @@ def keep(made: Path, place: Path) -> None:
     """Move a file that is complete to its place, and record its hash. Until then, and when it is cut off between the two,
     the file counts as not made. The caller holds a lock."""
     found = sha256(made)
-    made.replace(place)
-    scratch = made.with_name(f"{made.name}.sha256")
-    scratch.write_text(f"{found}  {place.name}\n", encoding="utf-8")  # as sha256sum -c reads it
-    scratch.replace(_record(place))
+    atomic_file.move(made, place)
+    atomic_file.write(_record(place), f"{found}  {place.name}\n")  # as sha256sum -c reads it
 
 
 def is_intact(place: Path) -> bool:

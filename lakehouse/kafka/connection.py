@@ -38,13 +38,18 @@ def _data_before_error(
     return receive_first
 
 
+def is_patched() -> bool:
+    """Whether the installed kafka-python is the version whose private methods are patched."""
+    return bool(kafka.__version__ == PATCHED_VERSION)
+
+
 def keep_final_responses() -> None:
     """Make kafka-python process what a broker sends just before it closes the connection, such as the reason.
 
     kafka-python drops data that arrives together with the end of the connection; on a busy machine a wrong password then
-    looks like a broker that does not answer. Patched once a process, and only in ``PATCHED_VERSION``.
+    looks like a broker that does not answer. Patched once a process.
     """
-    if kafka.__version__ != PATCHED_VERSION:
+    if not is_patched():
         return
     for transport in (KafkaTCPTransport, KafkaSSLTransport):
         if not hasattr(transport._sock_recv, "__wrapped__"):

@@ -107,7 +107,7 @@ class Lag:
         self._next.update(ends)
 
     def look(self) -> None:
-        """Ask Kafka and set the figures. Raises ``LakehouseError`` when it does not answer."""
+        """Ask Kafka and set the metrics. Raises ``LakehouseError`` when it does not answer."""
         if not self._asked_settings:
             milliseconds = int(describe_topic(self._config).settings.get("retention.ms", "-1"))
             self._retention = milliseconds / 1000 if milliseconds >= 0 else None

@@ -1,7 +1,7 @@
-"""The checksum file that stands beside a version of a Delta table, made from the version before and the commit between.
+"""The checksum file beside a version of a Delta table, derived from the previous version's checksum and the commit.
 
 Spark writes one with each of its commits and reads what an application wrote last, the schema and the properties from it.
-``deltalake`` writes none: Spark then rebuilds the table's state, a job of a second and more, at its next look.
+``deltalake`` writes none: Spark then rebuilds the table's state, a job of a second and more, at its next read.
 Source: Delta's PROTOCOL.md, "Version Checksum File". Of its optional fields, the applications' transactions, the domain
 metadata and the files of a small table are carried on, each only when the version before has it: Delta leaves a field out when
 it is too long, and then Spark must look for itself. The others are left out. No file is written for a protocol other than the
@@ -11,10 +11,11 @@ one that the project's tables are created with.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from lakehouse import atomic_file
 
 Checksum = dict[str, Any]
 
@@ -89,9 +90,7 @@ def write(table: str, version: int) -> int:
         known = after(known, map(json.loads, filter(None, lines)))
         if known is None:
             return each - last - 1
-        scratch = log / f".{each:020}.crc.{os.getpid()}"
-        scratch.write_text(json.dumps(known), encoding="utf-8")
-        scratch.replace(log / f"{each:020}.crc")
+        atomic_file.write(log / f"{each:020}.crc", json.dumps(known), durable=False)
     return version - last
 
 

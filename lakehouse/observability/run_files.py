@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import socket
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
+from lakehouse import atomic_file
 from lakehouse.config import Config, paths
 from lakehouse.errors import SetupError
 
@@ -47,12 +47,12 @@ class RunFile:
 
     @property
     def here(self) -> bool:
-        """Whether it ran on this machine, so that its process id means something."""
+        """Whether it ran on this machine: only then is its process id valid here."""
         return self.host == socket.gethostname()
 
     @property
     def alive(self) -> bool:
-        """Whether that very process runs."""
+        """Whether exactly that process runs."""
         try:
             found = psutil.Process(self.pid)
             same = abs(found.create_time() - self.process_started) < 2
@@ -91,10 +91,8 @@ def name_of_its_own(config: Config, process: str) -> Iterator[str]:
 def write(config: Config, run: RunFile) -> None:
     """Replace the file of this name, whole."""
     fields = {key: value.isoformat() if isinstance(value, datetime) else value for key, value in asdict(run).items()}
-    path = folder(config) / f"{run.name}.json"
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
-    draft.write_text(json.dumps(fields, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    draft.replace(path)
+    text = json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
+    atomic_file.write(folder(config) / f"{run.name}.json", text, durable=False)
 
 
 def remove(config: Config, name: str) -> None:
@@ -103,7 +101,7 @@ def remove(config: Config, name: str) -> None:
 
 
 def read(config: Config) -> dict[str, RunFile]:
-    """Name → what it said last. A file that is no run file is left out."""
+    """Name → the last run file of each process. A file of another format is left out."""
     found = {}
     for path in sorted(folder(config).glob("*.json")):
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):

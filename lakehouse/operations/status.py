@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.contract.tables import checkpoint
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import CheckpointInvalid, LakehouseError
 from lakehouse.kafka.broker.properties import answers
+from lakehouse.lake.checkpoint_folder import FileCheckpoint
 from lakehouse.observability import log, metrics, run_files, web_access
 from lakehouse.observability.run_files import RunFile
 
@@ -77,7 +77,7 @@ def _not_running(config: Config, state: State, run: RunFile, since: datetime, *r
 
 
 def _running(config: Config, run: RunFile) -> ProcessState:
-    """A process that is there, or runs on another machine: what it says itself."""
+    """The state of a process that runs here or on another machine, as it says itself."""
     if run.port is None:
         reason = "it serves no health: [MONITORING] metrics is false"
         return ProcessState(run.name, "unknown", run.pid, run.started, (reason,))
@@ -104,9 +104,9 @@ def _answered(name: str, answer: Mapping[str, Any], pid: int, since: datetime | 
 
 
 def _without_file(config: Config, name: str) -> ProcessState:
-    """Never started with this folder on this machine: perhaps elsewhere, on the setting's port."""
+    """The state of a process without a run file: it may run elsewhere, on the setting's port."""
     port = getattr(config.monitoring, f"{name}_metrics_port")
-    if config.monitoring.metrics and port and "://" in config.delta.base_path:
+    if config.monitoring.metrics and port and paths.is_remote(config):
         answer = ask(config, _reachable(config.monitoring.metrics_host), port)
         if answer and answer.get("process") == name and answer.get("base_path") == str(config.delta.base_path):
             return _answered(name, answer, int(answer["pid"]), None)
@@ -122,7 +122,7 @@ def _reachable(address: str) -> str:
 
 
 def ask(config: Config, host: str, port: int) -> dict[str, Any] | None:
-    """What ``/readyz`` says there; None when nothing answers in time. No proxy of the environment is asked."""
+    """The answer of ``/readyz`` there; None when nothing answers in time. No proxy of the environment is asked."""
     link, header = http.client.HTTPConnection(host, port, timeout=TIMEOUT), web_access.authorization(config)
     try:
         if (tls := web_access.client_context(config)) is not None:
@@ -137,7 +137,7 @@ def ask(config: Config, host: str, port: int) -> dict[str, Any] | None:
 
 
 def _figures_without(config: Config, name: str) -> dict[str, float]:
-    """What can be known of a process that does not run: how far Bronze is behind."""
+    """Figures of a process that does not run: Bronze's lag."""
     if name != "bronze":
         return {}
     read = committed_offsets(config)
@@ -154,11 +154,10 @@ def _figures_without(config: Config, name: str) -> dict[str, float]:
 
 def committed_offsets(config: Config) -> dict[int, int] | None:
     """Partition → next offset, as Bronze's checkpoint on a local disk has it; None without one."""
-    folder = Path(checkpoint(config.delta.base_path, "bronze"))
-    try:
-        last = max(int(path.name) for path in (folder / "commits").iterdir() if path.name.isdigit())
-        lines = (folder / "offsets" / str(last)).read_text(encoding="utf-8").splitlines()
-        ends = json.loads(lines[2]).get(config.kafka.topic, {})
-    except (OSError, ValueError, IndexError):
+    if paths.is_remote(config):
         return None
-    return {int(partition): int(offset) for partition, offset in ends.items()}
+    try:
+        last = FileCheckpoint(config, checkpoint(config.delta.base_path, "bronze")).committed()
+        return last.kafka_ends(config.kafka.topic) if last else None
+    except (OSError, ValueError, CheckpointInvalid):
+        return None

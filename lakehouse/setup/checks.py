@@ -117,14 +117,14 @@ def jar_set(config: Config, which: jars.Set) -> CheckResult:
 
 
 def folders(config: Config) -> list[CheckResult]:
-    """Whether the data and cache folders can be written, or made. A URI is its store's business."""
+    """Whether the data and cache folders can be written, or made. A URI is not checked."""
     results = []
     for name, text, setting in (
         ("Data folder", config.delta.base_path, "[DELTA] base_path"),
         *([("State folder", str(paths.state(config)), "[DELTA] state_path")] if paths.is_remote(config) else []),
         ("Cache folder", config.development.cache_dir, "[DEVELOPMENT] cache_dir"),
     ):
-        if "://" in text:
+        if paths.is_uri(text):
             results.append(CheckResult(name, "info", f"{text} is a URI and is not checked"))
         elif problem := _cannot_write(Path(text)):
             results.append(missing(name, problem, f"set {setting} in config.ini to a folder that you can write"))
@@ -219,7 +219,7 @@ def _existing(path: Path) -> Path:
 
 
 def _cannot_write(path: Path) -> str:
-    """Why no file can be made there, or nothing. Tried for real: a mode says little to root or on a network disk."""
+    """Why no file can be made there, or nothing. Tried for real: a file's mode does not apply to root, nor always on a network disk."""
     place = _existing(path)
     if not place.is_dir():
         return f"{place} is not a folder"

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lakehouse import atomic_file
 from lakehouse.config import PROJECT
 from lakehouse.errors import LakehouseError
 from lakehouse.jvm import jars
@@ -82,7 +83,7 @@ def lock() -> int:
         if done.returncode:
             raise LakehouseError(f"{name} could not be locked: {done.stderr.strip()}")
         made = lock_of(name)
-        made.write_text(_HEADER.format(name=name) + done.stdout, encoding="utf-8")
+        atomic_file.write(made, _HEADER.format(name=name) + done.stdout)
         loose = set(pins(made)) - set(pins(PROJECT / name))
         if loose:
             raise LakehouseError(
@@ -231,7 +232,7 @@ def sbom() -> dict[str, Any]:
 def audit() -> int:
     """Ask for known weaknesses of every locked package, with pip-audit.
 
-    A package about which nobody could be asked is no package without a weakness: pip-audit itself would end with 0 when
+    A package that could not be looked up is not one without a weakness: pip-audit itself would end with 0 when
     an index answers and knows nothing of advisories, as many mirrors do.
     """
     command = [
@@ -247,14 +248,14 @@ def audit() -> int:
 
 
 def verdict(report: str, complaint: str) -> tuple[int, str]:
-    """What pip-audit's JSON ``report`` comes to, as an exit code and what to print. PURE."""
+    """What pip-audit's JSON ``report`` comes to, as an exit code and what to print."""
     try:
         packages = json.loads(report)["dependencies"]
     except (ValueError, KeyError):
         last = (complaint.strip().splitlines() or ["it gave no reason"])[-1][:300]
         return UNREACHABLE, _UNKNOWN.format(which="Nothing was audited", why=last)
     weak = [
-        f"{package['name']} {package['version']}: {found['id']}, mended in {', '.join(found['fix_versions']) or 'no version yet'}"
+        f"{package['name']} {package['version']}: {found['id']}, fixed in {', '.join(found['fix_versions']) or 'no version yet'}"
         for package in packages
         for found in package.get("vulns", ())
     ]
@@ -281,7 +282,7 @@ def main(argv: Sequence[str]) -> int:
                     print(text, end="")
                     return 0
                 Path(rest[0]).parent.mkdir(parents=True, exist_ok=True)
-                Path(rest[0]).write_text(text, encoding="utf-8")
+                atomic_file.write(rest[0], text)
                 print(f"{rest[0]}: CycloneDX 1.6")
                 return 0
     except LakehouseError as error:

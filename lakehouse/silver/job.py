@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -19,15 +20,15 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.config import Config
-from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION
-from lakehouse.contract.tables import GENERATIONS, VENTES
+from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION, ZONES, zones_sentence
+from lakehouse.contract.tables import CORRECTIONS, GENERATIONS, MEMBRES, VENTES
 from lakehouse.contract.tables import checkpoint as checkpoint_path
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing, cause_of
 from lakehouse.lake import checkpoint_validation, spark_session, spark_tables, writer_lock
 from lakehouse.lake.checkpoint import Checkpoint
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure, retention, scheduler
-from lakehouse.observability import log
+from lakehouse.observability import log, provenance, run_files
 from lakehouse.observability.health import Monitor
 from lakehouse.silver import aggregates, wait_for_bronze
 from lakehouse.silver.aggregates import Aggregate, Thresholds
@@ -41,7 +42,7 @@ _SETTLED_SECONDS = 600
 """How long ``verify`` waits for a moment between two passes."""
 
 
-class Outcome(Enum):
+class PassOutcome(Enum):
     """How a pass ended, if it did not fail."""
 
     UP_TO_DATE = "Bronze had nothing new"
@@ -61,7 +62,7 @@ class Generation:
 
 
 @dataclass(frozen=True)
-class Difference:
+class CellDifference:
     """One cell that differs from the recompute; values as text."""
 
     table: str
@@ -72,6 +73,7 @@ class Difference:
 
 
 def entries(config: Config) -> tuple[Aggregate, ...]:
+    """Every Silver table with its definition, under the ``[ANALYTICS]`` thresholds."""
     limits = config.analytics
     return aggregates.aggregates(
         Thresholds(limits.seuil_premium, limits.seuil_standard, limits.achats_fidele, limits.timezone.key)
@@ -116,7 +118,7 @@ class SilverJob:
         generation = self._generation(spark, full=full)
         while generation.done:
             started = time.monotonic()
-            if self._refresh(spark, generation) is Outcome.ERASED:
+            if self._refresh(spark, generation) is PassOutcome.ERASED:
                 _log.info("sales were erased from Bronze: building the tables anew", after=generation.name)
                 generation = self._generation(spark, full=True)
                 erasure.silver_has_built(self._config, generation.done)
@@ -126,9 +128,10 @@ class SilverJob:
                 break
         return 0
 
-    def verify(self, limit: int = 20, *, spark: SparkSession | None = None) -> list[Difference]:
+    def verify(self, limit: int = 20, *, spark: SparkSession | None = None) -> list[CellDifference]:
         """The cells (at most ``limit`` a table) in which Silver differs from a full recompute of the Bronze that it has
-        merged. Waits for a moment between two passes; writes nothing. A session that is given stays open."""
+        merged, and the keys that stand more than once. Waits for a moment between two passes; writes nothing. A session
+        that is given stays open."""
         if not wait_for_bronze.bronze_exists(self._config):
             raise wait_for_bronze.no_bronze(self._config)
         if spark is not None:
@@ -167,7 +170,10 @@ class SilverJob:
     def _record(self, spark: SparkSession, generation: Generation, state: str) -> None:
         row = (generation.name, state, generation.bronze_version, generation.definition, datetime.now(UTC))
         frame = spark.createDataFrame([row], GENERATIONS.ddl)
-        frame.write.format("delta").mode("append").save(GENERATIONS.path(self._config.delta.base_path))
+        origin = provenance.commit_metadata("silver job")
+        frame.write.format("delta").mode("append").option("userMetadata", origin).save(
+            GENERATIONS.path(self._config.delta.base_path)
+        )
 
     def _generation(self, spark: SparkSession, *, full: bool) -> Generation:
         """The generation to continue; builds a new one when there is none, or with ``full``."""
@@ -192,6 +198,8 @@ class SilverJob:
         sales = spark_tables.read(spark, VENTES, self._config, version=generation.bronze_version).select(
             *SOURCE_COLUMNS
         )
+        if days := zones_sentence(spark_tables.properties(spark, VENTES, self._config).get(ZONES)):
+            _log.warning(days)
         if not SilverSink(self._config, self._entries, generation.name).build(sales, self._stop):
             _log.info(
                 "the build was stopped between two tables; the next start finishes it", generation=generation.name
@@ -207,39 +215,40 @@ class SilverJob:
     def _checkpoint(self, spark: SparkSession, generation: Generation) -> Checkpoint:
         return Checkpoint(spark, checkpoint_path(self._config.delta.base_path, f"{JOB}-{generation.name}"))
 
-    def _refresh(self, spark: SparkSession, generation: Generation) -> Outcome:
+    def _refresh(self, spark: SparkSession, generation: Generation) -> PassOutcome:
         """Passes until one is not overtaken by retention, of which each repetition has new commits to skip."""
         if erasure.silver_is_asked(self._config):
-            return Outcome.ERASED
-        outcome = Outcome.OVERTAKEN
-        while outcome is Outcome.OVERTAKEN:
+            return PassOutcome.ERASED
+        outcome = PassOutcome.OVERTAKEN
+        while outcome is PassOutcome.OVERTAKEN:
             outcome = self._pass(spark, generation)
         return outcome
 
-    def _pass(self, spark: SparkSession, generation: Generation) -> Outcome:
+    def _pass(self, spark: SparkSession, generation: Generation) -> PassOutcome:
         """Merge all that Bronze has committed since the last pass."""
         checkpoint = self._checkpoint(spark, generation)
         checkpoint.check(table_id=spark_tables.table_id(spark, VENTES, self._config))
-        newest, consumed = spark_tables.version(spark, VENTES, self._config), self._consumed(checkpoint, generation)
+        newest = spark_tables.version(spark, VENTES, self._config)
+        consumed, _ = self._consumed(checkpoint, generation)
         if newest <= consumed:
             self._health.passed(sales=0, seconds=0.0, behind=0)
-            return Outcome.UP_TO_DATE
+            return PassOutcome.UP_TO_DATE
         kinds = removers(spark, self._config, after=consumed, upto=newest)
         if ERASE in kinds:
-            return Outcome.ERASED
+            return PassOutcome.ERASED
         began = time.monotonic()
         sink = SilverSink(self._config, self._entries, generation.name, self._health.merged)
         failure = self._run_query(spark, generation, checkpoint, sink, skip_removals=RETENTION in kinds)
         if failure is not None:
             return self._after_failure(spark, checkpoint, failure, consumed=consumed, newest=newest)
-        upto = self._consumed(checkpoint, generation)
+        upto, _ = self._consumed(checkpoint, generation)
         if RETENTION in kinds and ERASE in removers(spark, self._config, after=newest, upto=upto):
             return (
-                Outcome.ERASED
+                PassOutcome.ERASED
             )  # committed after ``removers`` was asked, and skipped together with what retention removed
         self._health.passed(sales=sink.rows, seconds=time.monotonic() - began, behind=newest - consumed)
         _log.info("pass done", sales=sink.rows)
-        return Outcome.MERGED
+        return PassOutcome.MERGED
 
     def _run_query(
         self,
@@ -270,38 +279,38 @@ class SilverJob:
 
     def _after_failure(
         self, spark: SparkSession, checkpoint: Checkpoint, failure: Exception, *, consumed: int, newest: int
-    ) -> Outcome:
+    ) -> PassOutcome:
         """The outcome when rows that were removed from Bronze during the pass explain the failure; otherwise raises."""
         if said := checkpoint_validation.SPARK_SAYS.search(str(failure)):
             raise checkpoint_validation.refusal(checkpoint.path, JOB, f"Spark says {said[1] or said[2]}") from failure
         if erasure.last_version(self._config, consumed) is not None:
-            return Outcome.ERASED
+            return PassOutcome.ERASED
         now = spark_tables.version(spark, VENTES, self._config)
         if now > newest and RETENTION in removers(spark, self._config, after=newest, upto=now):
-            return Outcome.OVERTAKEN
+            return PassOutcome.OVERTAKEN
         raise LakehouseError(
             f"The Silver pass failed: {cause_of(failure)}. Nothing is lost: the next pass repeats the "
             f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
         ) from failure
 
-    def _consumed(self, checkpoint: Checkpoint, generation: Generation) -> int:
-        """The Bronze version that Silver holds all of; raises when a pass ended inside a version."""
+    def _consumed(self, checkpoint: Checkpoint, generation: Generation) -> tuple[int, bool]:
+        """The Bronze version that Silver holds all of, and whether it holds nothing of the next one."""
         committed = checkpoint.committed()
         if committed is None:
-            return generation.bronze_version
-        end = committed.ends[0]
-        return int(end["reservoirVersion"]) - 1
+            return generation.bronze_version, True
+        end = committed.delta_end()
+        return end.whole_version, not end.is_inside_version
 
     # --- comparison --------------------------------------------------------------------------------------------------
 
-    def _verify(self, spark: SparkSession, limit: int) -> list[Difference]:
+    def _verify(self, spark: SparkSession, limit: int) -> list[CellDifference]:
         generation = self._last_generation(spark)
         if generation is None or not generation.done:
             raise TableMissing("The Silver tables are not built yet: python streaming_silver.py")
         consumed, versions = self._settled_versions(spark, generation)
         sales = spark_tables.read(spark, VENTES, self._config, version=consumed).select(*SOURCE_COLUMNS)
         _log.info("comparing with the recompute", bronze_version=consumed)
-        found: list[Difference] = []
+        found = list(self._doubled(spark, limit, {**versions, VENTES.name: consumed}))
         kept = retention.kept(self._config, Lake.of(self._config, versions={VENTES.name: consumed}))
         for entry in self._entries:
             since = kept.since.get(entry.table.name)
@@ -317,13 +326,30 @@ class SilverJob:
                 _log.info("compared from a day on: retention", table=entry.table.name, since=str(since))
                 expected, actual = expected.where(F.col("jour") >= since), actual.where(F.col("jour") >= since)
             cells = aggregates.differences(expected, actual, entry).orderBy("cle", "colonne").limit(limit).collect()
-            found += [Difference(entry.table.name, *cell) for cell in cells]
+            found += [CellDifference(entry.table.name, *cell) for cell in cells]
             _log.info(
                 "compared",
                 table=entry.table.name,
                 differing_cells=f"{limit} or more" if len(cells) == limit else len(cells),
             )
         return found
+
+    def _refuse_when_nobody_goes_on(self) -> None:
+        """The last batch ended inside a version of Bronze. A running job reads the rest of it; without one, nobody does."""
+        job = run_files.read(self._config).get(JOB)
+        if job is None or not job.alive:
+            raise LakehouseError(
+                "Silver's last pass broke off between two batches of one Bronze version, of which its tables hold a part. "
+                "Read the rest, then verify again: python streaming_silver.py"
+            )
+
+    def _doubled(self, spark: SparkSession, limit: int, versions: Mapping[str, int]) -> Iterator[CellDifference]:
+        """The keys (at most ``limit`` a table) of which more than one row stands."""
+        for table in (VENTES, *(entry.table for entry in self._entries), MEMBRES, CORRECTIONS):
+            if spark_tables.exists(spark, table, self._config):
+                rows = spark_tables.read(spark, table, self._config, version=versions.get(table.name))
+                for cell in aggregates.doubled(rows, table).orderBy("cle").limit(limit).collect():
+                    yield CellDifference(table.name, *cell)
 
     def _settled_versions(self, spark: SparkSession, generation: Generation) -> tuple[int, dict[str, int]]:
         """The Bronze version and the Silver versions of one moment at which no pass was writing."""
@@ -334,7 +360,10 @@ class SilverJob:
             versions = {e.table.name: spark_tables.version(spark, e.table, self._config) for e in self._entries}
             after = (checkpoint.planned_ids()[-1:], checkpoint.committed_ids()[-1:])
             if before == after and before[0] == before[1]:
-                return self._consumed(checkpoint, generation), versions
+                consumed, whole = self._consumed(checkpoint, generation)
+                if whole:
+                    return consumed, versions
+                self._refuse_when_nobody_goes_on()
             time.sleep(0.2)
         raise LakehouseError(
             f"The Silver job was merging for {_SETTLED_SECONDS} s without a pause, so that there is no settled state to "

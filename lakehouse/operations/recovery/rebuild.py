@@ -18,8 +18,11 @@ from lakehouse.contract.tables import PERTES, REJETS, VENTES, checkpoint
 from lakehouse.errors import CheckpointInvalid, TableMissing
 from lakehouse.kafka import clients
 from lakehouse.lake import checkpoint_validation, delta_tables, job_progress
-from lakehouse.lake.query import Query
+from lakehouse.lake.checkpoint_files import METADATA
+from lakehouse.lake.checkpoint_folder import FileCheckpoint
+from lakehouse.lake.query import Query, literal
 from lakehouse.lake.reader import Lake
+from lakehouse.observability import audit_log
 from lakehouse.operations.recovery import restore
 
 WHAT = "rebuild"
@@ -65,11 +68,11 @@ def plan(config: Config, job: str) -> RebuildPlan:
 
 def _bronze(config: Config) -> RebuildPlan:
     place = checkpoint(config.delta.base_path, "bronze")
-    folder = job_progress.Folder(config, place)
+    folder = FileCheckpoint(config, place)
     fault = checkpoint_validation.fault(folder, "bronze", topic=config.kafka.topic)
     now = clients.topic_id(config)
     held = clients.earliest_and_latest_offsets(config)
-    noted = (folder.text("topic_id") or "").strip() or None
+    noted = folder.topic_id()
     since = _since(config, now) if noted in (None, now) else None
     if since is None:
         fault = fault or "the topic was created anew since it was read"
@@ -81,7 +84,7 @@ def _bronze(config: Config) -> RebuildPlan:
     )
     everything = _count(config)
     return RebuildPlan(
-        "bronze", place, bool(folder.ids("offsets") or folder.ids("commits") or folder.text("metadata")), fault,
+        "bronze", place, bool(folder.planned_ids() or folder.committed_ids() or folder.text(METADATA)), fault,
         stretches, ends is not None, everything - sum(one.standing for one in stretches), everything,
     )  # fmt: skip
 
@@ -111,7 +114,7 @@ def _since(config: Config, topic_id: str) -> str | None:
         return "true"
     if known != topic_id:
         return None
-    return f"date_ingestion >= arrow_cast('{moment}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+    return f"date_ingestion >= {literal(datetime.fromisoformat(moment))}"
 
 
 def _both(config: Config, columns: str, where: str) -> tuple[str, tuple[str, ...]] | None:
@@ -149,10 +152,10 @@ def _silver(config: Config) -> RebuildPlan:
     if last is None:
         return RebuildPlan("silver", checkpoint(config.delta.base_path, "silver"), False, None)
     place = checkpoint(config.delta.base_path, f"silver-{last['generation']}")
-    folder, lake = job_progress.Folder(config, place), Lake.of(config)
+    folder, lake = FileCheckpoint(config, place), Lake.of(config)
     fault = checkpoint_validation.fault(folder, "silver", table_id=str(lake.newest_handle(VENTES.name).metadata().id))
     sales = int(lake.read_one(Query(f"SELECT COUNT(*) FROM {VENTES.name}", (VENTES.name,))))
-    return RebuildPlan("silver", place, bool(folder.ids("offsets")), fault, sales=sales, generation=last["generation"])
+    return RebuildPlan("silver", place, not folder.is_new(), fault, sales=sales, generation=last["generation"])
 
 
 def rebuild(config: Config, found: RebuildPlan) -> list[str]:
@@ -177,14 +180,16 @@ def _declare(config: Config, found: RebuildPlan) -> int:
     except TableMissing:
         there = set()
     now, who, topic = datetime.now(UTC), getpass.getuser(), config.kafka.topic
+    new = [one for one in found.stretches if one.lost and (topic, one.partition, *one.lost) not in there]
     rows = [
         {
             "topic": topic, "kafka_partition": one.partition, "premier_offset": one.lost[0], "dernier_offset": one.lost[1],
             "date_declaration": now, "operateur": who,
         }
-        for one in found.stretches
-        if one.lost and (topic, one.partition, *one.lost) not in there
+        for one in new
+        if one.lost
     ]  # fmt: skip
     if rows:
+        audit_log.declare_losses(config, WHAT, [(topic, one.partition, *one.lost) for one in new if one.lost])
         delta_tables.append(rows, PERTES, config, what=WHAT)
     return len(rows)

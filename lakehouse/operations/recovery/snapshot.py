@@ -3,7 +3,7 @@
 Checkpoints first, then tables, each table at the version that fits: a table may be ahead of the captured checkpoint by
 no batch whose plan the checkpoint does not hold. Otherwise the restored job would plan a batch of that number anew, with
 other messages, and Delta, which knows the number, would skip it: sales would be lost. So a table is pinned below the
-first commit of a later batch (each batch's commit carries its number, see ``delta_io.append``).
+first commit of a later batch (each batch's commit carries its number, see ``spark_tables.append``).
 
 - Silver is taken at its last committed batch, exactly.
 - Bronze is taken with the batch that is planned and not committed, too: Silver may have read of it already.
@@ -27,7 +27,9 @@ from deltalake.exceptions import DeltaError
 from lakehouse.config import Config
 from lakehouse.contract.tables import BRONZE, GENERATIONS, INTERNAL, PUBLIC, VENTES, TableSpec, checkpoint
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import checkpoint_validation, job_progress, object_store
+from lakehouse.lake import checkpoint_files, checkpoint_validation, job_progress, object_store, table_handle
+from lakehouse.lake.checkpoint_files import COMMITS, METADATA, OFFSETS, SETTINGS, DamagedFile
+from lakehouse.lake.checkpoint_folder import FileCheckpoint
 from lakehouse.observability import audit_log
 from lakehouse.operations.recovery.file_store import File, Store
 
@@ -50,7 +52,7 @@ class SourceFile:
 
 @dataclass
 class Capture:
-    """The state: see ``manifest.Manifest``."""
+    """The captured state: see ``manifest.Manifest``."""
 
     sources: list[SourceFile] = field(default_factory=list)
     tables: dict[str, int] = field(default_factory=dict)
@@ -70,7 +72,7 @@ class _Place:
 
 
 def capture(config: Config) -> Capture:
-    """Raises ``LakeChanged`` when a file went away or a job began anew meanwhile, ``CheckpointInvalid`` for a damaged one."""
+    """Capture the lake's state. Raises ``LakeChanged`` when a file went away or a job began anew meanwhile, ``CheckpointInvalid`` for a damaged one."""
     try:
         return _Capturing(config).run()
     except (FileNotFoundError, DeltaError) as error:
@@ -123,39 +125,36 @@ class _Capturing:
         return place or _Place(folder[len(self._base) + 1 :], None, -1, -1, b"")
 
     def _place(self, folder: str, *, with_plan: bool) -> _Place | None:
-        """None for a checkpoint that was never used."""
+        """The checkpoint in ``folder`` as it is now; None for one that was never used."""
         path = folder[len(self._base) + 1 :]
-        committed = self._numbers(f"{path}/commits")  # before the plans: the one after the last commit is then seen
-        planned = self._numbers(f"{path}/offsets")
+        files = FileCheckpoint(self._config, folder)
+        committed = files.committed_ids()  # before the plans: the one after the last commit is then seen
+        planned = files.planned_ids()
         if not planned:
             return None
         batch = committed[-1] if committed else -1
         plan = batch + 1 if with_plan and batch + 1 in planned else batch
         return _Place(
             path,
-            self._query(folder, path),
+            self._query(files, path),
             batch,
             plan,
-            self._lake.read(f"{path}/offsets/{plan}") if plan >= 0 else b"",
+            self._lake.read(f"{path}/{OFFSETS}/{plan}") if plan >= 0 else b"",
         )
 
-    def _query(self, folder: str, path: str) -> str:
-        """The query's id. Raises ``CheckpointInvalid`` when the checkpoint lost it: no job could go on from the backup."""
+    def _query(self, files: FileCheckpoint, path: str) -> str:
+        """The query's id. Raises ``CheckpointInvalid`` when the checkpoint lost it: no job could continue from the backup."""
         try:
-            return str(json.loads(self._lake.read(f"{path}/metadata"))["id"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            if not self._numbers(f"{path}/offsets"):
+            return checkpoint_files.query_id(files.text(METADATA) or "")
+        except DamagedFile:
+            if files.is_new():
                 raise LakeChanged(f"{path} was moved aside") from None
-            job = "bronze" if folder == checkpoint(self._base, "bronze") else "silver"
-            raise checkpoint_validation.refusal(folder, job, "its metadata file is missing or damaged") from None
-
-    def _numbers(self, folder: str) -> list[int]:
-        names = (file.path.rpartition("/")[2] for file in self._lake.files(folder))
-        return sorted(int(name) for name in names if name.isdigit())
+            fault = "its metadata file is missing or damaged"
+            raise checkpoint_validation.refusal(files.path, files.job, fault) from None
 
     def _settled(self, folder: str) -> Iterator[File]:
-        """Its files, such that a list of RocksDB's tables is never without one of them: each comes into the folder before a
-        list that names it, and one look at the folder may see the list alone."""
+        """The checkpoint's files, listed twice, so that no list of RocksDB tables is taken without a table that it names: a
+        table is written before the list, but one listing of the folder may see the list alone."""
         found = {file.path: file for file in self._lake.files(folder)}
         if any(path.endswith(".zip") for path in found):
             later = self._lake.files(f"{folder}/state")
@@ -169,9 +168,9 @@ class _Capturing:
             if name.startswith((".", "temp-")) or name.endswith(".tmp"):
                 continue  # checksums of Hadoop's, files in the making
             number = int(known[1]) if (known := _VERSION.fullmatch(name)) else None
-            if within.startswith("offsets/") and (number is None or number > place.plan):
+            if within.startswith((f"{OFFSETS}/", f"{SETTINGS}/")) and (number is None or number > place.plan):
                 continue
-            if within.startswith("commits/") and (number is None or number > place.batch):
+            if within.startswith(f"{COMMITS}/") and (number is None or number > place.batch):
                 continue
             # the state after batch n is version n + 1; what is older than the last snapshot goes with the others
             if within.startswith("state/") and number is not None and number > place.batch + 1:
@@ -179,31 +178,34 @@ class _Capturing:
             yield SourceFile(file, self._lake.read(file.path) if file.size < 1 << 16 else None)
 
     def _check_same(self, bronze: _Place | None, generations: int | None) -> None:
-        """What the versions were chosen by still holds: no checkpoint was replaced, no plan was dropped, no build began."""
+        """Check that what the versions were chosen by still holds: no checkpoint was replaced, no plan was dropped, no build began."""
         again = self._place(checkpoint(self._base, "bronze"), with_plan=False)
         if (bronze and bronze.query) != (again and again.query) or self._version(GENERATIONS) != generations:
             raise LakeChanged("a job began anew")
-        if bronze and bronze.plan >= 0 and self._lake.read(f"{bronze.folder}/offsets/{bronze.plan}") != bronze.planned:
+        if (
+            bronze
+            and bronze.plan >= 0
+            and self._lake.read(f"{bronze.folder}/{OFFSETS}/{bronze.plan}") != bronze.planned
+        ):
             raise LakeChanged("a batch was planned anew")
 
     def _bronze_facts(self, place: _Place | None) -> dict[str, Any]:
         if place is None:
             return {}
 
-        def ends(batch: int) -> Any:
-            try:
-                lines = self._lake.read(f"{place.folder}/offsets/{batch}").decode().splitlines()
-                return json.loads(lines[2])[self._config.kafka.topic]
-            except (ValueError, KeyError, IndexError, TypeError):
-                path = checkpoint(self._base, "bronze")
-                raise checkpoint_validation.refusal(
-                    path, "bronze", f"its file offsets/{batch} is cut off or damaged"
-                ) from None
+        topic, files = self._config.kafka.topic, FileCheckpoint(self._config, checkpoint(self._base, "bronze"))
 
-        topic_id = job_progress.bronze(self._config)
+        def ends(batch: int) -> dict[str, int]:
+            with files.reading():
+                found = files.existing(batch).kafka_ends(topic)
+            if not found:
+                fault = f"it was made by another query, which did not read the topic {topic}"
+                raise checkpoint_validation.refusal(files.path, files.job, fault)
+            return {str(partition): offset for partition, offset in found.items()}
+
         return {
-            "topic": self._config.kafka.topic,
-            "topic_id": topic_id.topic_id if topic_id else None,
+            "topic": topic,
+            "topic_id": files.topic_id(),
             "batch": place.batch,
             "offsets": ends(place.batch) if place.batch >= 0 else {},
             "planned": ends(place.plan) if place.plan > place.batch else None,
@@ -214,9 +216,7 @@ class _Capturing:
     def _open(self, spec: TableSpec, version: int | None = None) -> DeltaTable | None:
         path = spec.path(self._base)
         options = object_store.options(self._config)
-        if not DeltaTable.is_deltatable(path, options):
-            return None
-        return DeltaTable(path, version=version, storage_options=options)
+        return table_handle.opened(path, options, version=version) if table_handle.exists(path, options) else None
 
     def _version(self, spec: TableSpec) -> int | None:
         handle = self._open(spec)

@@ -20,8 +20,8 @@ from lakehouse.config import PROJECT, Config, as_environment
 from lakehouse.kafka.broker import certificates
 from lakehouse.observability import http_server, process, run_files
 from lakehouse.observability.http_server import Server
-from tests.children import eventually
-from tests.harness import config_of
+from tests.support.children import eventually
+from tests.support.harness import config_of
 
 HALF = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
 SERVE = """

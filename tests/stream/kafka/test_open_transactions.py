@@ -12,9 +12,9 @@ from lakehouse.kafka import clients, lag
 from lakehouse.kafka import options as kafka_options
 from lakehouse.observability import metrics
 from lakehouse.observability.health import Monitor
-from tests.children import eventually
-from tests.harness import Lake
-from tests.messages import encoded, sale
+from tests.support.children import eventually
+from tests.support.harness import Lake
+from tests.support.messages import encoded, sale
 
 
 def test_what_waits_behind_an_open_transaction_is_seen_until_it_ends(

@@ -16,8 +16,8 @@ from lakehouse.dashboard.query_process import Question, Reply
 from lakehouse.dashboard.question_queue import STILL_WANTED, QuestionQueue
 from lakehouse.dashboard.request import Language, View
 from lakehouse.explorer.queries.model import Filters
-from tests.children import eventually
-from tests.harness import config_of
+from tests.support.children import eventually
+from tests.support.harness import config_of
 
 
 def page(client: int) -> list[Question]:

@@ -13,7 +13,7 @@ from lakehouse.bronze.health import BronzeHealth
 from lakehouse.kafka.lag import HANGING_SECONDS, Lag
 from lakehouse.observability import log, metrics
 from lakehouse.observability.health import Monitor
-from tests.harness import config_of
+from tests.support.harness import config_of
 
 
 class Known:

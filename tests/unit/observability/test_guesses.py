@@ -10,7 +10,7 @@ import pytest
 from lakehouse.config import Config
 from lakehouse.observability import web_access
 from lakehouse.observability.web_access import LONGEST_WAIT, Guesses, host_is_ours
-from tests.harness import config_of
+from tests.support.harness import config_of
 
 
 @pytest.fixture

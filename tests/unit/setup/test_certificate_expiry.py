@@ -12,7 +12,7 @@ from lakehouse.kafka.broker import certificates
 from lakehouse.observability import certificate_expiry, metrics
 from lakehouse.observability.health import Monitor
 from lakehouse.setup import checks
-from tests.harness import config_of
+from tests.support.harness import config_of
 
 
 def made(tmp_path: Path, days: float, monkeypatch: pytest.MonkeyPatch) -> Config:
