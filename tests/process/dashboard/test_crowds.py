@@ -16,8 +16,8 @@ import pytest
 from lakehouse.dashboard import question_queue, server
 from lakehouse.dashboard.html import BUSY
 from lakehouse.dashboard.query_process import Question, Reply
-from tests.dashboards import dashboard
-from tests.harness import config_of
+from tests.support.dashboards import dashboard
+from tests.support.harness import config_of
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
