@@ -19,7 +19,7 @@ from lakehouse.lake import spark_tables
 from lakehouse.observability import metrics
 from lakehouse.observability.health import Monitor
 from lakehouse.operations.reconcile.sent_vs_stored import Sent
-from tests.support.harness import Lake, forget_state, rejected
+from tests.support.harness import Lake, rejected
 from tests.support.messages import ago, encoded, sale
 
 pytestmark = pytest.mark.timeout(900)
@@ -93,10 +93,7 @@ def after_the_sales(patch: pytest.MonkeyPatch) -> None:
 
 def ingest(lake: Lake, spark: SparkSession) -> Monitor:
     monitor = Monitor(lake.config, "bronze")
-    try:
-        assert BronzeJob(lake.config, once=True, monitor=monitor).run(spark) == 0
-    finally:
-        forget_state(spark)
+    assert BronzeJob(lake.config, once=True, monitor=monitor).run(spark) == 0
     return monitor
 
 
