@@ -1,4 +1,4 @@
-"""The settings that judge a micro-batch, and from which event time on its sales may be on time: pure rules.
+"""The settings by which a micro-batch is validated, and from which event time on its sales may be on time: pure rules.
 
 They are constant while a query runs. When they change between two batches, event times that were stale stay so: docs/PROOFS.md,
 "When settings change". A batch's clock is in milliseconds since 1970, all else in microseconds.

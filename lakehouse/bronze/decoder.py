@@ -31,5 +31,5 @@ def register(session: SparkSession) -> None:
 @functools.cache
 def fingerprint() -> str:
     """Of the code that tells a sale from a bad message. Another one may tell some of them otherwise."""
-    judge = Path(sale.__file__).read_bytes()
-    return hashlib.sha256(judge + compiler.source(DECODER_CLASSES)).hexdigest()[:16]
+    contract = Path(sale.__file__).read_bytes()
+    return hashlib.sha256(contract + compiler.source(DECODER_CLASSES)).hexdigest()[:16]

@@ -43,6 +43,7 @@ _log = log.get("bronze")
 PART_MESSAGES = 20_000
 _PART_BYTES = 8 << 20
 """Messages, and bytes of their values, that are ingested at once, at most. A single message may be larger."""
+_PRUNED = "spark.sql.optimizer.pruneFiltersCanPruneStreamingSubplan"
 _SMALLER = 64
 """How much smaller a part is tried after the process has ended with it."""
 MOST = 50
@@ -50,7 +51,7 @@ MOST = 50
 
 
 class Isolation:
-    """Of one checkpoint's batches, in the job's own process."""
+    """Isolation of the batches of one checkpoint, in the job's own process."""
 
     def __init__(
         self,
@@ -116,8 +117,19 @@ class Isolation:
         return True
 
     @contextlib.contextmanager
+    def passing(self, batch_id: int) -> Iterator[None]:
+        """Within it Spark runs the batch over ``where(false)`` without reading. It evaluates such a filter row by row
+        otherwise, since a stateful operator may stand below it; here is none."""
+        self._checkpoint.set_plan(batch_id, _PRUNED, "true")
+        try:
+            yield
+        finally:
+            self._checkpoint.set_plan(batch_id, _PRUNED, "false")
+
+    @contextlib.contextmanager
     def _forgiving(self) -> Iterator[None]:
-        """What fails here is no message: Kafka is away, or a table cannot be written. The batch has perhaps failed of that."""
+        """Within it, a failure is not a message's: Kafka is away, or a table cannot be written, which may be why the batch failed.
+        The failures so far do not count then."""
         try:
             yield
         except Exception as failure:
@@ -170,7 +182,7 @@ class Isolation:
         return None if self._stop.is_set() else isolated + self._failing - before
 
     def _isolated_before(self, spans: dict[int, tuple[int, int]]) -> set[tuple[int, int]]:
-        """What an isolation that broke off has isolated of these offsets."""
+        """The coordinates within these offsets that an interrupted isolation has isolated already."""
         rows = spark_tables.read(self._spark, REJETS, self._config)
         within = F.lit(False)
         for partition, (start, end) in spans.items():

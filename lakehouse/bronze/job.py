@@ -37,23 +37,22 @@ from lakehouse.observability.health import Monitor
 _log = log.get("bronze")
 
 JOB = "bronze"
-_PRUNED = "spark.sql.optimizer.pruneFiltersCanPruneStreamingSubplan"
 _POLL_SECONDS = 0.2
 _REPORT_SECONDS = 1.0
 """Between two readings of Spark's progress reports."""
 
 
-def rows_of(messages: DataFrame, judged: BatchSettings) -> DataFrame:
+def rows_of(messages: DataFrame, settings: BatchSettings) -> DataFrame:
     """Kafka rows → the on-time sales, without the duplicates that the deduplication state knows. The sink reads the
     batch's other messages itself, so that neither a backlog nor a flood of bad messages fills the state."""
-    delay, tolerance = judged.watermark_delay, judged.future_tolerance
+    delay, tolerance = settings.watermark_delay, settings.future_tolerance
     messages = transforms.perhaps_on_time(messages, watermark_delay=delay, future_tolerance=tolerance)
-    on_time = transforms.on_time(transforms.decoded(messages, **judged.validation()))
+    on_time = transforms.on_time(transforms.decoded(messages, **settings.validation()))
     return transforms.deduplicated(on_time, watermark_delay=delay)
 
 
 def trigger(config: Config, *, once: bool) -> dict[str, Any]:
-    """When a micro-batch starts: arguments of ``DataStreamWriter.trigger``."""
+    """The schedule of the micro-batches, as arguments of ``DataStreamWriter.trigger``."""
     if once:
         return {"availableNow": True}
     return {"processingTime": f"{config.streaming.trigger_interval.total_seconds() * 1000:.0f} milliseconds"}
@@ -103,7 +102,7 @@ class BronzeJob:
         kind = clients.describe_topic(self._config).settings.get("message.timestamp.type")
         if kind != "LogAppendTime":
             _log.warning(
-                "the topic is stamped by its senders' clocks: late and future sales are judged by these. "
+                "the topic is stamped by its senders' clocks: these decide which sales are late or in the future. "
                 "Set message.timestamp.type=LogAppendTime on the topic",
                 topic=self._config.kafka.topic,
                 timestamp_type=kind,
@@ -143,7 +142,7 @@ class BronzeJob:
             self._keep_running(spark, checkpoint, sink, isolation, once=True, fail_on_data_loss=False)
             source.accepted = None
         self._keep_running(spark, checkpoint, sink, isolation, once=self._once, fail_on_data_loss=True)
-        _log.info("stopped", **_account(sink))
+        _log.info("stopped", **_counts(sink))
 
     def _find_gaps(self, checkpoint: Checkpoint) -> list[offset_gaps.Gap]:
         """Unread offsets that Kafka no longer holds. Raises ``DataLoss`` for a recreated topic: its offsets may be plausible."""
@@ -156,7 +155,7 @@ class BronzeJob:
         return offset_gaps.find(checkpoint.committed(), held, self._config)
 
     def _check_gaps(self, spark: SparkSession, checkpoint: Checkpoint) -> Sequence[offset_gaps.Gap]:
-        """The gaps that an operator accepted, which this run may then read past."""
+        """Check for offset gaps: those that an operator accepted, which this run then skips."""
         found = self._find_gaps(checkpoint)
         if not found:
             return ()
@@ -196,8 +195,9 @@ class BronzeJob:
                     return offset_gaps.as_error(found)
                 if isolation.settle(attempt):
                     sink.settled_batch = attempt.batch_id
-                    return run(once=True)
-            except Exception as failure:  # noqa: BLE001  # judged like the query's own
+                    with isolation.passing(attempt.batch_id):
+                        return run(once=True)
+            except Exception as failure:  # noqa: BLE001  # handled like the query's own
                 return failure
             finally:
                 sink.settled_batch = None
@@ -239,10 +239,7 @@ class BronzeJob:
         )
         messages = source.load()
         if sink.settled_batch is not None:
-            messages = messages.where(F.lit(False))
-        # Then Spark does not read at all. It lets a false filter be evaluated otherwise, for the operators with a state that
-        # may stand below it: here is none.
-        spark.conf.set(_PRUNED, str(sink.settled_batch is not None).lower())
+            messages = messages.where(F.lit(False))  # Spark does not read at all then: see ``Isolation.passing``
         rows = rows_of(messages, sink.settings.before_query())
         writer = rows.writeStream.queryName(JOB).option("checkpointLocation", path).foreachBatch(sink)
         sink.failure = None
@@ -314,7 +311,7 @@ def _note_topic(spark: SparkSession, config: Config, topic_id: str, *, fresh: bo
     spark_tables.set_properties(spark, VENTES, config, {TOPIC_SINCE: value})
 
 
-def _account(sink: BronzeSink) -> dict[str, int]:
+def _counts(sink: BronzeSink) -> dict[str, int]:
     totals = sink.totals
     return {"batches": totals.batches, "sales": totals.sales, "rejected": totals.rejected, "late": totals.late}
 
@@ -328,5 +325,5 @@ def _report(query: StreamingQuery, sink: BronzeSink) -> None:
         "progress",
         batch_id=last["batchId"],
         rows_per_second=round(last["processedRowsPerSecond"] or 0),
-        **_account(sink),
+        **_counts(sink),
     )

@@ -26,7 +26,7 @@ _EARLIEST = -2
 
 
 class BatchSource(Protocol):
-    """What the sink asks of the stream's source about the batch between two entries of the offset log."""
+    """The stream's source as the sink uses it: the messages between two entries of the offset log."""
 
     def count(self, before: Planned | None, now: Planned) -> int | None:
         """The messages that the batch holds at most; None when that cannot be told."""

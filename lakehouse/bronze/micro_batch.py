@@ -61,7 +61,7 @@ class MicroBatch:
         return self.with_need(self.stream_rows)
 
     def other_messages(self) -> DataFrame:
-        """What the stream's plan leaves out of the batch, by the same clock, with ``NEEDS_EXACT_DEDUP``: each message is in
+        """The messages that the stream's plan leaves out of the batch, by the same clock, with ``NEEDS_EXACT_DEDUP``: each message is in
         one of the two."""
         previous, planned = self._offsets()
         clock = F.timestamp_millis(F.lit(planned.clock_ms))
@@ -85,7 +85,7 @@ class MicroBatch:
         self.cached.clear()
 
     def commit_facts(self, counted: BatchStats) -> dict[str, object]:
-        """What the commits say of the batch, beside Delta's own count of the rows written: the offsets that it read, its
+        """Facts about the batch for its commits, beside Delta's own count of the rows written: the offsets that it read, its
         clock, which every row of it has as ``date_ingestion``, and its rows."""
         return {
             "clock_ms": self.planned.clock_ms if self.planned else None,
@@ -97,7 +97,7 @@ class MicroBatch:
 
 
 class WritePlan(Protocol):
-    """How the sales of one micro-batch come into ``ventes_stream``."""
+    """The plan by which the sales of one micro-batch are written into ``ventes_stream``."""
 
     @property
     def rows(self) -> DataFrame:
@@ -105,7 +105,7 @@ class WritePlan(Protocol):
 
     @property
     def stats(self) -> BatchStats:
-        """Of all rows."""
+        """The statistics of all rows."""
 
     def write_sales(self, tables: TableWriter, commit_facts: Mapping[str, object]) -> int | None:
         """Commit the sales; the rows written, None when the table had the batch already."""

@@ -1,4 +1,4 @@
-"""Notes beside the checkpoint: the settings by which each batch was judged, so that a batch that is repeated is judged alike.
+"""Notes beside the checkpoint: the settings by which each batch was validated, so that a repeated batch is validated alike.
 
 ``settings/N`` holds those of batch N and of all after it up to the next note: there is one for each change. It is written
 before anything of batch N is. A checkpoint of an earlier release has none.

@@ -53,9 +53,9 @@ def stage(on_time: CachedRows, others: DataFrame, tables: TableWriter) -> Staged
     begun.write(exact_dedup.without_erased_sales(sales, batch.config))
     stats = observed.stats()
     if stats.to_compare:
-        written, judged = begun.written(), batch.settings
-        compared = transforms.is_stale(judged.watermark_delay, judged.floor_us) | transforms.is_far_ahead(
-            judged.watermark_delay
+        written, settings = begun.written(), batch.settings
+        compared = transforms.is_stale(settings.watermark_delay, settings.floor_us) | transforms.is_far_ahead(
+            settings.watermark_delay
         )
         new = exact_dedup.without_copies(
             written.where(compared), stats, batch.config, batch.cached, batch.scope.zones, begun.days()

@@ -53,8 +53,8 @@ _REASON = StructType([StructField("motif", StringType()), StructField("explicati
 
 @arrow_udf(_REASON)  # type: ignore[call-overload,untyped-decorator]
 def _validate(values: pa.Array) -> pa.Array:
-    """The reasons of ``sale.judge`` for a column of messages; null in, null out."""
-    verdicts = (None if value is None else sale.judge(value) for value in values.to_pylist())
+    """The reasons of ``sale.validate`` for a column of messages; null in, null out."""
+    verdicts = (None if value is None else sale.validate(value) for value in values.to_pylist())
     return pa.array(
         [None if v is None else (v.motif, v.explication) for v in verdicts],
         type=pa.struct([(name, pa.string()) for name in _REASON.names]),
@@ -140,7 +140,7 @@ def on_time(rows: DataFrame) -> DataFrame:
 
 
 def others(rows: DataFrame) -> DataFrame:
-    """All that ``on_time`` drops: stale sales, which are compared with Bronze, and bad messages. Without the columns that only
+    """The rows that ``on_time`` drops: stale sales, which are compared with Bronze, and bad messages. Without the columns that only
     the state uses."""
     return rows.where(~_is_on_time()).drop(KEY, CLOCK)
 
@@ -150,14 +150,14 @@ def _is_on_time() -> Column:
 
 
 def is_stale(watermark_delay: timedelta, floor_us: int | None = None) -> Column:
-    """Of a row of ``ventes_stream``: what ``STALE`` was when it was ingested."""
+    """Whether a row of ``ventes_stream`` was stale when it was ingested."""
     oldest = F.unix_micros("date_ingestion") - _micros(watermark_delay)
     return F.unix_micros("timestamp") < (oldest if floor_us is None else F.greatest(oldest, F.lit(floor_us)))
 
 
 def is_far_ahead(watermark_delay: timedelta) -> Column:
-    """Of a sale: whether the deduplication state may forget it before its copies are stale. Only clocks that differ by more than
-    the delay makes room for bring that about."""
+    """Whether the deduplication state may forget a sale before its copies are stale: only when the clocks differ by more than
+    the delay allows for."""
     return F.unix_micros("timestamp") > F.unix_micros("date_ingestion") + _micros(watermark_delay)
 
 
@@ -181,14 +181,14 @@ def explained(rows: DataFrame) -> DataFrame:
     """The rows of ``decoded`` with the reason and the sentence of each refused message."""
     unread = F.lit(sale.JSON_INVALIDE), F.lit("The stream's decoder does not read this message.")
     refused = F.col("motif") == REFUSED
-    judged = rows.withColumn("_avis", _validate(F.when(refused, F.coalesce("valeur", F.lit(b"")))))
+    validated = rows.withColumn("_avis", _validate(F.when(refused, F.coalesce("valeur", F.lit(b"")))))
     # Python's validation accepts what the decoder refused: it is rejected all the same, so that nothing is lost
     accepted_by_python = refused & F.col("_avis.motif").isNull()
     for name, instead in zip(_REASON.names, unread, strict=True):
         found = F.when(accepted_by_python, instead).when(refused, F.col(f"_avis.{name}")).otherwise(F.col(name))
-        judged = judged.withColumn(f"_{name}", found)
+        validated = validated.withColumn(f"_{name}", found)
     others = [name for name in rows.columns if name not in _REASON.names]
-    return judged.select(*others, *(F.col(f"_{name}").alias(name) for name in _REASON.names)).select(*rows.columns)
+    return validated.select(*others, *(F.col(f"_{name}").alias(name) for name in _REASON.names)).select(*rows.columns)
 
 
 def rejected(rows: DataFrame) -> DataFrame:

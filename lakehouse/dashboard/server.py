@@ -128,7 +128,7 @@ def server(config: Config, board: Dashboard) -> Server:
 
 
 def address(host: str, port: int, scheme: str = "http") -> str:
-    """What to type into a browser."""
+    """The dashboard's address for a browser."""
     shown = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown}:{port}/"
 

@@ -125,7 +125,7 @@ class Answers:
         return self._steady(lambda: [self._section(section) for section in sections])
 
     def why_empty(self, result: Result, filters: Filters | None = None) -> str:
-        """What to do about an answer that found nothing; empty when it found something, or when that needs no word."""
+        """Advice for an answer that found nothing; empty when it found something, or when no advice is needed."""
         if result.rows and not _counts_nothing(result):
             return ""
         empty = [source.table for source in result.sources if not self._has_rows(source.table)]
@@ -182,6 +182,6 @@ def _counts_nothing(result: Result) -> bool:
 
 
 def sources(found: list[SectionAnswer]) -> tuple[Source, ...]:
-    """What a report was read from, each table once."""
+    """The sources of a report, each table once."""
     named = {source.table: source for answer in found if answer.result for source in answer.result.sources}
     return tuple(named.values())

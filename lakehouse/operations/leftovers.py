@@ -60,7 +60,7 @@ def listed(config: Config, newest: datetime | None, silver_due: bool, now: datet
     if newest is not None:
         what = "places in Kafka, times and salted hashes of vente_id; no name, no number"
         found.append(
-            Leftover(f"bronze {EFFACES.name}", what, "for ever: by it the books balance, and no copy comes back")
+            Leftover(f"bronze {EFFACES.name}", what, "for ever: reconcile counts by it, and no copy comes back")
         )
     return found
 
@@ -108,7 +108,7 @@ def _table(config: Config, spec: TableSpec, since: datetime | None) -> Iterator[
     """``since``: when the person left it; None when that is still to come."""
 
     def until(kept: timedelta) -> str:
-        what = "when the table is maintained (a running job does it, or: python ops_utils.py maintain)"
+        what = "at its next maintenance"
         return f"{_text(since + kept)}, {what}" if since else f"{format_duration(kept)} after its next build, {what}"
 
     where, delta = f"{spec.layer} {spec.name}", config.delta

@@ -87,7 +87,7 @@ def create(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
         f"{name}: {len(manifest.entries)} files, {_size(manifest.size)}; {made.new_files} new files, "
         f"{_size(made.new_bytes)}, {verb_text}.",
     ]
-    data = {**_facts(manifest), **facts, "damaged": made.damaged, "dry_run": work.dry_run}
+    data = {**_facts(manifest), **facts, "damaged": list(made.damaged), "dry_run": work.dry_run}
     if work.dry_run:
         data.pop("id")
     if made.damaged:

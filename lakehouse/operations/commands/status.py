@@ -36,7 +36,7 @@ _UNITS = {"_seconds": "s", "_bytes": "B", "_per_second": "/s"}
 
 def show(found: list[ProcessState]) -> None:
     """The table, on stdout."""
-    console = Console()
+    console = cli.console()
     console.print(table(found, wide=_wide(console)))
 
 
@@ -52,7 +52,7 @@ def watch(
     wait: Callable[[float], None] = time.sleep,
 ) -> None:
     """Show it every ``seconds``, in place on a terminal, one after the other elsewhere, until Ctrl-C, which ends it."""
-    console = Console()
+    console = cli.console()
     with contextlib.suppress(KeyboardInterrupt):
         if json_lines or not console.is_terminal:
             while True:

@@ -88,7 +88,7 @@ def validated(
         if not message.whole:
             yield message.partition, message.offset, message.gap.day, None, sale.ILLISIBLE
             continue
-        verdict = sale.judge(message.value)
+        verdict = sale.validate(message.value)
         vente_id, reason = None, verdict.motif or ""
         if verdict.canonique is not None:
             fields = sale.fields_of(verdict.canonique)

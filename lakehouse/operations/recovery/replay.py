@@ -125,9 +125,9 @@ def validate(reject: Reject, edited: bytes | None, tolerance: timedelta) -> Deci
     """Validate a reject by the present contract, as Bronze does. Of one that was cut off, only a correction can be."""
     kept = unreadable.cut_off(reject.explication) if reject.motif == sale.ILLISIBLE else None
     if edited is None and kept:
-        why = f"Only {kept} were kept, so that it cannot be judged: have it sent again, or type it anew with --edit."
+        why = f"Only {kept} were kept, so that it cannot be validated: have it sent again, or type it anew with --edit."
         return Decision(reject, reject.motif, why, None, edited)
-    verdict = sale.judge(reject.valeur if edited is None else edited)
+    verdict = sale.validate(reject.valeur if edited is None else edited)
     if verdict.canonique is None:
         return Decision(reject, verdict.motif or "", verdict.explication or "", None, edited)
     fields = sale.fields_of(verdict.canonique)

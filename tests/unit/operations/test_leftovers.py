@@ -68,7 +68,7 @@ def test_a_tables_versions_stay_for_a_time_and_its_log_where_it_names_someone(ba
     delta_tables.append(lakes.sales(5), VENTES, settings, what="test")
     delta_tables.create(MEMBRES, settings, delta_tables.statistics(MEMBRES), what="test")
     said = listed(base, due=True)
-    assert said["bronze ventes_stream"].startswith("2026-12-04T12:00+00:00, when the table is maintained")
+    assert said["bronze ventes_stream"].startswith("2026-12-04T12:00+00:00, at its next maintenance")
     assert said["silver _membres"].startswith("7 days after its next build")
     assert not [where for where in said if "_delta_log" in where]
     assert listed(base)["silver _membres"].startswith("2026-12-04T12:00+00:00")
