@@ -209,8 +209,7 @@ def test_a_write_into_silver_that_says_it_is_ours(
     assert text.startswith("ventes_aggreges version 1 (") and why in text
 
 
-@pytest.mark.usefixtures("rows")
-def test_restore_table_takes_a_foreign_commit_back(operate: Operate, base: str) -> None:
+def test_restore_table_takes_a_foreign_commit_back(operate: Operate, base: str, rows: Sequence[Row]) -> None:
     job_lake.table(base, VENTES).update(updates={"montant": "montant + 1"})
     assert len(found(operate)) == 1
     checkpoint = Path(tables.checkpoint(base, "bronze"))
@@ -218,6 +217,8 @@ def test_restore_table_takes_a_foreign_commit_back(operate: Operate, base: str) 
     (aside,) = checkpoint.parent.glob("bronze.before-restore-*")
     aside.rename(checkpoint)
     assert found(operate) == []
+    job_lake.table(base, VENTES).delete(f"vente_id = '{rows[200]['vente_id']}'")
+    assert any("the commit of version 1 " in text and "wrote 150 rows, 149" in text for text in found(operate))
 
 
 def test_a_person_may_accept_a_commit_and_no_other(operate: Operate, base: str, rows: Sequence[Row]) -> None:

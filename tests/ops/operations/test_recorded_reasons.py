@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lakehouse import config as settings
-from lakehouse.contract.tables import AGGREGES, EFFACES, PERTES, RETRAITS, VENTES
+from lakehouse.contract.tables import AGGREGES, EFFACES, PERTES, REJETS, RETRAITS, VENTES, checkpoint
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure
 from lakehouse.observability import provenance
@@ -149,3 +149,40 @@ def test_what_was_signed_without_kafka_is_asked_for_again(operate: Operate) -> N
         assert record["found"] == [] and "signed off before" not in record["proofs"]
         unread = record["proofs"]["not proven: Kafka was not asked, or no longer holds them"]
         assert unread == counted(record, "unread") > 0
+
+
+def test_a_new_checkpoint_begins_later_and_the_signed_range_stays(
+    operate: Operate, base: str, rows: Sequence[Row]
+) -> None:
+    before = reconciled(operate)
+    starts = {job_lake.TOPIC: {str(p): 10 for p in range(4)}}
+    Path(checkpoint(base, "bronze"), "sources", "0", "0").write_bytes(b"\0v1\n" + json.dumps(starts).encode())
+    after = reconciled(operate)
+    assert after["found"] == [] and counted(after, "consumed") == counted(before, "consumed") > len(rows)
+
+
+def test_after_signed_offsets_changed_every_commit_is_counted_again(
+    operate: Operate, base: str, rows: Sequence[Row]
+) -> None:
+    assert reconciled(operate)["found"] == []
+    job_lake.table(base, VENTES).delete(f"vente_id = '{rows[10]['vente_id']}'")
+    assert any("wrote 150 rows, 149 stand there now" in text for text in reconciled(operate)["found"])
+
+
+def test_an_offset_of_an_untied_record_is_named_once(operate: Operate, base: str, rows: Sequence[Row]) -> None:
+    victim = rows[10]
+    job_lake.table(base, VENTES).delete(f"vente_id = '{victim['vente_id']}'")
+    job_lake.commit(base, EFFACES, [erasure_of(victim)], provenance.commit_metadata("erase", erasure=ERASURE))
+    texts = reconciled(operate)["found"]
+    assert any(text.startswith("_effacements: 1 rows") for text in texts)
+    assert not [text for text in texts if "whether sales lay there cannot be told" in text]
+
+
+@pytest.mark.usefixtures("rows")
+def test_a_reject_of_another_topic_is_not_counted(operate: Operate, base: str) -> None:
+    reject = lakes.contents(job_lake.table(base, REJETS)).to_pylist()[0]
+    before = reconciled(operate)
+    job_lake.commit(base, REJETS, [{**reject, "topic": "another"}], provenance.commit_metadata("bronze batch", batch=1))
+    record = reconciled(operate)
+    assert counted(record, "rejected") == counted(before, "rejected")
+    assert not [text for text in record["found"] if "stands more than once" in text]
