@@ -136,6 +136,7 @@ def _a_person_comes_and_is_erased(person: Person, start: Any, run: Any, stop: An
 
 def _the_receipt_names_all(person: Person, receipt: dict[str, Any]) -> None:
     wheres = {one["where"] for one in receipt["remains"]}
+    assert not [where for where in wheres if "_delta_log" in where], "no earlier release wrote here"
     for file in person.found(person.lake.base):
         layer, table, *rest = file.split("/")
         where = {"kafka": "Kafka topic ventes", "checkpoints": "Bronze's checkpoint"}.get(layer, f"{layer} {table}")
