@@ -154,7 +154,10 @@ def _the_jobs_go_on(person: Person, now: datetime, start: Any, run: Any, stop: A
         eventually(lake.all_read, 300, "a batch after the dates on the receipt")
         return not person.found(lake.base / "checkpoints")
 
-    eventually(forgotten, 600, "RocksDB's clean-up")
+    try:
+        eventually(forgotten, 600, "RocksDB's clean-up")
+    except AssertionError as error:
+        raise AssertionError(f"these still name a sale: {person.found(lake.base / 'checkpoints')}") from error
     stop(job)
     run("streaming_silver.py")
     run("ops_utils.py", "maintain", "--yes")
