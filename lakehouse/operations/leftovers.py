@@ -121,7 +121,8 @@ def _table(config: Config, spec: TableSpec, since: datetime | None) -> Iterator[
 
 
 _IN_STATISTICS = re.compile(rb'minValues\\":\{[^}]*\\"(?:' + "|".join(sorted(PERSONAL)).encode() + rb')\\":')
-_IN_A_CONDITION = re.compile(rb'"predicate":"(?:[^"\\]|\\.)*client_id\W+\d')
+_IN_A_CONDITION = re.compile(rb'"predicate":"(?:[^"\\]|\\.)*client_id(?:#\d+L?)? (?:=|IN)\W*\d')
+"""Spark numbers its columns: ``client_id#7L = 13``."""
 
 
 def _log_names_people(path: str) -> bool:

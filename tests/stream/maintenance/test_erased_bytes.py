@@ -136,6 +136,7 @@ def _a_person_comes_and_is_erased(person: Person, start: Any, run: Any, stop: An
 
 def _the_receipt_names_all(person: Person, receipt: dict[str, Any]) -> None:
     wheres = {one["where"] for one in receipt["remains"]}
+    assert not [where for where in wheres if "_delta_log" in where], "no earlier release wrote here"
     for file in person.found(person.lake.base):
         layer, table, *rest = file.split("/")
         where = {"kafka": "Kafka topic ventes", "checkpoints": "Bronze's checkpoint"}.get(layer, f"{layer} {table}")
@@ -153,7 +154,10 @@ def _the_jobs_go_on(person: Person, now: datetime, start: Any, run: Any, stop: A
         eventually(lake.all_read, 300, "a batch after the dates on the receipt")
         return not person.found(lake.base / "checkpoints")
 
-    eventually(forgotten, 600, "RocksDB's clean-up")
+    try:
+        eventually(forgotten, 600, "RocksDB's clean-up")
+    except AssertionError as error:
+        raise AssertionError(f"these still name a sale: {person.found(lake.base / 'checkpoints')}") from error
     stop(job)
     run("streaming_silver.py")
     run("ops_utils.py", "maintain", "--yes")

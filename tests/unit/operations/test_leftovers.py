@@ -87,7 +87,10 @@ def test_a_log_of_an_earlier_release_is_named(base: str) -> None:
     [
         ("client_id = 13", True),
         ('["(client_id = 13)"]', True),
+        ('["(client_id#5042L = 13)"]', True),
+        ("client_id IN (13, 14)", True),
         ('["(t.client_id = s.client_id) AND jour IN (...)"]', False),
+        ('["((jour#5 = 2026-11-27) AND (client_id#5042L = client_id#5012L))"]', False),
         ("concat(kafka_partition, ':', kafka_offset) IN ('0:13')", False),
     ],
 )
