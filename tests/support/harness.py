@@ -36,8 +36,10 @@ and a quarter of their processor time went into code that saw ten rows. What tel
 SNAPSHOTS = {
     "spark.sql.streaming.stateStore.maintenanceInterval": "1s",
     "spark.sql.streaming.stateStore.minDeltasForSnapshot": "1",
+    "spark.sql.streaming.stateStore.maintenanceShutdownTimeout": "5s",
 }
-"""The state's snapshots after a second instead of a minute, so that what is killed, backed up and restored has some."""
+"""The state's snapshots after a second instead of a minute, so that what is killed, backed up and restored has some. And 5
+seconds instead of 300 for their thread to end: ``StateStore.stop`` now and then waits for a thread that waits for itself."""
 
 
 def forget_state(spark: Any) -> None:
