@@ -111,9 +111,9 @@ def test_what_was_consumed_replayed_and_rolled_back_is_accounted_for(lake: Lake,
 def test_a_copy_that_comes_after_a_replay_is_left_out_because_exact_deduplication_is_required(
     lake: Lake, run: Run, spark: SparkSession, monkeypatch: pytest.MonkeyPatch, door: bool
 ) -> None:
-    """Without the horizon that a replay sets, the copy gets in: that is why it is there."""
+    """Without the instant that a replay sets, the copy gets in: that is why it is there."""
     if not door:
-        monkeypatch.setattr(replay.Replay, "_require_exact_dedup", lambda *_: None)
+        monkeypatch.setattr(replay.Replay, "_prepare", lambda *_: None)
     fields = sale(ago(seconds=1))
     lake.broken((encoded({**fields, "segment": "Inconnu"}), f"{VALEUR}:segment"))
     lake.sales(sale())
