@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from lakehouse.config import Config
 from lakehouse.contract.tables import TableSpec
@@ -130,9 +129,7 @@ class DocumentedAppend:
 
     def days(self) -> list[date]:
         """See ``Append``."""
-        # as text: Python's dates do not pass Spark's converter below the year 1000
-        found = self.written().select(F.col("jour").cast("string").alias("jour")).distinct().collect()
-        return sorted(date.fromisoformat(row.jour) for row in found)
+        return sorted(row.jour for row in self.written().select("jour").distinct().collect())
 
     def commit(self, facts: Mapping[str, object] | None = None) -> None:
         """See ``Append``."""

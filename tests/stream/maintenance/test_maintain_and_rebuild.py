@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +11,9 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from lakehouse import config as settings
 from lakehouse.contract.tables import GENERATIONS, VENTES
 from lakehouse.errors import CheckpointInvalid, LakehouseError
 from lakehouse.maintenance import retention
-from lakehouse.operations import command
 from tests.support.harness import Lake
 from tests.support.kills import killed_at
 from tests.support.messages import ago, sale
@@ -24,20 +21,6 @@ from tests.support.messages import ago, sale
 pytestmark = pytest.mark.timeout(900)
 
 Run = Callable[..., tuple[int, dict[str, Any]]]
-
-
-@pytest.fixture
-def run(lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    for name, text in settings.as_environment(lake.config).items():
-        monkeypatch.setenv(name, text)
-
-    def call(*words: str) -> tuple[int, dict[str, Any]]:
-        capsys.readouterr()
-        code = command.main([*words, "--json"])
-        out = capsys.readouterr().out
-        return code, json.loads(out) if out else {}
-
-    return call
 
 
 def cut_state(folder: Path) -> None:

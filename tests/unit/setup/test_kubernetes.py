@@ -6,9 +6,7 @@ import fnmatch
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -17,35 +15,9 @@ import yaml
 from lakehouse import config
 from lakehouse.config import PROJECT
 from lakehouse.lake import spark_session
+from tests.support.manifests import ALL, FILES, FOLDER, PODS, documents, named
 
-FOLDER = PROJECT / "ops" / "kubernetes"
-FILES = sorted(FOLDER.glob("*.yaml"))
 VERSION = "1.34"
-
-
-def documents(path: Path) -> list[dict[str, Any]]:
-    return [one for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if one]
-
-
-ALL = [one for path in FILES for one in documents(path)]
-
-
-def named(kind: str, name: str) -> dict[str, Any]:
-    (found,) = [one for one in ALL if one["kind"] == kind and one["metadata"]["name"] == name]
-    return found
-
-
-def pods() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every pod that a manifest makes, the executors' among them: (component, its template)."""
-    for one in ALL:
-        spec = one.get("spec", {})
-        template = spec.get("template") or spec.get("jobTemplate", {}).get("spec", {}).get("template")
-        if template:
-            yield template["metadata"]["labels"]["app.kubernetes.io/component"], template
-    yield "executor", yaml.safe_load(named("ConfigMap", "ventes-executor")["data"]["executor.yaml"])
-
-
-PODS = dict(pods())
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

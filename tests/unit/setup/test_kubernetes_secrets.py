@@ -13,11 +13,8 @@ import pytest
 import yaml
 
 from lakehouse.config import PROJECT
+from tests.support.manifests import ALL, FOLDER, PODS, named
 
-FOLDER = PROJECT / "ops" / "kubernetes"
-ALL = [
-    one for path in sorted(FOLDER.glob("*.yaml")) for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if one
-]
 WANTED = {
     "bronze": {"ventes-kafka-bronze", "ventes-spark-bronze"},
     "silver": {"ventes-spark-silver"},
@@ -25,21 +22,6 @@ WANTED = {
     "executor": set(),
 }
 """The secrets that a pod needs. An executor's Spark secret is mounted by Spark, as the driver's settings say."""
-
-
-def named(kind: str, name: str) -> dict[str, Any]:
-    (found,) = [one for one in ALL if one["kind"] == kind and one["metadata"]["name"] == name]
-    return found
-
-
-def pods() -> Iterator[tuple[str, dict[str, Any]]]:
-    for one in ALL:
-        spec = one.get("spec", {})
-        template = spec.get("template") or spec.get("jobTemplate", {}).get("spec", {}).get("template")
-        if template:
-            yield template["metadata"]["labels"]["app.kubernetes.io/component"], template["spec"]
-    executor = yaml.safe_load(named("ConfigMap", "ventes-executor")["data"]["executor.yaml"])
-    yield "executor", executor["spec"]
 
 
 def secrets_of(node: Any) -> Iterator[str]:
@@ -57,12 +39,9 @@ def secrets_of(node: Any) -> Iterator[str]:
             yield from secrets_of(one)
 
 
-PODS = dict(pods())
-
-
 @pytest.mark.parametrize("component", PODS)
 def test_each_pod_has_the_secrets_that_it_needs_and_no_other(component: str) -> None:
-    assert set(secrets_of(PODS[component])) == WANTED[component]
+    assert set(secrets_of(PODS[component]["spec"])) == WANTED[component]
     for name in WANTED[component]:
         assert named("Secret", name)["stringData"]
 
@@ -73,7 +52,7 @@ def test_no_secret_stands_among_the_settings_of_all_pods() -> None:
 
 
 def conf_of(component: str) -> dict[str, str]:
-    (container,) = PODS[component]["containers"]
+    (container,) = PODS[component]["spec"]["containers"]
     (text,) = [one["value"] for one in container["env"] if one["name"] == "VENTES_SPARK__CONF"]
     return dict(line.split("=", 1) for line in text.split("\n") if line)
 
@@ -85,9 +64,9 @@ def test_spark_authenticates_by_the_jobs_own_secret_and_encrypts(component: str)
     assert conf["spark.network.crypto.enabled"] == conf["spark.io.encryption.enabled"] == "true"
     file = Path(conf["spark.authenticate.secret.file"])
     assert conf[f"spark.kubernetes.executor.secrets.ventes-spark-{component}"] == str(file.parent)
-    (container,) = PODS[component]["containers"]
+    (container,) = PODS[component]["spec"]["containers"]
     (mount,) = [one for one in container["volumeMounts"] if one["mountPath"] == str(file.parent)]
-    (volume,) = [one for one in PODS[component]["volumes"] if one["name"] == mount["name"]]
+    (volume,) = [one for one in PODS[component]["spec"]["volumes"] if one["name"] == mount["name"]]
     assert volume["secret"]["secretName"] == f"ventes-spark-{component}" and mount["readOnly"]
     assert [item["path"] for item in volume["secret"]["items"]] == [file.name]
     assert file.name in named("Secret", f"ventes-spark-{component}")["stringData"]
@@ -104,7 +83,7 @@ def test_the_policy_is_about_every_account_that_may_create_pods() -> None:
         for subject in binding["subjects"]
     }  # fmt: skip
     accounts = re.findall(r"'system:serviceaccount:ventes:([\w-]+)'", condition["expression"])
-    assert set(accounts) == creating == {PODS[name]["serviceAccountName"] for name in ("bronze", "silver")}
+    assert set(accounts) == creating == {PODS[name]["spec"]["serviceAccountName"] for name in ("bronze", "silver")}
     binding = named("ValidatingAdmissionPolicyBinding", "ventes-executors")["spec"]
     assert binding["policyName"] == "ventes-executors" and binding["validationActions"] == ["Deny"]
     assert policy["failurePolicy"] == "Fail"
