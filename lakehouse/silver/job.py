@@ -29,7 +29,7 @@ from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure, retention, scheduler
 from lakehouse.observability import log
 from lakehouse.observability.health import Monitor
-from lakehouse.silver import aggregates, wait_for_bronze
+from lakehouse.silver import aggregates, spark_plans, wait_for_bronze
 from lakehouse.silver.aggregates import Aggregate, Thresholds
 from lakehouse.silver.health import SilverHealth
 from lakehouse.silver.sink import SOURCE_COLUMNS, SilverSink, removers, source_options
@@ -311,12 +311,12 @@ class SilverJob:
                     table=entry.table.name, before=str(since),
                 )  # fmt: skip
                 continue
-            expected = aggregates.complete(aggregates.partial(sales, entry), entry)
+            expected = spark_plans.complete(spark_plans.partial(sales, entry), entry)
             actual = spark_tables.read(spark, entry.table, self._config, version=versions[entry.table.name])
             if since:
                 _log.info("compared from a day on: retention", table=entry.table.name, since=str(since))
                 expected, actual = expected.where(F.col("jour") >= since), actual.where(F.col("jour") >= since)
-            cells = aggregates.differences(expected, actual, entry).orderBy("cle", "colonne").limit(limit).collect()
+            cells = spark_plans.differences(expected, actual, entry).orderBy("cle", "colonne").limit(limit).collect()
             found += [Difference(entry.table.name, *cell) for cell in cells]
             _log.info(
                 "compared",

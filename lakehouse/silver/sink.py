@@ -25,7 +25,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.lake import spark_tables
 from lakehouse.lake.expressions import evaluated
 from lakehouse.observability import log, provenance
-from lakehouse.silver import aggregates, corrections, distinct_counts
+from lakehouse.silver import aggregates, corrections, distinct_counts, spark_plans
 from lakehouse.silver.aggregates import Aggregate
 
 _log = log.get("silver")
@@ -136,7 +136,7 @@ class SilverSink:
         return spark_tables.read(spark, MEMBRES, config).where(pruned).where(F.col("_lot") == batch_id)
 
     def _merge(self, sales: DataFrame, entry: Aggregate, days: Sequence[date], new: DataFrame, batch_id: int) -> None:
-        partials = aggregates.partial(self._kept(sales, entry.table), entry)
+        partials = spark_plans.partial(self._kept(sales, entry.table), entry)
         for measure in entry.member_measures:
             partials = distinct_counts.with_new(partials, entry, measure, new)
         spark = sales.sparkSession
@@ -193,7 +193,7 @@ class SilverSink:
                 return False
             _log.info("building", table=entry.table.name)
             self._replace(
-                aggregates.complete(aggregates.partial(self._kept(sales, entry.table), entry), entry), entry.table
+                spark_plans.complete(spark_plans.partial(self._kept(sales, entry.table), entry), entry), entry.table
             )
         return True
 

@@ -83,6 +83,8 @@ PURE = {
         "silver.aggregates",
         "silver.corrections",
         "silver.distinct_counts",
+        "silver.expressions",
+        "silver.spark_plans",
     ]
 }
 """Modules without I/O, Spark action or log: values in, values out."""
