@@ -19,7 +19,7 @@ from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
 from lakehouse.contract import tables
 from lakehouse.producer.catalogue import CATALOGUE, POOL_SEED, Pool
-from tests.lakes import arrow_table
+from tests.support.lakes import arrow_table
 
 CLIENTS = 20_000
 

@@ -25,8 +25,8 @@ import psutil
 from benchmarks import big_lake
 from lakehouse.contract.tables import VENTES
 from lakehouse.dashboard.request import PAGES
-from tests.dashboards import Served
-from tests.dashboards import dashboard as serving
+from tests.support.dashboards import Served
+from tests.support.dashboards import dashboard as serving
 
 OPEN, SECONDS, EVERY = 20, 30, 2.0
 VIEWS = {

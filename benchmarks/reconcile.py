@@ -23,7 +23,7 @@ from deltalake import DeltaTable, QueryBuilder, write_deltalake
 from lakehouse.config import ENV_PREFIX, PROJECT
 from lakehouse.contract.tables import REJETS, VENTES
 from lakehouse.operations.reconcile.silver import FIGURES, key_sql
-from tests import lakes, ledgers
+from tests.support import job_lake, lakes
 
 BATCH = 500_000
 PARTITIONS = 4
@@ -59,7 +59,7 @@ def build(base: str, count: int) -> None:
     for batch, first in enumerate(range(0, count, BATCH)):
         size = min(BATCH, count - first)
         origin = f'{{"what": "bronze batch", "batch": {batch}, "clock_ms": {int((START + timedelta(days=60, seconds=first)).timestamp() * 1000)}}}'
-        properties = ledgers.CommitProperties(custom_metadata={"userMetadata": origin})
+        properties = job_lake.CommitProperties(custom_metadata={"userMetadata": origin})
         write_deltalake(
             VENTES.path(base),
             _sales(first, size, rng),
@@ -73,15 +73,15 @@ def build(base: str, count: int) -> None:
     rejects = [
         {
             **lakes.rejects()[0],
-            "topic": ledgers.TOPIC,
+            "topic": job_lake.TOPIC,
             "kafka_partition": p,
             "kafka_offset": end,
             "kafka_timestamp": latest,
         }
         for p in range(PARTITIONS)
     ]
-    ledgers.append(base, REJETS, rejects, START + timedelta(days=90), batch)
-    ledgers.bronze_checkpoint(base, dict.fromkeys(range(PARTITIONS), end + 1), batch, START + timedelta(days=90))
+    job_lake.append(base, REJETS, rejects, START + timedelta(days=90), batch)
+    job_lake.bronze_checkpoint(base, dict.fromkeys(range(PARTITIONS), end + 1), batch, START + timedelta(days=90))
     bronze = DeltaTable(VENTES.path(base))
     for one in FIGURES:
         keys = ", ".join(f"{key_sql(key, 'UTC')} AS {key}" for key in one.table.keys)
@@ -90,7 +90,7 @@ def build(base: str, count: int) -> None:
         sql = f"SELECT {keys}, COUNT(*) AS {one.sales}, SUM(montant) AS {one.amount}{items} FROM ventes_stream GROUP BY {group}"
         made = QueryBuilder().register("ventes_stream", bronze).execute(sql).read_all()
         write_deltalake(one.table.path(base), made, partition_by=list(one.table.partition_by) or None)
-    ledgers.silver_settled(base, bronze.version())
+    job_lake.silver_settled(base, bronze.version())
 
 
 def main() -> int:

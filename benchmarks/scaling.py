@@ -38,7 +38,7 @@ from lakehouse.config import PROJECT, Config
 from lakehouse.contract.tables import AGGREGES, VENTES
 from lakehouse.errors import LakehouseError
 from lakehouse.kafka.broker.node import Broker
-from tests.clusters import Cluster
+from tests.support.clusters import Cluster
 
 FILE = PROJECT / "docs" / "scaling.json"
 OUTPUT = PROJECT / "artifacts" / "scaling.json"

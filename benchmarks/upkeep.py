@@ -98,7 +98,7 @@ def simulate(hours: float, base: str) -> None:
     from lakehouse.contract.tables import VENTES
     from lakehouse.lake import spark_tables
     from lakehouse.maintenance import compaction, scheduler
-    from tests import lakes
+    from tests.support import lakes
 
     config, clock = settings.load(), Clock(Path(os.environ["SIMULATED_CLOCK"]))
     path, row = VENTES.path(base), lakes.sales(1)[0]
@@ -152,7 +152,7 @@ def checkpoint_files(batches: int, base: Path) -> None:
     from lakehouse.config import Rate
     from lakehouse.kafka.broker.node import Broker
     from lakehouse.kafka.broker.properties import free_port
-    from tests.harness import Lake, config_of
+    from tests.support.harness import Lake, config_of
 
     address = f"localhost:{free_port()}"
     config = config_of(base / "lake", address, "upkeep")

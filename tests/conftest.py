@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from lakehouse.kafka.broker.node import Broker
-    from tests.harness import Lake
+    from tests.support.harness import Lake
 
 
 @contextmanager
 def _broker(folder: Path) -> Iterator[tuple[Broker, str]]:
     from lakehouse.kafka.broker.node import Broker
     from lakehouse.kafka.broker.properties import free_port
-    from tests.harness import SHORT_LIVED, config_of
+    from tests.support.harness import SHORT_LIVED, config_of
 
     address = f"localhost:{free_port()}"
     broker = Broker(config_of(folder, address, "unused"))
@@ -45,7 +45,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def make_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Lake]]:
     """Lakes with a topic and a folder of their own; ``make_lake(servers, **overrides)``."""
-    from tests.harness import Lake, config_of
+    from tests.support.harness import Lake, config_of
 
     made: list[Lake] = []
 
@@ -79,7 +79,7 @@ def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SparkSe
 
     from lakehouse.bronze import decoder
     from lakehouse.lake import spark_session
-    from tests.harness import SNAPSHOTS, config_of
+    from tests.support.harness import SNAPSHOTS, config_of
 
     dropped: list[int] = []
 
@@ -103,10 +103,10 @@ def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SparkSe
 @pytest.fixture
 def spark(_session: tuple[SparkSession, list[int]], request: pytest.FixtureRequest) -> Iterator[SparkSession]:
     """The one Spark of all tests, built as the jobs build theirs. After each test: the watermark has dropped nothing."""
-    from tests.harness import INTERPRETED
+    from tests.support.harness import INTERPRETED
 
     made, dropped = _session
-    generated = request.path.parent.name == "spark"
+    generated = request.path.parents[1].name == "spark"
     for key, text in INTERPRETED.items():
         made.conf.unset(key) if generated else made.conf.set(key, text)
     yield made

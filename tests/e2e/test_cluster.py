@@ -25,9 +25,9 @@ from lakehouse.lake import spark_session
 from lakehouse.operations import command as operations_command
 from lakehouse.operations.reconcile import sent_vs_stored
 from lakehouse.setup import packaging
-from tests.children import eventually
-from tests.clusters import BIN, Cluster, died_with, executors, kill_one_at_work
-from tests.harness import SHORT_LIVED, Lake
+from tests.support.children import eventually
+from tests.support.clusters import BIN, Cluster, died_with, executors, kill_one_at_work
+from tests.support.harness import SHORT_LIVED, Lake
 
 pytestmark = pytest.mark.timeout(1200)
 

@@ -19,8 +19,8 @@ from lakehouse.kafka.broker.node import running_pid
 from lakehouse.kafka.broker.properties import free_port
 from lakehouse.operations.reconcile import producer_truth, sent_vs_stored
 from lakehouse.setup import demo
-from tests.children import Child, eventually
-from tests.harness import Lake
+from tests.support.children import Child, eventually
+from tests.support.harness import Lake
 
 pytestmark = pytest.mark.timeout(900)
 

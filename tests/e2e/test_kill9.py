@@ -12,8 +12,8 @@ from lakehouse import config as settings
 from lakehouse.contract.tables import GENERATIONS, PAR_PAYS
 from lakehouse.operations import command
 from lakehouse.operations.reconcile import sent_vs_stored
-from tests.children import Child, eventually
-from tests.harness import Lake
+from tests.support.children import Child, eventually
+from tests.support.harness import Lake
 
 pytestmark = pytest.mark.timeout(900)
 

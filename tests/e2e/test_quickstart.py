@@ -28,7 +28,7 @@ from lakehouse.contract.tables import GENERATIONS, PAR_PAYS, REJETS, VENTES
 from lakehouse.kafka.broker.properties import answers, free_port
 from lakehouse.kafka.clients import earliest_and_latest_offsets
 from lakehouse.operations.reconcile import producer_truth
-from tests.harness import SHORT_LIVED
+from tests.support.harness import SHORT_LIVED
 
 PATIENCE = 600  # seconds until an effect must show; no assertion rests on it
 SECOND = {"address": "localhost:19092", "folder": "data/essai"}  # the document's literals for the second pipeline

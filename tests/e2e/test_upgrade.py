@@ -25,9 +25,9 @@ from deltalake import DeltaTable, QueryBuilder
 from kafka import KafkaProducer
 
 from lakehouse.kafka.broker.properties import free_port
-from tests.children import Child, eventually
-from tests.harness import config_of
-from tests.messages import ago, encoded, sale
+from tests.support.children import Child, eventually
+from tests.support.harness import config_of
+from tests.support.messages import ago, encoded, sale
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -1,5 +1,5 @@
 """What runs as a process of its own without a JVM, is killed, or is packed; and the bill of materials."""
 
-from tests.places import _own_place, base, operate
+from tests.support.plain_fixtures import _own_place, base, operate
 
 __all__ = ["_own_place", "base", "operate"]

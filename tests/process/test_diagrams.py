@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests import mermaid
-from tests.browsers import not_to_be_had
-from tests.mermaid import Diagram, diagrams, fault
+from tests.support import mermaid
+from tests.support.browsers import not_to_be_had
+from tests.support.mermaid import Diagram, diagrams, fault
 from tests.unit.test_docs import generate
 
 MINIMUM = 50

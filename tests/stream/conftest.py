@@ -10,7 +10,7 @@ import pytest
 
 from lakehouse import config as settings
 from lakehouse.operations import command
-from tests.harness import Lake
+from tests.support.harness import Lake
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from benchmarks import big_lake, silver
 from benchmarks.spark_counts import Counts, Meter
 from lakehouse.config import Config
 from lakehouse.silver.job import SilverJob
-from tests.harness import Lake, config_of
-from tests.messages import ago, sale
+from tests.support.harness import Lake, config_of
+from tests.support.messages import ago, sale
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -228,13 +228,17 @@ def test_scripts_do_nothing_when_imported_and_have_a_main(path: Path) -> None:
     )
 
 
-def test_no_module_is_longer_than_500_lines() -> None:
-    assert {
-        name: n for name, path in MODULES.items() if (n := len(path.read_text(encoding="utf-8").splitlines())) > 500
-    } == {}
+def test_no_module_and_no_test_is_longer_than_500_lines() -> None:
+    paths = [*MODULES.values(), *(ROOT / "tests").rglob("*.py")]
+    assert {str(path): n for path in paths if (n := len(path.read_text(encoding="utf-8").splitlines())) > 500} == {}
 
 
-def test_every_folder_of_tests_is_run() -> None:
+def test_tests_mirror_the_packages_inside_a_folder_for_each_cost() -> None:
+    """``tests/<cost>/<package>/test_*.py``; what concerns the whole project stands in the folder of its cost."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
-    found = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
-    assert found == set(settings["testpaths"])
+    costs = {folder.removeprefix("tests/") for folder in settings["testpaths"]}
+    rooms = {path.name for path in (ROOT / "lakehouse").iterdir() if path.is_dir()} | {"benchmarks"}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        cost, *room = path.parent.relative_to(ROOT / "tests").parts
+        assert cost in costs, f"pytest does not run {path}"
+        assert not room or (len(room) == 1 and room[0] in rooms), f"{path}: no such package"
