@@ -15,7 +15,8 @@ class TableSpec:
 
     ``stats`` names the columns with file statistics: those that queries prune by. Statistics on every wide column
     cost about a third of a write (docs/decisions). ``optional`` columns stand after the others, in a table to which a
-    setting once added them; a row may have null there.
+    setting once added them; a row may have null there. ``dated`` columns tell apart rows of one key that were written at
+    different times: a topic that was created anew counts its offsets from 0 again, a reject may be replayed again.
     """
 
     name: str
@@ -26,6 +27,7 @@ class TableSpec:
     stats: tuple[str, ...] = ()
     grain: str = ""
     optional: tuple[tuple[str, str], ...] = ()
+    dated: tuple[str, ...] = ()
 
     def path(self, base: str) -> str:
         return f"{base.rstrip('/')}/{self.layer}/{self.name}"
@@ -33,6 +35,11 @@ class TableSpec:
     @property
     def ddl(self) -> str:
         return ", ".join(f"`{name}` {kind}" for name, kind in self.columns)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The columns by which no two rows are equal."""
+        return (*self.keys, *self.dated)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,6 +96,7 @@ REJETS = TableSpec(
         ("date_ingestion", "TIMESTAMP"), ("jour", "DATE"),
     ),
     keys=("topic", "kafka_partition", "kafka_offset"),
+    dated=("kafka_timestamp",),
     partition_by=("jour",),
     stats=("motif", "kafka_partition", "kafka_offset", "date_ingestion"),
 )  # fmt: skip
@@ -102,6 +110,7 @@ PERTES = TableSpec(
         ("date_declaration", "TIMESTAMP"), ("operateur", "STRING"),
     ),
     keys=("topic", "kafka_partition", "premier_offset"),
+    dated=("dernier_offset", "date_declaration",),
 )  # fmt: skip
 
 REJOUES = TableSpec(
@@ -114,6 +123,7 @@ REJOUES = TableSpec(
         ("date_rejeu", "TIMESTAMP"), ("operateur", "STRING"), ("run", "STRING"),
     ),
     keys=("topic", "kafka_partition", "kafka_offset"),
+    dated=("kafka_timestamp", "date_rejeu",),
 )  # fmt: skip
 
 _REMOVAL = (
@@ -130,6 +140,7 @@ RETRAITS = TableSpec(
         ("date_ingestion", "TIMESTAMP"),
     ),
     keys=("retrait", "kafka_partition", "premier_offset"),
+    dated=("date_ingestion",),
 )  # fmt: skip
 
 SOMMES = TableSpec(
@@ -298,6 +309,7 @@ CORRECTIONS = TableSpec(
         ("lot", "BIGINT"),
     ),
     keys=("generation", "lot", "jour", "pays", "segment"),
+    dated=("date_correction",),
     stats=("date_correction", "jour"),
 )  # fmt: skip
 

@@ -37,7 +37,8 @@ class BronzePosition:
 
 @dataclass(frozen=True)
 class SilverPosition:
-    """The Bronze version that Silver holds all of. Not ``settled``: a build or a batch is in hand, or broke off."""
+    """The Bronze version that Silver holds all of. Not ``settled``: a build or a batch is in hand, or broke off, or the last
+    batch ended inside the next version, of which Silver then holds a part."""
 
     generation: str
     bronze_version: int
@@ -116,6 +117,13 @@ def _generations(config: Config) -> tuple[dict[str, Any], int] | None:
     return None if not rows or rows[-1]["etat"] == INVALID else (rows[-1], found.sources[0].version)
 
 
+def delta_source_end(end: Mapping[str, Any]) -> tuple[int, bool]:
+    """Where a batch of Delta's stream ended: the last version that was read whole, and whether nothing of the next one was
+    read. Files of one version are counted from 0, and ``[PERFORMANCE] max_files_per_trigger`` may end a batch between two;
+    a negative ``index`` stands before the first file."""
+    return int(end["reservoirVersion"]) - 1, int(end.get("index", -1)) < 0
+
+
 def silver(config: Config) -> SilverPosition | None:
     """None before the first build began, and while a new one is due."""
     if (found := _generations(config)) is None:
@@ -123,8 +131,8 @@ def silver(config: Config) -> SilverPosition | None:
     last, seen = found
     folder = Folder(config, checkpoint(config.delta.base_path, f"silver-{last['generation']}"))
     planned, committed = folder.ids("offsets")[-1:], folder.ids("commits")[-1:]
-    version = last["bronze_version"]
+    version, whole = last["bronze_version"], True
     if committed:
-        version = int(folder.json(f"offsets/{committed[0]}", 2)["reservoirVersion"]) - 1
-    settled = last["etat"] == "fin" and planned == committed
+        version, whole = delta_source_end(folder.json(f"offsets/{committed[0]}", 2))
+    settled = last["etat"] == "fin" and planned == committed and whole
     return SilverPosition(last["generation"], version, settled, (seen, *planned, None, *committed))

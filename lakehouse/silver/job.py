@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -20,14 +21,14 @@ from pyspark.sql import functions as F
 
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION
-from lakehouse.contract.tables import GENERATIONS, VENTES
+from lakehouse.contract.tables import CORRECTIONS, GENERATIONS, MEMBRES, VENTES
 from lakehouse.contract.tables import checkpoint as checkpoint_path
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing, cause_of
-from lakehouse.lake import checkpoint_validation, spark_session, spark_tables, writer_lock
+from lakehouse.lake import checkpoint_validation, job_progress, spark_session, spark_tables, writer_lock
 from lakehouse.lake.checkpoint import Checkpoint
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure, retention, scheduler
-from lakehouse.observability import log
+from lakehouse.observability import log, run_files
 from lakehouse.observability.health import Monitor
 from lakehouse.silver import aggregates, spark_plans, wait_for_bronze
 from lakehouse.silver.aggregates import Aggregate, Thresholds
@@ -128,7 +129,7 @@ class SilverJob:
 
     def verify(self, limit: int = 20, *, spark: SparkSession | None = None) -> list[Difference]:
         """The cells (at most ``limit`` a table) in which Silver differs from a full recompute of the Bronze that it has
-        merged. Waits for a moment between two passes; writes nothing. A session that is given stays open."""
+        merged, and the keys that stand more than once. Waits for a moment between two passes; writes nothing. A session that is given stays open."""
         if not wait_for_bronze.bronze_exists(self._config):
             raise wait_for_bronze.no_bronze(self._config)
         if spark is not None:
@@ -220,7 +221,8 @@ class SilverJob:
         """Merge all that Bronze has committed since the last pass."""
         checkpoint = self._checkpoint(spark, generation)
         checkpoint.check(table_id=spark_tables.table_id(spark, VENTES, self._config))
-        newest, consumed = spark_tables.version(spark, VENTES, self._config), self._consumed(checkpoint, generation)
+        newest = spark_tables.version(spark, VENTES, self._config)
+        consumed, _ = self._consumed(checkpoint, generation)
         if newest <= consumed:
             self._health.passed(sales=0, seconds=0.0, behind=0)
             return Outcome.UP_TO_DATE
@@ -232,7 +234,7 @@ class SilverJob:
         failure = self._run_query(spark, generation, checkpoint, sink, skip_removals=RETENTION in kinds)
         if failure is not None:
             return self._after_failure(spark, checkpoint, failure, consumed=consumed, newest=newest)
-        upto = self._consumed(checkpoint, generation)
+        upto, _ = self._consumed(checkpoint, generation)
         if RETENTION in kinds and ERASE in removers(spark, self._config, after=newest, upto=upto):
             return (
                 Outcome.ERASED
@@ -284,13 +286,10 @@ class SilverJob:
             f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
         ) from failure
 
-    def _consumed(self, checkpoint: Checkpoint, generation: Generation) -> int:
-        """The Bronze version that Silver holds all of; raises when a pass ended inside a version."""
+    def _consumed(self, checkpoint: Checkpoint, generation: Generation) -> tuple[int, bool]:
+        """The Bronze version that Silver holds all of, and whether it holds nothing of the next one."""
         committed = checkpoint.committed()
-        if committed is None:
-            return generation.bronze_version
-        end = committed.ends[0]
-        return int(end["reservoirVersion"]) - 1
+        return job_progress.delta_source_end(committed.ends[0]) if committed else (generation.bronze_version, True)
 
     # --- comparison --------------------------------------------------------------------------------------------------
 
@@ -301,7 +300,7 @@ class SilverJob:
         consumed, versions = self._settled_versions(spark, generation)
         sales = spark_tables.read(spark, VENTES, self._config, version=consumed).select(*SOURCE_COLUMNS)
         _log.info("comparing with the recompute", bronze_version=consumed)
-        found: list[Difference] = []
+        found = list(self._doubled(spark, limit, {**versions, VENTES.name: consumed}))
         kept = retention.kept(self._config, Lake.of(self._config, versions={VENTES.name: consumed}))
         for entry in self._entries:
             since = kept.since.get(entry.table.name)
@@ -325,6 +324,23 @@ class SilverJob:
             )
         return found
 
+    def _refuse_when_nobody_goes_on(self) -> None:
+        """The last batch ended inside a version of Bronze. A running job reads the rest of it; without one, nobody does."""
+        job = run_files.read(self._config).get(JOB)
+        if job is None or not job.alive:
+            raise LakehouseError(
+                "Silver's last pass broke off between two batches of one Bronze version, of which its tables hold a part. "
+                "Read the rest, then verify again: python streaming_silver.py"
+            )
+
+    def _doubled(self, spark: SparkSession, limit: int, versions: Mapping[str, int]) -> Iterator[Difference]:
+        """The keys (at most ``limit`` a table) of which more than one row stands."""
+        for table in (VENTES, *(entry.table for entry in self._entries), MEMBRES, CORRECTIONS):
+            if spark_tables.exists(spark, table, self._config):
+                rows = spark_tables.read(spark, table, self._config, version=versions.get(table.name))
+                for cell in spark_plans.doubled(rows, table).orderBy("cle").limit(limit).collect():
+                    yield Difference(table.name, *cell)
+
     def _settled_versions(self, spark: SparkSession, generation: Generation) -> tuple[int, dict[str, int]]:
         """The Bronze version and the Silver versions of one moment at which no pass was writing."""
         checkpoint = self._checkpoint(spark, generation)
@@ -334,7 +350,10 @@ class SilverJob:
             versions = {e.table.name: spark_tables.version(spark, e.table, self._config) for e in self._entries}
             after = (checkpoint.planned_ids()[-1:], checkpoint.committed_ids()[-1:])
             if before == after and before[0] == before[1]:
-                return self._consumed(checkpoint, generation), versions
+                consumed, whole = self._consumed(checkpoint, generation)
+                if whole:
+                    return consumed, versions
+                self._refuse_when_nobody_goes_on()
             time.sleep(0.2)
         raise LakehouseError(
             f"The Silver job was merging for {_SETTLED_SECONDS} s without a pause, so that there is no settled state to "

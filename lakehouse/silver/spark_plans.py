@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from lakehouse.contract.tables import TableSpec
 from lakehouse.silver import aggregates
 from lakehouse.silver.aggregates import Aggregate
 
@@ -53,5 +56,19 @@ def differences(expected: DataFrame, actual: DataFrame, entry: Aggregate) -> Dat
             lambda item: item.isNotNull(),
         ),
     ).otherwise(F.array(cell("*", F.col("e"), F.col("a"))))
-    key = F.concat_ws(" × ", *(F.concat(F.lit(f"{k}="), F.col(k).cast("string")) for k in keys))
-    return joined.select(key.alias("cle"), F.explode(cells).alias("d")).select("cle", "d.*")
+    return joined.select(_shown(keys).alias("cle"), F.explode(cells).alias("d")).select("cle", "d.*")
+
+
+def doubled(rows: DataFrame, table: TableSpec) -> DataFrame:
+    """One row, as of ``differences``, for each identity (``TableSpec.identity``) that stands more than once in ``rows``."""
+    keys = table.identity
+    found = rows.groupBy(*keys).count().where("count > 1")
+    counted = F.concat(F.col("count").cast("string"), F.lit(" rows")).alias("trouve")
+    return found.select(
+        _shown(keys).alias("cle"), F.lit("*").alias("colonne"), F.lit("1 row").alias("attendu"), counted
+    )
+
+
+def _shown(keys: Sequence[str]) -> Column:
+    """A row's key as text."""
+    return F.concat_ws(" × ", *(F.concat(F.lit(f"{key}="), F.col(key).cast("string")) for key in keys))

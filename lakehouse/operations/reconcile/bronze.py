@@ -15,7 +15,7 @@ from lakehouse.lake.job_progress import BronzePosition
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure
-from lakehouse.operations.reconcile import batch_counts, explained_offsets, kafka_reread
+from lakehouse.operations.reconcile import batch_counts, explained_offsets, kafka_reread, unique_keys
 from lakehouse.operations.reconcile.offset_balance import (
     Break,
     OffsetBalance,
@@ -92,8 +92,8 @@ class BronzeReconciliation:
         result.balance.add_offsets(erased, "erased")
         fresh = self._without_signed(found)
         self._read_again(fresh, ask_kafka, progress)
-        with progress("sales that stand twice, rows that were written") as advance:
-            self._doubled_sales()
+        with progress("rows that stand twice, rows that were written") as advance:
+            self._doubled_rows()
             advance(1)
             for spec in (VENTES, REJETS):
                 commits, differences = batch_counts.compare(self._lake, spec, self._signed_versions.get(spec.name, -1))
@@ -289,10 +289,12 @@ class BronzeReconciliation:
 
     # --- rows --------------------------------------------------------------------------------------------------------
 
-    def _doubled_sales(self) -> None:
+    def _doubled_rows(self) -> None:
         sql = f"SELECT vente_id, COUNT(*) FROM {VENTES.name} GROUP BY vente_id HAVING COUNT(*) > 1 ORDER BY 1 LIMIT 100"
         for vente_id, n in self._lake.read(Query(sql, (VENTES.name,))).rows:
             self._result.differences.append(f"the sale {vente_id} stands {n} times in {VENTES.name}")
+        for spec in unique_keys.OF_BRONZE:
+            self._result.differences += unique_keys.doubled(self._lake, spec)
 
     def _sign(self, found: list[UnaccountedOffsets]) -> None:
         """What the next reconciliation may build on: nothing when something differs."""

@@ -26,7 +26,7 @@ from lakehouse.lake.reader import Lake, SnapshotGone
 from lakehouse.maintenance import retention
 from lakehouse.maintenance.retention import BY_DAY, Kept
 from lakehouse.observability import audit_log, provenance
-from lakehouse.operations.reconcile import silver
+from lakehouse.operations.reconcile import silver, unique_keys
 from lakehouse.operations.reconcile.bronze import BronzeReconciliation, BronzeResult
 from lakehouse.operations.reconcile.offset_balance import Line
 from lakehouse.operations.reconcile.silver import FIGURES, TableComparison
@@ -125,18 +125,21 @@ class Reconciliation:
             bronze_result.notes.append("Silver is not built yet: python streaming_silver.py")
             return [], None
 
-        def read() -> tuple[list[TableComparison], int | None]:
+        def read() -> tuple[list[TableComparison], int | None, list[str]]:
             found = silver.settled(self._config, lambda: time.sleep(0.2))
             if found is None:
                 bronze_result.notes.append("Silver is due to be built anew: python streaming_silver.py")
-                return [], None
+                return [], None, []
             with self._progress("Silver tables", len(SILVER)) as advance:
                 zone = self._config.analytics.timezone.key
                 kept = retention.kept(self._config, found[1])
                 bronze_result.notes.extend(note for note in _notes(kept) if note not in bronze_result.notes)
-                return silver.compare(found[1], FIGURES, zone, advance, kept), found[0].bronze_version
+                tables = silver.compare(found[1], FIGURES, zone, advance, kept)
+            doubled = [text for spec in unique_keys.OF_SILVER for text in unique_keys.doubled(found[1], spec)]
+            return tables, found[0].bronze_version, doubled
 
-        tables, version = self._fresh(read)
+        tables, version, doubled = self._fresh(read)
+        differences += doubled
         for table in tables:
             differences += [f"{table.table} {named}" for named in table.named]
             if table.differing > len(table.named):
