@@ -96,7 +96,7 @@ def simulate(hours: float, base: str) -> None:
 
     from lakehouse import config as settings
     from lakehouse.contract.tables import VENTES
-    from lakehouse.lake import spark_tables
+    from lakehouse.lake import table_settings
     from lakehouse.maintenance import compaction, scheduler
     from tests.support import lakes
 
@@ -105,7 +105,7 @@ def simulate(hours: float, base: str) -> None:
     first = {**row, "jour": datetime.now(UTC).date()}
     write_deltalake(
         path, lakes.arrow_table(VENTES, [first]), partition_by=["jour"],
-        configuration=spark_tables.wanted_properties(VENTES, config),
+        configuration=table_settings.wanted_properties(VENTES, config),
     )  # fmt: skip
     (file,) = Path(path).rglob("*.parquet")
     keep = Path(base) / "first.parquet"

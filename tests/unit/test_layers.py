@@ -73,6 +73,7 @@ PURE = {
         "lake.expressions",
         "lake.query",
         "lake.result",
+        "lake.table_settings",
         "observability.metrics",
         "operations.reconcile.offset_balance",
         "operations.reconcile.sent_vs_stored",
@@ -84,6 +85,7 @@ PURE = {
         "silver.corrections",
         "silver.distinct_counts",
         "silver.expressions",
+        "silver.local_sql",
         "silver.spark_plans",
     ]
 }

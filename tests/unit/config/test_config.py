@@ -29,7 +29,7 @@ from lakehouse.errors import ConfigError
 from lakehouse.jvm import jars
 from lakehouse.kafka import clients, options, users
 from lakehouse.kafka.broker import properties
-from lakehouse.lake import object_store, spark_session, spark_tables, writer_lock
+from lakehouse.lake import object_store, spark_session, table_settings, writer_lock
 from lakehouse.observability import log
 from lakehouse.silver import job, sink
 
@@ -71,10 +71,10 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "SPARK.ui_port": ("4050", lambda c: spark_session.shared_settings(c, "bronze")),
     "SPARK.conf": ("spark.task.maxFailures=8", spark_session.extra_settings),
     "DELTA.base_path": ("/autre", lambda c: VENTES.path(c.delta.base_path)),
-    "DELTA.checkpoint_interval": ("10", lambda c: spark_tables.wanted_properties(PAR_PAYS, c)),
-    "DELTA.log_retention": ("3 days", lambda c: spark_tables.wanted_properties(VENTES, c)),
-    "DELTA.deleted_file_retention": ("1 day", lambda c: spark_tables.wanted_properties(VENTES, c)),
-    "DELTA.auto_compact": ("false", lambda c: spark_tables.wanted_properties(PAR_PAYS, c)),
+    "DELTA.checkpoint_interval": ("10", lambda c: table_settings.wanted_properties(PAR_PAYS, c)),
+    "DELTA.log_retention": ("3 days", lambda c: table_settings.wanted_properties(VENTES, c)),
+    "DELTA.deleted_file_retention": ("1 day", lambda c: table_settings.wanted_properties(VENTES, c)),
+    "DELTA.auto_compact": ("false", lambda c: table_settings.wanted_properties(PAR_PAYS, c)),
     "DELTA.auto_compact_min_files": ("10", lambda c: spark_session.shared_settings(c, "bronze")),
     "DELTA.snapshot_partitions": ("4", lambda c: spark_session.shared_settings(c, "bronze")),
     "DELTA.state_path": ("/autre", paths.state),

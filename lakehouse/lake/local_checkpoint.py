@@ -1,0 +1,108 @@
+"""The checkpoint of a local streaming query over a Delta table, read and advanced without Spark, in the format of Spark's own.
+
+So Spark's query goes on from what was written here, and this from what Spark wrote. A batch is *planned* by a file of the
+offset log, which says where its reading ends, and *ended* by a file of the commit log; each file is created whole or not
+at all. Who advances holds the writer's lock of the job.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lakehouse.config import Config
+from lakehouse.lake import checkpoint_validation, job_progress
+from lakehouse.lake.table_changes import BEFORE, Position
+
+_KEPT = 100
+"""Batches of which the log keeps the files: as Spark's ``minBatchesToRetain``. Spark itself needs the last two."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A planned batch: its files lie after ``start`` and up to ``end``."""
+
+    id: int
+    start: Position
+    end: Position
+
+
+class LocalCheckpoint(job_progress.Folder):
+    """A checkpoint's folder on this machine. ``first``: where the first batch begins."""
+
+    def __init__(self, config: Config, path: str, first: Position) -> None:
+        super().__init__(config, path)
+        self._first = first
+
+    def check(self, job: str, *, table_id: str) -> None:
+        """Raises ``CheckpointInvalid`` for one that ``job`` cannot go on from, over the table with this id."""
+        if found := checkpoint_validation.fault(self, job, table_id=table_id):
+            raise checkpoint_validation.refusal(self.path, job, found)
+
+    def consumed(self) -> Position:
+        """What the last batch that ended had read."""
+        ended = self.ids("commits")
+        return self._end(ended[-1]) if ended else self._first
+
+    def unfinished(self) -> Batch | None:
+        """The batch that was planned and has not ended: it is repeated as it was planned, whoever planned it."""
+        planned, ended = self.ids("offsets")[-1:], self.ids("commits")[-1:]
+        return None if planned == ended else Batch(planned[0], self.consumed(), self._end(planned[0]))
+
+    def plan(self, end: Position, *, table_id: str) -> Batch:
+        """Plan the next batch: from here on it is this one, until it ends."""
+        last = (self.ids("offsets")[-1:] or [-1])[0]
+        if self.text("metadata") is None:
+            self._create("metadata", json.dumps({"id": str(uuid.uuid4())}))
+        # the settings that Spark notes with a batch are those of a query with state; this one has none
+        conf: Any = self.json(f"offsets/{last}", 1).get("conf", {}) if last >= 0 else {}
+        clock = {"batchWatermarkMs": 0, "batchTimestampMs": time.time_ns() // 1_000_000, "conf": conf}
+        source = {
+            "sourceVersion": 1, "reservoirId": table_id, "reservoirVersion": end.version, "index": end.index,
+            "isStartingVersion": False,
+        }  # fmt: skip
+        batch = Batch(last + 1, self.consumed(), end)
+        self._create(f"offsets/{batch.id}", _lines(clock, source))
+        return batch
+
+    def finish(self, batch: Batch) -> None:
+        """Note that everything of the batch is in every table."""
+        self._create(f"commits/{batch.id}", _lines({"nextBatchWatermarkMs": 0}))
+        for name in ("commits", "offsets"):  # in this order: a commit without its plan is damage
+            for number in self.ids(name):
+                if number <= batch.id - _KEPT:
+                    self._forget(f"{name}/{number}")
+
+    def _end(self, number: int) -> Position:
+        end = self.json(f"offsets/{number}", 2)
+        return Position(int(end["reservoirVersion"]), max(int(end.get("index", BEFORE)), BEFORE))
+
+    def _create(self, name: str, text: str) -> None:
+        """Raises ``FileExistsError`` rather than to replace a file."""
+        file = Path(self.path, name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        scratch = file.with_name(f".{file.name}.{uuid.uuid4()}.tmp")
+        scratch.write_text(text, encoding="utf-8")
+        try:
+            _checksum(file).unlink(missing_ok=True)  # of a file that is gone: Spark would not believe this one
+            os.link(scratch, file)
+        finally:
+            scratch.unlink()
+
+    def _forget(self, name: str) -> None:
+        for file in (Path(self.path, name), _checksum(Path(self.path, name))):
+            file.unlink(missing_ok=True)
+
+
+def _checksum(file: Path) -> Path:
+    """Hadoop's checksum beside a file."""
+    return file.with_name(f".{file.name}.crc")
+
+
+def _lines(*values: dict[str, Any]) -> str:
+    return "\n".join(("v1", *(json.dumps(value, separators=(",", ":")) for value in values)))
