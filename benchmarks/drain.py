@@ -17,6 +17,7 @@ from benchmarks.preload import Truth
 from lakehouse.config import Config
 from lakehouse.contract.tables import VENTES, checkpoint
 from lakehouse.errors import LakehouseError
+from lakehouse.lake import checkpoint_files
 
 _SLOWEST = 2_000
 """Messages a second below which a contender is stopped."""
@@ -83,9 +84,8 @@ def processing(place: Path) -> tuple[float, int]:
     committed = sorted((path for path in (place / "commits").glob("[0-9]*") if path.name.isdigit()), key=_number)
     if not committed:
         raise LakehouseError(f"No batch was committed: {place / 'commits'} is empty.")
-    # the offset log of a batch: a version, a line of metadata with the batch's clock, the offsets
-    metadata = json.loads((place / "offsets" / "0").read_text(encoding="utf-8").splitlines()[1])
-    return committed[-1].stat().st_mtime - metadata["batchTimestampMs"] / 1000, len(committed)
+    first = checkpoint_files.planned(0, (place / "offsets" / "0").read_text(encoding="utf-8"))
+    return committed[-1].stat().st_mtime - first.clock_ms / 1000, len(committed)
 
 
 def said(log: Path) -> tuple[float, int]:

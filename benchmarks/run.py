@@ -19,7 +19,7 @@ from rich.console import Console
 
 from benchmarks import about, contenders, goals, latency, page, publish, report, sections
 from benchmarks.sections import LONG, SECTIONS, SHORT
-from lakehouse import cli
+from lakehouse import atomic_file, cli
 from lakehouse.child_processes import interrupt_on_signals
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import ConfigError
@@ -197,7 +197,7 @@ def body(args: argparse.Namespace, config: Config) -> int:
 def _written(found: dict[str, Any], args: argparse.Namespace) -> None:
     """After each section: an hour's figures do not wait for the next section's end."""
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    atomic_file.write(args.output, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     if args.write:
         publish.merge(found["sections"])
 

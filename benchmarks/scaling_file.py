@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lakehouse import atomic_file
+
 Row = dict[str, Any]
 TITLES = {
     "partitions": "Partitions of the topic", "workers": "Workers of a standalone cluster",
@@ -63,4 +65,4 @@ def merged(kept: dict[str, Any], who: dict[str, Any], title: str, row: Row) -> d
 def put(file: Path, who: dict[str, Any], title: str, row: Row) -> None:
     """Add a row to ``file`` at once: an interrupted measurement keeps what it has."""
     made = merged(json.loads(file.read_text(encoding="utf-8")), who, title, row)
-    file.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    atomic_file.write(file, json.dumps(made, indent=2, ensure_ascii=False) + "\n")

@@ -188,8 +188,7 @@ class BronzeHealth:
         """Take the committed offsets from the checkpoint, and count a batch that was planned and not committed."""
         committed = checkpoint.committed()
         if committed is not None:
-            ends = (committed.ends[0] or {}).get(self._config.kafka.topic, {})
-            self._lag.read({int(partition): int(offset) for partition, offset in ends.items()})
+            self._lag.read(committed.kafka_ends(self._config.kafka.topic))
         if checkpoint.planned_ids()[-1:] != checkpoint.committed_ids()[-1:]:
             self._meter.add(metrics.REPLAYED)
 

@@ -14,7 +14,8 @@ from pyspark.sql import DataFrame, SparkSession
 from lakehouse.config import Config
 from lakehouse.kafka.options import spark_options
 from lakehouse.kafka.users import GROUP_PREFIX
-from lakehouse.lake.checkpoint import Checkpoint, Planned
+from lakehouse.lake.checkpoint import Checkpoint
+from lakehouse.lake.checkpoint_files import Planned
 
 _EARLIEST = -2
 """Spark's word for the start of a partition: a partition that is new in the batch is read from there."""
@@ -67,31 +68,25 @@ class KafkaBatches:
         self._checkpoint = checkpoint
         self.fail_on_data_loss = True
 
-    def _spans(self, before: Planned | None, now: Planned) -> dict[str, dict[str, tuple[int, int]]]:
-        """topic → partition → first offset, and the one after the last."""
-        starts = before.ends[0] if before else self._checkpoint.first_offsets()
-        return {
-            topic: {
-                partition: (starts.get(topic, {}).get(partition, _EARLIEST), end) for partition, end in ends.items()
-            }
-            for topic, ends in now.ends[0].items()
-        }
+    def _spans(self, before: Planned | None, now: Planned) -> dict[int, tuple[int, int]]:
+        """Partition → first offset, and the one after the last."""
+        topic = self._config.kafka.topic
+        starts = before.kafka_ends(topic) if before else self._checkpoint.first_offsets().get(topic, {})
+        return {partition: (starts.get(partition, _EARLIEST), end) for partition, end in now.kafka_ends(topic).items()}
 
     def count(self, before: Planned | None, now: Planned) -> int | None:
         """Offsets, of which some may give no message (aborted, a transaction's marker, compaction): the messages at most."""
-        spans = [span for partitions in self._spans(before, now).values() for span in partitions.values()]
+        spans = self._spans(before, now).values()
         return None if any(start < 0 for start, _ in spans) else sum(end - start for start, end in spans)
 
     def messages(self, before: Planned | None, now: Planned) -> DataFrame:
-        spans = self._spans(before, now)
+        spans, topic = self._spans(before, now), self._config.kafka.topic
         options = source_options(self._config, fail_on_data_loss=self.fail_on_data_loss)
         for name in ("subscribe", "maxOffsetsPerTrigger", "groupIdPrefix"):
             options.pop(name, None)
         # One name for all batches: Spark keeps its consumers by it, each with what it has fetched ahead.
         options["kafka.group.id"] = f"{GROUP_PREFIX}-again"
-        options["assign"] = json.dumps({topic: [int(each) for each in found] for topic, found in spans.items()})
+        options["assign"] = json.dumps({topic: list(spans)})
         for name, which in (("startingOffsets", 0), ("endingOffsets", 1)):
-            options[name] = json.dumps(
-                {topic: {each: span[which] for each, span in found.items()} for topic, found in spans.items()}
-            )
+            options[name] = json.dumps({topic: {partition: span[which] for partition, span in spans.items()}})
         return self._spark.read.format("kafka").options(**options).load()

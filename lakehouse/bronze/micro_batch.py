@@ -18,7 +18,7 @@ from lakehouse.bronze.table_writer import TableWriter
 from lakehouse.config import Config
 from lakehouse.contract.tables import VENTES
 from lakehouse.errors import CheckpointInvalid
-from lakehouse.lake.checkpoint import Planned
+from lakehouse.lake.checkpoint_files import Planned
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from lakehouse.config import Config
 from lakehouse.contract.tables import PERTES
 from lakehouse.errors import DataLoss
-from lakehouse.lake.checkpoint import Planned
+from lakehouse.lake.checkpoint_files import Planned
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,9 @@ class Gap:
 def find(committed: Planned | None, held: Mapping[int, tuple[int, int]], config: Config) -> list[Gap]:
     """Compare where reading stopped with what the broker holds, ``{partition: (begin, end)}``, end exclusive."""
     topic = config.kafka.topic
-    ends: Mapping[str, int] = (committed.ends[0] or {}).get(topic, {}) if committed else {}
+    ends = committed.kafka_ends(topic) if committed else {}
     found = []
-    for name, next_offset in sorted(ends.items(), key=lambda item: int(item[0])):
-        partition = int(name)
+    for partition, next_offset in ends.items():
         begin, end = held.get(partition, (0, 0))
         if end < next_offset:
             found.append(Gap(topic, partition, next_offset, end, recreated=True))

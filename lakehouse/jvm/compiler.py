@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from lakehouse import atomic_file
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
 from lakehouse.jvm import jars, java, spark_internals
@@ -47,11 +48,12 @@ def jar(config: Config, classes: tuple[str, ...]) -> Path:
         if not place.is_file():
             with tempfile.TemporaryDirectory(prefix=".own-", dir=place.parent) as scratch:
                 compiled = _compile(config, sources, Path(scratch))
-                made = Path(scratch) / place.name
-                with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+                with (
+                    atomic_file.replacing(place) as made,
+                    zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive,
+                ):
                     for file in compiled:
                         archive.write(file, file.relative_to(scratch))
-                made.replace(place)
     return place
 
 

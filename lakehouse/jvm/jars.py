@@ -25,6 +25,7 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from lakehouse import atomic_file
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import SetupError
 from lakehouse.jvm import java
@@ -161,7 +162,7 @@ def _fetch(config: Config, which: Set, wanted: list[Jar], place: Path) -> None:
                         f"  expected SHA-256 {jar.sha256}\n  received SHA-256 {found}\n"
                         f"A mirror or proxy may have changed it; look there, or name your own with {IVY_SETTINGS}=FILE."
                     )
-                arrived.replace(place / jar.filename)
+                atomic_file.move(arrived, place / jar.filename)
                 done.add(jar.filename)
             bar.at(len(done))
             if len(done) == len(wanted):

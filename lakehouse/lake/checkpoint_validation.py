@@ -6,11 +6,12 @@ id, and Delta then lets a repeated batch in twice.
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any, Protocol
+from typing import Protocol
 
 from lakehouse.errors import CheckpointInvalid
+from lakehouse.lake import checkpoint_files
+from lakehouse.lake.checkpoint_files import COMMITS, METADATA, OFFSETS, STATE, STATE_OPERATOR, DamagedFile, Planned
 
 SPARK_SAYS = re.compile(
     r"\[((?:CANNOT_LOAD_STATE_STORE|STATE_STORE_|STATEFUL_|STREAMING_STATEFUL|INVALID_STATE|UNSUPPORTED_STATE"
@@ -42,28 +43,28 @@ def fault(folder: Folder, job: str, *, topic: str | None = None, table_id: str |
 
     ``topic``: what Bronze reads; ``table_id``: the id of the table that Silver reads. None leaves that unlooked at.
     """
-    planned, committed = folder.ids("offsets"), folder.ids("commits")
+    planned, committed = folder.ids(OFFSETS), folder.ids(COMMITS)
     if not planned and not committed:
         return None
-    return (
-        _metadata(folder)
-        or _logs(planned, committed)
-        or _newest(folder, planned, committed)
-        or _source(folder, planned[-1], topic, table_id)
-        or (_state(folder) if job == "bronze" and committed else None)
-    )
+    try:
+        if found := _metadata(folder) or _logs(planned, committed):
+            return found
+        _check_newest(folder, planned, committed)
+        return _source(_planned(folder, planned[-1]), topic, table_id) or (
+            _state(folder) if job == "bronze" and committed else None
+        )
+    except DamagedFile as damage:
+        return str(damage)
 
 
 def _metadata(folder: Folder) -> str | None:
-    text = folder.text("metadata")
+    text = folder.text(METADATA)
     if text is None:
         return (
             "it has batches but no metadata file, so that the query's id is lost, and with it what was written already"
         )
-    try:
-        return None if json.loads(text)["id"] else "its metadata file is damaged"
-    except (ValueError, KeyError, TypeError):
-        return "its metadata file is damaged"
+    checkpoint_files.query_id(text)
+    return None
 
 
 def _logs(planned: list[int], committed: list[int]) -> str | None:
@@ -77,49 +78,39 @@ def _logs(planned: list[int], committed: list[int]) -> str | None:
     return None
 
 
-def _newest(folder: Folder, planned: list[int], committed: list[int]) -> str | None:
-    """The files that Spark reads when it starts. It writes each whole or not at all: a part of one is a damage."""
-    for number in {planned[-1], *committed[-1:]}:
-        lines = (folder.text(f"offsets/{number}") or "").splitlines()
-        try:
-            sound = lines[0].startswith("v") and int(json.loads(lines[1])["batchTimestampMs"]) > 0 and len(lines) > 2
-            sound = sound and all(line == "-" or json.loads(line) is not None for line in lines[2:])
-        except (ValueError, KeyError, IndexError, TypeError):
-            sound = False
-        if not sound:
-            return f"its file offsets/{number} is cut off or damaged"
+def _check_newest(folder: Folder, planned: list[int], committed: list[int]) -> None:
+    """Raises ``DamagedFile`` for one of the files that Spark reads when it starts."""
+    for number in sorted({planned[-1], *committed[-1:]}):
+        _planned(folder, number)
     for number in committed[-1:]:
-        lines = (folder.text(f"commits/{number}") or "").splitlines()
-        try:
-            sound = lines[0].startswith("v") and isinstance(json.loads(lines[1]), dict)
-        except (ValueError, IndexError):
-            sound = False
-        if not sound:
-            return f"its file commits/{number} is cut off or damaged"
-    return None
+        checkpoint_files.next_watermark_ms(number, folder.text(f"{COMMITS}/{number}") or "")
 
 
-def _source(folder: Folder, number: int, topic: str | None, table_id: str | None) -> str | None:
-    sources = (folder.text(f"offsets/{number}") or "").splitlines()[2:]
-    if len(sources) != 1:
-        return f"it was made by another query, which read {len(sources)} sources"
-    found: Any = json.loads(sources[0]) if sources[0] != "-" else {}
-    if topic is not None and found and topic not in found:
+def _planned(folder: Folder, number: int) -> Planned:
+    return checkpoint_files.planned(number, folder.text(f"{OFFSETS}/{number}") or "")
+
+
+def _source(entry: Planned, topic: str | None, table_id: str | None) -> str | None:
+    """Raises ``DamagedFile`` when the source's own line cannot be read."""
+    if len(entry.ends) != 1:
+        return f"it was made by another query, which read {len(entry.ends)} sources"
+    (found,) = entry.ends
+    if not found:
+        return None
+    if topic is not None and topic not in found:
         return f"it was made by another query, which read the topic {', '.join(sorted(found))} and not {topic}"
-    read = found.get("reservoirId")
-    if table_id is not None and read is not None and read != table_id:
+    if topic is not None:
+        entry.kafka_ends(topic)
+    if table_id is not None and "reservoirId" in found and entry.delta_end().table_id not in (None, table_id):
         return "it was made over another table, which stood in Bronze's place"
     return None
 
 
 def _state(folder: Folder) -> str | None:
-    if not folder.ids("state/0"):
+    if not folder.ids(STATE):
         return "its state is missing, and with it the keys of the latest sales"
-    text = folder.text("state/0/_metadata/metadata")
+    text = folder.text(STATE_OPERATOR)
     if text is None:
         return None
-    try:
-        names = [one["operatorName"] for one in [json.loads(text.splitlines()[1])["operatorInfo"]]]
-    except (ValueError, KeyError, IndexError, TypeError):
-        return "its file state/0/_metadata/metadata is cut off or damaged"
-    return None if names == ["dedupeWithinWatermark"] else f"it was made by another query, whose state is of {names[0]}"
+    name = checkpoint_files.state_operator(text)
+    return None if name == "dedupeWithinWatermark" else f"it was made by another query, whose state is of {name}"

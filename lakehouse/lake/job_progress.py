@@ -1,26 +1,22 @@
 """How far the two jobs have come, read from the files of their checkpoints. No JVM; nothing is written.
 
-The same facts as ``checkpoints`` reads through Spark, for tools that start in a fraction of a second.
+For tools that start in a fraction of a second.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import INVALID
 from lakehouse.contract.tables import GENERATIONS, checkpoint
-from lakehouse.errors import CheckpointInvalid, TableMissing
-from lakehouse.lake import object_store
+from lakehouse.errors import TableMissing
+from lakehouse.lake.checkpoint_folder import FileCheckpoint
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
-
-if TYPE_CHECKING:
-    from pyarrow.fs import FileSystem
 
 
 @dataclass(frozen=True)
@@ -47,57 +43,17 @@ class SilverPosition:
     """Changes whenever the job has moved on: equal before and after means that nothing happened in between."""
 
 
-class Folder:
-    """A checkpoint's folder, wherever it lies."""
-
-    def __init__(self, config: Config, path: str) -> None:
-        self.path = path
-        self._fs: FileSystem
-        self._root: str
-        self._fs, self._root = object_store.filesystem(config, path)
-
-    def ids(self, name: str) -> list[int]:
-        from pyarrow import fs
-
-        found = self._fs.get_file_info(fs.FileSelector(f"{self._root}/{name}", allow_not_found=True))
-        return sorted(int(info.base_name) for info in found if info.base_name.isdigit())
-
-    def text(self, name: str) -> str | None:
-        """The file without the byte 0 that Spark writes before some; None when there is none."""
-        try:
-            with self._fs.open_input_stream(f"{self._root}/{name}") as stream:
-                return bytes(stream.read()).lstrip(b"\0").decode()
-        except FileNotFoundError:
-            return None
-
-    def json(self, name: str, line: int) -> Any:
-        """One line of a file of Spark's. Raises ``CheckpointInvalid``."""
-        try:
-            return json.loads((self.text(name) or "").splitlines()[line])
-        except (ValueError, IndexError):
-            job = self.path.rstrip("/").rsplit("/", 1)[-1].split("-")[0]  # silver's folder ends with its generation
-            raise CheckpointInvalid(
-                f"The file {self.path}/{name} is missing or damaged: how far the job has read cannot be told. Type: "
-                f"python ops_utils.py rebuild {job}"
-            ) from None
-
-
 def bronze(config: Config) -> BronzePosition | None:
     """None before the first batch was committed. Raises ``CheckpointInvalid``."""
-    folder = Folder(config, checkpoint(config.delta.base_path, "bronze"))
-    committed = folder.ids("commits")
+    folder, topic = FileCheckpoint(config, checkpoint(config.delta.base_path, "bronze")), config.kafka.topic
+    committed = folder.committed_ids()
     if not committed:
         return None
-    name, topic = f"offsets/{committed[-1]}", config.kafka.topic
-    topic_id = (folder.text("topic_id") or "").strip() or None
-    ends = folder.json(name, 2).get(topic, {})
-    starts = folder.json("sources/0/0", 1).get(topic, {}) if folder.ids("sources/0") else {}
-    clock = datetime.fromtimestamp(folder.json(name, 1)["batchTimestampMs"] / 1000, UTC)
-    return BronzePosition(topic, topic_id, _numbers(starts), _numbers(ends), committed[-1], clock)
-
-
-def _numbers(offsets: Mapping[str, int]) -> dict[int, int]:
-    return {int(partition): offset for partition, offset in sorted(offsets.items(), key=lambda item: int(item[0]))}
+    batch = folder.existing(committed[-1])
+    starts = folder.first_offsets().get(topic, {}) if folder.ids("sources/0") else {}
+    clock = datetime.fromtimestamp(batch.clock_ms / 1000, UTC)
+    with folder.reading():
+        return BronzePosition(topic, folder.topic_id(), starts, batch.kafka_ends(topic), batch.batch_id, clock)
 
 
 def generation(config: Config) -> dict[str, Any] | None:
@@ -117,22 +73,17 @@ def _generations(config: Config) -> tuple[dict[str, Any], int] | None:
     return None if not rows or rows[-1]["etat"] == INVALID else (rows[-1], found.sources[0].version)
 
 
-def delta_source_end(end: Mapping[str, Any]) -> tuple[int, bool]:
-    """Where a batch of Delta's stream ended: the last version that was read whole, and whether nothing of the next one was
-    read. Files of one version are counted from 0, and ``[PERFORMANCE] max_files_per_trigger`` may end a batch between two;
-    a negative ``index`` stands before the first file."""
-    return int(end["reservoirVersion"]) - 1, int(end.get("index", -1)) < 0
-
-
 def silver(config: Config) -> SilverPosition | None:
     """None before the first build began, and while a new one is due."""
     if (found := _generations(config)) is None:
         return None
     last, seen = found
-    folder = Folder(config, checkpoint(config.delta.base_path, f"silver-{last['generation']}"))
-    planned, committed = folder.ids("offsets")[-1:], folder.ids("commits")[-1:]
+    folder = FileCheckpoint(config, checkpoint(config.delta.base_path, f"silver-{last['generation']}"))
+    planned, committed = folder.planned_ids()[-1:], folder.committed_ids()[-1:]
     version, whole = last["bronze_version"], True
     if committed:
-        version, whole = delta_source_end(folder.json(f"offsets/{committed[0]}", 2))
+        with folder.reading():
+            end = folder.existing(committed[0]).delta_end()
+        version, whole = end.whole_version, not end.is_inside_version
     settled = last["etat"] == "fin" and planned == committed and whole
     return SilverPosition(last["generation"], version, settled, (seen, *planned, None, *committed))

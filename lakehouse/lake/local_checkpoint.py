@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.config import Config
-from lakehouse.lake import checkpoint_validation, job_progress
+from lakehouse.lake import checkpoint_validation
+from lakehouse.lake.checkpoint_files import COMMITS, METADATA, OFFSETS
+from lakehouse.lake.checkpoint_folder import FileCheckpoint
 from lakehouse.lake.table_changes import BEFORE, Position
 
 _KEPT = 100
@@ -32,55 +34,61 @@ class Batch:
     end: Position
 
 
-class LocalCheckpoint(job_progress.Folder):
+class LocalCheckpoint(FileCheckpoint):
     """A checkpoint's folder on this machine. ``first``: where the first batch begins."""
 
     def __init__(self, config: Config, path: str, first: Position) -> None:
         super().__init__(config, path)
         self._first = first
 
-    def check(self, job: str, *, table_id: str) -> None:
-        """Raises ``CheckpointInvalid`` for one that ``job`` cannot go on from, over the table with this id."""
-        if found := checkpoint_validation.fault(self, job, table_id=table_id):
-            raise checkpoint_validation.refusal(self.path, job, found)
+    def check(self, *, table_id: str) -> None:
+        """Raises ``CheckpointInvalid`` for one that the job cannot go on from, over the table with this id."""
+        if found := checkpoint_validation.fault(self, self.job, table_id=table_id):
+            raise checkpoint_validation.refusal(self.path, self.job, found)
 
     def consumed(self) -> Position:
         """What the last batch that ended had read."""
-        ended = self.ids("commits")
+        ended = self.committed_ids()
         return self._end(ended[-1]) if ended else self._first
 
     def unfinished(self) -> Batch | None:
         """The batch that was planned and has not ended: it is repeated as it was planned, whoever planned it."""
-        planned, ended = self.ids("offsets")[-1:], self.ids("commits")[-1:]
-        return None if planned == ended else Batch(planned[0], self.consumed(), self._end(planned[0]))
+        planned = self.planned_ids()[-1:]
+        return (
+            None if planned == self.committed_ids()[-1:] else Batch(planned[0], self.consumed(), self._end(planned[0]))
+        )
 
     def plan(self, end: Position, *, table_id: str) -> Batch:
         """Plan the next batch: from here on it is this one, until it ends."""
-        last = (self.ids("offsets")[-1:] or [-1])[0]
-        if self.text("metadata") is None:
-            self._create("metadata", json.dumps({"id": str(uuid.uuid4())}))
-        # the settings that Spark notes with a batch are those of a query with state; this one has none
-        conf: Any = self.json(f"offsets/{last}", 1).get("conf", {}) if last >= 0 else {}
-        clock = {"batchWatermarkMs": 0, "batchTimestampMs": time.time_ns() // 1_000_000, "conf": conf}
+        last = (self.planned_ids()[-1:] or [-1])[0]
+        if self.query_id() is None:
+            self._create(METADATA, json.dumps({"id": str(uuid.uuid4())}))
+        clock = {"batchWatermarkMs": 0, "batchTimestampMs": time.time_ns() // 1_000_000, "conf": self._conf(last)}
         source = {
             "sourceVersion": 1, "reservoirId": table_id, "reservoirVersion": end.version, "index": end.index,
             "isStartingVersion": False,
         }  # fmt: skip
         batch = Batch(last + 1, self.consumed(), end)
-        self._create(f"offsets/{batch.id}", _lines(clock, source))
+        self._create(f"{OFFSETS}/{batch.id}", _lines(clock, source))
         return batch
+
+    def _conf(self, last: int) -> dict[str, str]:
+        """The settings that Spark notes with each batch of a query, since one with state depends on them: as it noted them."""
+        text = self.text(f"{OFFSETS}/{last}")
+        return dict(json.loads(text.split("\n")[1]).get("conf", {})) if text else {}
 
     def finish(self, batch: Batch) -> None:
         """Note that everything of the batch is in every table."""
-        self._create(f"commits/{batch.id}", _lines({"nextBatchWatermarkMs": 0}))
-        for name in ("commits", "offsets"):  # in this order: a commit without its plan is damage
+        self._create(f"{COMMITS}/{batch.id}", _lines({"nextBatchWatermarkMs": 0}))
+        for name in (COMMITS, OFFSETS):  # in this order: a commit without its plan is damage
             for number in self.ids(name):
                 if number <= batch.id - _KEPT:
                     self._forget(f"{name}/{number}")
 
-    def _end(self, number: int) -> Position:
-        end = self.json(f"offsets/{number}", 2)
-        return Position(int(end["reservoirVersion"]), max(int(end.get("index", BEFORE)), BEFORE))
+    def _end(self, batch_id: int) -> Position:
+        with self.reading():
+            end = self.existing(batch_id).delta_end()
+        return Position(end.version, BEFORE if end.index is None else end.index)
 
     def _create(self, name: str, text: str) -> None:
         """Raises ``FileExistsError`` rather than to replace a file."""

@@ -11,10 +11,11 @@ one that the project's tables are created with.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from lakehouse import atomic_file
 
 Checksum = dict[str, Any]
 
@@ -89,9 +90,7 @@ def write(table: str, version: int) -> int:
         known = after(known, map(json.loads, filter(None, lines)))
         if known is None:
             return each - last - 1
-        scratch = log / f".{each:020}.crc.{os.getpid()}"
-        scratch.write_text(json.dumps(known), encoding="utf-8")
-        scratch.replace(log / f"{each:020}.crc")
+        atomic_file.write(log / f"{each:020}.crc", json.dumps(known), durable=False)
     return version - last
 
 

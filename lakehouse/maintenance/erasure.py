@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 import secrets
 from collections import Counter
@@ -21,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lakehouse import atomic_file
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import ERASE, SALT
 from lakehouse.contract.tables import AGGREGES, EFFACES, PROFIL, REJETS, REJOUES, VENTES, TableSpec
@@ -104,13 +104,7 @@ def _path(config: Config, request: Request) -> Path:
 def _write(config: Config, request: Request) -> None:
     place = folder(config)
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = place / f".{request.id}.part"
-    file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(file, "w", encoding="utf-8") as stream:
-        json.dump(asdict(request), stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(_path(config, request))
+    atomic_file.write(_path(config, request), json.dumps(asdict(request)), mode=0o600)
 
 
 def ask(config: Config, client_id: int) -> Request:

@@ -18,6 +18,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from lakehouse import atomic_file
 from lakehouse.config import Config, paths
 from lakehouse.observability import provenance
 
@@ -84,7 +85,7 @@ class AuditLog:
                 "previous": last,
             }
             line = json.dumps(entry, ensure_ascii=False).encode()
-            _write(self.path, line + b"\n", os.O_APPEND)
+            _append(self.path, line + b"\n")
             self._note_head(number + 1, digest(line))
         return entry
 
@@ -152,9 +153,7 @@ class AuditLog:
             return None
 
     def _note_head(self, number: int, sha256: str) -> None:
-        part = self._head.with_suffix(".part")
-        _write(part, json.dumps({"n": number, "sha256": sha256}).encode(), os.O_TRUNC)
-        part.replace(self._head)
+        atomic_file.write(self._head, json.dumps({"n": number, "sha256": sha256}))
 
 
 def _fault(line: bytes, number: int, hashes: list[str]) -> str | None:
@@ -173,12 +172,12 @@ def _fault(line: bytes, number: int, hashes: list[str]) -> str | None:
     return None
 
 
-def _write(path: Path, data: bytes, how: int) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how, 0o644)
+def _append(path: Path, data: bytes) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND, 0o644)
     try:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(file, rest) :]
-        os.fsync(file)
+        atomic_file.sync(file)
     finally:
         os.close(file)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import socket
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
+from lakehouse import atomic_file
 from lakehouse.config import Config, paths
 from lakehouse.errors import SetupError
 
@@ -91,10 +91,8 @@ def name_of_its_own(config: Config, process: str) -> Iterator[str]:
 def write(config: Config, run: RunFile) -> None:
     """Replace the file of this name, whole."""
     fields = {key: value.isoformat() if isinstance(value, datetime) else value for key, value in asdict(run).items()}
-    path = folder(config) / f"{run.name}.json"
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
-    draft.write_text(json.dumps(fields, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    draft.replace(path)
+    text = json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
+    atomic_file.write(folder(config) / f"{run.name}.json", text, durable=False)
 
 
 def remove(config: Config, name: str) -> None:

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from lakehouse.config import Config
+from lakehouse.config.paths import is_remote
 from lakehouse.contract.tables import checkpoint
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import CheckpointInvalid, LakehouseError
 from lakehouse.kafka.broker.properties import answers
+from lakehouse.lake.checkpoint_folder import FileCheckpoint
 from lakehouse.observability import log, metrics, run_files, web_access
 from lakehouse.observability.run_files import RunFile
 
@@ -154,11 +155,10 @@ def _figures_without(config: Config, name: str) -> dict[str, float]:
 
 def committed_offsets(config: Config) -> dict[int, int] | None:
     """Partition → next offset, as Bronze's checkpoint on a local disk has it; None without one."""
-    folder = Path(checkpoint(config.delta.base_path, "bronze"))
-    try:
-        last = max(int(path.name) for path in (folder / "commits").iterdir() if path.name.isdigit())
-        lines = (folder / "offsets" / str(last)).read_text(encoding="utf-8").splitlines()
-        ends = json.loads(lines[2]).get(config.kafka.topic, {})
-    except (OSError, ValueError, IndexError):
+    if is_remote(config):
         return None
-    return {int(partition): int(offset) for partition, offset in ends.items()}
+    try:
+        last = FileCheckpoint(config, checkpoint(config.delta.base_path, "bronze")).committed()
+        return last.kafka_ends(config.kafka.topic) if last else None
+    except (OSError, ValueError, CheckpointInvalid):
+        return None

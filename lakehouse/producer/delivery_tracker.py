@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lakehouse import atomic_file
 from lakehouse.errors import LakehouseError
 from lakehouse.observability import log
 from lakehouse.observability.metrics import ACK_BOUNDS
@@ -69,7 +70,7 @@ class TruthFile:
         now = time.monotonic()
         if self._dirty and now - self._synced >= at_most_every:
             self._dirty, self._synced = False, now
-            os.fsync(self._file)
+            atomic_file.sync(self._file)
 
     def close(self) -> None:
         """Call ``sync(at_most_every=0)`` before, which may raise."""

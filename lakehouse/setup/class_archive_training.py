@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from lakehouse import atomic_file
 from lakehouse import config as settings
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import SetupError
@@ -51,7 +52,7 @@ def make(config: Config) -> bool:
                 last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
                 raise SetupError(f"The class archive was not made (exit code {code}). The run's last lines:\n{last}")
             for each, archive in zip(made, archives, strict=True):
-                each.replace(archive)
+                atomic_file.move(each, archive)
     return True
 
 

@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from lakehouse import atomic_file
 from lakehouse.config import PROJECT
 from lakehouse.errors import SetupError
 from lakehouse.setup import checks
@@ -100,12 +101,11 @@ def _archive(target: Path, files: Iterable[tuple[str, Path]]) -> Path:
         info.mode = 0o755 if info.mode & 0o100 else 0o644
         return info
 
-    begun = target.with_name(f"{target.name}.part")
     with (
-        begun.open("wb") as raw,
+        atomic_file.replacing(target) as raw,
         gzip.GzipFile("", "wb", compresslevel=4, fileobj=raw, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w") as tar,
     ):
         for place, path in files:
             tar.add(path, place, recursive=False, filter=plain)
-    return begun.replace(target)
+    return target

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lakehouse import atomic_file
 from lakehouse.config import PROJECT
 from lakehouse.errors import LakehouseError
 from lakehouse.jvm import jars
@@ -82,7 +83,7 @@ def lock() -> int:
         if done.returncode:
             raise LakehouseError(f"{name} could not be locked: {done.stderr.strip()}")
         made = lock_of(name)
-        made.write_text(_HEADER.format(name=name) + done.stdout, encoding="utf-8")
+        atomic_file.write(made, _HEADER.format(name=name) + done.stdout)
         loose = set(pins(made)) - set(pins(PROJECT / name))
         if loose:
             raise LakehouseError(
@@ -281,7 +282,7 @@ def main(argv: Sequence[str]) -> int:
                     print(text, end="")
                     return 0
                 Path(rest[0]).parent.mkdir(parents=True, exist_ok=True)
-                Path(rest[0]).write_text(text, encoding="utf-8")
+                atomic_file.write(rest[0], text)
                 print(f"{rest[0]}: CycloneDX 1.6")
                 return 0
     except LakehouseError as error:

@@ -24,7 +24,7 @@ from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION
 from lakehouse.contract.tables import CORRECTIONS, GENERATIONS, MEMBRES, VENTES
 from lakehouse.contract.tables import checkpoint as checkpoint_path
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing, cause_of
-from lakehouse.lake import checkpoint_validation, job_progress, spark_session, spark_tables, writer_lock
+from lakehouse.lake import checkpoint_validation, spark_session, spark_tables, writer_lock
 from lakehouse.lake.checkpoint import Checkpoint
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure, retention, scheduler
@@ -289,7 +289,10 @@ class SilverJob:
     def _consumed(self, checkpoint: Checkpoint, generation: Generation) -> tuple[int, bool]:
         """The Bronze version that Silver holds all of, and whether it holds nothing of the next one."""
         committed = checkpoint.committed()
-        return job_progress.delta_source_end(committed.ends[0]) if committed else (generation.bronze_version, True)
+        if committed is None:
+            return generation.bronze_version, True
+        end = committed.delta_end()
+        return end.whole_version, not end.is_inside_version
 
     # --- comparison --------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,8 @@ from deltalake import DeltaTable, QueryBuilder
 from kafka import KafkaProducer
 
 from lakehouse.kafka.broker.properties import free_port
+from lakehouse.lake import checkpoint_files
+from lakehouse.lake.checkpoint_files import Planned
 from tests.support.children import Child, eventually
 from tests.support.harness import config_of
 from tests.support.messages import ago, encoded, sale
@@ -108,13 +110,16 @@ class OldLake:
 
     def clock(self) -> float:
         """When the last batch was planned, in seconds since 1970."""
-        offsets = self.data / "checkpoints" / "bronze" / "offsets" / str(self.committed("bronze")[-1])
-        return float(json.loads(offsets.read_text(encoding="utf-8").splitlines()[1])["batchTimestampMs"]) / 1000
+        return self.last_planned().clock_ms / 1000
+
+    def last_planned(self) -> Planned:
+        batch = self.committed("bronze")[-1]
+        text = (self.data / "checkpoints" / "bronze" / "offsets" / str(batch)).read_text(encoding="utf-8")
+        return checkpoint_files.planned(batch, text)
 
     def read(self) -> int:
         """Messages that Bronze has read."""
-        offsets = self.data / "checkpoints" / "bronze" / "offsets" / str(self.committed("bronze")[-1])
-        return sum(json.loads(offsets.read_text(encoding="utf-8").splitlines()[2])[TOPIC].values())
+        return sum(self.last_planned().kafka_ends(TOPIC).values())
 
     def batch(self) -> tuple[int, int]:
         """Of the last commit of the sales: the messages that came through the stream's deduplication, and the rows that were

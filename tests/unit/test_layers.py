@@ -30,7 +30,7 @@ LAYERS = (
     ("observability",),
     ("config",),
     ("contract",),
-    ("errors", "child_processes", "entry_point"),
+    ("errors", "child_processes", "entry_point", "atomic_file"),
 )
 """Packages and single modules, top to bottom. Each imports itself and what stands on a lower line, nothing else."""
 
@@ -69,6 +69,7 @@ PURE = {
         "explorer.queries.revenue",
         "explorer.queries.trends",
         "explorer.sql_guard",
+        "lake.checkpoint_files",
         "lake.checkpoint_validation",
         "lake.expressions",
         "lake.query",

@@ -10,12 +10,11 @@ import contextlib
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
+from lakehouse import atomic_file
 from lakehouse.errors import ConfigError
 from lakehouse.explorer.formats.values import UNSAFE, plain, visible
 from lakehouse.lake.result import Flow, Result, Source
@@ -26,24 +25,26 @@ CHUNK = 50_000
 
 @contextlib.contextmanager
 def replacing(target: str) -> Iterator[IO[str]]:
-    """A text file that takes the place of ``target`` when all is written, so that no reader sees half of it."""
-    with _replacing(target) as part, part.open("w", encoding="utf-8", newline="") as stream:
-        yield stream
+    """A text file that takes the place of ``target`` when all is written, so that no reader sees half of it. A device or a
+    FIFO is written into."""
+    with _replacing(target) as file:
+        stream = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        try:
+            yield stream
+            stream.flush()
+        finally:
+            stream.detach()
 
 
 @contextlib.contextmanager
-def _replacing(target: str) -> Iterator[Path]:
-    path = Path(target)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+def _replacing(target: str) -> Iterator[BinaryIO]:
     try:
-        yield part
-        part.replace(path)
+        with atomic_file.replacing(target) as file:
+            yield file
     except OSError as error:
         raise ConfigError(
             f"--output {target} cannot be written: {error.strerror}. Name a file in a folder of yours."
         ) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def to_csv(result: Result | Flow, stream: IO[str], *, harmless: bool = False) -> None:
@@ -116,7 +117,7 @@ def to_parquet(result: Result | Flow, target: str) -> None:
         else:
             fields.append((column.name, kinds.get(column.kind) or pa.array(values).type))
     schema = pa.schema(fields, {"lakehouse.sources": dumps(versions(result.sources))})
-    with _replacing(target) as part, pq.ParquetWriter(str(part), schema) as writer:
+    with _replacing(target) as file, pq.ParquetWriter(file, schema) as writer:
         while True:
             columns = [[row[index] for row in part_of] for index in range(len(fields))]
             arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]

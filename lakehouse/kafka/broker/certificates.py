@@ -8,7 +8,6 @@ missing is made. To renew a certificate, remove its file and type the command ag
 from __future__ import annotations
 
 import ipaddress
-import os
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from lakehouse import atomic_file
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
 from lakehouse.kafka.users import BROKER, USERS, folder, password_file
@@ -32,9 +32,7 @@ Key = ec.EllipticCurvePrivateKey
 
 def write_private(path: Path, content: bytes) -> None:
     """Create a file that only its owner can read, from the start."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
+    atomic_file.write(path, content, mode=0o600)
 
 
 def make(config: Config, hosts: Sequence[str] = ()) -> list[Path]:
@@ -63,7 +61,7 @@ def _certificates(place: Path, hosts: Sequence[str]) -> list[Path]:
     if not authority.exists():
         key, certificate = _authority()
         write_private(key_file, _private(key))
-        authority.write_bytes(_public(certificate))
+        atomic_file.write(authority, _public(certificate))
         made += [authority, key_file]
     leaves = [place / f"{name}.pem" for name in (BROKER, "web")]
     for leaf in leaves:

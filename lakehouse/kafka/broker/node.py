@@ -23,6 +23,7 @@ from types import TracebackType
 import psutil
 from filelock import FileLock, Timeout
 
+from lakehouse import atomic_file
 from lakehouse.child_processes import die_with_parent
 from lakehouse.config import Config, paths
 from lakehouse.errors import SetupError
@@ -211,10 +212,7 @@ class Broker:
     def _write_settings(self) -> Path:
         properties = self.home / "server.properties"
         text = server_properties(self._config, self.node)
-        with os.fdopen(
-            os.open(properties, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-        ) as file:
-            file.write(text)  # a locked-down broker's holds a password
+        atomic_file.write(properties, text, mode=0o600)  # a locked-down broker's holds a password
         log4j = log4j_properties(self.logs / f"{self._name}.log")
         (self.home / "log4j2.properties").write_text(log4j, encoding="utf-8")
         return properties
@@ -231,7 +229,7 @@ class Broker:
             return
         name = paths.state(self._config) / "kafka" / "cluster.id"  # one for all of its brokers
         if not name.is_file() or not name.read_text(encoding="ascii").strip():
-            name.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("="), encoding="ascii")
+            atomic_file.write(name, base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("="))
         cluster = name.read_text(encoding="ascii").strip()
         # a second of life: compiling for a long one costs it another two
         command = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lakehouse import cli
+from lakehouse import atomic_file, cli
 from lakehouse.config import Config, format_duration, parse_duration
 from lakehouse.contract.tables import AGGREGES, MEMBRES, PROFIL, REJETS, REJOUES, VENTES, TableSpec
 from lakehouse.errors import LakehouseError, TableLocked
@@ -249,12 +248,8 @@ def _keep(config: Config, receipt: dict[str, Any]) -> dict[str, str]:
     folder = audit_log.folder(config) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     data = export.dumps(receipt).encode()
-    part, path = folder / f".{receipt['id']}.part", folder / f"{receipt['id']}.json"
-    with part.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
+    path = folder / f"{receipt['id']}.json"
+    atomic_file.write(path, data)
     return {"receipt": path.name, "sha256": hashlib.sha256(data).hexdigest()}
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lakehouse import atomic_file
 from lakehouse.config import Config
 from lakehouse.contract.tables import BRONZE, SILVER
 from lakehouse.errors import TableMissing
@@ -152,12 +152,7 @@ class Reconciliation:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{provenance.RUN_ID[-6:]}.json"
         data = export.dumps(plain(dict(record))).encode()
-        part = folder / f".{name}.part"
-        with part.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(folder / name)
+        atomic_file.write(folder / name, data)
         return {"record": name, "sha256": hashlib.sha256(data).hexdigest()}
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakehouse import atomic_file
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError, one_line
 from lakehouse.lake import object_store
@@ -104,8 +105,7 @@ class Store:
                 raise Changed(path)
             if self._is_local:
                 with self._writing():
-                    _sync(part)
-                    self._fs.move(part, self._at(path))
+                    atomic_file.move(part, self._at(path))
         except BaseException:
             with contextlib.suppress(OSError):
                 self._fs.delete_file(part)
@@ -130,14 +130,6 @@ class Store:
 
 class Changed(Exception):
     """The bytes of a file are not those that were expected."""
-
-
-def _sync(path: str) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def digest(chunks: Iterable[bytes]) -> str:

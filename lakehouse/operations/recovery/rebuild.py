@@ -18,6 +18,8 @@ from lakehouse.contract.tables import PERTES, REJETS, VENTES, checkpoint
 from lakehouse.errors import CheckpointInvalid, TableMissing
 from lakehouse.kafka import clients
 from lakehouse.lake import checkpoint_validation, delta_tables, job_progress
+from lakehouse.lake.checkpoint_files import METADATA
+from lakehouse.lake.checkpoint_folder import FileCheckpoint
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
 from lakehouse.operations.recovery import restore
@@ -65,11 +67,11 @@ def plan(config: Config, job: str) -> RebuildPlan:
 
 def _bronze(config: Config) -> RebuildPlan:
     place = checkpoint(config.delta.base_path, "bronze")
-    folder = job_progress.Folder(config, place)
+    folder = FileCheckpoint(config, place)
     fault = checkpoint_validation.fault(folder, "bronze", topic=config.kafka.topic)
     now = clients.topic_id(config)
     held = clients.earliest_and_latest_offsets(config)
-    noted = (folder.text("topic_id") or "").strip() or None
+    noted = folder.topic_id()
     since = _since(config, now) if noted in (None, now) else None
     if since is None:
         fault = fault or "the topic was created anew since it was read"
@@ -81,7 +83,7 @@ def _bronze(config: Config) -> RebuildPlan:
     )
     everything = _count(config)
     return RebuildPlan(
-        "bronze", place, bool(folder.ids("offsets") or folder.ids("commits") or folder.text("metadata")), fault,
+        "bronze", place, bool(folder.planned_ids() or folder.committed_ids() or folder.text(METADATA)), fault,
         stretches, ends is not None, everything - sum(one.standing for one in stretches), everything,
     )  # fmt: skip
 
@@ -149,10 +151,10 @@ def _silver(config: Config) -> RebuildPlan:
     if last is None:
         return RebuildPlan("silver", checkpoint(config.delta.base_path, "silver"), False, None)
     place = checkpoint(config.delta.base_path, f"silver-{last['generation']}")
-    folder, lake = job_progress.Folder(config, place), Lake.of(config)
+    folder, lake = FileCheckpoint(config, place), Lake.of(config)
     fault = checkpoint_validation.fault(folder, "silver", table_id=str(lake.newest_handle(VENTES.name).metadata().id))
     sales = int(lake.read_one(Query(f"SELECT COUNT(*) FROM {VENTES.name}", (VENTES.name,))))
-    return RebuildPlan("silver", place, bool(folder.ids("offsets")), fault, sales=sales, generation=last["generation"])
+    return RebuildPlan("silver", place, not folder.is_new(), fault, sales=sales, generation=last["generation"])
 
 
 def rebuild(config: Config, found: RebuildPlan) -> list[str]:

@@ -27,7 +27,9 @@ from deltalake.exceptions import DeltaError
 from lakehouse.config import Config
 from lakehouse.contract.tables import BRONZE, GENERATIONS, INTERNAL, PUBLIC, VENTES, TableSpec, checkpoint
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import checkpoint_validation, job_progress, object_store
+from lakehouse.lake import checkpoint_files, checkpoint_validation, job_progress, object_store
+from lakehouse.lake.checkpoint_files import COMMITS, METADATA, OFFSETS, DamagedFile
+from lakehouse.lake.checkpoint_folder import FileCheckpoint
 from lakehouse.observability import audit_log
 from lakehouse.operations.recovery.file_store import File, Store
 
@@ -125,33 +127,30 @@ class _Capturing:
     def _place(self, folder: str, *, with_plan: bool) -> _Place | None:
         """None for a checkpoint that was never used."""
         path = folder[len(self._base) + 1 :]
-        committed = self._numbers(f"{path}/commits")  # before the plans: the one after the last commit is then seen
-        planned = self._numbers(f"{path}/offsets")
+        files = FileCheckpoint(self._config, folder)
+        committed = files.committed_ids()  # before the plans: the one after the last commit is then seen
+        planned = files.planned_ids()
         if not planned:
             return None
         batch = committed[-1] if committed else -1
         plan = batch + 1 if with_plan and batch + 1 in planned else batch
         return _Place(
             path,
-            self._query(folder, path),
+            self._query(files, path),
             batch,
             plan,
-            self._lake.read(f"{path}/offsets/{plan}") if plan >= 0 else b"",
+            self._lake.read(f"{path}/{OFFSETS}/{plan}") if plan >= 0 else b"",
         )
 
-    def _query(self, folder: str, path: str) -> str:
+    def _query(self, files: FileCheckpoint, path: str) -> str:
         """The query's id. Raises ``CheckpointInvalid`` when the checkpoint lost it: no job could go on from the backup."""
         try:
-            return str(json.loads(self._lake.read(f"{path}/metadata"))["id"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            if not self._numbers(f"{path}/offsets"):
+            return checkpoint_files.query_id(files.text(METADATA) or "")
+        except DamagedFile:
+            if files.is_new():
                 raise LakeChanged(f"{path} was moved aside") from None
-            job = "bronze" if folder == checkpoint(self._base, "bronze") else "silver"
-            raise checkpoint_validation.refusal(folder, job, "its metadata file is missing or damaged") from None
-
-    def _numbers(self, folder: str) -> list[int]:
-        names = (file.path.rpartition("/")[2] for file in self._lake.files(folder))
-        return sorted(int(name) for name in names if name.isdigit())
+            fault = "its metadata file is missing or damaged"
+            raise checkpoint_validation.refusal(files.path, files.job, fault) from None
 
     def _settled(self, folder: str) -> Iterator[File]:
         """Its files, such that a list of RocksDB's tables is never without one of them: each comes into the folder before a
@@ -169,9 +168,9 @@ class _Capturing:
             if name.startswith((".", "temp-")) or name.endswith(".tmp"):
                 continue  # checksums of Hadoop's, files in the making
             number = int(known[1]) if (known := _VERSION.fullmatch(name)) else None
-            if within.startswith("offsets/") and (number is None or number > place.plan):
+            if within.startswith(f"{OFFSETS}/") and (number is None or number > place.plan):
                 continue
-            if within.startswith("commits/") and (number is None or number > place.batch):
+            if within.startswith(f"{COMMITS}/") and (number is None or number > place.batch):
                 continue
             # the state after batch n is version n + 1; what is older than the last snapshot goes with the others
             if within.startswith("state/") and number is not None and number > place.batch + 1:
@@ -183,27 +182,30 @@ class _Capturing:
         again = self._place(checkpoint(self._base, "bronze"), with_plan=False)
         if (bronze and bronze.query) != (again and again.query) or self._version(GENERATIONS) != generations:
             raise LakeChanged("a job began anew")
-        if bronze and bronze.plan >= 0 and self._lake.read(f"{bronze.folder}/offsets/{bronze.plan}") != bronze.planned:
+        if (
+            bronze
+            and bronze.plan >= 0
+            and self._lake.read(f"{bronze.folder}/{OFFSETS}/{bronze.plan}") != bronze.planned
+        ):
             raise LakeChanged("a batch was planned anew")
 
     def _bronze_facts(self, place: _Place | None) -> dict[str, Any]:
         if place is None:
             return {}
 
-        def ends(batch: int) -> Any:
-            try:
-                lines = self._lake.read(f"{place.folder}/offsets/{batch}").decode().splitlines()
-                return json.loads(lines[2])[self._config.kafka.topic]
-            except (ValueError, KeyError, IndexError, TypeError):
-                path = checkpoint(self._base, "bronze")
-                raise checkpoint_validation.refusal(
-                    path, "bronze", f"its file offsets/{batch} is cut off or damaged"
-                ) from None
+        topic, files = self._config.kafka.topic, FileCheckpoint(self._config, checkpoint(self._base, "bronze"))
 
-        topic_id = job_progress.bronze(self._config)
+        def ends(batch: int) -> dict[str, int]:
+            with files.reading():
+                found = files.existing(batch).kafka_ends(topic)
+            if not found:
+                fault = f"it was made by another query, which did not read the topic {topic}"
+                raise checkpoint_validation.refusal(files.path, files.job, fault)
+            return {str(partition): offset for partition, offset in found.items()}
+
         return {
-            "topic": self._config.kafka.topic,
-            "topic_id": topic_id.topic_id if topic_id else None,
+            "topic": topic,
+            "topic_id": files.topic_id(),
             "batch": place.batch,
             "offsets": ends(place.batch) if place.batch >= 0 else {},
             "planned": ends(place.plan) if place.plan > place.batch else None,

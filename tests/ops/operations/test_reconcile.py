@@ -211,7 +211,7 @@ def test_a_silver_that_is_in_a_pass_is_waited_for(run: Run, base: str, monkeypat
     folder = Path(base) / "checkpoints" / "silver-g1" / "offsets"
     folder.mkdir(parents=True)
     end = json.dumps({"reservoirVersion": 2, "index": -1, "isStartingVersion": False})
-    (folder / "0").write_text(f"v1\n{{}}\n{end}")
+    (folder / "0").write_text(f'v1\n{{"batchTimestampMs":1}}\n{end}')
     monkeypatch.setattr("lakehouse.operations.reconcile.silver._PATIENCE", 0.5)
     code, out = run()
     assert code == 1 and "Silver had no settled moment" in out

@@ -29,7 +29,8 @@ from lakehouse.config import Config
 from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, VENTES, checkpoint
 from lakehouse.jvm import compiler
 from lakehouse.lake import spark_session, spark_tables
-from lakehouse.lake.checkpoint import Checkpoint, Planned
+from lakehouse.lake.checkpoint import Checkpoint
+from lakehouse.lake.checkpoint_files import Planned
 from lakehouse.observability import metrics
 from tests.spark.bronze.test_decoder import KAFKA
 from tests.support.harness import forget_state, spark_setting

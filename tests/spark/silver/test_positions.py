@@ -14,10 +14,10 @@ from lakehouse.config import Config
 from lakehouse.contract import tables
 from lakehouse.contract.tables import PAR_PAYS, VENTES
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import job_progress
+from lakehouse.lake import checkpoint_files, job_progress
 from lakehouse.silver.job import SilverJob
 from lakehouse.silver.sink import SilverSink
-from tests import lakes, ledgers
+from tests.support import lakes, ledgers
 
 
 @pytest.fixture
@@ -80,7 +80,8 @@ def test_a_stop_between_two_batches_of_one_bronze_version_is_no_settled_moment(
     ],
 )
 def test_the_end_of_a_batch_says_what_was_read_whole(end: dict[str, int], expected: tuple[int, bool]) -> None:
-    assert job_progress.delta_source_end(end) == expected
+    found = checkpoint_files.delta_offset(end, "offsets/0")
+    assert (found.whole_version, not found.is_inside_version) == expected
 
 
 def test_verify_names_the_keys_that_stand_twice(spark: SparkSession, settings: Config) -> None:

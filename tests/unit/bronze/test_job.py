@@ -18,7 +18,7 @@ from lakehouse.bronze.job import BronzeJob
 from lakehouse.bronze.sink import StopAtBoundary
 from lakehouse.errors import BrokerUnavailable, ClockWentBack, LakehouseError, cause_of
 from lakehouse.lake import spark_session
-from lakehouse.lake.checkpoint import Planned
+from lakehouse.lake.checkpoint_files import Planned
 from lakehouse.observability import metrics
 from lakehouse.observability.health import Monitor
 from lakehouse.silver import job as silver_job

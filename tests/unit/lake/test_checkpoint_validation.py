@@ -86,7 +86,11 @@ def test_what_is_missing_cut_off_or_of_another_query_is_said(change: Change, sai
 
 def test_silver_reads_one_table_and_keeps_no_state() -> None:
     def made(table: str) -> dict[str, str]:
-        return {"metadata": META, "offsets/0": offsets(source=json.dumps({"reservoirId": table})), "commits/0": COMMIT}
+        return {
+            "metadata": META,
+            "offsets/0": offsets(source=json.dumps({"reservoirId": table, "reservoirVersion": 2})),
+            "commits/0": COMMIT,
+        }
 
     assert fault(made("t"), "silver") is None
     assert "over another table" in (fault(made("u"), "silver") or "")
