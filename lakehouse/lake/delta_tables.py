@@ -48,8 +48,10 @@ def _arrow(columns: Iterable[tuple[str, str]]) -> pa.Schema:
     return pa.schema([(name, arrow_type(kind)) for name, kind in columns])
 
 
-def opened(spec: TableSpec, config: Config) -> DeltaTable:
-    return DeltaTable(spec.path(config.delta.base_path), storage_options=object_store.options(config))
+def opened(spec: TableSpec, config: Config, *, version: int | None = None) -> DeltaTable:
+    """The table, at ``version`` or as it is now."""
+    path = spec.path(config.delta.base_path)
+    return DeltaTable(path, version=version, storage_options=object_store.options(config))
 
 
 def exists(spec: TableSpec, config: Config) -> bool:

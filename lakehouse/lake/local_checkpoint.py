@@ -8,13 +8,13 @@ at all. Who advances holds the writer's lock of the job.
 from __future__ import annotations
 
 import json
-import os
 import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lakehouse import atomic_file
 from lakehouse.config import Config
 from lakehouse.lake import checkpoint_validation
 from lakehouse.lake.checkpoint_files import COMMITS, METADATA, OFFSETS
@@ -94,13 +94,10 @@ class LocalCheckpoint(FileCheckpoint):
         """Raises ``FileExistsError`` rather than to replace a file."""
         file = Path(self.path, name)
         file.parent.mkdir(parents=True, exist_ok=True)
-        scratch = file.with_name(f".{file.name}.{uuid.uuid4()}.tmp")
-        scratch.write_text(text, encoding="utf-8")
-        try:
-            _checksum(file).unlink(missing_ok=True)  # of a file that is gone: Spark would not believe this one
-            os.link(scratch, file)
-        finally:
-            scratch.unlink()
+        if file.exists():
+            raise FileExistsError(file)
+        _checksum(file).unlink(missing_ok=True)  # of a file that is gone: Spark would not believe this one
+        atomic_file.write(file, text)
 
     def _forget(self, name: str) -> None:
         for file in (Path(self.path, name), _checksum(Path(self.path, name))):

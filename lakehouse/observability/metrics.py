@@ -171,6 +171,9 @@ BEHIND = _gauge(
     "silver", "silver_behind_versions", "Versions of ventes_stream that Silver had not taken in, at a pass."
 )
 BUILDS = _counter("silver", "silver_full_builds", "Full builds of all tables that ended.")
+ENGINE_USES = _counter(
+    "silver", "silver_engine_uses", "Passes with sales and full builds that ended, by engine.", "engine"
+)
 
 
 GROUPS = {

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from lakehouse.contract.tables import CORRECTIONS, MEMBRES, TENDANCES
+from lakehouse.contract.tables import CORRECTIONS, MEMBRES, TENDANCES, TableSpec
 from lakehouse.lake.query import literal
 from lakehouse.silver import aggregates
 from lakehouse.silver.aggregates import Aggregate, day_condition, key_values, member_name, members_have_day
@@ -186,3 +186,9 @@ def differences(entry: Aggregate, since: date | None, limit: int) -> str:
         f"SELECT {_named(values)} FROM {expected} AS e FULL JOIN {actual} AS a ON {both} WHERE {differs} "
         f"ORDER BY {order} LIMIT {int(limit)}"
     )
+
+
+def doubled(spec: TableSpec, limit: int) -> str:
+    """The identities (``TableSpec.identity``) that stand more than once in a table, and how often."""
+    keys = ", ".join(quoted(key, "local") for key in spec.identity)
+    return f"SELECT {keys}, count(1) AS n FROM {spec.name} GROUP BY {keys} HAVING count(1) > 1 ORDER BY {keys} LIMIT {int(limit)}"

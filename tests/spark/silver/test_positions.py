@@ -17,7 +17,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.lake import checkpoint_files, job_progress
 from lakehouse.silver.job import SilverJob
 from lakehouse.silver.sink import SilverSink
-from tests.support import lakes, ledgers
+from tests.support import job_lake, lakes
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def settings(tmp_path: Path) -> Config:
 
 
 def append(settings: Config, rows: list[lakes.Row], batch: int) -> None:
-    ledgers.append(settings.delta.base_path, VENTES, rows, ledgers.CLOCK + timedelta(minutes=batch), batch)
+    job_lake.append(settings.delta.base_path, VENTES, rows, job_lake.CLOCK + timedelta(minutes=batch), batch)
 
 
 def test_a_stop_between_two_batches_of_one_bronze_version_is_no_settled_moment(
@@ -90,8 +90,8 @@ def test_verify_names_the_keys_that_stand_twice(spark: SparkSession, settings: C
     assert SilverJob(settings).run(spark=spark) == 0
     assert SilverJob(settings).verify(spark=spark) == []
     base = settings.delta.base_path
-    lakes.write(base, PAR_PAYS.name, lakes.contents(ledgers.table(base, PAR_PAYS)).to_pylist()[:1])
-    member = lakes.contents(ledgers.table(base, tables.MEMBRES)).to_pylist()[0]
+    lakes.write(base, PAR_PAYS.name, lakes.contents(job_lake.table(base, PAR_PAYS)).to_pylist()[:1])
+    member = lakes.contents(job_lake.table(base, tables.MEMBRES)).to_pylist()[0]
     lakes.write_spec(base, tables.MEMBRES, [member])
     found = SilverJob(settings).verify(spark=spark)
     assert {(one.table, one.column, one.expected, one.found) for one in found} == {
