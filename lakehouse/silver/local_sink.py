@@ -142,7 +142,7 @@ class LocalSink:
     def _committed(self, table: DeltaTable, spec: TableSpec) -> None:
         """What Delta does inside a commit of Spark's: the version's checksum, and now and then the log's checkpoint."""
         delta_tables.committed(table, spec, self._config)
-        if table.version() % self._config.delta.checkpoint_interval == 0:
+        if table.version() and table.version() % self._config.delta.checkpoint_interval == 0:
             compaction.checkpoint_log(self._config, spec)
 
     def merge_small_files(self) -> int:

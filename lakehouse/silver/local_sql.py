@@ -178,7 +178,9 @@ def differences(entry: Aggregate, since: date | None, limit: int) -> str:
         **{f"e{n}": e for n, (e, _) in enumerate(pairs)},
         **{f"a{n}": a for n, (_, a) in enumerate(pairs)},
     }
-    differs = " OR ".join(["e.present IS NULL", "a.present IS NULL", *(f"{e} IS DISTINCT FROM {a}" for e, a in pairs)])
+    differs = " OR ".join(
+        ["e.present IS NULL", "a.present IS NULL", *(f"({e} IS DISTINCT FROM {a})" for e, a in pairs)]
+    )
     order = ", ".join(str(number + 1) for number in range(len(keys)))
     actual = f"(SELECT *, true AS present FROM {entry.table.name} {_where(_since(since))})"
     expected = f"(SELECT *, true AS present FROM ({rows(entry, since)}))"

@@ -30,7 +30,11 @@ def test_a_local_lake_needs_no_spark(tmp_path: Path, asked: str) -> None:
 @pytest.mark.parametrize(
     ("texts", "submitted", "reason"),
     [
-        ({"DELTA__BASE_PATH": "s3a://lac/data"}, False, "log store guards the commits"),
+        (
+            {"DELTA__BASE_PATH": "s3a://lac/data", "S3__REGION": "us-east-1"},
+            False,
+            "log store guards the commits",
+        ),
         ({"SPARK__MASTER": "spark://host:7077"}, False, "is a cluster"),
         ({}, True, "started by spark-submit"),
     ],
