@@ -78,7 +78,10 @@ def _actions(spec: TableSpec, config: Config, version: int) -> list[dict[str, An
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     except FileNotFoundError:
-        raise LakehouseError(f"the log of {spec.name} no longer has version {version}") from None
+        raise LakehouseError(
+            f"The log of {spec.name} no longer has version {version} ([DELTA] log_retention), from which Silver has to go on. "
+            f"To build Silver anew from what stands there: python streaming_silver.py --full"
+        ) from None
 
 
 def removals(spec: TableSpec, config: Config, *, after: int, upto: int) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -249,7 +249,12 @@ def key_values(entry: Aggregate, dialect: Dialect) -> dict[str, str]:
 def partial_values(entry: Aggregate, dialect: Dialect) -> dict[str, str]:
     """measure → SQL over the sales of one key."""
     kinds = dict(entry.table.columns)
-    return {m.column: _PARTIAL[dialect][m.kind].format(m.of.text(dialect), kinds[m.column]) for m in entry.measures}
+    return {
+        m.column: m.of.local_max
+        if dialect == "local" and m.kind == "max" and m.of.local_max
+        else _PARTIAL[dialect][m.kind].format(m.of.text(dialect), kinds[m.column])
+        for m in entry.measures
+    }
 
 
 def insert_values(entry: Aggregate, dialect: Dialect = "spark", *, prefix: str = "s.") -> dict[str, str]:

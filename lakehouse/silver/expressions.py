@@ -25,6 +25,9 @@ class Expression:
 
     spark: str
     local: str
+    local_max: str | None = None
+    """Its ``max`` over many rows by DataFusion, where ``max(local)`` would be another work: that of a struct keeps the batches
+    of rows in memory from which each group's came, gigabytes for ten thousand groups (deltalake 1.6.6)."""
 
     def text(self, dialect: Dialect) -> str:
         return self.spark if dialect == "spark" else self.local
@@ -56,7 +59,9 @@ def latest(*names: str) -> Expression:
     fields = ("timestamp", "vente_id", *names)
     spark = ", ".join(f"'{name}', {name}" for name in fields)
     local = ", ".join(f"'{name}', {quoted(name, 'local')}" for name in fields)
-    return Expression(f"named_struct({spark})", f"named_struct({local})")
+    order = ", ".join(quoted(name, "local") for name in fields)
+    last = ", ".join(f"'{name}', last_value({quoted(name, 'local')} ORDER BY {order})" for name in fields)
+    return Expression(f"named_struct({spark})", f"named_struct({local})", local_max=f"named_struct({last})")
 
 
 def hour(timezone: str) -> Expression:

@@ -32,3 +32,10 @@ def test_each_dialect_makes_every_column(dialect: Dialect) -> None:
         merged = aggregates.update_values(entry, dialect)
         assert {*merged, *entry.table.keys} == set(entry.table.names)
         assert not [sql for sql in merged.values() if "{" in sql]
+
+
+def test_no_local_aggregation_takes_the_max_of_a_struct() -> None:
+    """DataFusion would keep gigabytes for it."""
+    for entry in aggregates.aggregates(DEFAULTS):
+        for sql in aggregates.partial_values(entry, "local").values():
+            assert "max(named_struct" not in sql
