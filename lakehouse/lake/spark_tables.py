@@ -17,7 +17,7 @@ from pyspark.sql.types import StructType
 from lakehouse.config import Config, paths
 from lakehouse.contract.tables import CHAMPS_INCONNUS, TableSpec
 from lakehouse.jvm import compiler, spark_internals
-from lakehouse.lake import delta_tables
+from lakehouse.lake import delta_tables, log_entry
 from lakehouse.lake.table_settings import wanted_properties
 from lakehouse.observability import log, provenance
 from lakehouse.observability.provenance import read_origin
@@ -138,11 +138,7 @@ def removals(
     """(version, operation, what its origin says) of the commits of versions ``after`` + 1 to ``upto`` that took rows away."""
     for version in range(after + 1, upto + 1):
         text = _entry(spark, spec, config, version)
-        if '"remove"' in text and any(
-            json.loads(line)["remove"].get("dataChange", True)
-            for line in text.splitlines()
-            if line.startswith('{"remove"')
-        ):
+        if '"remove"' in text and log_entry.takes_rows(log_entry.actions(text)):
             info = _info(text)
             yield version, str(info.get("operation")), read_origin(info).what
 
@@ -160,7 +156,8 @@ def _entry(spark: SparkSession, spec: TableSpec, config: Config, version: int) -
 
 def _info(text: str) -> dict[str, Any]:
     """The commit's own line."""
-    return next((json.loads(line)["commitInfo"] for line in text.splitlines() if '"commitInfo"' in line), {})
+    own = (json.loads(line) for line in log_entry.lines(text) if '"commitInfo"' in line)
+    return log_entry.commit_info(own)
 
 
 def read(spark: SparkSession, spec: TableSpec, config: Config, *, version: int | None = None) -> DataFrame:

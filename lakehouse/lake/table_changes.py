@@ -21,7 +21,7 @@ from deltalake import DeltaTable
 from lakehouse.config import Config
 from lakehouse.contract.tables import TableSpec
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import delta_tables
+from lakehouse.lake import delta_tables, log_entry
 
 BEFORE = -1
 """The number before a version's first file."""
@@ -63,7 +63,7 @@ def added(spec: TableSpec, config: Config, after: Position, upto: Position, *, s
     found: list[AddedFile] = []
     for version in range(after.version, upto.version + (upto.index > BEFORE)):
         actions = _actions(spec, config, version)
-        if any("remove" in each and each["remove"].get("dataChange", True) for each in actions):
+        if log_entry.takes_rows(actions):
             if skip_removals:
                 continue
             raise RowsRemoved(f"Version {version} of {spec.name} took rows away")
@@ -76,7 +76,7 @@ def added(spec: TableSpec, config: Config, after: Position, upto: Position, *, s
 def _actions(spec: TableSpec, config: Config, version: int) -> list[dict[str, Any]]:
     path = Path(spec.path(config.delta.base_path), "_delta_log", f"{version:020}.json")
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        return log_entry.actions(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LakehouseError(
             f"The log of {spec.name} no longer has version {version} ([DELTA] log_retention), from which Silver has to go on. "
@@ -88,8 +88,8 @@ def removals(spec: TableSpec, config: Config, *, after: int, upto: int) -> Itera
     """(version, its ``commitInfo``) of the commits of versions ``after`` + 1 to ``upto`` that took rows away."""
     for version in range(after + 1, upto + 1):
         actions = _actions(spec, config, version)
-        if any("remove" in each and each["remove"].get("dataChange", True) for each in actions):
-            yield version, next((each["commitInfo"] for each in actions if "commitInfo" in each), {})
+        if log_entry.takes_rows(actions):
+            yield version, log_entry.commit_info(actions)
 
 
 @contextmanager

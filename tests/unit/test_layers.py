@@ -72,6 +72,7 @@ PURE = {
         "lake.checkpoint_files",
         "lake.checkpoint_validation",
         "lake.expressions",
+        "lake.log_entry",
         "lake.query",
         "lake.result",
         "lake.table_settings",
