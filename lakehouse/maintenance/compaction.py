@@ -124,10 +124,11 @@ def _ended(spec: TableSpec, values: dict[str, str | None], today: date) -> bool:
     day = values.get("jour")
     if day is None:  # a distinct count that no day bounds: it has no end, and its files are merged by the job itself
         return False
-    return _safe(day) and date.fromisoformat(day) < today
+    return safe_day(day) and date.fromisoformat(day) < today
 
 
-def _safe(day: str) -> bool:
+def safe_day(day: str) -> bool:
+    """Whether nanoseconds hold the times of a day."""
     return _SAFE_DAYS[0] <= date.fromisoformat(day) < _SAFE_DAYS[1]
 
 
@@ -191,7 +192,7 @@ def merge_small(config: Config, spec: TableSpec, *, at_least: int) -> int:
     files = _files(delta_tables.opened(spec, config))
     days = [(one, dict(one.values).get("jour")) for one in _with_small_files(files, at_least=at_least)]
     due = [
-        one for one, day in days if day is None or _safe(day)
+        one for one, day in days if day is None or safe_day(day)
     ]  # None: a partition that no day bounds, or no partition
     return sum(_compact(config, spec, one, metrics.SMALL_FILE_BYTES) for one in due)
 

@@ -31,7 +31,7 @@ from lakehouse.silver import aggregates, engine_choice, wait_for_bronze
 from lakehouse.silver.aggregates import Aggregate, Thresholds
 from lakehouse.silver.engine import JOB, Difference, Engine, EngineName, Generation, removers
 from lakehouse.silver.health import SilverHealth
-from lakehouse.silver.local_engine import LocalEngine
+from lakehouse.silver.local_engine import BronzeFile, LocalEngine
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -117,11 +117,19 @@ class SilverJob:
             yield self._spark_engine(opened)
 
     @contextmanager
-    def _fitting(self, engine: Engine, files: Sequence[int]) -> Iterator[Engine]:
-        """``engine``, or Spark instead, when ``auto`` chose the local one and so many bytes of Bronze are too much for it."""
-        may_change = isinstance(engine, LocalEngine) and self._config.analytics.engine == "auto"
-        obstacle = engine_choice.too_large(self._config, files) if may_change else None
-        if obstacle is None:
+    def _fitting(self, engine: Engine, files: Sequence[BronzeFile]) -> Iterator[Engine]:
+        """``engine``; Spark instead, when ``auto`` chose the local one and it cannot read these files of Bronze, or not in its
+        memory."""
+        if not isinstance(engine, LocalEngine):
+            yield engine
+            return
+        may_change, unreadable = self._config.analytics.engine == "auto", engine.cannot_read(files)
+        if unreadable and not may_change:
+            raise LakehouseError(
+                f"The local engine cannot go on: {unreadable}. Set [ANALYTICS] engine = spark, or auto, and start again."
+            )
+        obstacle = unreadable or engine_choice.too_large(self._config, [file.bytes for file in files])
+        if obstacle is None or not may_change:
             yield engine
             return
         _log.info("engine", engine="spark", reason=obstacle)
@@ -160,8 +168,7 @@ class SilverJob:
         wrote = self._wrote()
         name, reason = engine_choice.other(wrote), f"the tables were written by {wrote}"
         if name == "local":
-            sizes = LocalEngine(self._config, self._entries).bronze_sizes
-            obstacle = engine_choice.needs_spark(self._config) or engine_choice.too_large(self._config, sizes())
+            obstacle = engine_choice.needs_spark(self._config) or self._local_obstacle()
             name, reason = ("spark", obstacle) if obstacle else (name, reason)
         _log.info("engine", engine=name, reason=reason)
         if name == "local":
@@ -171,6 +178,12 @@ class SilverJob:
 
         with spark_session.opened(self._config, JOB) as opened:
             yield self._spark_engine(opened)
+
+    def _local_obstacle(self) -> str | None:
+        """Why the local engine is not used for a look at all of Bronze."""
+        local = LocalEngine(self._config, self._entries)
+        files = local.bronze_files()
+        return local.cannot_read(files) or engine_choice.too_large(self._config, [file.bytes for file in files])
 
     def _wrote(self) -> EngineName:
         """The engine of the newest batch or build of the first table; commits of earlier releases are Spark's."""
@@ -238,8 +251,8 @@ class SilverJob:
         return self._build(engine, new)
 
     def _build(self, engine: Engine, generation: Generation) -> Generation:
-        sizes = engine.bronze_sizes(generation.bronze_version) if isinstance(engine, LocalEngine) else ()
-        with self._fitting(engine, sizes) as fitting:
+        files = engine.bronze_files(generation.bronze_version) if isinstance(engine, LocalEngine) else ()
+        with self._fitting(engine, files) as fitting:
             built = fitting.build(generation, self._stop)
         if not built:
             _log.info(
@@ -278,8 +291,8 @@ class SilverJob:
             return Outcome.ERASED
         began = time.monotonic()
         removed = RETENTION in kinds
-        sizes = engine.new_sizes(generation, skip_removals=removed) if isinstance(engine, LocalEngine) else ()
-        with self._fitting(engine, sizes) as fitting:
+        files = engine.new_files(generation, skip_removals=removed) if isinstance(engine, LocalEngine) else ()
+        with self._fitting(engine, files) as fitting:
             rows, failure = fitting.advance(
                 generation, skip_removals=removed, merged=self._health.merged, beat=self._monitor.beat
             )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from lakehouse.config import Config
@@ -15,11 +19,21 @@ from lakehouse.contract.tables import GENERATIONS, VENTES, TableSpec
 from lakehouse.lake import delta_tables, table_changes
 from lakehouse.lake.local_checkpoint import Batch, LocalCheckpoint
 from lakehouse.lake.table_changes import Position
+from lakehouse.maintenance import compaction
 from lakehouse.observability.provenance import read_origin
-from lakehouse.silver import local_sql
+from lakehouse.silver import engine_choice, local_sql
 from lakehouse.silver.aggregates import Aggregate
 from lakehouse.silver.engine import Difference, EngineName, Generation
 from lakehouse.silver.local_sink import LocalSink, asked
+
+
+@dataclass(frozen=True)
+class BronzeFile:
+    """A data file of Bronze: its path in the table, its day, its size."""
+
+    path: str
+    day: str
+    bytes: int
 
 
 class LocalEngine:
@@ -83,25 +97,36 @@ class LocalEngine:
         return sink.rows, None
 
     def _planned(self, checkpoint: LocalCheckpoint, newest: Position, *, skip_removals: bool) -> Batch | None:
-        """The next batch, of as many files as ``[PERFORMANCE] max_files_per_trigger`` lets in; None when nothing is new."""
+        """The next batch, of as many files as ``[PERFORMANCE] max_files_per_trigger`` and ``[ANALYTICS] engine_memory`` let in;
+        None when nothing is new."""
         start = checkpoint.consumed()
         if start >= newest:
             return None
         files = table_changes.added(VENTES, self._config, start, newest, skip_removals=skip_removals)
-        most = self._config.performance.max_files_per_trigger
-        end = files[most - 1].end if len(files) > most else newest
+        most = engine_choice.fitting(self._config, [file.bytes for file in files])
+        end = files[most - 1].end if most < len(files) else newest
         return checkpoint.plan(end, table_id=self.bronze_id())
 
-    def bronze_sizes(self, version: int | None = None) -> list[int]:
-        """The bytes of each file of Bronze."""
-        actions: Any = pa.table(delta_tables.opened(VENTES, self._config, version=version).get_add_actions())
-        return [int(size) for size in actions.column("size_bytes").to_pylist()]
+    def bronze_files(self, version: int | None = None) -> list[BronzeFile]:
+        """The files of Bronze, at ``version`` or as it is now."""
+        table = delta_tables.opened(VENTES, self._config, version=version)
+        actions: Any = pa.table(table.get_add_actions(flatten=True))
+        columns = [actions.column(name).to_pylist() for name in ("path", "partition.jour", "size_bytes")]
+        return [BronzeFile(path, str(day), int(size)) for path, day, size in zip(*columns, strict=True)]
 
-    def new_sizes(self, generation: Generation, *, skip_removals: bool) -> list[int]:
-        """The bytes of each file that a pass would read."""
+    def new_files(self, generation: Generation, *, skip_removals: bool) -> list[BronzeFile]:
+        """The files that a pass would read."""
         start, newest = self.checkpoint(generation).consumed(), Position(self.bronze_version() + 1)
-        files = table_changes.added(VENTES, self._config, start, newest, skip_removals=skip_removals)
-        return [file.bytes for file in files]
+        found = table_changes.added(VENTES, self._config, start, newest, skip_removals=skip_removals)
+        return [BronzeFile(file.add["path"], file.add["partitionValues"]["jour"], file.bytes) for file in found]
+
+    def cannot_read(self, files: Iterable[BronzeFile]) -> str | None:
+        """Why these files are not for this engine; None when they are."""
+        root = Path(VENTES.path(self._config.delta.base_path))
+        for file in files:
+            if not compaction.safe_day(file.day) and _has_int96(root / unquote(file.path)):
+                return f"the file {file.path} holds its times as INT96, which reaches from 1678 to 2262 here, and is of {file.day}"
+        return None
 
     def version(self, spec: TableSpec) -> int:
         return delta_tables.opened(spec, self._config).version()
@@ -123,6 +148,15 @@ class LocalEngine:
         table = delta_tables.opened(spec, self._config, version=version)
         rows = asked(local_sql.doubled(spec, limit), **{spec.name: table}).read_all().to_pylist()
         return [Difference(spec.name, _shown(spec.identity, row), "*", "1 row", f"{row['n']} rows") for row in rows]
+
+
+def _has_int96(file: Path) -> bool:
+    """Whether an earlier release wrote the file."""
+    try:
+        schema = pq.ParquetFile(file).schema
+    except OSError:
+        return False  # that it is gone is said by what reads it
+    return any(schema.column(number).physical_type == "INT96" for number in range(len(schema)))
 
 
 def _cells(entry: Aggregate, row: Mapping[str, Any]) -> Iterator[Difference]:

@@ -52,5 +52,5 @@ def test_where_only_spark_may_write_auto_takes_it_and_local_is_refused(
 
 def test_work_beyond_the_memory_is_sparks(tmp_path: Path) -> None:
     small = settings(tmp_path, ANALYTICS__ENGINE_MEMORY="100")
-    assert engine_choice.too_large(small, [1_000_000, 2_000_000]) is None
+    assert engine_choice.too_large(small, [1_000_000, 1_000_000]) is None
     assert "engine_memory is 100" in (engine_choice.too_large(small, [1_000_000] * 20) or "")

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
@@ -18,6 +19,7 @@ from lakehouse.errors import CheckpointInvalid, DefinitionChanged, LakehouseErro
 from lakehouse.lake import delta_tables, job_progress
 from lakehouse.maintenance import compaction, erasure
 from lakehouse.observability.provenance import read_origin
+from lakehouse.silver import engine_choice
 from lakehouse.silver.job import SilverJob
 from lakehouse.silver.local_engine import LocalEngine
 from lakehouse.silver.local_sink import LocalSink
@@ -334,3 +336,29 @@ def test_a_day_is_kept_apart_from_its_hour_at_both_ends_of_the_calendar(lake: Si
     lake.bronze(ends[1:])
     lake.run()
     assert lake.exact()
+
+
+def test_sales_that_an_earlier_release_wrote_as_int96_outside_of_its_years_are_left_to_spark(
+    lake: Silver,
+) -> None:
+    """deltalake takes them for times of another century."""
+    old = {**ROWS[0], "vente_id": "old", "timestamp": datetime(1600, 1, 1, tzinfo=UTC), "jour": date(1600, 1, 1)}
+    lake.bronze(ROWS[:20])
+    lake.bronze([old])
+    lake.run()  # as microseconds they are read like any other
+    assert lake.exact()
+    (file,) = Path(VENTES.path(lake.config.delta.base_path)).glob("jour=1600-01-01/*.parquet")
+    table = pq.ParquetFile(file).read()
+    pq.write_table(table, file, use_deprecated_int96_timestamps=True)
+    with pytest.raises(LakehouseError, match=r"The local engine cannot go on: .*INT96.*engine = spark, or auto"):
+        lake.run(full=True)
+
+
+def test_a_batch_is_no_larger_than_the_memory(filled: Silver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [file.bytes for file in LocalEngine(filled.config, ()).bronze_files()]
+    monkeypatch.setattr(engine_choice, "_EXPANSION", filled.config.analytics.engine_memory * 2**20 // min(files))
+    assert engine_choice.too_large(filled.config, files) and engine_choice.fitting(filled.config, files) == 1
+    filled.run()
+    (folder,) = Path(tmp_path, "checkpoints").glob("silver-*")
+    assert len(list((folder / "commits").iterdir())) == len({row["jour"] for row in ROWS[60:110]}) > 1
+    assert filled.exact()
