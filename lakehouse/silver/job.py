@@ -291,7 +291,7 @@ class SilverJob:
             return Outcome.ERASED
         began = time.monotonic()
         removed = RETENTION in kinds
-        files = engine.new_files(generation, skip_removals=removed) if isinstance(engine, LocalEngine) else ()
+        files = engine.new_files(generation, newest) if isinstance(engine, LocalEngine) else ()
         with self._fitting(engine, files) as fitting:
             rows, failure = fitting.advance(
                 generation, skip_removals=removed, merged=self._health.merged, beat=self._monitor.beat

@@ -82,11 +82,15 @@ class LocalEngine:
         merged: Callable[[str, float], None],
         beat: Callable[[], None],
     ) -> tuple[int, Exception | None]:
-        sink = LocalSink(self._config, self._entries, generation.name, merged)
+
+        def noted(table: str, seconds: float) -> None:
+            merged(table, seconds)
+            beat()
+
+        sink = LocalSink(self._config, self._entries, generation.name, noted)
         checkpoint, newest = self.checkpoint(generation), Position(self.bronze_version() + 1)
         try:
             while batch := checkpoint.unfinished() or self._planned(checkpoint, newest, skip_removals=skip_removals):
-                beat()
                 files = table_changes.added(VENTES, self._config, batch.start, batch.end, skip_removals=skip_removals)
                 with table_changes.as_table(files, VENTES, self._config) as sales:
                     sink(sales, batch.id)
@@ -114,10 +118,10 @@ class LocalEngine:
         columns = [actions.column(name).to_pylist() for name in ("path", "partition.jour", "size_bytes")]
         return [BronzeFile(path, str(day), int(size)) for path, day, size in zip(*columns, strict=True)]
 
-    def new_files(self, generation: Generation, *, skip_removals: bool) -> list[BronzeFile]:
-        """The files that a pass would read."""
-        start, newest = self.checkpoint(generation).consumed(), Position(self.bronze_version() + 1)
-        found = table_changes.added(VENTES, self._config, start, newest, skip_removals=skip_removals)
+    def new_files(self, generation: Generation, newest: int) -> list[BronzeFile]:
+        """The files that a pass up to the version ``newest`` would read."""
+        start = self.checkpoint(generation).consumed()
+        found = table_changes.added(VENTES, self._config, start, Position(newest + 1), skip_removals=True)
         return [BronzeFile(file.add["path"], file.add["partitionValues"]["jour"], file.bytes) for file in found]
 
     def cannot_read(self, files: Iterable[BronzeFile]) -> str | None:

@@ -95,7 +95,7 @@ class LocalSink:
         table, app_id = delta_tables.opened(entry.table, self._config), self._app_id(entry.table)
         if delta_tables.has_batch(table, app_id, batch_id):
             return
-        sql = local_sql.new_partials(entry, self._kept(entry.table), days, batch_id)
+        sql = local_sql.new_partials(entry, _kept(table, entry.table), days, batch_id)
         named = {local_sql.SALES: sales, **({MEMBRES.name: members} if entry.member_measures else {})}
         found = asked(sql, **named).read_all()
         (
@@ -132,13 +132,6 @@ class LocalSink:
             )
             self._committed(table, spec)
 
-    def _kept(self, table: TableSpec) -> date | None:
-        """The day before which retention removed the days of ``table``: one late sale would count as the whole day."""
-        if "jour" not in table.keys or not delta_tables.exists(table, self._config):
-            return None
-        since = delta_tables.properties(table, self._config).get(KEPT_FROM)
-        return date.fromisoformat(since) if since else None
-
     def _committed(self, table: DeltaTable, spec: TableSpec) -> None:
         """What Delta does inside a commit of Spark's: the version's checksum, and now and then the log's checkpoint."""
         delta_tables.committed(table, spec, self._config)
@@ -147,6 +140,8 @@ class LocalSink:
 
     def merge_small_files(self) -> int:
         """What Delta's automatic compaction does for Spark's appends. The files that went, less those that came."""
+        if not self._config.delta.auto_compact:
+            return 0
         enough, tables = self._config.delta.auto_compact_min_files, (MEMBRES, CORRECTIONS)
         there = [spec for spec in tables if delta_tables.exists(spec, self._config)]
         return sum(compaction.merge_small(self._config, spec, at_least=enough) for spec in there)
@@ -178,7 +173,9 @@ class LocalSink:
             if stop is not None and stop.is_set():
                 return False
             _log.info("building", table=entry.table.name)
-            self._replace(asked(local_sql.rows(entry, self._kept(entry.table)), sales=sales), entry.table)
+            there = delta_tables.exists(entry.table, self._config)
+            since = _kept(delta_tables.opened(entry.table, self._config), entry.table) if there else None
+            self._replace(asked(local_sql.rows(entry, since), sales=sales), entry.table)
         return True
 
     def _replace(self, rows: pa.RecordBatchReader, spec: TableSpec) -> None:
@@ -208,3 +205,9 @@ class LocalSink:
             **options,
         )
         self._committed(delta_tables.opened(spec, config), spec)
+
+
+def _kept(table: DeltaTable, spec: TableSpec) -> date | None:
+    """The day before which retention removed the table's days: one late sale would count as the whole day."""
+    since = table.metadata().configuration.get(KEPT_FROM) if "jour" in spec.keys else None
+    return date.fromisoformat(since) if since else None

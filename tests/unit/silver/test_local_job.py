@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from lakehouse.config import Config
 from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION
 from lakehouse.contract.tables import AGGREGES, CORRECTIONS, GENERATIONS, MEMBRES, PAR_PAYS, SILVER, VENTES, TableSpec
 from lakehouse.errors import CheckpointInvalid, DefinitionChanged, LakehouseError, TableMissing
-from lakehouse.lake import delta_tables, job_progress
+from lakehouse.lake import delta_tables, job_progress, spark_session
 from lakehouse.maintenance import compaction, erasure
 from lakehouse.observability.provenance import read_origin
 from lakehouse.silver import engine_choice
@@ -362,3 +363,40 @@ def test_a_batch_is_no_larger_than_the_memory(filled: Silver, tmp_path: Path, mo
     (folder,) = Path(tmp_path, "checkpoints").glob("silver-*")
     assert len(list((folder / "commits").iterdir())) == len({row["jour"] for row in ROWS[60:110]}) > 1
     assert filled.exact()
+
+
+class SparkWasAsked(Exception):
+    """In place of a session."""
+
+
+def test_verify_takes_the_other_engine_than_the_one_that_wrote(filled: Silver, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_session(*_: object, **__: object) -> None:
+        raise SparkWasAsked
+
+    monkeypatch.setattr(spark_session, "opened", no_session)
+    filled.run()
+    with pytest.raises(SparkWasAsked):
+        SilverJob(filled.config).verify()
+    # a commit of Spark's, which an earlier release did not mark with its engine
+    delta_tables.set_properties(AGGREGES, filled.config, {"ventes.x": "1"}, what="silver batch")
+    assert SilverJob(filled.config).verify() == []
+    tiny = dataclasses.replace(filled.config.analytics, engine_memory=1)
+    monkeypatch.setattr(engine_choice, "_EXPANSION", 10**6)
+    with pytest.raises(SparkWasAsked):
+        SilverJob(dataclasses.replace(filled.config, analytics=tiny)).verify()
+
+
+def test_auto_changes_to_spark_for_what_does_not_fit_and_local_does_not(
+    filled: Silver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_session(*_: object, **__: object) -> None:
+        raise SparkWasAsked
+
+    monkeypatch.setattr(spark_session, "opened", no_session)
+    monkeypatch.setattr(engine_choice, "_EXPANSION", 10**7)
+    auto = Silver(Path(filled.config.delta.base_path), ANALYTICS__ENGINE="auto")
+    for full in (False, True):
+        with pytest.raises(SparkWasAsked):
+            auto.run(full=full)
+    filled.run()
+    assert filled.position().settled
