@@ -13,6 +13,7 @@ from lakehouse.observability import process
 
 
 def parser() -> argparse.ArgumentParser:
+    """The script's command line."""
     return cli.parser(
         "dashboard.py",
         "Serve the live dashboard until Ctrl-C, and print its address. It reads the tables without a JVM, beside the jobs.",

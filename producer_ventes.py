@@ -54,6 +54,7 @@ def _start(text: str) -> datetime:
 
 
 def parser() -> argparse.ArgumentParser:
+    """The script's command line."""
     made = cli.parser(
         "producer_ventes.py",
         "Send sales to Kafka, until Ctrl-C or for --count messages. Exit code 0: every message was acknowledged.",
@@ -118,6 +119,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def body(args: argparse.Namespace, config: Config) -> int:
+    """Send until the count is reached or a signal comes; the exit code. The options go before the settings."""
     ratios = {f"{name}_ratio": getattr(args, f"{name}_ratio") for name in ("duplicate", "late", "malformed")}
     chosen = producer.with_options(config, rate=args.rate, clients=args.clients, **ratios)
     with process.serve(config, "producer") as watched:
@@ -126,6 +128,7 @@ def body(args: argparse.Namespace, config: Config) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run the script with ``argv`` (default: the process's own) and return its exit code."""
     return cli.run(parser(), body, argv)
 
 

@@ -41,6 +41,7 @@ def _run(args: argparse.Namespace, config: Config) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run the script with ``argv`` (default: the process's own) and return its exit code."""
     return cli.run(_parser(), _run, argv)
 
 

@@ -19,7 +19,7 @@ from lakehouse.jvm import jars, java
 
 
 def collect(config: Config) -> dict[str, Any]:
-    """Everything a reader needs to judge the figures. Secrets are not among it."""
+    """Everything a reader needs to interpret the figures. Secrets are not among it."""
     (broker,) = (jar.version for jar in jars.read_lock()["kafka"] if jar.artifact == "kafka-clients")
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

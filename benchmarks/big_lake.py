@@ -15,9 +15,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable, QueryBuilder, write_deltalake
+from deltalake import QueryBuilder
 
 from lakehouse.contract import tables
+from lakehouse.lake import table_handle
 from lakehouse.producer.catalogue import CATALOGUE, POOL_SEED, Pool
 from tests.support.lakes import arrow_table
 
@@ -95,16 +96,16 @@ def build(base: str, *, sales: int, days: int, last: date) -> None:
          "kafka_timestamp": stopped, "date_ingestion": stopped, "jour": last}
         for number, name in enumerate(("pays", "montant") * 500)
     ]  # fmt: skip
-    write_deltalake(tables.REJETS.path(base), arrow_table(tables.REJETS, bad), partition_by=["jour"])
-    bronze = DeltaTable(tables.VENTES.path(base))
+    table_handle.write(tables.REJETS.path(base), arrow_table(tables.REJETS, bad), partition_by=["jour"])
+    bronze = table_handle.opened(tables.VENTES.path(base))
     for spec in tables.SILVER:
         made = pa.table(QueryBuilder().register("ventes_stream", bronze).execute(SILVER[spec.name]))
-        write_deltalake(spec.path(base), made, partition_by=list(spec.partition_by) or None)
+        table_handle.write(spec.path(base), made, partition_by=list(spec.partition_by) or None)
 
 
 def append(base: str, made: pa.Table) -> None:
     """One commit to Bronze."""
-    write_deltalake(tables.VENTES.path(base), made, mode="append", partition_by=list(tables.VENTES.partition_by))
+    table_handle.write(tables.VENTES.path(base), made, mode="append", partition_by=list(tables.VENTES.partition_by))
 
 
 def trickle(base: str, rows: int, last: date) -> Iterator[Any]:

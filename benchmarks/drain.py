@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
-from deltalake import DeltaTable, QueryBuilder
+from deltalake import QueryBuilder
 from deltalake.exceptions import DeltaError
 
 from benchmarks import contenders
@@ -17,7 +17,7 @@ from benchmarks.preload import Truth
 from lakehouse.config import Config
 from lakehouse.contract.tables import VENTES, checkpoint
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import checkpoint_files
+from lakehouse.lake import checkpoint_files, table_handle
 
 _SLOWEST = 2_000
 """Messages a second below which a contender is stopped."""
@@ -104,7 +104,7 @@ def _number(path: Path) -> int:
 
 def held(base: str) -> Held:
     """Count the Bronze table under ``base`` as any reader sees it. A null among the sums' inputs counts as 0 cents."""
-    reader = QueryBuilder().register("ventes", DeltaTable(VENTES.path(base)))
+    reader = QueryBuilder().register("ventes", table_handle.opened(VENTES.path(base)))
     query = "SELECT count(*) AS n, count(DISTINCT vente_id) AS d, coalesce(sum(montant), 0) AS m FROM ventes"
     (row,) = pa.table(reader.execute(query).read_all()).to_pylist()
     return Held(row["n"], row["d"], int(Decimal(row["m"]) * 100))

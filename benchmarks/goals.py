@@ -29,7 +29,7 @@ class Goal:
     figure: str
     goal: str
     section: str
-    judge: Callable[[Figures], Verdict]
+    check: Callable[[Figures], Verdict]
 
 
 UNKNOWN = Verdict("no figure", None)
@@ -48,13 +48,13 @@ def _over(one: float | None, other: float | None) -> float | None:
 def drain_against(name: str, limit: float) -> Callable[[Figures], Verdict]:
     """Medians of sales a second, start of the process to its exit, on both sides."""
 
-    def judge(found: Figures) -> Verdict:
+    def check(found: Figures) -> Verdict:
         ours, other = (report.typical(found["runs"], who, "rate") for who in ("ours", name))
         verdict = _times(_over(ours, other), limit, at_least=True)
         wrong = [run for run in found["runs"] if run["contender"] in ("ours", name) and not run["correct"]]
         return Verdict(f"{verdict.measured}, a table DIFFERS", False) if wrong else verdict
 
-    return judge
+    return check
 
 
 def latency(found: Figures) -> Verdict:
@@ -144,7 +144,7 @@ def verdict(goal: Goal, sections: Mapping[str, Any]) -> tuple[str, str]:
     """(what was measured, ``reached`` | ``missed`` | ``open`` | ``not measured``). ``open``: measured, but not at the goal's size."""
     if goal.section not in sections:
         return "–", "not measured"
-    found = goal.judge(sections[goal.section]["figures"])
+    found = goal.check(sections[goal.section]["figures"])
     return found.measured, {True: "reached", False: "missed", None: "open"}[found.reached]
 
 

@@ -33,6 +33,7 @@ from lakehouse.config import PROJECT, Config
 from lakehouse.contract.tables import VENTES
 from lakehouse.errors import LakehouseError
 from lakehouse.kafka import clients
+from lakehouse.lake import table_handle
 
 RATE = 1000
 WARM_UP = 20.0
@@ -73,7 +74,7 @@ class Watcher:
         """Take in the versions that are new. The file's name is asked for first: that costs the contender nothing."""
         while (entry := self._log / f"{self._next:020}.json").exists():
             if self._table is None:
-                self._table = DeltaTable(self._path)
+                self._table = table_handle.opened(self._path)
             while self._table.version() < self._next:
                 self._table.update_incremental()
             files = added(entry)

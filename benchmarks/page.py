@@ -89,7 +89,7 @@ def silver(found: Figures) -> list[Grid]:
                 number(middle["files"]), number(middle["rows"]), number(middle["jobs"]), number(lake["full_seconds"], 1),
                 f"{lake['full_seconds'] / middle['seconds']:.0f} ×", number(lake["differing_cells"]),
             ))  # fmt: skip
-    head = ("rows of history", "days of the new sales", "pass s", "with looking and locking s", "files scanned", "rows scanned",
+    head = ("rows of history", "days of the new sales", "pass s", "with lock and snapshot s", "files scanned", "rows scanned",
             "Spark jobs", "full recompute s", "full ÷ pass", "differing cells")  # fmt: skip
     title = f"A pass over the same {found['new']:,} new sales; {found['days']} days and {found['clients']:,} clients of history"
     return [Grid(title, head, tuple(rows), texts=0)]

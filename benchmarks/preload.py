@@ -5,7 +5,7 @@ ProducerPerformance, which draws its payloads at random from a file, each sale i
 producer has them.
 
 Event times are spread evenly, in order, over the 6 hours before now. A backlog is old by nature: so every sale but those
-of the last minutes is **old** for our job, which compares it with Bronze instead of trusting its memory of recent sales.
+of the last minutes is **old** for our job, which compares it with Bronze instead of its deduplication state alone.
 Two calendar days are hit in the first 6 hours of a UTC day, otherwise one.
 """
 

@@ -18,10 +18,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
-from deltalake import DeltaTable, QueryBuilder, write_deltalake
+from deltalake import QueryBuilder
 
 from lakehouse.config import ENV_PREFIX, PROJECT
 from lakehouse.contract.tables import REJETS, VENTES
+from lakehouse.lake import table_handle
 from lakehouse.operations.reconcile.silver import FIGURES, key_sql
 from tests.support import job_lake, lakes
 
@@ -59,8 +60,8 @@ def build(base: str, count: int) -> None:
     for batch, first in enumerate(range(0, count, BATCH)):
         size = min(BATCH, count - first)
         origin = f'{{"what": "bronze batch", "batch": {batch}, "clock_ms": {int((START + timedelta(days=60, seconds=first)).timestamp() * 1000)}}}'
-        properties = job_lake.CommitProperties(custom_metadata={"userMetadata": origin})
-        write_deltalake(
+        properties = job_lake.marked(origin, (f"{VENTES.name}-{job_lake.QUERY}", batch))
+        table_handle.write(
             VENTES.path(base),
             _sales(first, size, rng),
             mode="append",
@@ -80,16 +81,27 @@ def build(base: str, count: int) -> None:
         }
         for p in range(PARTITIONS)
     ]
-    job_lake.append(base, REJETS, rejects, START + timedelta(days=90), batch)
-    job_lake.bronze_checkpoint(base, dict.fromkeys(range(PARTITIONS), end + 1), batch, START + timedelta(days=90))
-    bronze = DeltaTable(VENTES.path(base))
+    batch, clock = batch + 1, START + timedelta(days=90)
+    job_lake.append(base, REJETS, rejects, clock, batch)
+    job_lake.bronze_checkpoint(base, dict.fromkeys(range(PARTITIONS), end + 1), batch, clock)
+    job_lake.accept_unread(base, dict.fromkeys(range(PARTITIONS), count))
+    bronze = table_handle.opened(VENTES.path(base))
     for one in FIGURES:
         keys = ", ".join(f"{key_sql(key, 'UTC')} AS {key}" for key in one.table.keys)
         items = f", SUM(CAST(quantite AS BIGINT)) AS {one.items}" if one.items else ""
         group = ", ".join(str(number + 1) for number in range(len(one.table.keys)))
-        sql = f"SELECT {keys}, COUNT(*) AS {one.sales}, SUM(montant) AS {one.amount}{items} FROM ventes_stream GROUP BY {group}"
+        once = f", COUNT(DISTINCT {one.once[1]}) AS {one.once[0]}" if one.once else ""
+        sql = f"SELECT {keys}, COUNT(*) AS {one.sales}, SUM(montant) AS {one.amount}{items}{once} FROM ventes_stream GROUP BY {group}"
         made = QueryBuilder().register("ventes_stream", bronze).execute(sql).read_all()
-        write_deltalake(one.table.path(base), made, partition_by=list(one.table.partition_by) or None)
+        table_handle.write(
+            one.table.path(base),
+            made,
+            partition_by=list(one.table.partition_by) or None,
+            commit_properties=job_lake.marked(
+                f'{{"what": "silver build", "generation": "{job_lake.GENERATION}"}}',
+                (f"{one.table.name}-{job_lake.GENERATION}-build", 0),
+            ),
+        )
     job_lake.silver_settled(base, bronze.version())
 
 

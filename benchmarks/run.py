@@ -21,7 +21,7 @@ from benchmarks import about, contenders, goals, latency, page, publish, report,
 from benchmarks.sections import LONG, SECTIONS, SHORT
 from lakehouse import atomic_file, cli
 from lakehouse.child_processes import interrupt_on_signals
-from lakehouse.config import PROJECT, Config
+from lakehouse.config import PROJECT, Config, paths
 from lakehouse.errors import ConfigError
 from lakehouse.jvm import jars
 from lakehouse.kafka.broker.node import Broker
@@ -139,7 +139,7 @@ def settings_of(config: Config, home: Path, topic: str) -> Config:
 @contextlib.contextmanager
 def data_folder(base: str, *, keep: bool) -> Iterator[Path]:
     """A new folder on the disk that holds the user's data, removed at the end."""
-    if "://" in base:
+    if paths.is_uri(base):
         raise ConfigError(
             f"[DELTA] base_path = {base} is a URI; the benchmark needs a folder: VENTES_DELTA__BASE_PATH=data"
         )

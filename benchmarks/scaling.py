@@ -2,7 +2,7 @@
 
 - **partitions**: the same backlog in topics of 1, 2 and 4 partitions, read by Bronze in one process;
 - **workers**: the backlog of 4 partitions, read by Bronze on a standalone cluster of 1 and 2 workers with one core each;
-- **state**: Bronze's memory of recent sales filled to ``--ids`` and kept there, in the Java heap and in RocksDB;
+- **state**: Bronze's deduplication state filled to ``--ids`` and kept there, in the Java heap and in RocksDB;
 - **silver**: ``--clients`` × ``--days`` of Bronze into the six tables: the first build, then a pass over one new day, then one over
   late sales of all days.
 
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from deltalake import DeltaTable, QueryBuilder
+from deltalake import QueryBuilder
 
 from benchmarks import about, big_lake, contenders, drain, preload
 from benchmarks.contenders import OURS
@@ -38,6 +38,7 @@ from lakehouse.config import PROJECT, Config
 from lakehouse.contract.tables import AGGREGES, VENTES
 from lakehouse.errors import LakehouseError
 from lakehouse.kafka.broker.node import Broker
+from lakehouse.lake import table_handle
 from tests.support.clusters import Cluster
 
 FILE = PROJECT / "docs" / "scaling.json"
@@ -165,7 +166,7 @@ def _silver_pass(config: Config, step: str, sales: int) -> Row:
 
 
 def _one(path: str, sql: str) -> tuple[int, Decimal]:
-    (row,) = pa.table(QueryBuilder().register("t", DeltaTable(path)).execute(sql).read_all()).to_pylist()
+    (row,) = pa.table(QueryBuilder().register("t", table_handle.opened(path)).execute(sql).read_all()).to_pylist()
     return int(row["n"]), Decimal(row["m"])
 
 

@@ -15,7 +15,7 @@ from lakehouse import atomic_file
 Row = dict[str, Any]
 TITLES = {
     "partitions": "Partitions of the topic", "workers": "Workers of a standalone cluster",
-    "state": "The memory of recent sales", "silver": "Silver",
+    "state": "The deduplication state", "silver": "Silver",
 }  # fmt: skip
 
 

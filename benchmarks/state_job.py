@@ -1,4 +1,4 @@
-"""The memory of recent sales, filled to a given size and kept there: Bronze's own deduplication over made-up identities.
+"""The deduplication state, filled to a given size and kept there: Bronze's own deduplication over made-up identities.
 
 A process of its own, which prints one line of JSON. Spark's ``rate-micro-batch`` source gives each batch the same number of
 new identities (38 characters, as ``v-`` and a UUID) and moves the event time on by a fixed step; so the state grows until as

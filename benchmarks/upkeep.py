@@ -92,18 +92,16 @@ class Appends:
 
 def simulate(hours: float, base: str) -> None:
     """A line for each hour: files that the table is made of, files on disk, entries of the log, seconds of the round."""
-    from deltalake import DeltaTable, write_deltalake
-
     from lakehouse import config as settings
     from lakehouse.contract.tables import VENTES
-    from lakehouse.lake import table_settings
+    from lakehouse.lake import table_handle, table_settings
     from lakehouse.maintenance import compaction, scheduler
     from tests.support import lakes
 
     config, clock = settings.load(), Clock(Path(os.environ["SIMULATED_CLOCK"]))
     path, row = VENTES.path(base), lakes.sales(1)[0]
     first = {**row, "jour": datetime.now(UTC).date()}
-    write_deltalake(
+    table_handle.write(
         path, lakes.arrow_table(VENTES, [first]), partition_by=["jour"],
         configuration=table_settings.wanted_properties(VENTES, config),
     )  # fmt: skip
@@ -118,14 +116,14 @@ def simulate(hours: float, base: str) -> None:
         appends.commit(version, now)
         if batch % config.delta.auto_compact_min_files == 0:
             compaction.merge_small(config, VENTES, at_least=config.delta.auto_compact_min_files)
-            table = DeltaTable(path)
+            table = table_handle.opened(path)
             table.create_checkpoint()
             version = table.version()
         clock.move(1 - (time.monotonic() - began))
         if batch % min(3600, batches) == 0:
             before, began = _counts(path), time.monotonic()
             scheduler.run(config, "bronze")
-            seconds, table = time.monotonic() - began, DeltaTable(path)
+            seconds, table = time.monotonic() - began, table_handle.opened(path)
             version = table.version()
             print(_line(batch / 3600, before, path, table, seconds), flush=True)
 

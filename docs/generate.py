@@ -31,6 +31,7 @@ import spark_streaming_delta  # noqa: E402
 import streaming_silver  # noqa: E402
 from benchmarks import projection, publish  # noqa: E402
 from lakehouse import config  # noqa: E402
+from lakehouse.config import changes  # noqa: E402
 from lakehouse.contract import json_schema  # noqa: E402
 from lakehouse.explorer import command  # noqa: E402
 from lakehouse.observability import metrics  # noqa: E402
@@ -92,6 +93,16 @@ def settings_table() -> str:
                 rows.append((f"`{row.key}`", row.type, default, row.unit, row.help))
         parts.append(f"`[{section}]`\n\n{_table(('key', 'type', 'default', 'unit', 'what it does'), rows)}")
     return "\n\n".join(parts)
+
+
+def changes_table() -> str:
+    """The settings on which something that is stored depends, with what a change of each does."""
+    effects = "\n".join(f"- **{name}**: {meaning}" for name, meaning in changes.EFFECTS.items())
+    rows = [
+        (f"`[{name.partition('.')[0]}] {name.partition('.')[2]}`", change.depends, change.effect, change.what)
+        for name, change in changes.CHANGES.items()
+    ]
+    return f"{effects}\n\n{_table(('setting', 'what rests on it', 'effect', 'what a change does'), rows)}"
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, ...]]:
@@ -201,7 +212,7 @@ def _scaling() -> dict[str, Any]:
 
 
 PARTS: dict[Path, dict[str, Callable[[], str]]] = {
-    SETTINGS: {"settings": settings_table},
+    SETTINGS: {"settings": settings_table, "changes": changes_table},
     OPTIONS: {"options": options_table},
     TROUBLES: {"symptoms": symptoms},
     ARCHITECTURE: {"packages": packages},
@@ -272,6 +283,7 @@ def schema_text() -> str:
 
 
 def main() -> int:
+    """Write what is not up to date, or with ``--check`` name it; exit code 1 when something was named."""
     wanted = {
         **{page: generated(page.read_text(encoding="utf-8"), page) for page in PARTS},
         METRICS: metrics_page(),

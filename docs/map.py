@@ -52,6 +52,7 @@ def arcs(topology: dict[str, Any]) -> list[list[Place]]:
 
 
 def rings(geometry: dict[str, Any], lines: list[list[Place]]) -> Iterator[list[Place]]:
+    """The closed rings of one country, as longitude and latitude; an index below 0 is an arc walked backwards."""
     polygons = geometry["arcs"] if geometry["type"] == "MultiPolygon" else [geometry["arcs"]]
     for polygon in polygons:
         for ring in polygon:
@@ -84,6 +85,7 @@ def path(geometry: dict[str, Any], lines: list[list[Place]]) -> str:
 
 
 def main() -> int:
+    """Write the page's map and the countries' names from the topology file that is named; the exit code."""
     from babel import Locale
     from babel.core import get_global
 

@@ -10,13 +10,17 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lakehouse import config as settings
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError, is_full_disk, is_no_place
 from lakehouse.observability import log
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 ROLES = {
     "setup_utils.py": "admin",
@@ -72,6 +76,30 @@ def checked(parse: Callable[[str], object]) -> Callable[[str], object]:
     return convert
 
 
+def console(**how: Any) -> Console:
+    """rich's console. Its own ends the process with exit code 1 when the reader of our output has gone (``| head``); this one
+    raises ``BrokenPipeError``, as ``print`` does."""
+    from rich.console import Console
+
+    class Ours(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Ours(**how)
+
+
+def forget_reader() -> None:
+    """After a ``BrokenPipeError``: what is printed from now on, the rest of a buffer included, goes nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+            continue
+        with suppress(OSError, ValueError):
+            os.dup2(null, stream.fileno())
+    os.close(null)
+
+
 def run(
     made: argparse.ArgumentParser,
     body: Callable[[argparse.Namespace, Config], int],
@@ -82,33 +110,36 @@ def run(
         args = made.parse_args(argv)
     except SystemExit as stop:  # argparse exits by itself: 0 after --help, 2 for a wrong argument
         return int(stop.code or 0)
+
+    def say(sentence: str) -> None:
+        with suppress(OSError):  # nobody reads it; the exit code tells as well
+            print(f"{made.prog}: {sentence}", file=sys.stderr, flush=True)
+
     try:
         os.umask(0o027)  # files of a run: writable by their owner, readable by the group, closed to others
         config = replace(settings.load(args.config), role=role_of(made.prog))
         log.configure(config.monitoring)
         return body(args, config)
     except LakehouseError as error:
-        print(f"{made.prog}: {error}", file=sys.stderr)
+        say(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        print(f"{made.prog}: interrupted", file=sys.stderr)
+        say("interrupted")
         return 130
     except BrokenPipeError:  # the reader of our output closed the pipe: end without a traceback
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget_reader()
         return 0
     except Exception as error:
         if isinstance(error, OSError) and is_no_place(error):
-            print(
-                f"{made.prog}: {error.filename} cannot be read or written: {error.strerror}. Type: ls -ld {error.filename} ; it is "
-                f"to be a place of the user who runs the jobs, and you are to be that user.",
-                file=sys.stderr,
+            say(
+                f"{error.filename} cannot be read or written: {error.strerror}. Type: ls -ld {error.filename} ; it is "
+                f"to be a place of the user who runs the jobs, and you are to be that user."
             )
             return 1
         if not is_full_disk(error):
             raise
-        print(
-            f"{made.prog}: The disk is full. See which: df -h. Make room, and type the same command again: it goes on from "
-            f"what was finished.",
-            file=sys.stderr,
+        say(
+            "The disk is full. See which: df -h. Make room, and type the same command again: it goes on from "
+            "what was finished."
         )
         return 1

@@ -26,11 +26,20 @@ def execute(main: Callable[[], int]) -> NoReturn:
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BaseException:  # noqa: BLE001  # a fault of ours: shown whole, as the interpreter would
-        traceback.print_exc()
+        with suppress(OSError):
+            traceback.print_exc()
         code = 1
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # its reader is gone, or the disk is full
-            stream.flush()
+    with suppress(BrokenPipeError, ValueError):  # its reader has gone, which is no failure of ours
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # a full disk: what was printed is not all there
+            code = code or 1
+            with suppress(OSError, ValueError):
+                print(f"The output cannot be written: {error.strerror}.", file=sys.stderr)
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
     os._exit(code)
 
 

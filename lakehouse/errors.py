@@ -13,6 +13,7 @@
     ├── TableMissing               1  a table that is needed does not exist yet
     ├── DataLoss                   3  Kafka no longer holds offsets that were not read yet
     ├── ClockWentBack              3  the batch's clock is not after the last committed batch's
+    ├── RowsDropped                3  Spark dropped sales as late, which the proof rules out
     ├── CheckpointInvalid          3  a checkpoint cannot be used with this table or query
     ├── DefinitionChanged          3  a Silver table was built with another definition
     └── QueryRefused               2  the explorer does not run this statement
@@ -94,6 +95,12 @@ class DataLoss(LakehouseError):
 
 class ClockWentBack(LakehouseError):
     """The batch's clock is not after the last committed batch's."""
+
+    exit_code = 3
+
+
+class RowsDropped(LakehouseError):
+    """Spark dropped sales as late, which the proof rules out: they are missing from Bronze."""
 
     exit_code = 3
 

@@ -114,7 +114,7 @@ def _counts() -> list[Column]:
 
 _log = log.get("bronze")
 
-REASONS = (sale.VIDE, sale.JSON_INVALIDE, sale.MANQUANT, sale.TYPE, sale.VALEUR, sale.FUTUR)
+REASONS = (sale.VIDE, sale.JSON_INVALIDE, sale.MANQUANT, sale.TYPE, sale.VALEUR, sale.FUTUR, sale.ILLISIBLE)
 """The reject codes without the field: the values of the metrics' label."""
 
 
@@ -129,8 +129,7 @@ class Totals:
     drifted: int = 0
 
     def add(self, stats: BatchStats) -> None:
-        """One more batch."""
-        self.batches += 1
+        """The rows of a batch, or of a part of one."""
         self.sales += stats.sales
         self.rejected += stats.rejected
         self.late += stats.late

@@ -14,7 +14,7 @@ from typing import Any
 
 from lakehouse.bronze.sink import BronzeSink
 from lakehouse.config import Config, format_duration
-from lakehouse.errors import BrokerUnavailable
+from lakehouse.errors import BrokerUnavailable, RowsDropped
 from lakehouse.kafka import clients
 from lakehouse.kafka.lag import Lag
 from lakehouse.lake.checkpoint import Checkpoint
@@ -143,6 +143,7 @@ class BronzeHealth:
         self._lag = Lag(config, monitor.meter)
         self._last_trigger: float | None = None
         self._sink: BronzeSink | None = None
+        self._hanging: set[str] = set()
 
     def watch(self, sink: BronzeSink) -> None:
         """Register what the monitor samples."""
@@ -167,6 +168,7 @@ class BronzeHealth:
         self._meter.before_scrape(freshness)
         monitor.ready_when(self._not_ready)
         monitor.sample("kafka", self._lag.look)
+        monitor.sample("transactions", self._say_hanging)
         monitor.sample("tables", TableWatch(base, metrics.TABLES["bronze"], self._meter).look)
         monitor.sample("freshness", first_freshness)
         monitor.sample("reconciliation", reconciled)
@@ -177,12 +179,20 @@ class BronzeHealth:
             clients.check_reachable(self._config, _REACHABLE_SECONDS)
         except BrokerUnavailable as error:
             yield str(error)
+        yield from self._lag.hanging().values()
         limit, last = self._config.monitoring.bronze_stale_after, self._last_trigger
         still = 0.0 if last is None else time.monotonic() - last
         if still > limit.total_seconds():
             yield (
                 f"no trigger has ended for {still:.0f} s; [MONITORING] bronze_stale_after is {format_duration(limit)}"
             )
+
+    def _say_hanging(self) -> None:
+        """In the log, once for each transaction."""
+        found = self._lag.hanging()
+        for place in found.keys() - self._hanging:
+            _log.warning(found[place])
+        self._hanging = set(found)
 
     def query_starts(self, checkpoint: Checkpoint) -> None:
         """Take the committed offsets from the checkpoint, and count a batch that was planned and not committed."""
@@ -193,8 +203,8 @@ class BronzeHealth:
             self._meter.add(metrics.REPLAYED)
 
     def read(self, reports: Reports, *, ended: bool = False) -> None:
-        """Count the batches that were committed since the last call, and note that triggers end."""
-        seen = False
+        """Count the batches that were committed since the last call, and note that triggers end. Raises ``RowsDropped``."""
+        seen, dropped = False, ""
         for batch in reports.new():
             seen = True
             deduplicated = self._sink.deduplicated.pop(batch.batch_id, None) if self._sink else None
@@ -209,16 +219,14 @@ class BronzeHealth:
                 upto=[log.place(self._config.kafka.topic, *end) for end in sorted(batch.ends.items())],
             )
             if batch.dropped:
-                _log.error(
-                    "the watermark dropped rows: sales are missing from Bronze",
-                    batch_id=batch.batch_id,
-                    rows=batch.dropped,
-                )
+                dropped = f"batch {batch.batch_id}: {batch.dropped}"
         if seen or (not ended and reports.idle()):
             self._last_trigger = time.monotonic()
             self._meter.set(metrics.LAST_TRIGGER, time.time())
             self._monitor.started()
             self._monitor.fault(None)
+        if dropped:
+            raise RowsDropped(dropped)
 
     def query_failed(self, cause: str) -> None:
         """A transient error: the query is started again."""

@@ -5,24 +5,30 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from lakehouse.bronze import decoder, exact_dedup, health, kafka_batch, offset_gaps, transforms
+from lakehouse.bronze.attempts import Attempt
+from lakehouse.bronze.batch_settings import BatchSettings
 from lakehouse.bronze.health import BronzeHealth
+from lakehouse.bronze.isolation import Isolation
 from lakehouse.bronze.kafka_batch import KafkaBatches
+from lakehouse.bronze.noted_settings import SettingsChange
 from lakehouse.bronze.sink import BronzeSink, StopAtBoundary
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import TOPIC_SINCE
 from lakehouse.contract.tables import PERTES, REJETS, VENTES
 from lakehouse.contract.tables import checkpoint as checkpoint_path
-from lakehouse.errors import BrokerUnavailable, LakehouseError, cause_of
+from lakehouse.errors import BrokerUnavailable, LakehouseError, RowsDropped, cause_of
 from lakehouse.kafka import clients
-from lakehouse.lake import checkpoint_validation, spark_session, spark_tables, writer_lock
+from lakehouse.lake import checkpoint_files, checkpoint_validation, spark_session, spark_tables, writer_lock
 from lakehouse.lake.checkpoint import Checkpoint
 from lakehouse.maintenance import erasure
 from lakehouse.observability import log
@@ -31,24 +37,23 @@ from lakehouse.observability.health import Monitor
 _log = log.get("bronze")
 
 JOB = "bronze"
+_PRUNED = "spark.sql.optimizer.pruneFiltersCanPruneStreamingSubplan"
 _POLL_SECONDS = 0.2
 _REPORT_SECONDS = 1.0
 """Between two readings of Spark's progress reports."""
 
 
-def rows_of(messages: DataFrame, config: Config) -> DataFrame:
+def rows_of(messages: DataFrame, settings: BatchSettings) -> DataFrame:
     """Kafka rows → the on-time sales, without the duplicates that the deduplication state knows. The sink reads the
     batch's other messages itself, so that neither a backlog nor a flood of bad messages fills the state."""
-    validation = kafka_batch.validation_options(config)
-    delay, tolerance = config.streaming.watermark_delay, config.streaming.future_tolerance
+    delay, tolerance = settings.watermark_delay, settings.future_tolerance
     messages = transforms.perhaps_on_time(messages, watermark_delay=delay, future_tolerance=tolerance)
-    return transforms.deduplicated(
-        transforms.on_time(transforms.decoded(messages, **validation)), watermark_delay=delay
-    )
+    on_time = transforms.on_time(transforms.decoded(messages, **settings.validation()))
+    return transforms.deduplicated(on_time, watermark_delay=delay)
 
 
 def trigger(config: Config, *, once: bool) -> dict[str, Any]:
-    """When a micro-batch starts: arguments of ``DataStreamWriter.trigger``."""
+    """The schedule of the micro-batches, as arguments of ``DataStreamWriter.trigger``."""
     if once:
         return {"availableNow": True}
     return {"processingTime": f"{config.streaming.trigger_interval.total_seconds() * 1000:.0f} milliseconds"}
@@ -98,7 +103,7 @@ class BronzeJob:
         kind = clients.describe_topic(self._config).settings.get("message.timestamp.type")
         if kind != "LogAppendTime":
             _log.warning(
-                "the topic is stamped by its senders' clocks: late and future sales are judged by these. "
+                "the topic is stamped by its senders' clocks: these decide which sales are late or in the future. "
                 "Set message.timestamp.type=LogAppendTime on the topic",
                 topic=self._config.kafka.topic,
                 timestamp_type=kind,
@@ -120,11 +125,12 @@ class BronzeJob:
         checkpoint.check(topic=config.kafka.topic)  # refuses a damaged checkpoint before anything is written
         for spec in (VENTES, REJETS):
             spark_tables.ensure(spark, spec, config)
-        if checkpoint.is_new() and not all(spark_tables.is_empty(spark, spec, config) for spec in (VENTES, REJETS)):
-            exact_dedup.require_exact_dedup_until(spark, config)
+        if checkpoint.is_new():
+            exact_dedup.require_for_new_checkpoint(spark, config)
         source = KafkaBatches(spark, config, checkpoint)
         sink = BronzeSink(spark, config, checkpoint, self._stop, source, self._monitor.meter)
         self._health.watch(sink)
+        isolation = Isolation(spark, config, checkpoint, source, sink, self._monitor, self._stop)
         if checkpoint.drop_plan_behind_the_clock():
             _log.warning(
                 "a batch that was planned while the clock was behind is planned anew; nothing of it was written"
@@ -133,11 +139,11 @@ class BronzeJob:
         _note_topic(spark, config, checkpoint.topic_id() or "", fresh=checkpoint.is_new())
         if accepted:
             # only the run that skips the gap goes on in spite of it: a later loss must stop the job again
-            source.fail_on_data_loss = False
-            self._keep_running(spark, checkpoint, sink, once=True, fail_on_data_loss=False)
-            source.fail_on_data_loss = True
-        self._keep_running(spark, checkpoint, sink, once=self._once, fail_on_data_loss=True)
-        _log.info("stopped", **_account(sink))
+            source.accepted = accepted
+            self._keep_running(spark, checkpoint, sink, isolation, once=True, fail_on_data_loss=False)
+            source.accepted = None
+        self._keep_running(spark, checkpoint, sink, isolation, once=self._once, fail_on_data_loss=True)
+        _log.info("stopped", **_counts(sink))
 
     def _find_gaps(self, checkpoint: Checkpoint) -> list[offset_gaps.Gap]:
         """Unread offsets that Kafka no longer holds. Raises ``DataLoss`` for a recreated topic: its offsets may be plausible."""
@@ -149,29 +155,69 @@ class BronzeJob:
         held = clients.earliest_and_latest_offsets(self._config, log_end=True)  # an open transaction takes nothing away
         return offset_gaps.find(checkpoint.committed(), held, self._config)
 
-    def _check_gaps(self, spark: SparkSession, checkpoint: Checkpoint) -> bool:
-        """True when an operator accepted a gap, which this run may then read past."""
+    def _check_gaps(self, spark: SparkSession, checkpoint: Checkpoint) -> Sequence[offset_gaps.Gap]:
+        """Check for offset gaps: those that an operator accepted, which this run then skips."""
         found = self._find_gaps(checkpoint)
         if not found:
-            return False
+            return ()
         if not self._accept:
             raise offset_gaps.as_error(found)
         spark_tables.ensure(spark, PERTES, self._config)
         offset_gaps.declare(spark, found, self._config)
         _log.warning("declared as lost", gaps=[str(gap) for gap in found])
-        return True
+        return found
 
     def _keep_running(
-        self, spark: SparkSession, checkpoint: Checkpoint, sink: BronzeSink, *, once: bool, fail_on_data_loss: bool
+        self,
+        spark: SparkSession,
+        checkpoint: Checkpoint,
+        sink: BronzeSink,
+        isolation: Isolation,
+        *,
+        once: bool,
+        fail_on_data_loss: bool,
     ) -> None:
         faults = 0
+
+        def run(*, once: bool) -> BaseException | None:
+            query = self._start(spark, sink, checkpoint.path, once=once, fail_on_data_loss=fail_on_data_loss)
+            try:
+                failure = self._watch(query, sink)
+            except RowsDropped as dropped:
+                query.stop()
+                raise _rows_dropped(checkpoint, str(dropped)) from None
+            if isinstance(sink.failure, StopAtBoundary | SettingsChange):
+                isolation.excuse()
+            return failure
+
+        def isolate(attempt: Attempt) -> BaseException | None:
+            try:
+                if fail_on_data_loss and (found := self._find_gaps(checkpoint)):
+                    return offset_gaps.as_error(found)
+                if isolation.settle(attempt):
+                    sink.settled_batch = attempt.batch_id
+                    return run(once=True)
+            except Exception as failure:  # noqa: BLE001  # handled like the query's own
+                return failure
+            finally:
+                sink.settled_batch = None
+            return None
+
         while not self._stop.is_set():
             batches = sink.totals.batches
             self._health.query_starts(checkpoint)
-            query = self._start(spark, sink, checkpoint.path, once=once, fail_on_data_loss=fail_on_data_loss)
-            failure = self._watch(query, sink)
+            attempt = isolation.begin()
+            if attempt and attempt.exhausted:
+                failure = isolate(attempt)
+                if failure is None:
+                    faults = 0
+                    continue
+            else:
+                failure = run(once=once)
             if failure is None:
                 return
+            if isinstance(failure, SettingsChange):
+                continue  # the next query has the new settings in its plan
             faults = 1 if sink.totals.batches > batches else faults + 1
             self._raise_unless_transient(checkpoint, failure, faults)
             seconds = pause(self._config, faults)
@@ -191,7 +237,13 @@ class BronzeJob:
         source = spark.readStream.format("kafka").options(
             **kafka_batch.source_options(config, fail_on_data_loss=fail_on_data_loss)
         )
-        rows = rows_of(source.load(), config)
+        messages = source.load()
+        if sink.settled_batch is not None:
+            messages = messages.where(F.lit(False))
+        # Then Spark does not read at all. It lets a false filter be evaluated otherwise, for the operators with a state that
+        # may stand below it: here is none.
+        spark.conf.set(_PRUNED, str(sink.settled_batch is not None).lower())
+        rows = rows_of(messages, sink.settings.before_query())
         writer = rows.writeStream.queryName(JOB).option("checkpointLocation", path).foreachBatch(sink)
         sink.failure = None
         query = writer.trigger(**trigger(config, once=once)).start()
@@ -226,7 +278,7 @@ class BronzeJob:
         return sink.failure or failure
 
     def _raise_unless_transient(self, checkpoint: Checkpoint, failure: BaseException, faults: int) -> None:
-        if isinstance(failure, LakehouseError):
+        if isinstance(failure, LakehouseError) and not isinstance(failure, BrokerUnavailable):
             raise failure
         if said := checkpoint_validation.SPARK_SAYS.search(str(failure)):
             raise checkpoint_validation.refusal(checkpoint.path, JOB, f"Spark says {said[1] or said[2]}") from failure
@@ -243,6 +295,15 @@ class BronzeJob:
             ) from failure
 
 
+def _rows_dropped(checkpoint: Checkpoint, which: str) -> RowsDropped:
+    """The sentence that stops the job. The checkpoint refuses every later start, as those rows are not read again from it."""
+    checkpoint.write_text(checkpoint_files.ROWS_DROPPED, which)
+    return RowsDropped(
+        f"The watermark dropped rows ({which}): sales are missing from Bronze. Kafka still holds them. To read the topic again "
+        f"(Bronze lets no sale in twice), type: python ops_utils.py rebuild {JOB}"
+    )
+
+
 def _note_topic(spark: SparkSession, config: Config, topic_id: str, *, fresh: bool) -> None:
     """Record since when this topic is read. ``fresh``: no batch of this checkpoint was planned yet."""
     known = spark_tables.properties(spark, VENTES, config).get(TOPIC_SINCE, "")
@@ -253,7 +314,7 @@ def _note_topic(spark: SparkSession, config: Config, topic_id: str, *, fresh: bo
     spark_tables.set_properties(spark, VENTES, config, {TOPIC_SINCE: value})
 
 
-def _account(sink: BronzeSink) -> dict[str, int]:
+def _counts(sink: BronzeSink) -> dict[str, int]:
     totals = sink.totals
     return {"batches": totals.batches, "sales": totals.sales, "rejected": totals.rejected, "late": totals.late}
 
@@ -267,5 +328,5 @@ def _report(query: StreamingQuery, sink: BronzeSink) -> None:
         "progress",
         batch_id=last["batchId"],
         rows_per_second=round(last["processedRowsPerSecond"] or 0),
-        **_account(sink),
+        **_counts(sink),
     )

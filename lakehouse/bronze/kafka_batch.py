@@ -7,11 +7,15 @@ it is read a second time, without state: stale sales, of which a stopped job fin
 from __future__ import annotations
 
 import json
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from pyspark.sql import DataFrame, SparkSession
 
+from lakehouse.bronze import offset_gaps
+from lakehouse.bronze.offset_gaps import Gap
 from lakehouse.config import Config
+from lakehouse.kafka import clients
 from lakehouse.kafka.options import spark_options
 from lakehouse.kafka.users import GROUP_PREFIX
 from lakehouse.lake.checkpoint import Checkpoint
@@ -22,13 +26,16 @@ _EARLIEST = -2
 
 
 class BatchSource(Protocol):
-    """What the sink asks of the stream's source about the batch between two entries of the offset log."""
+    """The stream's source as the sink uses it: the messages between two entries of the offset log."""
 
     def count(self, before: Planned | None, now: Planned) -> int | None:
         """The messages that the batch holds at most; None when that cannot be told."""
 
     def messages(self, before: Planned | None, now: Planned) -> DataFrame:
         """The batch's messages, shaped like Spark's Kafka source."""
+
+    def check_losses(self, before: Planned | None, now: Planned) -> None:
+        """After the batch was read: raises ``DataLoss`` when Kafka dropped offsets of it that nobody declared as lost."""
 
 
 def source_options(config: Config, *, fail_on_data_loss: bool) -> dict[str, str]:
@@ -50,15 +57,6 @@ def source_options(config: Config, *, fail_on_data_loss: bool) -> dict[str, str]
     }
 
 
-def validation_options(config: Config) -> dict[str, Any]:
-    """The settings by which a message is validated: see ``transforms.decoded``."""
-    return {
-        "watermark_delay": config.streaming.watermark_delay,
-        "future_tolerance": config.streaming.future_tolerance,
-        "timezone": config.analytics.timezone.key,
-    }
-
-
 class KafkaBatches:
     """Batches of the topic."""
 
@@ -66,21 +64,40 @@ class KafkaBatches:
         self._spark = spark
         self._config = config
         self._checkpoint = checkpoint
-        self.fail_on_data_loss = True
+        self.accepted: Sequence[Gap] | None = None
+        """Gaps that a person accepted, while they are read past: what Spark does not find then is no error to it."""
 
-    def _spans(self, before: Planned | None, now: Planned) -> dict[int, tuple[int, int]]:
-        """Partition → first offset, and the one after the last."""
+    @property
+    def fail_on_data_loss(self) -> bool:
+        return self.accepted is None
+
+    def spans(self, before: Planned | None, now: Planned) -> dict[int, tuple[int, int]]:
+        """Partition → first offset (below 0: the partition's start), and the one after the last."""
         topic = self._config.kafka.topic
         starts = before.kafka_ends(topic) if before else self._checkpoint.first_offsets().get(topic, {})
         return {partition: (starts.get(partition, _EARLIEST), end) for partition, end in now.kafka_ends(topic).items()}
 
     def count(self, before: Planned | None, now: Planned) -> int | None:
         """Offsets, of which some may give no message (aborted, a transaction's marker, compaction): the messages at most."""
-        spans = self._spans(before, now).values()
+        spans = self.spans(before, now).values()
         return None if any(start < 0 for start, _ in spans) else sum(end - start for start, end in spans)
 
+    def check_losses(self, before: Planned | None, now: Planned) -> None:
+        """See ``BatchSource``. Spark itself raises for a batch with losses, but for the reading past accepted gaps."""
+        if self.accepted is None:
+            return
+        topic = self._config.kafka.topic
+        held = clients.earliest_and_latest_offsets(self._config, log_end=True)
+        lost = [
+            Gap(topic, partition, start, held[partition][0] - 1)
+            for partition, (start, _) in self.spans(before, now).items()
+            if 0 <= start < held[partition][0]
+        ]
+        if undeclared := offset_gaps.undeclared(lost, self.accepted):
+            raise offset_gaps.as_error(undeclared)
+
     def messages(self, before: Planned | None, now: Planned) -> DataFrame:
-        spans, topic = self._spans(before, now), self._config.kafka.topic
+        spans, topic = self.spans(before, now), self._config.kafka.topic
         options = source_options(self._config, fail_on_data_loss=self.fail_on_data_loss)
         for name in ("subscribe", "maxOffsetsPerTrigger", "groupIdPrefix"):
             options.pop(name, None)

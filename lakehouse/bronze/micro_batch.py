@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Protocol
 
 from pyspark import StorageLevel
@@ -12,8 +11,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.bronze import exact_dedup, transforms
+from lakehouse.bronze.batch_settings import BatchSettings
 from lakehouse.bronze.batch_stats import BatchStats
-from lakehouse.bronze.kafka_batch import BatchSource, validation_options
+from lakehouse.bronze.kafka_batch import BatchSource
 from lakehouse.bronze.table_writer import TableWriter
 from lakehouse.config import Config
 from lakehouse.contract.tables import VENTES
@@ -24,16 +24,18 @@ from lakehouse.lake.checkpoint_files import Planned
 @dataclass(frozen=True)
 class MicroBatch:
     """``stream_rows``: the on-time sales that the stream's deduplication let through. ``planned`` and ``previous``: the
-    offset log's entries of this batch and of the one before. ``exact_dedup_until``: see ``exact_dedup.required_until``."""
+    offset log's entries of this batch and of the one before. ``scope``: see ``exact_dedup.Scope``.
+    ``settings``: those that the stream's plan has as well."""
 
     batch_id: int
     config: Config
+    settings: BatchSettings
     stream_rows: DataFrame
     source: BatchSource
     checkpoint_path: str
     previous: Planned | None
     planned: Planned | None
-    exact_dedup_until: datetime | None
+    scope: exact_dedup.Scope
     cached: list[DataFrame] = field(default_factory=list)
 
     @property
@@ -50,18 +52,26 @@ class MicroBatch:
         """The messages that the batch holds at most; None when that cannot be told."""
         return self.source.count(*self._offsets())
 
+    def check_losses(self) -> None:
+        """See ``BatchSource``."""
+        self.source.check_losses(*self._offsets())
+
     def on_time_sales(self) -> DataFrame:
         """``stream_rows`` with ``NEEDS_EXACT_DEDUP``."""
-        return exact_dedup.with_need(self.stream_rows, self.exact_dedup_until)
+        return self.with_need(self.stream_rows)
 
     def other_messages(self) -> DataFrame:
-        """What the stream's plan leaves out of the batch, by the same clock, with ``NEEDS_EXACT_DEDUP``: each message is in
+        """The messages that the stream's plan leaves out of the batch, by the same clock, with ``NEEDS_EXACT_DEDUP``: each message is in
         one of the two."""
         previous, planned = self._offsets()
         clock = F.timestamp_millis(F.lit(planned.clock_ms))
         messages = self.source.messages(previous, planned)
-        decoded = transforms.decoded(messages, ingested=clock, **validation_options(self.config))
-        return exact_dedup.with_need(transforms.others(decoded), self.exact_dedup_until)
+        decoded = transforms.decoded(messages, ingested=clock, **self.settings.validation())
+        return self.with_need(transforms.others(decoded))
+
+    def with_need(self, rows: DataFrame) -> DataFrame:
+        """``rows`` with ``NEEDS_EXACT_DEDUP``."""
+        return exact_dedup.with_need(rows, self.scope.until, self.settings.watermark_delay)
 
     def cache(self, rows: DataFrame, storage: StorageLevel) -> DataFrame:
         """Until ``release``."""
@@ -75,7 +85,7 @@ class MicroBatch:
         self.cached.clear()
 
     def commit_facts(self, counted: BatchStats) -> dict[str, object]:
-        """What the commits say of the batch, beside Delta's own count of the rows written: the offsets that it read, its
+        """Facts about the batch for its commits, beside Delta's own count of the rows written: the offsets that it read, its
         clock, which every row of it has as ``date_ingestion``, and its rows."""
         return {
             "clock_ms": self.planned.clock_ms if self.planned else None,
@@ -87,7 +97,7 @@ class MicroBatch:
 
 
 class WritePlan(Protocol):
-    """How the sales of one micro-batch come into ``ventes_stream``."""
+    """The plan by which the sales of one micro-batch are written into ``ventes_stream``."""
 
     @property
     def rows(self) -> DataFrame:
@@ -95,7 +105,7 @@ class WritePlan(Protocol):
 
     @property
     def stats(self) -> BatchStats:
-        """Of all rows."""
+        """The statistics of all rows."""
 
     def write_sales(self, tables: TableWriter, commit_facts: Mapping[str, object]) -> int | None:
         """Commit the sales; the rows written, None when the table had the batch already."""
@@ -112,6 +122,6 @@ class CachedRows:
     def write_sales(self, tables: TableWriter, commit_facts: Mapping[str, object]) -> int | None:
         """See ``WritePlan``."""
         batch = self.batch
-        new = exact_dedup.new_sales(self.rows, self.stats, batch.config, batch.cached)
+        new = exact_dedup.new_sales(self.rows, self.stats, batch.config, batch.cached, batch.scope.zones)
         sales = transforms.accepted(new, keep_unknown=batch.keep_unknown)
         return tables.append(sales, VENTES, batch_id=batch.batch_id, batch_rows=self.stats.rows, facts=commit_facts)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from lakehouse.config import Config
-from lakehouse.contract.tables import PERTES
+from lakehouse.contract.table_properties import TOPIC_SINCE
+from lakehouse.contract.tables import PERTES, VENTES
 from lakehouse.errors import DataLoss
+from lakehouse.lake import spark_tables
 from lakehouse.lake.checkpoint_files import Planned
+from lakehouse.observability import audit_log, provenance
 
 
 @dataclass(frozen=True)
@@ -72,14 +76,44 @@ def as_error(found: Sequence[Gap]) -> DataLoss:
     )
 
 
-def declare(spark: SparkSession, found: Sequence[Gap], config: Config) -> None:
-    """Record the gaps in ``pertes_declarees``; those that stand there already are not repeated. Raises ``DataLoss`` for
-    a topic that counts its offsets anew: reading on would skip its first messages."""
+def declare(spark: SparkSession, found: Sequence[Gap], config: Config) -> list[Gap]:
+    """Record in ``pertes_declarees``, and before in the audit log, what of the gaps does not stand there already; return that.
+    Raises ``DataLoss`` for a topic that counts its offsets anew: reading on would skip its first messages."""
     if any(gap.recreated for gap in found):
         raise as_error(found)
-    now, who = datetime.now(UTC), getpass.getuser()
-    rows = [(gap.topic, gap.partition, gap.first, gap.last, now, who) for gap in found]
-    path = PERTES.path(config.delta.base_path)
-    new = spark.createDataFrame(rows, PERTES.ddl)
-    old = spark.read.format("delta").load(path).select(*PERTES.keys)
-    new.join(old, list(PERTES.keys), "left_anti").select(*PERTES.names).write.format("delta").mode("append").save(path)
+    path, since = PERTES.path(config.delta.base_path), _counts_since(spark, config)
+    rows = spark.read.format("delta").load(path).where(F.col("topic") == config.kafka.topic).collect()
+    known = [Gap(row.topic, row.kafka_partition, row.premier_offset, row.dernier_offset) for row in rows if row.date_declaration.astimezone(UTC) >= since]  # fmt: skip
+    new = undeclared(found, known)
+    if new:
+        places = [(gap.topic, gap.partition, gap.first, gap.last) for gap in new]
+        audit_log.declare_losses(config, "accept-data-loss", places)
+        now, who = datetime.now(UTC), getpass.getuser()
+        frame = spark.createDataFrame([(*place, now, who) for place in places], PERTES.ddl)
+        origin = provenance.commit_metadata("bronze job")
+        frame.write.format("delta").mode("append").option("userMetadata", origin).save(path)
+    return new
+
+
+def undeclared(found: Sequence[Gap], declared: Sequence[Gap]) -> list[Gap]:
+    """The parts of gaps that no declared gap covers."""
+    left = list(found)
+    for known in declared:
+        left = [part for gap in left for part in _without(gap, known)]
+    return left
+
+
+def _without(gap: Gap, known: Gap) -> Iterator[Gap]:
+    if (gap.topic, gap.partition) != (known.topic, known.partition) or gap.last < known.first or known.last < gap.first:
+        yield gap
+        return
+    if gap.first < known.first:
+        yield replace(gap, last=known.first - 1)
+    if known.last < gap.last:
+        yield replace(gap, first=known.last + 1)
+
+
+def _counts_since(spark: SparkSession, config: Config) -> datetime:
+    """From when on the topic counts its offsets: a gap that was declared before is one of an earlier topic."""
+    _, _, since = spark_tables.properties(spark, VENTES, config).get(TOPIC_SINCE, "").partition(" ")
+    return datetime.fromisoformat(since) if since else datetime.fromtimestamp(0, UTC)

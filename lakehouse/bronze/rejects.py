@@ -36,7 +36,7 @@ def write(batch: MicroBatch, plan: WritePlan, tables: TableWriter, commit_facts:
 def _new(bad: DataFrame, batch: MicroBatch) -> DataFrame:
     """A rebuilt checkpoint reads old bad messages again: those that are in the reject table already are not written again.
     The broker's time is part of the key because a topic that was deleted and created again counts its offsets from 0."""
-    if batch.exact_dedup_until is None:
+    if batch.scope.until is None:
         return bad
     known = exact_dedup.known_rejects(bad.sparkSession, batch.config)
     return transforms.unknown(bad, known, (*REJETS.keys, "kafka_timestamp"))

@@ -7,15 +7,28 @@ duplicate; a batch that is repeated, whole or in part, changes nothing. Proof: d
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from datetime import timedelta
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.bronze import batch_stats, exact_dedup, mixed_batch, on_time_batch, rejects, staged_backlog, transforms
-from lakehouse.bronze.batch_stats import Totals
+from lakehouse.bronze import (
+    batch_stats,
+    decoder,
+    exact_dedup,
+    mixed_batch,
+    on_time_batch,
+    rejects,
+    staged_backlog,
+    transforms,
+)
+from lakehouse.bronze.batch_settings import BatchSettings
+from lakehouse.bronze.batch_stats import BatchStats, Totals
 from lakehouse.bronze.kafka_batch import BatchSource
 from lakehouse.bronze.micro_batch import MicroBatch, WritePlan
+from lakehouse.bronze.noted_settings import NotedSettings, SettingsChange
 from lakehouse.bronze.table_writer import TableWriter
 from lakehouse.config import Config
 from lakehouse.errors import ClockWentBack, LakehouseError
@@ -44,17 +57,22 @@ class BronzeSink:
         source: BatchSource,
         meter: Meter | None = None,
     ) -> None:
+        self._spark = spark
         self._config = config
         self._checkpoint = checkpoint
         self._stop = stop
         self._source = source
         self._meter = meter or Meter("bronze")
         self._tables = TableWriter(spark, config, checkpoint, self._meter)
-        self._exact_dedup_until = exact_dedup.required_until(spark, config)
+        wanted = BatchSettings.of(config, decoder.fingerprint())
+        self.settings = NotedSettings(checkpoint, wanted, self._tables.has, self._prepare)
+        self.scope = exact_dedup.Scope.of(spark, config)
         self._schedule = scheduler.Schedule(config, "bronze")
         self._heap = compiler.new(spark, "Heap")
         self.totals = Totals()
         self.failure: BaseException | None = None
+        self.settled_batch: int | None = None
+        """A batch whose messages are in the tables already, and which the stream repeats without any. No other is begun."""
         self.newest: float | None = None  # the broker's time of the newest sale, seconds since 1970
         self.deduplicated: dict[int, int] = {}  # batch → its rows after deduplication, until its report is counted
         self.writing = threading.Lock()
@@ -64,29 +82,58 @@ class BronzeSink:
         try:
             if self._stop.is_set():
                 raise StopAtBoundary
+            if self.settled_batch is not None:
+                self._pass(stream_rows, batch_id)
+                return
             batch = self._batch(stream_rows, batch_id)
             self._check_clock(batch)
+            self.settings.check(batch_id)
             with self.writing:
                 self._write(batch)
                 self._tables.small_files.between_batches()
                 self._schedule.between_batches()
         except BaseException as failure:
             self.failure = failure
-            if not isinstance(failure, StopAtBoundary | LakehouseError):
+            if not isinstance(failure, StopAtBoundary | SettingsChange | LakehouseError):
                 _log.error("the batch failed; it will be repeated", batch_id=batch_id, exc_info=True)
             raise
+
+    def _pass(self, stream_rows: DataFrame, batch_id: int) -> None:
+        """Let the stream's state, and nothing else, go through the settled batch."""
+        if batch_id != self.settled_batch:
+            raise StopAtBoundary
+        rows = stream_rows.count()
+        assert rows == 0, "the settled batch was read again"
+        self.deduplicated[batch_id] = 0
+
+    def reload(self) -> None:
+        """Take up what another writer of this process has set for the table."""
+        self.scope = exact_dedup.Scope.of(self._spark, self._config)
 
     def _batch(self, stream_rows: DataFrame, batch_id: int) -> MicroBatch:
         return MicroBatch(
             batch_id,
             self._config,
+            self.settings.current,
             stream_rows,
             self._source,
             self._checkpoint.path,
             planned=self._checkpoint.planned(batch_id),
             previous=self._checkpoint.planned(batch_id - 1),
-            exact_dedup_until=self._exact_dedup_until,
+            scope=self.scope,
         )
+
+    def _prepare(self, before: BatchSettings | None, now: BatchSettings, last_clock_ms: int | None) -> None:
+        exact_dedup.prepare(self._spark, self._config, before, now, last_clock_ms)
+        self.reload()
+
+    def _remember_sales_ahead(self, batch: MicroBatch, stats: BatchStats) -> None:
+        """Before sales are committed that the state may forget too soon, or that it never knows: those of a part."""
+        delay = batch.settings.watermark_delay // timedelta(microseconds=1)
+        limit = (stats.clock or 0) + (delay if batch.planned else 0)
+        if stats.last_event is not None and stats.last_event > limit:
+            exact_dedup.require_for_sales_ahead(self._spark, self._config, stats.last_event, batch.settings)
+            self.reload()
 
     @staticmethod
     def _check_clock(batch: MicroBatch) -> None:
@@ -119,22 +166,31 @@ class BronzeSink:
     def _write(self, batch: MicroBatch) -> None:
         try:
             plan = self._choose(batch)
+            batch.check_losses()  # after all of it was read: Kafka drops what is read last, too
             stats = plan.stats
             self.deduplicated[batch.batch_id] = stats.rows
-            commit_facts = batch.commit_facts(stats)
-            if stats.sales:
-                written = plan.write_sales(self._tables, commit_facts)
-                assert stats.newest_arrival is not None  # there is a sale
-                self.newest = max(self.newest or 0.0, stats.newest_arrival / 1e6)
-                batch_stats.sales(self._meter, stats, written)
-            if stats.rejected:
-                reasons = rejects.write(batch, plan, self._tables, commit_facts)
-                if reasons is not None:
-                    batch_stats.rejects(self._meter, reasons, batch.batch_id, self._config.kafka.topic)
-            if stats.drifted:
-                _warn_of_drift(plan.rows, stats.drifted, kept=batch.keep_unknown)
+            self.commit(batch, plan, self._tables, batch.commit_facts(stats))
         finally:
             batch.release()
+        self.totals.batches += 1
+
+    def commit(
+        self, batch: MicroBatch, plan: WritePlan, tables: TableWriter, commit_facts: Mapping[str, object]
+    ) -> None:
+        """Write the plan's sales and bad messages through ``tables``, and count them."""
+        stats = plan.stats
+        self._remember_sales_ahead(batch, stats)
+        if stats.sales:
+            written = plan.write_sales(tables, commit_facts)
+            assert stats.newest_arrival is not None  # there is a sale
+            self.newest = max(self.newest or 0.0, stats.newest_arrival / 1e6)
+            batch_stats.sales(self._meter, stats, written)
+        if stats.rejected:
+            reasons = rejects.write(batch, plan, tables, commit_facts)
+            if reasons is not None:
+                batch_stats.rejects(self._meter, reasons, batch.batch_id, self._config.kafka.topic)
+        if stats.drifted:
+            _warn_of_drift(plan.rows, stats.drifted, kept=batch.keep_unknown)
         self.totals.add(stats)
 
 

@@ -16,7 +16,7 @@ from lakehouse.bronze.batch_stats import BatchStats, Observed
 from lakehouse.bronze.micro_batch import CachedRows, MicroBatch
 from lakehouse.bronze.table_writer import TableWriter
 from lakehouse.contract.tables import VENTES
-from lakehouse.lake.spark_tables import Append
+from lakehouse.lake.append import Append
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class StagedBacklog:
 def fits(batch: MicroBatch, on_time: CachedRows, messages: int | None) -> bool:
     """Whether the batch's messages that are not on time are a backlog. A new checkpoint over an existing table reads
     nothing but copies, which would be written in vain."""
-    if messages is None or batch.exact_dedup_until is not None:
+    if messages is None or batch.scope.until is not None:
         return False
     return messages - on_time.stats.rows > batch.config.performance.small_batch_rows
 
@@ -53,12 +53,17 @@ def stage(on_time: CachedRows, others: DataFrame, tables: TableWriter) -> Staged
     begun.write(exact_dedup.without_erased_sales(sales, batch.config))
     stats = observed.stats()
     if stats.to_compare:
-        written, stale = begun.written(), transforms.is_stale(batch.config.streaming.watermark_delay)
-        new = exact_dedup.without_copies(written.where(stale), stats, batch.config, batch.cached, begun.days())
+        written, settings = begun.written(), batch.settings
+        compared = transforms.is_stale(settings.watermark_delay, settings.floor_us) | transforms.is_far_ahead(
+            settings.watermark_delay
+        )
+        new = exact_dedup.without_copies(
+            written.where(compared), stats, batch.config, batch.cached, batch.scope.zones, begun.days()
+        )
         if new is not None:
             again = tables.begin(VENTES, batch.batch_id)
             assert again is not None  # this process alone writes the table
-            again.write(new.unionByName(written.where(~stale)))
+            again.write(new.unionByName(written.where(~compared)))
             begun.discard()
             begun = again
     return StagedBacklog(rows, stats, begun)

@@ -9,9 +9,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.config import Config
 from lakehouse.contract.tables import TableSpec
-from lakehouse.lake import spark_tables
+from lakehouse.lake import append, spark_tables
+from lakehouse.lake.append import Append, Target
 from lakehouse.lake.checkpoint import Checkpoint
-from lakehouse.lake.spark_tables import Append
 from lakehouse.maintenance.small_files import SmallFiles
 from lakehouse.observability import metrics
 from lakehouse.observability.registry import Meter
@@ -20,7 +20,11 @@ from lakehouse.observability.registry import Meter
 class TableWriter:
     """One checkpoint's writer. A batch that a table has already is not written to it again."""
 
-    def __init__(self, spark: SparkSession, config: Config, checkpoint: Checkpoint, meter: Meter) -> None:
+    def __init__(
+        self, spark: SparkSession, config: Config, checkpoint: Checkpoint, meter: Meter, *, application: str = ""
+    ) -> None:
+        """``application``: of a writer whose batches are not the query's own, and are numbered by itself."""
+        self._application = application
         self._spark = spark
         self._config = config
         self._checkpoint = checkpoint
@@ -33,11 +37,15 @@ class TableWriter:
         if self._query_id is None:
             self._query_id = self._checkpoint.query_id()
         # The query's own id, never a constant: a reset checkpoint with an old id would silently skip data.
-        return f"{spec.name}-{self._query_id}"
+        return f"{spec.name}-{self._query_id}{self._application}"
 
     def begin(self, spec: TableSpec, batch_id: int) -> Append | None:
         """An append in steps; None when the table has the batch already."""
-        return Append.begin(self._spark, spec, self._config, app_id=self._app_id(spec), batch_id=batch_id)
+        return append.begin(Target(self._spark, spec, self._config, self._app_id(spec), batch_id))
+
+    def has(self, spec: TableSpec, batch_id: int) -> bool:
+        """Whether the table has the batch already."""
+        return self.begin(spec, batch_id) is None
 
     def append(
         self, rows: DataFrame, spec: TableSpec, *, batch_id: int, batch_rows: int, facts: Mapping[str, object]

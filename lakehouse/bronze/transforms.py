@@ -53,8 +53,8 @@ _REASON = StructType([StructField("motif", StringType()), StructField("explicati
 
 @arrow_udf(_REASON)  # type: ignore[call-overload,untyped-decorator]
 def _validate(values: pa.Array) -> pa.Array:
-    """The reasons of ``sale.judge`` for a column of messages; null in, null out."""
-    verdicts = (None if value is None else sale.judge(value) for value in values.to_pylist())
+    """The reasons of ``sale.validate`` for a column of messages; null in, null out."""
+    verdicts = (None if value is None else sale.validate(value) for value in values.to_pylist())
     return pa.array(
         [None if v is None else (v.motif, v.explication) for v in verdicts],
         type=pa.struct([(name, pa.string()) for name in _REASON.names]),
@@ -67,10 +67,11 @@ def decoded(
     watermark_delay: timedelta,
     future_tolerance: timedelta,
     timezone: str,
+    floor_us: int | None = None,
     ingested: Column | None = None,
 ) -> DataFrame:
     """One row per Kafka message, validated by the contract of ``sale``. ``ingested`` is the micro-batch's own time, which
-    Spark's ``current_timestamp`` is in a stream.
+    Spark's ``current_timestamp`` is in a stream. Sales before ``floor_us`` (microseconds since 1970) are stale too.
 
     Has the sale's fields (null in a bad message), ``motif`` and ``explication`` (null in a valid one; ``REFUSED`` and
     null in a bad one, but for a sale from the future), ``jour`` in the business time zone, ``date_ingestion`` (the
@@ -84,6 +85,9 @@ def decoded(
     read = messages.withColumn("_lu", F.call_function(DECODER, F.col("value"), *times, F.lit(timezone)))
     bad = F.col("_lu.motif").isNotNull()
     event = F.timestamp_micros(F.col("_lu.timestamp"))
+    stale, clock = F.col("_lu.ancien"), F.col("_lu.horloge")
+    if floor_us is not None:
+        stale, clock = stale | (F.col("_lu.timestamp") < F.lit(floor_us)), F.greatest(clock, F.lit(floor_us))
     return read.select(
         *((event if name == "timestamp" else F.col(f"_lu.{name}")).alias(name) for name in sale.FIELDS),
         F.date_from_unix_date(F.col("_lu.jour")).alias("jour"),
@@ -99,8 +103,8 @@ def decoded(
         F.when(bad, F.col("key")).alias("cle"),
         F.when(bad, F.col("topic")).alias("topic"),
         F.concat(F.lit("v-"), F.col("_lu.vente_id")).alias(KEY),
-        F.timestamp_micros(F.col("_lu.horloge")).alias(CLOCK),
-        F.col("_lu.ancien").alias(STALE),
+        F.timestamp_micros(clock).alias(CLOCK),
+        stale.alias(STALE),
         F.col("_lu.inconnus").alias(UNKNOWN),
         F.col("_lu.champs").alias(CHAMPS_INCONNUS),
     )
@@ -136,7 +140,7 @@ def on_time(rows: DataFrame) -> DataFrame:
 
 
 def others(rows: DataFrame) -> DataFrame:
-    """All that ``on_time`` drops: stale sales, which are compared with Bronze, and bad messages. Without the columns that only
+    """The rows that ``on_time`` drops: stale sales, which are compared with Bronze, and bad messages. Without the columns that only
     the state uses."""
     return rows.where(~_is_on_time()).drop(KEY, CLOCK)
 
@@ -145,9 +149,16 @@ def _is_on_time() -> Column:
     return F.col("motif").isNull() & ~F.col(STALE)
 
 
-def is_stale(watermark_delay: timedelta) -> Column:
-    """Of a row of ``ventes_stream``: what ``STALE`` was when it was ingested."""
-    return F.unix_micros("timestamp") < F.unix_micros("date_ingestion") - _micros(watermark_delay)
+def is_stale(watermark_delay: timedelta, floor_us: int | None = None) -> Column:
+    """Whether a row of ``ventes_stream`` was stale when it was ingested."""
+    oldest = F.unix_micros("date_ingestion") - _micros(watermark_delay)
+    return F.unix_micros("timestamp") < (oldest if floor_us is None else F.greatest(oldest, F.lit(floor_us)))
+
+
+def is_far_ahead(watermark_delay: timedelta) -> Column:
+    """Whether the deduplication state may forget a sale before its copies are stale: only when the clocks differ by more than
+    the delay allows for."""
+    return F.unix_micros("timestamp") > F.unix_micros("date_ingestion") + _micros(watermark_delay)
 
 
 def deduplicated(rows: DataFrame, *, watermark_delay: timedelta) -> DataFrame:
@@ -170,14 +181,14 @@ def explained(rows: DataFrame) -> DataFrame:
     """The rows of ``decoded`` with the reason and the sentence of each refused message."""
     unread = F.lit(sale.JSON_INVALIDE), F.lit("The stream's decoder does not read this message.")
     refused = F.col("motif") == REFUSED
-    judged = rows.withColumn("_avis", _validate(F.when(refused, F.coalesce("valeur", F.lit(b"")))))
+    validated = rows.withColumn("_avis", _validate(F.when(refused, F.coalesce("valeur", F.lit(b"")))))
     # Python's validation accepts what the decoder refused: it is rejected all the same, so that nothing is lost
     accepted_by_python = refused & F.col("_avis.motif").isNull()
     for name, instead in zip(_REASON.names, unread, strict=True):
         found = F.when(accepted_by_python, instead).when(refused, F.col(f"_avis.{name}")).otherwise(F.col(name))
-        judged = judged.withColumn(f"_{name}", found)
+        validated = validated.withColumn(f"_{name}", found)
     others = [name for name in rows.columns if name not in _REASON.names]
-    return judged.select(*others, *(F.col(f"_{name}").alias(name) for name in _REASON.names)).select(*rows.columns)
+    return validated.select(*others, *(F.col(f"_{name}").alias(name) for name in _REASON.names)).select(*rows.columns)
 
 
 def rejected(rows: DataFrame) -> DataFrame:
@@ -213,6 +224,12 @@ def first_copies(rows: DataFrame, doubtful: DataFrame) -> DataFrame:
     twice = rows.join(doubtful.where(~F.col("connu")).select("vente_id"), "vente_id", "left_semi").select(*rows.columns)
     first = twice.withColumn("_rang", F.row_number().over(order)).where(F.col("_rang") == 1).drop("_rang")
     return unknown(rows, doubtful, VENTES.keys).unionByName(first)
+
+
+def around(days: Sequence[date]) -> list[date]:
+    """The days that the same moments may have in any time zone: those of two zones differ by two at most."""
+    numbers = {each.toordinal() + apart for each in days for apart in range(-2, 3)}
+    return [date.fromordinal(each) for each in sorted(numbers) if date.min.toordinal() <= each <= date.max.toordinal()]
 
 
 def on_days(days: Sequence[date]) -> Column:

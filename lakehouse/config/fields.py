@@ -103,9 +103,17 @@ def _parse_decimal(text: str) -> Decimal:
     return value
 
 
+_UNKNOWN_TO_JAVA = {"EST", "HST", "MST", "ROC", "Factory", "localtime", "posixrules"}
+"""Names that Python finds beside the IANA zones, or that a Java leaves out. Which other names a Java is too old for, it says itself
+when Spark starts."""
+
+
 def _parse_zone(text: str) -> ZoneInfo:
+    name = text.strip()
+    if name in _UNKNOWN_TO_JAVA or name.startswith(("posix/", "right/")):
+        raise ValueError("an IANA time zone that Java knows as well, such as UTC or Europe/Paris")
     try:
-        return ZoneInfo(text.strip())
+        return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError("an IANA time zone such as UTC or Europe/Paris") from None
 

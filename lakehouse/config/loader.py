@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from lakehouse.config import rules
+from lakehouse.config import paths, rules, text_file
 from lakehouse.config.fields import (
     DEFAULT_FILE,
     ENV_PREFIX,
@@ -60,11 +60,10 @@ def _read_ini(path: Path) -> configparser.ConfigParser:
     ini = configparser.ConfigParser(interpolation=None, default_section="")
     ini.optionxform = str  # type: ignore[assignment,method-assign]  # keys are compared as they are written
     try:
-        with path.open(encoding="utf-8") as stream:
-            ini.read_file(stream)
+        ini.read_string(text_file.read(path, "The settings file"), str(path))
     except FileNotFoundError:
         raise ConfigError(f"No such settings file: {path}. Give an existing one with --config FILE.") from None
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+    except (OSError, configparser.Error) as error:
         text = " ".join(str(error).split())
         raise ConfigError(f"The settings file {path} cannot be read: {text}") from None
     return ini
@@ -109,7 +108,7 @@ def _check_key(table: Mapping[tuple[str, str], SettingRow], section: str, key: s
 
 
 def _absolute(path: FilePath, folder: Path) -> FilePath:
-    if not path or "://" in path:
+    if not path or paths.is_uri(path):
         return path
     return FilePath((folder / Path(path).expanduser()).resolve())
 

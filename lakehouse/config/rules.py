@@ -6,6 +6,7 @@ import ipaddress
 import re
 from datetime import timedelta
 
+from lakehouse.config import paths
 from lakehouse.config.fields import ENV_PREFIX, format_duration
 from lakehouse.config.settings import Config
 from lakehouse.errors import ConfigError
@@ -28,7 +29,7 @@ def check(config: Config) -> None:
     if streaming.future_tolerance > streaming.watermark_delay:
         raise ConfigError(
             f"[STREAMING] future_tolerance ({format_duration(streaming.future_tolerance)}) may not exceed watermark_delay "
-            f"({format_duration(streaming.watermark_delay)}): a future sale's duplicate could then outlive the memory of it."
+            f"({format_duration(streaming.watermark_delay)}): a future sale's duplicate could then come after the deduplication state has forgotten the sale."
         )
     for key in ("retention_days_bronze", "retention_days_rejects"):
         kept = timedelta(days=getattr(config.delta, key))
@@ -91,7 +92,12 @@ def check(config: Config) -> None:
 def _check_store(config: Config) -> None:
     """Rules for a lake in an object store."""
     base, s3 = config.delta.base_path, config.s3
-    if "://" in config.delta.state_path:
+    if part := paths.misread(base):
+        raise ConfigError(
+            f"[DELTA] base_path = {base} is not accepted: deltalake reads {part!r} in a name as something else, and would open "
+            f"another folder. Rename the folder, or take one without it."
+        )
+    if paths.is_uri(config.delta.state_path):
         raise ConfigError(f"[DELTA] state_path = {config.delta.state_path} is not accepted: expected a folder, no URI.")
     if base.startswith(("s3://", "s3n://")):
         raise ConfigError(

@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 
+from lakehouse.config import text_file
 from lakehouse.config.fields import Secret
 from lakehouse.config.settings import Config
 from lakehouse.errors import ConfigError
@@ -27,7 +28,7 @@ def read_secret(path: Path | str, setting: str) -> Secret:
     """The text of a file that only its owner can read. Raises ``ConfigError``."""
     check_private(path, setting)
     try:
-        return Secret(Path(path).read_text(encoding="utf-8").strip())
+        return Secret(text_file.read(path, f"{setting} names").strip())
     except OSError as error:
         raise ConfigError(f"{setting} names {path}, which cannot be read: {error.strerror}.") from None
 
@@ -38,5 +39,5 @@ def secrets_of(config: Config) -> tuple[str, ...]:
     known = [str(kafka.sasl_password), str(monitoring.web_password), str(config.s3.secret_key)]
     if kafka.security_protocol.startswith("SASL") and not kafka.sasl_username:
         paths = Path(kafka.tls_dir).glob("*.password")
-        known += [path.read_text(encoding="utf-8").strip() for path in paths if path.is_file()]
+        known += [path.read_text(encoding="utf-8-sig").strip() for path in paths if path.is_file()]
     return tuple(filter(None, known))

@@ -151,7 +151,7 @@ class Streaming:
         "life of a checkpoint",
     )
     max_restarts: int = setting(
-        20, "restarts of the query in a row after passing faults, before the job gives up", low=0
+        20, "restarts of the query in a row after transient errors, before the job gives up", low=0
     )
     restart_delay: timedelta = setting(
         timedelta(seconds=2), "first pause before such a restart; doubles up to 30 s", low=0
@@ -266,7 +266,14 @@ class Performance:
     max_partition_fetch_bytes: int = setting(8_388_608, "Bronze: fetch size for one partition", unit="bytes", low=1024)
     fetch_max_bytes: int = setting(67_108_864, "Bronze: fetch size for one request", unit="bytes", low=1024)
     fetch_max_wait: timedelta = setting(timedelta(milliseconds=50), "Bronze: longest wait for a fetch to fill", low=0)
-    broadcast_rows: int = setting(50_000, "old rows up to which the exact door broadcasts them", unit="rows", low=0)
+    broadcast_rows: int = setting(
+        50_000, "stale sales up to which exact deduplication broadcasts them", unit="rows", low=0
+    )
+    delta_append: Literal["internal", "documented"] = setting(
+        "internal",
+        "how a batch is appended once: internal, through Delta's own classes; documented, through its options txnAppId and "
+        "txnVersion alone, for a Delta version that is not the pinned one; slower",
+    )
     max_files_per_trigger: int = setting(1000, "Silver: Bronze files in one micro-batch, at most", unit="files", low=1)
 
 

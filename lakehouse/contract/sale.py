@@ -2,10 +2,10 @@
 
 One message is one sale: a JSON object in UTF-8. Unknown extra fields never reject a sale. Checks run in this order,
 each over all fields in the order of ``FIELDS``: empty, JSON, missing, type, value; the first that fails names the
-reason. A timestamp too far in the future is judged by Bronze, which knows the broker's clock.
+reason. Bronze, which knows the broker's clock, rejects a timestamp too far in the future.
 
-Two judges share the rules. The stream's decoder (``java_src/SaleDecoder.java``) says of every message whether it is a
-sale; ``judge`` says why one is none, and judges what does not come through the stream: replays and re-readings.
+Two validators share the rules. The stream's decoder (``java_src/SaleDecoder.java``) says of every message whether it is a
+sale; ``validate`` says why one is not, and validates what does not come through the stream: replays and re-readings.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ MANQUANT = "champ_manquant"
 TYPE = "type_invalide"
 VALEUR = "valeur_invalide"
 FUTUR = "horodatage_futur"
+ILLISIBLE = "message_illisible"
+"""No verdict on the contract: Bronze could not process the message at all, and isolated it."""
 
 MAX_AMOUNT = Decimal("9999999999999999.99")  # DECIMAL(18,2)
 CENT = Decimal("0.01")
@@ -60,15 +62,15 @@ _HUGE = 10**40  # stands for any longer integer: out of range whatever its digit
 def reasons() -> tuple[str, ...]:
     """Every reject code there is."""
     perfield = (f"{kind}:{name}" for kind in (MANQUANT, TYPE, VALEUR) for name in FIELDS)
-    return (VIDE, JSON_INVALIDE, *perfield, FUTUR)
+    return (VIDE, JSON_INVALIDE, *perfield, FUTUR, ILLISIBLE)
 
 
-# --- the judge -------------------------------------------------------------------------------------------------
+# --- validation ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What ``judge`` found: a reason and a sentence, or, for a valid sale, its plain JSON text; ``inconnus`` are the
+    """What ``validate`` found: a reason and a sentence, or, for a valid sale, its plain JSON text; ``inconnus`` are the
     names of fields that the contract does not know, as JSON: they never reject a sale, but the schema has drifted.
     ``champs`` is a JSON object of those fields, by name, each value character for character as the sender wrote it."""
 
@@ -257,8 +259,8 @@ def fields_of(canonique: str) -> dict[str, Any]:
     return {**found, "montant": Decimal(found["montant"]), "timestamp": parse_moment(found["timestamp"])}
 
 
-def judge(value: bytes | None) -> Verdict:
-    """Judge one message by the contract, exactly. Never raises; ``montant`` never passes through a float."""
+def validate(value: bytes | None) -> Verdict:
+    """Validate one message by the contract, exactly. Never raises; ``montant`` never passes through a float."""
     if value is None or not value.strip():
         return Verdict(VIDE, "The message is empty.")
     try:

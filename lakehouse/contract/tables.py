@@ -14,7 +14,9 @@ class TableSpec:
     """One table: where it lies under the base path, its columns in order, its grain and its partitioning.
 
     ``stats`` names the columns with file statistics: those that queries prune by. Statistics on every wide column
-    cost about a third of a write (docs/decisions). ``optional`` columns stand after the others, in a table to which a
+    cost about a third of a write (docs/decisions). None of them may name a person: the log and its checksums keep the
+    smallest and the largest value of each file for [DELTA] log_retention, also when the person was erased. A table without
+    ``stats`` has them on all of its first 32 columns. ``optional`` columns stand after the others, in a table to which a
     setting once added them; a row may have null there. ``dated`` columns tell apart rows of one key that were written at
     different times: a topic that was created anew counts its offsets from 0 again, a reject may be replayed again.
     """
@@ -123,6 +125,7 @@ REJOUES = TableSpec(
         ("date_rejeu", "TIMESTAMP"), ("operateur", "STRING"), ("run", "STRING"),
     ),
     keys=("topic", "kafka_partition", "kafka_offset"),
+    stats=("kafka_partition", "kafka_offset"),
     dated=("kafka_timestamp", "date_rejeu",),
 )  # fmt: skip
 
@@ -157,7 +160,7 @@ SOMMES = TableSpec(
 EFFACES = TableSpec(
     name="_effacements",
     layer="bronze",
-    grain="one row per erasure and row that it took out, for a person's sake: its place in Kafka, and no name",
+    grain="one row per erasure and row that it deleted: its place in Kafka, and no name",
     columns=(
         ("effacement", "STRING"), ("table_effacee", "STRING"), ("topic", "STRING"), ("kafka_partition", "INT"),
         ("kafka_offset", "BIGINT"), ("kafka_timestamp", "TIMESTAMP"), ("date_ingestion", "TIMESTAMP"),
@@ -165,7 +168,7 @@ EFFACES = TableSpec(
     ),
     keys=("effacement", "table_effacee", "topic", "kafka_partition", "kafka_offset", "kafka_timestamp"),
 )  # fmt: skip
-"""``empreinte``: the salted hash (``marks.SALT``) of an erased sale's vente_id, by which a later copy of it is known."""
+"""``empreinte``: the salted hash (``table_properties.SALT``) of an erased sale's vente_id, by which a later copy of it is known."""
 
 _LATEST = "STRUCT<timestamp: TIMESTAMP, vente_id: STRING, {}>"
 
@@ -192,7 +195,7 @@ AGGREGES = TableSpec(
     ),
     keys=("client_id", "jour"),
     partition_by=("jour",),
-    stats=("client_id",),
+    stats=("processing_time",),
 )
 
 PAR_PAYS = TableSpec(
@@ -285,7 +288,7 @@ PROFIL = TableSpec(
         ("_dernier", _LATEST.format("pays: STRING, segment: STRING")),
     ),
     keys=("client_id",),
-    stats=("client_id",),
+    stats=("nb_jours_actifs",),
 )
 
 GENERATIONS = TableSpec(
@@ -322,10 +325,17 @@ MEMBRES = TableSpec(
     ),
     keys=("mesure", "jour", "cle", "membre"),
     partition_by=("mesure", "jour"),
-    stats=("cle", "_lot"),
+    stats=("_lot",),
 )  # fmt: skip
 """``_lot`` is the batch that saw the member first, so that a batch that is repeated after a crash finds its own new
 members again. ``jour`` is null for a measure that no day bounds."""
+
+PERSONAL = frozenset(
+    {
+        "client_id", "client_nom", "vente_id", "valeur", "cle", "membre", "correction", CHAMPS_INCONNUS, "_dernier",
+    }
+)  # fmt: skip
+"""Columns that name a person, or one of a person's sales."""
 
 BRONZE = (VENTES, REJETS)
 SILVER = (AGGREGES, PAR_PAYS, PAR_SEGMENT, PAR_PRODUIT, TENDANCES, PROFIL)

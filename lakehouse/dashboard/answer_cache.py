@@ -5,6 +5,7 @@ pipeline's processes, which may take seconds to answer. A page waits for them up
 for a page does not depend on the size of the lake. Two rules bound the cost: a question is asked anew only when one
 of its tables has a new version, and not before ``REST`` times its own processor time has passed; and after a repeated
 question the thread rests for as long as the question took, so that repeated questions together take half a core at most.
+What waits is a ``QuestionQueue``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from lakehouse.config import Config
 from lakehouse.contract.tables import PUBLIC
 from lakehouse.dashboard import process_facts
 from lakehouse.dashboard.query_process import Question, Reply, answered, state_of
+from lakehouse.dashboard.question_queue import QuestionQueue
 from lakehouse.explorer.queries import registry
 from lakehouse.lake.reader import Lake
 from lakehouse.lake.result import Result, Source
@@ -48,6 +50,10 @@ class Answer:
     cost: float
 
 
+DROPPED = Answer(0, None, "", False, None, 0.0, 0.0)
+"""In place of a first answer: newer questions have pushed this one out of the queue."""
+
+
 @dataclass(frozen=True)
 class Tables:
     """Every table at its version; ``broken``: the messages for those that cannot be opened."""
@@ -70,7 +76,7 @@ class AnswerCache:
         self._refreshing = threading.Lock()
         self._changed = threading.Condition()
         self._answers: OrderedDict[Question, Answer] = OrderedDict()
-        self._due: dict[Question, None] = {}
+        self._due = QuestionQueue()
         self._serials = itertools.count(1)
         self._stopping = False
         self._threads = [
@@ -110,7 +116,8 @@ class AnswerCache:
         self._lake, self._read_at = lake, self._clock()
 
     def answers(self, questions: Iterable[Question], *, first: float, later: float) -> dict[Question, Answer | None]:
-        """The newest answers; None for a question whose first answer takes longer than ``first`` seconds.
+        """The newest answers; None for a question whose first answer takes longer than ``first`` seconds, ``DROPPED`` for one
+        that has none and waits no longer.
 
         When every question has an answer already, newer ones are waited for ``later`` seconds at most.
         """
@@ -119,14 +126,16 @@ class AnswerCache:
         with self._changed:
             now = self._clock()
             due = [question for question in wanted if self._is_due(question, now)]
-            self._due.update(dict.fromkeys(due))
-            self._changed.notify_all()
             patience = later if all(question in self._answers for question in wanted) else first
+            self._due.ask(due, now, patience)
+            self._changed.notify_all()
             self._changed.wait_for(lambda: not any(question in self._due for question in due), patience)
             for question in wanted:
                 if question in self._answers:
                     self._answers.move_to_end(question)
-            return {question: self._answers.get(question) for question in wanted}
+            return {
+                question: self._answers.get(question, None if question in self._due else DROPPED) for question in wanted
+            }
 
     def _is_due(self, question: Question, now: float) -> bool:
         answer = self._answers.get(question)
@@ -144,7 +153,8 @@ class AnswerCache:
         return tuple(self._tables.sources.get(name) or self._tables.broken.get(name) for name in names)
 
     def _mine(self, about_tables: bool) -> list[Question]:
-        return [question for question in self._due if process_facts.about_tables(question.name) == about_tables]
+        due = self._due.waiting(self._clock())
+        return [question for question in due if process_facts.about_tables(question.name) == about_tables]
 
     def _work(self, about_tables: bool) -> None:
         rests_until = 0.0
@@ -168,7 +178,7 @@ class AnswerCache:
                 self._answers.move_to_end(question)
                 while len(self._answers) > KEPT:
                     self._answers.popitem(last=False)
-                self._due.pop(question, None)
+                self._due.done(question)
                 self._changed.notify_all()
 
     def _look_up(self, question: Question) -> Reply:

@@ -1,14 +1,15 @@
 """One table of a page as a CSV file, all of its rows, read at one version and sent as it is read.
 
 The values are those of ``query_utils.py --format csv``, digit by digit, with one exception: a text that a spreadsheet would
-run as a formula, since it begins with = + - @ or a control character, gets an apostrophe in front, which a spreadsheet
-takes as "this is text". Numbers, days and times are never touched.
+run as a formula gets an apostrophe in front, which a spreadsheet takes as "this is text": it begins with a control character
+or, after blanks and what cannot be seen, with = + - @ in any width. So does a text that is such a one behind apostrophes of
+its own: no two texts become the same. Numbers, days and times are never touched.
 """
 
 from __future__ import annotations
 
-import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,19 +17,26 @@ from lakehouse.config import Config
 from lakehouse.dashboard.pages import filters_of
 from lakehouse.dashboard.process_facts import FACTS
 from lakehouse.dashboard.request import View
-from lakehouse.explorer.formats.export import csv_value
+from lakehouse.explorer.formats.export import csv_value, csv_writer
 from lakehouse.explorer.queries import registry
 from lakehouse.lake import result as lake_result
 from lakehouse.lake.reader import Lake
 
-RUNS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+def runs(text: str) -> bool:
+    """Whether a spreadsheet could take the text for a formula. Which blanks and invisible characters it passes over before
+    one differs between programs: any."""
+    if text and unicodedata.category(text[0]) == "Cc":
+        return True
+    seen = next((char for char in text if unicodedata.category(char)[0] not in "CZ"), "?")
+    return unicodedata.normalize("NFKC", seen) in ("=", "+", "-", "@")
 
 
 def harmless(value: Any) -> Any:
     """The value as csv has it; a text that would be a formula with an apostrophe in front."""
     text = csv_value(value)
     is_text = isinstance(value, str | bytes | list | dict)
-    return f"'{text}" if is_text and str(text).startswith(RUNS) else text
+    return f"'{text}" if is_text and runs(str(text).lstrip("'")) else text
 
 
 def rows(name: str, view: View, config: Config) -> tuple[str, Iterator[str]]:
@@ -55,7 +63,7 @@ def rows(name: str, view: View, config: Config) -> tuple[str, Iterator[str]]:
 def _lines(found: Iterable[tuple[Any, ...]]) -> Iterator[str]:
     """CSV text in pieces of about 64 KB."""
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = csv_writer(stream)
     for row in found:
         writer.writerow([harmless(value) for value in row])
         if stream.tell() > 65_536:

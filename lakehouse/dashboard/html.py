@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from lakehouse.config import Config
 from lakehouse.contract.sale import SEGMENTS
 from lakehouse.contract.tables import VENTES
 from lakehouse.dashboard import charts, pages
-from lakehouse.dashboard.answer_cache import Answer, Tables
+from lakehouse.dashboard.answer_cache import DROPPED, Answer, Tables
 from lakehouse.dashboard.pages import Card
 from lakehouse.dashboard.query_process import Question
 from lakehouse.dashboard.request import PAGES, PERIODS, View
@@ -27,6 +28,8 @@ from lakehouse.lake.result import Result, Source
 HERE = Path(__file__).resolve().parent
 OLD = timedelta(seconds=60)
 """Age of Bronze's newest commit from which the page says that nothing comes in."""
+BUSY = 5
+"""Seconds after which a page of which a question was dropped asks again."""
 DOWN = ("failing", "stopped", "dead")
 Answers = Mapping[Question, Answer | None]
 
@@ -53,6 +56,7 @@ class RenderedCard:
     problem: str = ""
     missing: bool = False
     pending: bool = False
+    dropped: bool = False
     choose: str = ""
     nothing: str = ""
     note: str = ""
@@ -68,10 +72,11 @@ class RenderedCard:
 
 @dataclass(frozen=True)
 class Page:
-    """The bytes, and a tag that changes with them."""
+    """The bytes, and a tag that changes with them. ``complete``: no question of it was dropped."""
 
     body: bytes
     tag: str
+    complete: bool = True
 
 
 class PageRenderer:
@@ -85,6 +90,7 @@ class PageRenderer:
             loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined,
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
+        self._mark = secrets.token_hex(16)  # where the tag goes: no text of the lake can say the same
         self._template = self._environment.get_template("page.html")
 
     def page(self, view: View, answers: Answers, tables: Tables, now: datetime) -> Page:
@@ -96,6 +102,7 @@ class PageRenderer:
             periods=PERIODS,
             cards=cards,
             pending=any(card.pending for card in cards),
+            busy=BUSY if DROPPED in answers.values() else 0,
             notices=self._notices(view, answers, tables, now),
             countries=self._countries(view, answers),
             segments=sorted({*SEGMENTS, *([view.segment] if view.segment else [])}),
@@ -103,10 +110,11 @@ class PageRenderer:
             visible=visible,
             moment=lambda moment: f"{moment.astimezone(self._zone):%Y-%m-%d %H:%M:%S}",
             zone=str(self._zone),
-            tag="@TAG@",
+            tag=self._mark,
         )
-        tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:20]}"'
-        return Page(text.replace("@TAG@", tag.replace('"', "&quot;"), 1).encode(), tag)
+        tag = f'"{hashlib.sha256(text.replace(self._mark, "").encode()).hexdigest()[:20]}"'
+        body = text.replace(self._mark, tag.replace('"', "&quot;")).encode()
+        return Page(body, tag, complete=DROPPED not in answers.values())
 
     def _card(self, card: Card, view: View, answers: Answers) -> RenderedCard:
         drawn = RenderedCard(card.name, card.shape, card.full)
@@ -124,6 +132,8 @@ class PageRenderer:
         answer = answers.get(Question(*asked))
         if answer is None:
             drawn.pending = True
+        elif answer is DROPPED:
+            drawn.dropped, drawn.csv = True, ""
         elif answer.result is None:
             drawn.problem, drawn.missing, drawn.csv = answer.problem, answer.missing, ""
             if answer.missing and card.name in pages.RARE:
@@ -168,6 +178,8 @@ class PageRenderer:
             add("warn", say("filters", language), say("mistake", language, visible(view.mistake)))
         for sentence in tables.broken.values():
             add("bad", say("broken", language), sentence)
+        if DROPPED in answers.values():
+            add("warn", say("busy", language), say("busy-do", language, BUSY))
         bronze = tables.sources.get(VENTES.name)
         if bronze is None and not tables.broken:
             add("warn", say("no-lake", language), say("no-lake-do", language, self._config.delta.base_path))

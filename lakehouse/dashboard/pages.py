@@ -146,7 +146,7 @@ def left_out(name: str, view: View) -> list[str]:
 
 
 def question(card: Card, view: View) -> tuple[str, Filters] | None:
-    """What the card asks; None when it needs a choice first."""
+    """The question of the card; None when it needs a choice first."""
     if card.fact:
         return card.question, Filters()
     if card.question == "client-sales" and view.client is None:
@@ -165,7 +165,7 @@ PROCESSES = ("processes", Filters())
 
 
 def questions(view: View) -> Iterator[tuple[str, Filters]]:
-    """All that the page asks, what it shows first first."""
+    """All questions of the page, in the order in which it shows the answers."""
     yield PROCESSES
     for card in CARDS[view.page]:
         asked = question(card, view)

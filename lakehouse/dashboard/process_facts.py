@@ -125,7 +125,7 @@ def reconciliation(config: Config, _lake: Lake) -> Result:
 
 
 def drift(config: Config, lake: Lake) -> Result:
-    """Those figures of the health data that count schema drift, since Bronze started."""
+    """The figures of the health data that count schema drift, since Bronze started."""
     found = figures(config, lake)
     return Result(found.columns, [row for row in found.rows if "drift" in row[1]])
 

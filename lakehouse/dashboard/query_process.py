@@ -46,7 +46,7 @@ class Reply:
 
 
 def state_of(lake: Lake, names: Iterable[str]) -> tuple[Source | str | None, ...]:
-    """Of each table: its version, the message why it cannot be opened, or None if it does not exist."""
+    """State of each table: its version, the message why it cannot be opened, or None if it does not exist."""
     return tuple(_state(lake, name) for name in names)
 
 

@@ -3,80 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.config import Config
-from lakehouse.config.rules import is_loopback
 from lakehouse.contract.tables import VENTES
 from lakehouse.dashboard import download, pages
 from lakehouse.dashboard.answer_cache import AnswerCache
-from lakehouse.dashboard.html import Page, PageRenderer, is_old
+from lakehouse.dashboard.html import BUSY, Page, PageRenderer, is_old
 from lakehouse.dashboard.query_process import QueryProcess, Question
 from lakehouse.dashboard.request import PAGES, View, read
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing
 from lakehouse.observability import log, web_access
 from lakehouse.observability.health import Monitor
+from lakehouse.observability.http_server import Server
 
 _log = log.get("dashboard")
 FIRST, LATER = 0.7, 0.1
 """Seconds that a page waits for answers: when it has none yet, and for newer ones. Then it shows what there is."""
 KEPT = 200
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-HEADERS = {
-    "content-security-policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-}
-
-
-class SafeHeaders:
-    """Puts ``HEADERS`` on every answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] += [(name.encode(), text.encode()) for name, text in HEADERS.items()]
-            await send(message)
-
-        await self._app(scope, receive, with_headers)
-
-
-class Password:
-    """Answers nobody who does not know ``[MONITORING] web_password``, when there is one."""
-
-    def __init__(self, app: ASGIApp, config: Config) -> None:
-        self._app = app
-        self._config = config
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not web_access.allowed(self._config, Headers(scope=scope).get("authorization")):
-            name, text = web_access.CHALLENGE
-            refusal = PlainTextResponse("A user and a password are needed.\n", 401, {name: text})
-            await refusal(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
 
 
 class Dashboard:
@@ -90,10 +46,7 @@ class Dashboard:
         self._pages: OrderedDict[tuple[object, ...], Page] = OrderedDict()
 
     def app(self) -> Starlette:
-        """The application. A page that listens on this machine alone answers to this machine's names alone, so that no
-        other site's name can be made to point at it."""
-        host = self._config.monitoring.dashboard_host
-        hosts = [*LOOPBACK, host] if is_loopback(host) else ["*"]
+        """The application, to be served within the frame of ``http_server``."""
         return Starlette(
             routes=[
                 Route("/", self._home),
@@ -101,12 +54,7 @@ class Dashboard:
                 Route("/csv/{name}.csv", self._csv),
                 Mount("/static", StaticFiles(directory=Path(__file__).resolve().parent / "static")),
             ],
-            middleware=[
-                Middleware(SafeHeaders),
-                Middleware(Password, config=self._config),
-                Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
-                Middleware(GZipMiddleware, minimum_size=2000, compresslevel=4),
-            ],
+            middleware=[Middleware(GZipMiddleware, minimum_size=2000, compresslevel=4)],
             lifespan=self._lifespan,
         )
 
@@ -132,9 +80,11 @@ class Dashboard:
         view = self._view(request, request.url.path.strip("/"))
         made = await run_in_threadpool(self._made, view)
         headers = {"etag": made.tag, "cache-control": "no-cache", "vary": "accept-language"}
-        if request.headers.get("if-none-match") == made.tag:
+        if made.complete and request.headers.get("if-none-match") == made.tag:
             return Response(status_code=304, headers=headers)
-        return Response(made.body, media_type="text/html; charset=utf-8", headers=headers)
+        if not made.complete:
+            headers |= {"cache-control": "no-store", "retry-after": str(BUSY)}
+        return Response(made.body, 200 if made.complete else 503, headers, "text/html; charset=utf-8")
 
     def _made(self, view: View) -> Page:
         questions = [Question(*asked) for asked in pages.questions(view)]
@@ -164,12 +114,11 @@ class Dashboard:
         return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def listen(config: Config) -> socket.socket:
-    """The socket; raises ``ConfigError`` when the address or the port cannot be had."""
+def server(config: Config, board: Dashboard) -> Server:
+    """The server, listening; raises ``ConfigError`` when the address or the port cannot be had, or for a wrong certificate."""
     host, port = config.monitoring.dashboard_host, config.monitoring.dashboard_port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=256)
+        return Server(board.app(), config, host, port)
     except OSError as error:
         raise ConfigError(
             f"The dashboard cannot listen on {host} port {port} ([MONITORING] dashboard_host, dashboard_port): "
@@ -179,25 +128,19 @@ def listen(config: Config) -> socket.socket:
 
 
 def address(host: str, port: int, scheme: str = "http") -> str:
-    """What to type into a browser."""
+    """The dashboard's address for a browser."""
     shown = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown}:{port}/"
 
 
 def serve(config: Config, watched: Monitor | None = None) -> int:
     """Serve until a signal; 0."""
-    web_access.server_context(config)  # a wrong certificate is said before anything listens
-    with listen(config) as bound:
-        host, port = bound.getsockname()[:2]
-        board = Dashboard(config)
-        board.warm()
-        if watched is not None:
-            watched.started()
-        print(f"The dashboard: {address(host, port, web_access.scheme(config))}   (Ctrl-C stops it)", flush=True)
-        settings = uvicorn.Config(
-            board.app(), log_level="warning", access_log=False, timeout_graceful_shutdown=2, server_header=False,
-            ssl_certfile=config.monitoring.web_certificate or None,
-        )  # fmt: skip
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn ends in order, then raises the signal again
-            uvicorn.Server(settings).run(sockets=[bound])
+    board = Dashboard(config)
+    made = server(config, board)
+    board.warm()
+    if watched is not None:
+        watched.started()
+    host = made.listener.getsockname()[0]
+    print(f"The dashboard: {address(host, made.port, web_access.scheme(config))}   (Ctrl-C stops it)", flush=True)
+    made.run()
     return 0

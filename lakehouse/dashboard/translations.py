@@ -1,4 +1,4 @@
-"""Every text of the dashboard in English and French. A text that is missing in one language cannot be written down."""
+"""Every text of the dashboard in English and French. An entry without both does not type-check."""
 
 from __future__ import annotations
 
@@ -45,6 +45,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "not-filtered": ("Not filtered by {}: these rows have none.", "Non filtré par {} : ces lignes n’en ont pas."),
     "dates": ("date", "date"),
     "pending": ("Being worked out…", "Calcul en cours…"),
+    "dropped": ("Not worked out: too many questions at once.", "Pas calculé : trop de questions à la fois."),
+    "busy": ("Too many questions at once", "Trop de questions à la fois"),
+    "busy-do": (
+        "Newer pages were served first, and parts of this one were not worked out. It asks again in {} seconds.",
+        "Des pages plus récentes sont passées avant, et une partie de celle-ci n’a pas été calculée. Elle redemande dans {} secondes.",
+    ),
     "empty": ("Nothing in this period.", "Rien sur cette période."),
     "empty-good": ("None. That is good.", "Aucun. C’est bon signe."),
     "failed": ("This part cannot be read.", "Cette partie ne peut pas être lue."),

@@ -9,7 +9,9 @@ from datetime import datetime, tzinfo
 from typing import TypeVar
 
 from lakehouse.config.settings import Config
-from lakehouse.errors import ConfigError, TableMissing
+from lakehouse.contract.table_properties import ZONES, zones_sentence
+from lakehouse.contract.tables import VENTES
+from lakehouse.errors import ConfigError, LakehouseError, TableMissing
 from lakehouse.explorer.queries import registry
 from lakehouse.explorer.queries.model import Entry, Filters, Section
 from lakehouse.lake.query import Query
@@ -35,6 +37,10 @@ WHAT_THERE_IS = {
     "client": "top-clients --limit 0",
 }
 """The question that lists what a filter may name."""
+
+
+_DAYS = {"jour", "heure", "premier_jour", "dernier_jour"}
+"""Columns that depend on the business time zone."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ class Answers:
         return self._steady(lambda: [self._section(section) for section in sections])
 
     def why_empty(self, result: Result, filters: Filters | None = None) -> str:
-        """What to do about an answer that found nothing; empty when it found something, or when that needs no word."""
+        """Advice for an answer that found nothing; empty when it found something, or when no advice is needed."""
         if result.rows and not _counts_nothing(result):
             return ""
         empty = [source.table for source in result.sources if not self._has_rows(source.table)]
@@ -131,6 +137,19 @@ class Answers:
         if self.lake.at or self.lake.version is not None or self.lake.versions:
             return f"{' and '.join(empty)} had no row then. Type: query_utils.py history {empty[0]}"
         return " ".join(EMPTY.get(name, EMPTY[SPECS[name].layer]).format(name) for name in empty)
+
+    def remarks(self, result: Result, filters: Filters | None = None) -> list[str]:
+        """What to say below an answer, beside where it was read from."""
+        return [text for text in (self.why_empty(result, filters), self.about_days(result)) if text]
+
+    def about_days(self, result: Result) -> str:
+        """A sentence when the answer has days, and these are of several time zones."""
+        if not _DAYS.intersection(result.names):
+            return ""
+        try:
+            return zones_sentence(self.lake.newest_handle(VENTES.name).metadata().configuration.get(ZONES))
+        except LakehouseError:
+            return ""  # Silver alone is there
 
     def _has_rows(self, table: str) -> bool:
         return bool(self.lake.read(Query(f"SELECT 1 FROM {table} LIMIT 1", (table,))).rows)
@@ -163,6 +182,6 @@ def _counts_nothing(result: Result) -> bool:
 
 
 def sources(found: list[SectionAnswer]) -> tuple[Source, ...]:
-    """What a report was read from, each table once."""
+    """The sources of a report, each table once."""
     named = {source.table: source for answer in found if answer.result for source in answer.result.sources}
     return tuple(named.values())

@@ -93,7 +93,7 @@ def filters_of(args: argparse.Namespace) -> Filters:
 
 
 def check(args: argparse.Namespace) -> None:
-    """What cannot go together."""
+    """Refuse options that exclude each other."""
     chosen = [
         name
         for name, given in (("a question", args.question), ("--batch", args.batch), ("--sql", args.sql is not None))

@@ -167,8 +167,8 @@ class Menu:
             terminal.heading(self.out, entry.title + (f" ({filters})" if filters.narrowed else ""))
             wanted = entry.chart if self.answers.chart else None
             terminal.show(self.out, page, zone=self.answers.zone, wanted=wanted, less=entry.less)
-            if hint := self.answers.why_empty(page, filters):
-                self._say(hint)
+            for remark in self.answers.remarks(page, filters):
+                self._say(remark)
             unused = self.filters.used - entry.filters - {"client"}
             if unused:
                 self._say(f"not used here: {', '.join(sorted(unused))}")

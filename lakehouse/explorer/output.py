@@ -52,8 +52,8 @@ def answer(
         seen = (
             result if isinstance(result, Result) else Result(result.columns, [(), ()] if count else [], result.sources)
         )
-        if hint := answers.why_empty(seen, filters):
-            print(hint, file=sys.stderr)
+        for remark in answers.remarks(seen, filters):
+            print(remark, file=sys.stderr)
     return 0
 
 
@@ -65,8 +65,8 @@ def _table(answers: Answers, result: Result, stream: IO[str], entry: Entry | Non
         terminal.heading(out, entry.title + (f" ({filters})" if filters and filters.narrowed else ""))
     wanted = entry.chart if entry and answers.chart else None
     terminal.show(out, result, zone=answers.zone, wanted=wanted, less=entry.less if entry else ())
-    if hint := answers.why_empty(result, filters):
-        terminal.note(out, hint)
+    for remark in answers.remarks(result, filters):
+        terminal.note(out, remark)
 
 
 def report(answers: Answers, kind: str, output: str | None) -> int:

@@ -25,7 +25,7 @@ def filters(now: Filters, read: Read, say: Say) -> Filters:
 
 
 def day(name: str, now: date | None, read: Read, say: Say) -> date | None:
-    """Asks until the answer is a day."""
+    """Ask for a day, until the answer is one."""
     while True:
         typed = read(f"{name} [{now or 'any'}]> ").strip()
         if typed in ("", "-"):

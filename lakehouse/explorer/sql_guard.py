@@ -3,7 +3,8 @@
 DataFusion, which runs it, can also write files (COPY … TO), create and drop tables and change settings. Two parsers
 that read one text differently are the way around such a guard, so the text that runs is not the text that was typed:
 it is put together again from sqlglot's tokens, without comments, and with only such tokens as both read alike.
-The caps on rows, time and memory (``sql_sandbox``) are for what a SELECT may still do.
+The caps on rows, time and memory (``sql_sandbox``) are for what a SELECT may still do. The guard itself runs outside of them:
+its work is bounded by the number of tokens.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import SqlglotError
+from sqlglot.parsers.postgres import PostgresParser
 from sqlglot.tokenizer_core import Token, TokenType
 
 from lakehouse.errors import QueryRefused
 
 MAX_LENGTH = 20_000
 MAX_DEPTH = 60
+STEPS, STEPS_PER_TOKEN = 2_000, 20
+"""How often sqlglot's parser may move in a statement. It takes one or two steps for a token; where it tries several readings
+(``ARRAY[``, ``STRUCT(``, a type's name) it reads what is nested twice at each level, and 40 levels would take for ever."""
 EXAMPLE = 'Type for example: query_utils.py --sql "SELECT pays, revenue_total FROM ventes_par_pays"'
 WORD = re.compile(r"[^\W\d]\w*( +[^\W\d]\w*)*")
 NUMBER = re.compile(r"\d+(\.\d*)?([eE][+-]?\d+)?")
@@ -53,8 +57,10 @@ def check(text: str, tables: Collection[str]) -> Checked:
         raise _refused(f"it has {len(text):,} characters, and {MAX_LENGTH:,} are allowed")
     tokens = _tokens(text)
     sql = _rebuild(tokens)
-    tree = _parse(sql)
-    names = tuple(sorted(set(_tables(tree, tables))))
+    try:
+        names = tuple(sorted(set(_tables(_parse(sql), tables))))
+    except RecursionError:
+        raise _refused("it is nested too deeply") from None
     internal = frozenset(_piece(token).strip('"') for token in tokens if token.text.startswith("_"))
     return Checked(sql, names, internal)
 
@@ -88,7 +94,7 @@ def _rebuild(tokens: list[Token]) -> str:
     depth = 0
     for index, token in enumerate(tokens):
         piece = _piece(token)
-        depth += (piece == "(") - (piece == ")")
+        depth += (piece in ("(", "[")) - (piece in (")", "]"))
         if depth > MAX_DEPTH:
             raise _refused(f"its parentheses are nested deeper than {MAX_DEPTH}")
         if piece == "(" and index and _is_name(tokens[index - 1]):
@@ -127,13 +133,27 @@ def _piece(token: Token) -> str:
     raise _refused(f"{text[:20]!r} is not understood here: use plain 'texts', numbers, names and operators")
 
 
+class _Parser(PostgresParser):
+    """sqlglot's, which gives up where it would try more readings than a statement of that length needs."""
+
+    def __init__(self, dialect: Postgres, steps: int) -> None:
+        super().__init__(dialect=dialect)
+        self._left = steps
+
+    def _advance(self, times: int = 1) -> None:  # forwards, and back to try another reading
+        self._left -= 1
+        if self._left < 0:
+            raise _refused("it has more than one reading at too many places, as in ARRAY[ARRAY[…]]: nest less")
+        super()._advance(times)
+
+
 def _parse(sql: str) -> exp.Query:
+    dialect = Postgres()
     try:
-        found = sqlglot.parse(sql, dialect="postgres")
+        tokens = dialect.tokenize(sql)
+        found = _Parser(dialect, STEPS + STEPS_PER_TOKEN * len(tokens)).parse(tokens, sql)
     except SqlglotError as error:
         raise _refused(f"it cannot be read as SQL ({_first_line(error)})") from None
-    except RecursionError:
-        raise _refused("it is nested too deeply") from None
     tree = found[0] if len(found) == 1 else None
     if not isinstance(tree, exp.Query) or isinstance(tree, exp.Table):
         raise _refused("it is no single SELECT")

@@ -2,6 +2,7 @@
 
 Half of a Spark start is Java reading and checking some 20,000 classes, and half of a broker's. An archive has them parsed
 and verified. It is a cache and nothing else: Java itself compares it with the JARs, and starts without it when they differ.
+An archive is code: one that is not the file that was made here is not used.
 Made by ``setup.class_archive_training``.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lakehouse.config import Config
-from lakehouse.jvm import compiler, jars, java
+from lakehouse.jvm import compiler, jars, java, recorded_hash
 
 
 def class_path(config: Config) -> list[Path]:
@@ -56,7 +57,7 @@ def broker_options(config: Config, class_path: Iterable[Path]) -> list[str]:
 
 
 def _options(archive: Path) -> list[str]:
-    if not archive.is_file():
+    if not recorded_hash.is_intact(archive):
         return []
     return [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
 
@@ -67,10 +68,12 @@ def paths(config: Config) -> tuple[Path, Path]:
 
 
 def are_made(archives: Iterable[Path]) -> bool:
-    return all(archive.is_file() for archive in archives)
+    """Whether all of these archives are there, each as it was made."""
+    return all(recorded_hash.is_intact(archive) for archive in archives)
 
 
 def folder(config: Config) -> Path:
+    """Where the archives of every Java version and class path lie."""
     return Path(config.development.cache_dir) / "classes"
 
 

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from lakehouse import atomic_file
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
-from lakehouse.jvm import jars, java, spark_internals
+from lakehouse.jvm import jars, java, recorded_hash, spark_internals
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -33,27 +32,40 @@ CORE = (
 without more calls of the system than it takes, the room that a heap keeps, and when the state forgets."""
 
 
+def source(classes: tuple[str, ...]) -> bytes:
+    """The text of the classes."""
+    return b"".join((_SOURCES / f"{name}.java").read_bytes() for name in classes)
+
+
 def jar(config: Config, classes: tuple[str, ...]) -> Path:
-    """The JAR of these classes; made when it is not there for their source and this Spark. Raises ``SetupError``."""
+    """The JAR of these classes; made when it is not there for their source and this Spark, or is not the one that was made.
+    Raises ``SetupError``."""
     import pyspark  # its import takes 0.2 s, and not every caller of this module's names needs it
 
     sources = [_SOURCES / f"{name}.java" for name in classes]
-    text = b"".join(source.read_bytes() for source in sources)
-    key = hashlib.sha256(text + pyspark.__version__.encode()).hexdigest()[:16]
+    key = hashlib.sha256(source(classes) + pyspark.__version__.encode()).hexdigest()[:16]
     place = Path(config.development.cache_dir) / "jars" / "own" / f"{classes[0]}-{key}.jar"
-    if place.is_file():  # where nothing may be written, such as a pod, it is there from the start
+    if recorded_hash.is_intact(place):  # where nothing may be written, such as a pod, it is there from the start
         return place
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(place.parent / "own.lock"):
-        if not place.is_file():
+    lock = FileLock(place.parent / "own.lock")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise SetupError(
+            f"The JAR folder {place.parent} cannot be written: {error}. Set [DEVELOPMENT] cache_dir."
+        ) from None
+    try:
+        if not recorded_hash.is_intact(place):
             with tempfile.TemporaryDirectory(prefix=".own-", dir=place.parent) as scratch:
                 compiled = _compile(config, sources, Path(scratch))
-                with (
-                    atomic_file.replacing(place) as made,
-                    zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive,
-                ):
+                made = Path(scratch) / place.name
+                with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
                     for file in compiled:
                         archive.write(file, file.relative_to(scratch))
+                recorded_hash.keep(made, place)
+    finally:
+        lock.release()
     return place
 
 

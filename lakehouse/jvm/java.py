@@ -134,7 +134,7 @@ def parse(output: str) -> Java | str:
 
 @functools.cache
 def _probe(executable: Path) -> Java | str:
-    """Ask the Java itself where it lives: a command on PATH is often a link or a version manager's script.
+    """Ask the Java itself for its home: a command on PATH is often a link or a version manager's script.
 
     One call (70 ms) tells home, version and modules. Java 8 stops at --list-modules, but shows its settings first.
     """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def jvm(session: SparkSession) -> Any:
-    """The session's JVM as py4j shows it: its packages are attributes."""
+    """The session's JVM as py4j exposes it: its packages are attributes."""
     assert session._jvm is not None
     return session._jvm
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import kafka
 from kafka import IsolationLevel, KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetSpec, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType
@@ -22,6 +21,7 @@ from kafka.net.compat import KafkaNetClient
 
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
+from lakehouse.kafka import bounded_records
 from lakehouse.kafka import connection as kafka_connection
 from lakehouse.kafka.broker import security
 from lakehouse.kafka.connection import check_reachable as check_reachable
@@ -30,6 +30,14 @@ from lakehouse.kafka.connection import unavailable as unavailable
 from lakehouse.kafka.options import client_options, consumer_options, milliseconds, producer_options, servers
 
 TOPIC_COMMAND = "python setup_utils.py topic"
+_INFLATION = 16
+_LOOKED_AT = 1024
+"""Bytes of a record that one who only looks at its time keeps."""
+
+
+def readable_bytes(config: Config) -> int:
+    """The most that a record may have uncompressed to be read: the broker limits what is compressed alone."""
+    return _INFLATION * config.kafka.max_message_bytes
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ def _connect(make: Callable[..., Any], config: Config, options: dict[str, Any]) 
     def network(**given: Any) -> KafkaNetClient:
         made = KafkaNetClient(**given)
         networks.append(made)
-        if kafka.__version__ != kafka_connection.PATCHED_VERSION:
+        if not kafka_connection.is_patched():
             return made
         connection = made._manager.get_connection
 
@@ -111,9 +119,11 @@ def connect_producer(config: Config) -> Any:
 
 @contextmanager
 def consumer(config: Config, **options: Any) -> Iterator[Any]:
-    """A ``KafkaConsumer`` for reading given offsets again; ``options`` of kafka-python go before our own."""
+    """A ``KafkaConsumer`` for reading given offsets again; ``options`` of kafka-python go before our own. Of a record of more
+    than ``readable_bytes`` it has the first ones, as ``CutBytes``."""
     given = {"auto_offset_reset": "none", "check_crcs": True, **options}
     made = _connect(KafkaConsumer, config, consumer_options(config) | given)
+    _bound(made, readable_bytes(config))
     try:
         yield made
     except (KafkaError, OSError) as error:
@@ -122,9 +132,9 @@ def consumer(config: Config, **options: Any) -> Iterator[Any]:
         made.close()
 
 
-def watching_consumer(config: Config) -> Any:
-    """A ``KafkaConsumer`` that only looks: small fetches."""
-    return _connect(
+def watching_consumer(config: Config, *, log_end: bool = False) -> Any:
+    """A ``KafkaConsumer`` for monitoring: small fetches. ``log_end``: of what is not committed as well."""
+    made = _connect(
         KafkaConsumer,
         config,
         consumer_options(config)
@@ -134,8 +144,17 @@ def watching_consumer(config: Config) -> Any:
             "fetch_max_wait_ms": 200,
             "allow_auto_create_topics": False,
             "metrics_enabled": False,
-        },
+        }
+        | ({"isolation_level": "read_uncommitted"} if log_end else {}),
     )
+    _bound(made, _LOOKED_AT)
+    return made
+
+
+def _bound(consumer: Any, keep: int) -> None:
+    """kafka-python inflates a whole batch: one of 400 KB, and the process has no memory left."""
+    if kafka_connection.is_patched():
+        bounded_records.bound(consumer, keep)
 
 
 def _survive_delivery_timeout(producer: Any) -> None:
@@ -145,7 +164,7 @@ def _survive_delivery_timeout(producer: Any) -> None:
     in the state READY: no message is sent, expired or failed any more (seen with a broker that was away for longer than
     ``delivery_timeout``). Its other way out, a new epoch (KIP-360, brokers from 2.5 on), does ask.
     """
-    if kafka.__version__ != kafka_connection.PATCHED_VERSION:
+    if not kafka_connection.is_patched():
         return
     manager = producer._transaction_manager
     manager.reset_producer_id = manager.bump_producer_id_and_epoch
@@ -190,7 +209,7 @@ def ensure_topic(config: Config) -> bool:
     """True when the topic was created now, False when it was there; never changes one that exists.
 
     Without ``create_topic`` a missing topic raises ``LakehouseError``. The broker's clock stamps the messages
-    (LogAppendTime): lateness is judged by it.
+    (LogAppendTime): lateness is measured by it.
     """
     kafka = config.kafka
     with _admin(config) as admin:

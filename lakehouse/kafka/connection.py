@@ -14,10 +14,11 @@ from kafka.errors import KafkaError
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
 from lakehouse.config import Config
+from lakehouse.config.paths import ca_file
 from lakehouse.errors import AccessRefused, BrokerUnavailable, LakehouseError
 from lakehouse.kafka.broker import security
 from lakehouse.kafka.options import host_and_port, servers
-from lakehouse.kafka.users import ca_file, user_and_password
+from lakehouse.kafka.users import user_and_password
 
 START_COMMAND = "python setup_utils.py kafka"
 PATCHED_VERSION = "3.0.12"
@@ -37,13 +38,18 @@ def _data_before_error(
     return receive_first
 
 
+def is_patched() -> bool:
+    """Whether the installed kafka-python is the version whose private methods are patched."""
+    return bool(kafka.__version__ == PATCHED_VERSION)
+
+
 def keep_final_responses() -> None:
     """Make kafka-python process what a broker sends just before it closes the connection, such as the reason.
 
     kafka-python drops data that arrives together with the end of the connection; on a busy machine a wrong password then
-    looks like a broker that does not answer. Patched once a process, and only in ``PATCHED_VERSION``.
+    looks like a broker that does not answer. Patched once a process.
     """
-    if kafka.__version__ != PATCHED_VERSION:
+    if not is_patched():
         return
     for transport in (KafkaTCPTransport, KafkaSSLTransport):
         if not hasattr(transport._sock_recv, "__wrapped__"):

@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from lakehouse.config import Config, format_duration
+from lakehouse.config.paths import ca_file
 from lakehouse.errors import ConfigError
-from lakehouse.kafka.users import GROUP_PREFIX, ca_file, user_and_password
+from lakehouse.kafka.users import GROUP_PREFIX, user_and_password
 
 # Without a bound kafka-python waits up to 30 s before it tries a broker again that has long returned.
 _RECONNECT_MAX_MS = 1000
@@ -50,7 +51,7 @@ def servers(config: Config) -> list[str]:
 
 
 def client_options(config: Config) -> dict[str, Any]:
-    """kafka-python's options that any client shares: where, how secure, how patient."""
+    """kafka-python's options that every client shares: servers, security, timeouts."""
     kafka = config.kafka
     options: dict[str, Any] = {
         "bootstrap_servers": servers(config),
@@ -85,7 +86,7 @@ def consumer_options(config: Config) -> dict[str, Any]:
 def producer_options(config: Config) -> dict[str, Any]:
     """Options of the idempotent producer. Raises ``ConfigError`` when the timeouts contradict each other.
 
-    ``buffer_memory`` is not among them: kafka-python 3 has no such limit, ``lakehouse.account`` keeps it.
+    ``buffer_memory`` is not among them: kafka-python 3 has no such limit, ``producer.delivery_tracker`` keeps it.
     """
     producer, kafka = config.producer, config.kafka
     if producer.delivery_timeout < producer.linger + kafka.request_timeout:
@@ -115,7 +116,7 @@ def jaas(mechanism: str, user: str, password: str) -> str:
 
 
 def spark_options(config: Config) -> dict[str, str]:
-    """Options of Spark's Kafka source: where and how secure. They hold the password: never log them."""
+    """Options of Spark's Kafka source: servers and security. They hold the password: never log them."""
     kafka = config.kafka
     options = {
         "kafka.bootstrap.servers": ",".join(servers(config)),

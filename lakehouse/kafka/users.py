@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.config.secrets import read_secret
 from lakehouse.errors import ConfigError
 
@@ -44,15 +44,7 @@ USERS = (*SUPER_USERS, *dict.fromkeys(grant.user for grant in grants("")))
 
 def folder(config: Config) -> Path:
     """The folder that ``setup_utils.py tls`` writes to."""
-    return Path(config.kafka.tls_dir)
-
-
-def ca_file(config: Config) -> Path | None:
-    """The CA certificate that clients trust: ``ssl_cafile``, or our own if there is one; None: the system's."""
-    if config.kafka.ssl_cafile:
-        return Path(config.kafka.ssl_cafile)
-    own = folder(config) / "ca.pem"
-    return own if own.is_file() else None
+    return paths.tls_folder(config)
 
 
 def password_file(config: Config, user: str) -> Path:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 
+from lakehouse.config import paths
 from lakehouse.contract.tables import TableSpec
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import log_entry
@@ -22,7 +23,7 @@ def rows_of(spec: TableSpec, base: str, version: int, limit: int) -> tuple[list[
     Raises ``LakehouseError`` when the log entry or a file is not there any more.
     """
     path = spec.path(base)
-    if "://" in path:
+    if paths.is_uri(path):
         raise LakehouseError(f"The rows of one commit are shown for local tables only, and {spec.name} lies at {path}.")
     try:
         actions = log_entry.actions(Path(path, "_delta_log", f"{version:020}.json").read_text(encoding="utf-8"))

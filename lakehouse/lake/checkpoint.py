@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
+from lakehouse import atomic_file
+from lakehouse.config import paths
 from lakehouse.jvm import spark_internals
 from lakehouse.lake import checkpoint_validation
-from lakehouse.lake.checkpoint_files import OFFSETS, TOPIC_ID
+from lakehouse.lake.checkpoint_files import OFFSETS, TOPIC_ID, Planned
 from lakehouse.lake.checkpoint_folder import CheckpointFolder
 
 
@@ -42,21 +45,46 @@ class Checkpoint(CheckpointFolder):
             stream.close()
 
     def check(self, *, topic: str | None = None, table_id: str | None = None) -> None:
-        """Raises ``CheckpointInvalid`` for one that the job cannot go on from: see ``checkpoint_validation.fault``."""
+        """Raises ``CheckpointInvalid`` when the job cannot continue from this checkpoint: see ``checkpoint_validation.fault``."""
         found = checkpoint_validation.fault(self, self.job, topic=topic, table_id=table_id)
         if found:
             raise checkpoint_validation.refusal(self.path, self.job, found)
 
     def note_topic_id(self, topic_id: str) -> None:
-        stream = self._fs.create(self._at(TOPIC_ID), True)
+        self.write_text(TOPIC_ID, topic_id)
+
+    def write_text(self, name: str, text: str) -> None:
+        """A file of ours, which Spark does not look at: whole or not at all, on the disk or in the store when this returns."""
+        if not paths.is_uri(self.path):
+            file = Path(self.path, name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.with_name(f".{file.name}.crc").unlink(
+                missing_ok=True
+            )  # Hadoop's, of a file that an earlier release wrote
+            atomic_file.write(file, text)
+            return
+        stream = self._fs.create(self._at(name), True)  # a store makes an object of it when it is closed
         try:
-            stream.write(topic_id.encode("ascii"))
+            stream.write(text.encode("utf-8"))
         finally:
             stream.close()
 
+    def uncommitted(self) -> Planned | None:
+        """The last batch when it was planned and not committed."""
+        last, committed = self.planned_ids()[-1:], self.committed_ids()[-1:]
+        return None if last == committed or not last else self.planned(last[0])
+
+    def drop_snapshots(self, version: int) -> None:
+        """Remove the state's snapshots of a ``version`` that is about to be written with other keys than an attempt before
+        wrote. Spark writes a version's changes anew, and its snapshot only when one is due."""
+        pattern = self._at("state", "*", "*", f"{version}*.{{zip,snapshot}}")
+        for status in self._fs.globStatus(pattern) or ():
+            if re.fullmatch(rf"{version}(_[^.]*)?\.(zip|snapshot)", status.getPath().getName()):
+                self._fs.delete(status.getPath(), False)
+
     def drop_plan_behind_the_clock(self) -> bool:
         """Forget a last batch that was planned at a time not after the committed one's: the sink refused it before it
-        wrote anything (``ClockWentBack``), and with that time it always would. The next start plans it anew."""
+        wrote anything (``ClockWentBack``), and would refuse it again. The next start plans it anew."""
         last, committed = self.planned_ids()[-1:], self.committed()
         planned = self.planned(last[0]) if last else None
         if not planned or not committed or planned.batch_id <= committed.batch_id:

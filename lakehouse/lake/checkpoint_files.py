@@ -25,6 +25,10 @@ FIRST_OFFSETS = "sources/0/0"
 STATE, STATE_OPERATOR = "state/0", "state/0/_metadata/metadata"
 TOPIC_ID = "topic_id"
 """Written by the Bronze job, not by Spark: the id of the topic that the offsets belong to."""
+SETTINGS = "settings"
+"""A folder of the Bronze job's: ``settings/<batch>`` has the settings from that batch on (``bronze.noted_settings``)."""
+ROWS_DROPPED = "rows_dropped"
+"""Written by the Bronze job when the watermark has dropped rows: the batch is committed without them."""
 
 
 class DamagedFile(ValueError):

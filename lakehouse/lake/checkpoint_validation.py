@@ -1,7 +1,7 @@
-"""Whether a streaming query's checkpoint can be gone on from: what is missing, cut off, or of another query.
+"""Validation of a streaming query's checkpoint before a job continues from it: what is missing, cut off, or another query's.
 
-Spark finds some of this out late, with a stack trace, and some of it never: without ``metadata`` it takes a new query
-id, and Delta then lets a repeated batch in twice.
+Spark detects some of this late, with a stack trace, and some of it never: without ``metadata`` it takes a new query id,
+and Delta then commits a repeated batch twice.
 """
 
 from __future__ import annotations
@@ -11,14 +11,23 @@ from typing import Protocol
 
 from lakehouse.errors import CheckpointInvalid
 from lakehouse.lake import checkpoint_files
-from lakehouse.lake.checkpoint_files import COMMITS, METADATA, OFFSETS, STATE, STATE_OPERATOR, DamagedFile, Planned
+from lakehouse.lake.checkpoint_files import (
+    COMMITS,
+    METADATA,
+    OFFSETS,
+    ROWS_DROPPED,
+    STATE,
+    STATE_OPERATOR,
+    DamagedFile,
+    Planned,
+)
 
 SPARK_SAYS = re.compile(
     r"\[((?:CANNOT_LOAD_STATE_STORE|STATE_STORE_|STATEFUL_|STREAMING_STATEFUL|INVALID_STATE|UNSUPPORTED_STATE"
     r"|CANNOT_LOAD_CHECKPOINT|STREAMING_CHECKPOINT|MALFORMED_|STDS_|INVALID_LOG|OFFSET_LOG)[A-Z_.]*)\]"
     r"|(Incomplete log file|Malformed log file|UnsupportedLogVersion|is not of the query's sources)"
 )
-"""Spark's own words for a checkpoint that cannot be read, or of which the state is another query's."""
+"""Spark's own messages for a checkpoint that cannot be read, or whose state belongs to another query."""
 
 
 class Folder(Protocol):
@@ -32,22 +41,22 @@ class Folder(Protocol):
 
 
 def refusal(path: str, job: str, fault: str) -> CheckpointInvalid:
-    """The sentence that refuses to go on from the checkpoint at ``path``."""
+    """The error for a job that cannot continue from the checkpoint at ``path``."""
     return CheckpointInvalid(
         f"The checkpoint {path} cannot be used: {fault}. Nothing was written. Type: python ops_utils.py rebuild {job}"
     )
 
 
 def fault(folder: Folder, job: str, *, topic: str | None = None, table_id: str | None = None) -> str | None:
-    """Why ``job`` cannot go on from this checkpoint; None when it can, or when it is new.
+    """Why ``job`` cannot continue from this checkpoint; None when it can, or when it is new.
 
-    ``topic``: what Bronze reads; ``table_id``: the id of the table that Silver reads. None leaves that unlooked at.
+    ``topic``: what Bronze reads; ``table_id``: the id of the table that Silver reads. None leaves that unchecked.
     """
     planned, committed = folder.ids(OFFSETS), folder.ids(COMMITS)
     if not planned and not committed:
         return None
     try:
-        if found := _metadata(folder) or _logs(planned, committed):
+        if found := _dropped(folder) or _metadata(folder) or _logs(planned, committed):
             return found
         _check_newest(folder, planned, committed)
         return _source(_planned(folder, planned[-1]), topic, table_id) or (
@@ -55,6 +64,11 @@ def fault(folder: Folder, job: str, *, topic: str | None = None, table_id: str |
         )
     except DamagedFile as damage:
         return str(damage)
+
+
+def _dropped(folder: Folder) -> str | None:
+    text = folder.text(ROWS_DROPPED)
+    return None if text is None else f"its watermark dropped sales, which are missing from Bronze ({text.strip()})"
 
 
 def _metadata(folder: Folder) -> str | None:

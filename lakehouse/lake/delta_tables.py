@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 
 from lakehouse.config import Config, paths
 from lakehouse.contract.tables import TableSpec
-from lakehouse.lake import object_store, version_checksum
-from lakehouse.lake.table_settings import wanted_properties
+from lakehouse.lake import object_store, table_handle, version_checksum
+from lakehouse.lake.table_settings import statistics, wanted_properties
 from lakehouse.observability import provenance
 
 _SIMPLE = {
@@ -49,24 +49,23 @@ def _arrow(columns: Iterable[tuple[str, str]]) -> pa.Schema:
 
 
 def opened(spec: TableSpec, config: Config, *, version: int | None = None) -> DeltaTable:
-    """The table, at ``version`` or as it is now."""
-    path = spec.path(config.delta.base_path)
-    return DeltaTable(path, version=version, storage_options=object_store.options(config))
+    """The table at its newest version, or at ``version``. Raises ``TableNotFoundError`` (deltalake's) when it does not exist."""
+    return table_handle.opened(spec.path(config.delta.base_path), object_store.options(config), version=version)
 
 
 def exists(spec: TableSpec, config: Config) -> bool:
-    return DeltaTable.is_deltatable(spec.path(config.delta.base_path), storage_options=object_store.options(config))
+    """Whether the table has a first commit."""
+    return table_handle.exists(spec.path(config.delta.base_path), object_store.options(config))
 
 
 def properties(spec: TableSpec, config: Config) -> dict[str, str]:
-    """As they are now; the list of the table's files is not read."""
-    path = spec.path(config.delta.base_path)
-    table = DeltaTable(path, storage_options=object_store.options(config), without_files=True)
-    return dict(table.metadata().configuration)
+    """The table's properties as they are now."""
+    return dict(opened(spec, config).metadata().configuration)
 
 
 def stamped(what: str, facts: Mapping[str, Any], *, once: tuple[str, int] | None = None) -> CommitProperties:
-    """The origin that a commit carries; ``once``: the application id and batch that ``has_batch`` then finds."""
+    """Commit properties with the provenance of this process: ``what`` it does, and ``facts``; ``once``: the application id and
+    batch that ``has_batch`` then finds."""
     return CommitProperties(
         custom_metadata={"userMetadata": provenance.commit_metadata(what, **facts)},
         app_transactions=[Transaction(*once)] if once else None,
@@ -95,13 +94,18 @@ def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *
     """One commit; creates the table when it is missing, and adds the optional columns that a row has."""
     used = {name for row in rows for name in row}
     columns = (*spec.columns, *(column for column in spec.optional if column[0] in used))
-    write_deltalake(
+    wanted = statistics(spec)
+    known = opened(spec, config).metadata().configuration if exists(spec, config) else wanted
+    if not wanted.items() <= known.items():  # an earlier release made the table
+        set_properties(spec, config, wanted, what=what)
+    table_handle.write(
         spec.path(config.delta.base_path),
         pa.Table.from_pylist(list(rows), _arrow(columns)),
+        object_store.options(config),
         mode="append",
-        storage_options=object_store.options(config),
         schema_mode="merge" if spec.optional else None,
         partition_by=list(spec.partition_by) or None,
+        configuration=wanted,
         commit_properties=stamped(what, facts),
         post_commithook_properties=HOOKS,
     )
@@ -109,11 +113,11 @@ def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *
 
 def create(spec: TableSpec, config: Config, properties: Mapping[str, str], *, what: str) -> None:
     """One commit that makes an empty table with these properties."""
-    made = DeltaTable.create(
+    made = table_handle.create(
         spec.path(config.delta.base_path),
         schema(spec),
+        object_store.options(config),
         partition_by=list(spec.partition_by) or None,
-        storage_options=object_store.options(config),
         configuration=dict(properties),
         commit_properties=stamped(what, {}),
         raise_if_key_not_exists=False,
@@ -133,7 +137,7 @@ def ensure(spec: TableSpec, config: Config, *, what: str) -> None:
 
 
 def delete(spec: TableSpec, config: Config, predicate: str, *, what: str, **facts: Any) -> None:
-    """One commit that takes out the rows for which ``predicate`` (SQL) is true; none when there is no such row."""
+    """One commit that deletes the rows for which ``predicate`` (SQL) is true; none when there is no such row."""
     table = opened(spec, config)
     table.delete(predicate, commit_properties=stamped(what, facts), post_commithook_properties=HOOKS)
     committed(table, spec, config)

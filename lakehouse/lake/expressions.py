@@ -1,4 +1,4 @@
-"""What Spark's expressions do not say by themselves."""
+"""Spark column helpers missing from ``pyspark.sql.functions``."""
 
 from __future__ import annotations
 

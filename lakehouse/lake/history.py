@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from lakehouse.config import paths
 from lakehouse.contract.business_time import local_text
 from lakehouse.errors import LakehouseError, TableMissing
 from lakehouse.lake.result import Column
@@ -41,7 +42,7 @@ def newest(load: Callable[[], DeltaTable], limit: int | None) -> list[dict[str, 
 
 
 def row(commit: dict[str, Any]) -> tuple[Any, ...]:
-    """One commit as ``COLUMNS`` has it."""
+    """One commit as a row of ``COLUMNS``."""
     return (
         commit["version"],
         moment(commit.get("timestamp")),
@@ -65,9 +66,9 @@ def committed(path: str, version: int) -> datetime | None:
 
 
 def is_blank(path: str, version: int) -> bool:
-    """Whether a local commit's log entry is there and empty: it was cut off, and readers take it for a commit of nothing."""
+    """Whether a local commit's log entry exists but is empty: it was cut off, and readers take it for a commit without actions."""
     entry = Path(path, "_delta_log", f"{version:020}.json")
-    return "://" not in path and entry.exists() and entry.stat().st_size == 0
+    return not paths.is_uri(path) and entry.exists() and entry.stat().st_size == 0
 
 
 def version_at(name: str, path: str, load: Callable[[], DeltaTable], at: datetime) -> int:
@@ -76,7 +77,7 @@ def version_at(name: str, path: str, load: Callable[[], DeltaTable], at: datetim
     ``deltalake`` goes by the times of the log's files (1.6.6), and a copied or restored lake has new ones. Raises
     ``TableMissing`` when the table did not exist yet, ``LakehouseError`` when its log no longer reaches back.
     """
-    if "://" in path:
+    if paths.is_uri(path):
         found = newest(load, None)[::-1]
         versions: Sequence[int] = [commit["version"] for commit in found]
         times = [moment(commit.get("timestamp")) or at for commit in found]
@@ -115,7 +116,7 @@ def added_newest_first(path: str) -> Iterator[list[str]]:
 
 
 def is_newest(path: str, version: int, at: datetime | None) -> bool:
-    """Whether a local table still stands at this version, committed at this time: false too when it was made anew."""
+    """Whether a local table is still at this version, committed at this time; false also after it was recreated."""
     following = Path(path, "_delta_log", f"{version + 1:020}.json")
     return at is not None and not following.exists() and committed(path, version) == at
 

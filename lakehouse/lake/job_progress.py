@@ -1,6 +1,5 @@
-"""How far the two jobs have come, read from the files of their checkpoints. No JVM; nothing is written.
-
-For tools that start in a fraction of a second.
+"""Progress of the two jobs, read from the files of their checkpoints. Read-only and without a JVM: for tools that start in a
+fraction of a second.
 """
 
 from __future__ import annotations
@@ -33,18 +32,18 @@ class BronzePosition:
 
 @dataclass(frozen=True)
 class SilverPosition:
-    """The Bronze version that Silver holds all of. Not ``settled``: a build or a batch is in hand, or broke off, or the last
+    """The Bronze version that Silver holds all of. Not ``settled``: a build or a batch is in progress, or was interrupted, or the last
     batch ended inside the next version, of which Silver then holds a part."""
 
     generation: str
     bronze_version: int
     settled: bool
     seen: tuple[Any, ...]
-    """Changes whenever the job has moved on: equal before and after means that nothing happened in between."""
+    """Changes with every step of the job: equal before and after means that nothing happened in between."""
 
 
 def bronze(config: Config) -> BronzePosition | None:
-    """None before the first batch was committed. Raises ``CheckpointInvalid``."""
+    """Bronze's position; None before the first batch was committed. Raises ``CheckpointInvalid``."""
     folder, topic = FileCheckpoint(config, checkpoint(config.delta.base_path, "bronze")), config.kafka.topic
     committed = folder.committed_ids()
     if not committed:
@@ -57,7 +56,7 @@ def bronze(config: Config) -> BronzePosition | None:
 
 
 def generation(config: Config) -> dict[str, Any] | None:
-    """The last step of Silver's present generation, as its row; None before the first build, and when a new one is due."""
+    """The last step of Silver's present generation, as its row; None before the first build, and when a rebuild is due."""
     found = _generations(config)
     return found[0] if found else None
 
@@ -74,7 +73,7 @@ def _generations(config: Config) -> tuple[dict[str, Any], int] | None:
 
 
 def silver(config: Config) -> SilverPosition | None:
-    """None before the first build began, and while a new one is due."""
+    """Silver's position; None before the first build began, and while a rebuild is due."""
     if (found := _generations(config)) is None:
         return None
     last, seen = found

@@ -1,4 +1,4 @@
-"""The object store under ``[DELTA] base_path = s3a://…``: one set of settings, told to each library in its words.
+"""The object store under ``[DELTA] base_path = s3a://…``: one set of settings, translated for each library.
 
 Spark reads and writes through Hadoop's S3A, the explorer and the operators through deltalake, checkpoints without a JVM
 through pyarrow, the claims through obstore. Secrets reach Java by the environment, which Spark's own settings, its
@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.errors import LakehouseError, SetupError, TableLocked, one_line
 from lakehouse.observability import provenance
 
@@ -36,6 +36,7 @@ DYNAMO_LOG_STORE = "io.delta.storage.S3DynamoDBLogStore"
 
 
 def is_s3(config: Config) -> bool:
+    """Whether the lake is in an object store that is reached as ``s3a://``."""
     return config.delta.base_path.startswith("s3a://")
 
 
@@ -57,7 +58,7 @@ def options(config: Config) -> dict[str, str] | None:
 
 
 def spark_settings(config: Config) -> dict[str, str]:
-    """What a session needs, without secrets."""
+    """The session settings of the store, without secrets."""
     if not is_s3(config):
         return {}
     s3 = config.s3
@@ -83,7 +84,7 @@ def filesystem(config: Config, path: str) -> tuple[FileSystem, str]:
     """pyarrow's file system for ``path``, and the path as it names it."""
     from pyarrow import fs
 
-    if "://" not in path:
+    if not paths.is_uri(path):
         return fs.LocalFileSystem(), path
     if not path.startswith("s3a://"):
         return fs.FileSystem.from_uri(path)  # type: ignore[no-any-return]
@@ -128,7 +129,7 @@ def _myself() -> dict[str, object]:
 
 
 def _is_gone(holder: Mapping[str, Any]) -> bool:
-    """Whether the process that made a claim was one of this machine's, and lives no more."""
+    """Whether the process that made a claim ran on this machine and has ended."""
     if holder.get("host") != socket.gethostname():
         return False
     try:
@@ -139,7 +140,7 @@ def _is_gone(holder: Mapping[str, Any]) -> bool:
 
 @contextmanager
 def claim(config: Config, job: str) -> Iterator[None]:
-    """Hold ``locks/<job>.json`` in the store. Does nothing for a lake that is no s3a://. Raises ``TableLocked`` while
+    """Hold ``locks/<job>.json`` in the store. Does nothing for a lake that is not on s3a://. Raises ``TableLocked`` while
     another process holds it, and ``SetupError`` for a store without conditional writes.
 
     A claim that a killed process left is taken over on the machine that it ran on; on another one a person decides,
@@ -180,7 +181,7 @@ def claim(config: Config, job: str) -> Iterator[None]:
 
 
 def _prove_conditional(objects: S3Store, name: str, place: str) -> None:
-    """Try to create what is there already: on a store that lets it happen, two commits could be told the same."""
+    """Try to create an object that exists: on a store that allows it, two writers could commit the same version."""
     import obstore
     from obstore.exceptions import AlreadyExistsError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,18 @@ class Query:
         return Query(text, self.tables)
 
 
-def literal(value: str | date) -> str:
-    """An SQL literal. DataFusion knows no backslash escapes: doubling the quote is the whole rule."""
+def timestamp_type(timezone: str = "UTC") -> str:
+    """DataFusion's type for an instant as the tables store it, in microseconds, shown in ``timezone``: for ``arrow_cast``."""
+    return f"'Timestamp(Microsecond, Some(\"{timezone}\"))'"
+
+
+def literal(value: str | date | datetime) -> str:
+    """An SQL literal; an instant must be aware. DataFusion knows no backslash escapes: doubling the quote is the whole
+    rule."""
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        return f"arrow_cast('{value.astimezone(UTC).isoformat()}', {timestamp_type()})"
     if isinstance(value, date):
         return f"DATE '{value.isoformat()}'"
     return "'" + value.replace("'", "''") + "'"

@@ -16,12 +16,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.contract import tables
 from lakehouse.contract.business_time import local_text
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing, one_line
 from lakehouse.lake import history as lake_history
-from lakehouse.lake import object_store, result
+from lakehouse.lake import object_store, result, table_handle
 from lakehouse.lake.query import Query
 from lakehouse.lake.result import Column, Flow, Kind, Result, Source
 
@@ -44,6 +44,8 @@ class SnapshotGone(LakehouseError):
 
 @dataclass(frozen=True)
 class Snapshot:
+    """One table at one version: which one, and deltalake's handle on its files."""
+
     source: Source
     handle: DeltaTable
 
@@ -74,7 +76,7 @@ class Lake:
 
     @classmethod
     def of(cls, config: Config, **wishes: Any) -> Lake:
-        """The lake of the settings, wherever it lies; ``wishes`` as for ``Lake``."""
+        """The lake of the settings, local or remote; ``wishes`` as for ``Lake``."""
         return cls(config.delta.base_path, storage_options=object_store.options(config), **wishes)
 
     def newest(self) -> Lake:
@@ -84,9 +86,9 @@ class Lake:
         )
 
     def advanced(self) -> Lake:
-        """A fresh ``Lake`` at the newest versions that keeps what is open of the tables that nobody wrote to since."""
+        """A fresh ``Lake`` at the newest versions; tables without a new commit stay open."""
         fresh = self.newest()
-        if "://" not in self.base:
+        if not paths.is_uri(self.base):
             kept = {
                 name: snapshot
                 for name, snapshot in self._open.items()
@@ -107,7 +109,7 @@ class Lake:
         """Run one query over its tables; money arrives as Decimal, times as aware UTC datetimes.
 
         ``max_rows`` stops reading there and marks the result as cut. The query is not checked here: text that a
-        person wrote goes through ``lakehouse.sqlguard`` first.
+        person wrote goes through ``explorer.sql_guard`` first.
         """
         found = self.flow(query)
         rows = list(found.rows if max_rows is None else islice(found.rows, max_rows + 1))
@@ -115,7 +117,7 @@ class Lake:
         return Result(found.columns, rows[:max_rows], found.sources, cut)
 
     def flow(self, query: Query) -> Flow:
-        """The same, read while it is used: for answers that memory should not hold."""
+        """The same as a stream of rows: for answers that are too large for memory."""
         reader, sources = self.stream(query)
 
         def rows() -> Iterator[tuple[Any, ...]]:
@@ -147,7 +149,7 @@ class Lake:
 
     @contextlib.contextmanager
     def reading(self, names: tuple[str, ...]) -> Iterator[None]:
-        """What goes wrong while rows of these tables are read, as a ``LakehouseError``: for readers of ``stream``."""
+        """Within it, an error while rows of these tables are read becomes a ``LakehouseError``: for readers of ``stream``."""
         try:
             yield
         except LakehouseError:
@@ -199,17 +201,16 @@ class Lake:
         return self._load(name)
 
     def _need_base(self) -> None:
-        if "://" not in self.base and not Path(self.base).is_dir():
+        if not paths.is_uri(self.base) and not Path(self.base).is_dir():
             raise TableMissing(f"There is no lake at {self.base} yet. Type: make run")
 
     def _load(self, name: str, version: int | None = None) -> DeltaTable:
-        from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
         spec = _READABLE[name]
         path = spec.path(self.base)
         try:
-            return DeltaTable(path, version=version, storage_options=self.storage_options)
+            return table_handle.opened(path, self.storage_options, version=version)
         except TableNotFoundError:
             if version is not None:
                 raise
@@ -226,7 +227,9 @@ class Lake:
             if version is not None:
                 raise
             text = one_line(error).rstrip(".")
-            raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {_mend(name, path)}") from error
+            raise LakehouseError(
+                f"Table {name} at {path} cannot be opened: {text}. {_next_command(name, path)}"
+            ) from error
 
     def _pin(self, name: str) -> Snapshot:
         from deltalake.exceptions import DeltaError
@@ -252,12 +255,12 @@ class Lake:
             ) from error
         if lake_history.is_blank(path, handle.version()):
             text = f"the log entry of version {handle.version()} is empty"
-            raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {_mend(name, path)}")
+            raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {_next_command(name, path)}")
         return Snapshot(Source(name, handle.version(), self._committed(name, handle.version())), handle)
 
     def _committed(self, name: str, version: int) -> datetime | None:
         path = _READABLE[name].path(self.base)
-        if "://" not in path:
+        if not paths.is_uri(path):
             return lake_history.committed(path, version)
         found = lake_history.newest(lambda: self._load(name), None)
         return next(
@@ -266,8 +269,8 @@ class Lake:
 
     def _explain(self, error: Exception, names: tuple[str, ...]) -> Exception:
         text = str(error)
-        gone = re.search(r"Object at location (\S+) not found", text)
-        damaged = re.search(r"Parquet error.*?file (\S+?\.parquet)", text)
+        gone = re.search(r"Object at location (.+?) not found", text)
+        damaged = re.search(r"Parquet error.*?file (.+?\.parquet)", text)
         if gone is None and "No such file" not in text:
             if damaged:
                 return LakehouseError(f"Cannot read {', '.join(names)}: the file {damaged[1]} is damaged. {_LOST}")
@@ -283,9 +286,9 @@ class Lake:
         return SnapshotGone(f"Cannot read {read}: {advice}", pinned=pinned)
 
 
-def _mend(name: str, path: str) -> str:
+def _next_command(name: str, path: str) -> str:
     """What to type for a table whose log cannot be read."""
-    if "://" in path:
+    if paths.is_uri(path):
         return "Type: setup_utils.py check"
     if _READABLE[name].layer == "silver":
         return "Move that folder away, then type: python streaming_silver.py --full"

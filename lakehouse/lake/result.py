@@ -75,7 +75,7 @@ _KINDS: tuple[tuple[str, Kind], ...] = (
 
 
 def columns(schema: Any) -> tuple[Column, ...]:
-    """The columns; a name that stands there twice (``a.pays, b.pays``) gets a number, so that no format loses one."""
+    """The columns; a name that occurs twice (``a.pays, b.pays``) gets a number, so that no format loses one."""
     seen: dict[str, int] = {}
     found = []
     for each in schema:
@@ -91,5 +91,6 @@ def _kind(arrow: str) -> Kind:
 
 
 def rows(batch: Any) -> Iterator[tuple[Any, ...]]:
+    """The rows of an arro3 record batch, each a tuple of Python values in the order of its columns."""
     values = [[value.as_py() for value in batch.column(index)] for index in range(batch.num_columns)]
     return zip(*values, strict=True)

@@ -1,4 +1,4 @@
-"""What only a cluster can get wrong: machines that do not share the data folder."""
+"""Storage of a cluster: whether every machine sees the same data folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from lakehouse.config import paths
 from lakehouse.errors import SetupError
 from lakehouse.jvm import launch
 
@@ -19,9 +20,9 @@ def check_folder(spark: SparkSession, base: str) -> None:
     """Raise ``SetupError`` when an executor does not see what the driver writes under ``base``, a path of this machine.
 
     Otherwise each machine would write its share of every table to a disk of its own, and the commits would name files
-    that no other machine has. Only the executors that have registered by now are asked. A URI is its store's business.
+    that no other machine has. Only the executors that have registered by now are asked. A URI is not checked.
     """
-    if launch.is_local(spark.sparkContext.master or "") or "://" in base:
+    if launch.is_local(spark.sparkContext.master or "") or paths.is_uri(base):
         return
     Path(base).mkdir(parents=True, exist_ok=True)
     probe = Path(base) / f".seen-by-all-{uuid.uuid4().hex}"
@@ -39,7 +40,7 @@ def check_folder(spark: SparkSession, base: str) -> None:
 
 
 def unseeing(spark: SparkSession, path: str) -> list[str]:
-    """The hosts of the executors to which ``path`` does not exist, sorted."""
+    """The hosts of the executors that do not see ``path``, sorted."""
 
     def look(
         numbers: Iterable[int],

@@ -28,13 +28,19 @@ STATE_STORES = {
 EVICTION_INTERVAL = "spark.sql.streaming.stateStore.ventes.evictionIntervalMs"
 """Milliseconds between two looks through all keys of the store, for those whose time is over."""
 _TRIM_MILLISECONDS = 60_000
+_FIXED = {
+    "spark.sql.session.timeZone": "UTC",
+    # the default, INT96, is read as nanoseconds elsewhere, where a time before 1678 becomes one of another century
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+}
+"""What no one may set otherwise."""
 _HIDDEN = "(?i)secret|password|passwd|token|access[.]?key|jaas|url"
 _LOG4J = Path(jars.__file__).with_name("log4j2-spark.properties")
 _COMPILER = Path(jars.__file__).with_name("java-compiler.json")
 
 
 def shared_settings(config: Config, job: str) -> dict[str, str]:
-    """What every session has, whoever starts the JVM."""
+    """Settings of every session, whoever starts the JVM."""
     spark, delta = config.spark, config.delta
     return {
         "spark.app.name": f"{spark.app_name}-{job}",
@@ -48,9 +54,7 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         # the files that Spark writes are no more readable to others than ours
         "spark.hadoop.fs.permissions.umask-mode": "027",
         "spark.sql.warehouse.dir": f"{delta.base_path}/spark-warehouse",
-        "spark.sql.session.timeZone": "UTC",
-        # the default, INT96, is read as nanoseconds elsewhere, where a time before 1678 becomes one of another century
-        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        **_FIXED,
         "spark.sql.shuffle.partitions": str(spark.shuffle_partitions),
         "spark.ui.enabled": str(spark.ui).lower(),
         "spark.ui.port": str(spark.ui_port),
@@ -94,7 +98,7 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
 
 
 def own_settings(config: Config) -> dict[str, str]:
-    """What is ours to say under plain ``python``; under spark-submit its options (master, JARs, memory) win."""
+    """Settings for plain ``python`` only; under spark-submit its options (master, JARs, memory) win."""
     spark = config.spark
     settings = {
         "spark.master": spark.master,
@@ -145,9 +149,16 @@ def jar_settings(config: Config) -> dict[str, str]:
 
 
 def extra_settings(config: Config) -> dict[str, str]:
-    """``[SPARK] conf``, which wins over all of ours."""
+    """``[SPARK] conf``, which wins over all of ours. Raises ``ConfigError`` for what has to be as it is."""
     lines = filter(None, map(str.strip, config.spark.conf.splitlines()))
-    return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+    found = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+    for key, needed in _FIXED.items():
+        if found.get(key, needed) != needed:
+            raise ConfigError(
+                f"[SPARK] conf: {key} = {found[key]} is not accepted: times would be stored or read as others. Expected {needed} "
+                f"(the default)."
+            )
+    return found
 
 
 def check_log_store(settings: Mapping[str, str], config: Config) -> None:
@@ -185,6 +196,16 @@ def _stderr_into(file: Path) -> Iterator[None]:
         os.close(terminal)
 
 
+def _check_zone(session: SparkSession, config: Config) -> None:
+    """Raises ``ConfigError`` for a business zone that this Java does not know: its list may be older than Python's."""
+    zone = config.analytics.timezone.key
+    if not spark_internals.jvm(session).java.time.ZoneId.getAvailableZoneIds().contains(zone):
+        raise ConfigError(
+            f"[ANALYTICS] timezone = {zone!r} is not accepted: this Java does not know the zone. Set another name of it, or "
+            f"install a newer Java."
+        )
+
+
 def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
     """Start Spark for ``job``, in the process that is known as ``name`` (the job's). Raises ``SetupError`` when there is no Java or a JAR is missing."""
     settings = shared_settings(config, job)
@@ -212,6 +233,7 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     try:
         compiler.ensure(session, config)
+        _check_zone(session, config)
         shared_storage.check_folder(session, config.delta.base_path)
         if not launch.under_submit():
             compiler.new(session, "Heap").trimEvery(_TRIM_MILLISECONDS)

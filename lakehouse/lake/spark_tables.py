@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -16,8 +15,10 @@ from pyspark.sql.types import StructType
 
 from lakehouse.config import Config, paths
 from lakehouse.contract.tables import CHAMPS_INCONNUS, TableSpec
-from lakehouse.jvm import compiler, spark_internals
+from lakehouse.jvm import spark_internals
+from lakehouse.lake import append as append_steps
 from lakehouse.lake import delta_tables, log_entry
+from lakehouse.lake.append import Target
 from lakehouse.lake.table_settings import wanted_properties
 from lakehouse.observability import log, provenance
 from lakehouse.observability.provenance import read_origin
@@ -169,53 +170,10 @@ def read(spark: SparkSession, spec: TableSpec, config: Config, *, version: int |
 
 
 def is_empty(spark: SparkSession, spec: TableSpec, config: Config) -> bool:
-    """Whether the table holds no row. Of one that was just created the only commit is asked: to look into it takes seconds."""
+    """Whether the table holds no row. For one that was just created the only commit tells: a query would take seconds."""
     if version(spark, spec, config) == 0:
         return '"add":' not in _entry(spark, spec, config, 0)
     return read(spark, spec, config).isEmpty()
-
-
-class Append:
-    """An append to a table in steps: the rows are written, can be looked at where they lie, and are then committed."""
-
-    def __init__(self, session: SparkSession, spec: TableSpec, app_id: str, batch_id: int, made: Any) -> None:
-        self._session = session
-        self._spec = spec
-        self._app_id = app_id
-        self._batch_id = batch_id
-        self._made = made
-
-    @classmethod
-    def begin(
-        cls, session: SparkSession, spec: TableSpec, config: Config, *, app_id: str, batch_id: int
-    ) -> Append | None:
-        """None when the table has ``batch_id`` of ``app_id``, or a later one, already."""
-        made = compiler.new(session, "DeltaAppend")
-        path = spec.path(config.delta.base_path)
-        begun = made.begin(spark_internals.java_session(session), path, app_id, batch_id)
-        return cls(session, spec, app_id, batch_id, made) if begun else None
-
-    def write(self, rows: DataFrame) -> None:
-        """Into files that no reader of the table sees. Once only."""
-        self._made.write(spark_internals.java_frame(rows))
-
-    def written(self) -> DataFrame:
-        """The rows, as they lie in the files."""
-        return DataFrame(self._made.rows(), self._session)
-
-    def days(self) -> list[date]:
-        """The partitions by ``jour`` that the files lie in."""
-        return sorted(date.fromisoformat(each) for each in self._made.partitions("jour"))
-
-    def commit(self, facts: Mapping[str, object] | None = None) -> None:
-        """Make the rows part of the table. ``facts`` about the batch go into the commit itself, beside its origin."""
-        self._made.commit(
-            provenance.commit_metadata(f"{self._spec.layer} batch", batch=self._batch_id, **(facts or {}))
-        )
-
-    def discard(self) -> None:
-        """Remove the files instead."""
-        self._made.discard()
 
 
 def append(
@@ -227,11 +185,10 @@ def append(
     batch_id: int,
     facts: Mapping[str, object] | None = None,
 ) -> None:
-    """Append ``rows`` once: a repeat with the same ``app_id`` and ``batch_id`` changes nothing. ``facts``: see ``Append``."""
-    begun = Append.begin(rows.sparkSession, spec, config, app_id=app_id, batch_id=batch_id)
-    if begun:
-        begun.write(rows)
-        begun.commit(facts)
+    """Append ``rows`` once: a repeat with the same ``app_id`` and ``batch_id`` changes nothing. ``facts`` about the batch
+    go into the commit itself, beside its origin."""
+    target = Target(rows.sparkSession, spec, config, app_id, batch_id)
+    append_steps.once(rows, target, facts)
 
 
 def exists(spark: SparkSession, spec: TableSpec, config: Config) -> bool:

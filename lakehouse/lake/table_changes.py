@@ -13,15 +13,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-from deltalake import DeltaTable
 
 from lakehouse.config import Config
 from lakehouse.contract.tables import TableSpec
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import delta_tables, log_entry
+from lakehouse.lake import delta_tables, log_entry, table_handle
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 BEFORE = -1
 """The number before a version's first file."""
@@ -116,4 +117,4 @@ def as_table(files: Sequence[AddedFile], spec: TableSpec, config: Config) -> Ite
         log.mkdir()
         text = "\n".join(json.dumps(action) for action in (*head, *named))
         (log / f"{0:020}.json").write_text(text, encoding="utf-8")
-        yield DeltaTable(folder)
+        yield table_handle.opened(folder)

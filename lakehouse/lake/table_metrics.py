@@ -1,6 +1,6 @@
 """The tables' state for the metrics, from their logs through ``deltalake``: no JVM, no query.
 
-A handle is kept and brought up to date, so that a look reads the log entries that came since the last one.
+A handle is kept and updated, so that a sample reads only the log entries that came since the last one.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.config import paths
 from lakehouse.contract.tables import VENTES, TableSpec
-from lakehouse.lake import history
+from lakehouse.lake import history, table_handle
 from lakehouse.observability import metrics
 from lakehouse.observability.registry import Meter
 
@@ -24,22 +25,20 @@ class TableWatch:
 
     def __init__(self, base: str, specs: Sequence[TableSpec], meter: Meter) -> None:
         self._base = base
-        self._specs = () if "://" in base else tuple(specs)
+        self._specs = () if paths.is_uri(base) else tuple(specs)
         self._meter = meter
         self._handles: dict[str, DeltaTable] = {}
         self._seen: dict[str, int] = {}
 
     def look(self) -> None:
-        """Set the figures of each table whose version has changed."""
-        from deltalake import DeltaTable
-
+        """Set the metrics of each table whose version has changed."""
         for spec in self._specs:
             path = spec.path(self._base)
             handle = self._handles.get(spec.name)
             if handle is None:
-                if not DeltaTable.is_deltatable(path):
+                if not table_handle.exists(path):
                     continue
-                handle = self._handles[spec.name] = DeltaTable(path)
+                handle = self._handles[spec.name] = table_handle.opened(path)
             else:
                 handle.update_incremental()
             if self._seen.get(spec.name) != handle.version():
@@ -71,7 +70,7 @@ def newest_sale(base: str) -> float | None:
     import pyarrow.parquet as parquet
 
     folder = Path(VENTES.path(base))
-    if "://" in base or not (folder / "_delta_log").is_dir():
+    if paths.is_uri(base) or not (folder / "_delta_log").is_dir():
         return None
     for added in history.added_newest_first(str(folder)):
         stamps = [

@@ -1,7 +1,7 @@
-"""The checksum file that stands beside a version of a Delta table, made from the version before and the commit between.
+"""The checksum file beside a version of a Delta table, derived from the previous version's checksum and the commit.
 
 Spark writes one with each of its commits and reads what an application wrote last, the schema and the properties from it.
-``deltalake`` writes none: Spark then rebuilds the table's state, a job of a second and more, at its next look.
+``deltalake`` writes none: Spark then rebuilds the table's state, a job of a second and more, at its next read.
 Source: Delta's PROTOCOL.md, "Version Checksum File". Of its optional fields, the applications' transactions, the domain
 metadata and the files of a small table are carried on, each only when the version before has it: Delta leaves a field out when
 it is too long, and then Spark must look for itself. The others are left out. No file is written for a protocol other than the

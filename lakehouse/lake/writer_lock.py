@@ -20,7 +20,7 @@ from lakehouse.lake import object_store
 
 
 def lock_folder(config: Config) -> Path:
-    """Where the lock files lie: on this machine."""
+    """The folder of the lock files, on this machine."""
     return paths.state(config) / "locks"
 
 

@@ -1,12 +1,13 @@
-"""Upkeep of one table without a JVM: days that have ended are compacted, dead files and old log entries go.
+"""Maintenance of one table without a JVM: days that have ended are compacted, dead files and old log entries are deleted.
 
 The caller is the table's only writer: the job between two batches, or an operator who holds the job's lock. Compaction
-changes no row and says so (``dataChange`` is false), so that neither Silver's stream nor the ledger sees it. A kill
+changes no row and says so (``dataChange`` is false), so that neither Silver's stream nor the count of each commit's rows sees it. A kill
 leaves files that no version names, or dead files that are still there: the next round finds both.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import time
@@ -20,10 +21,10 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.contract.tables import BRONZE, CORRECTIONS, MEMBRES, REJOUES, SILVER, TableSpec, checkpoint
 from lakehouse.lake import delta_tables, job_progress
-from lakehouse.maintenance import version_retention
+from lakehouse.maintenance import retention, version_retention
 from lakehouse.observability import metrics
 
 WHAT = "maintain"
@@ -48,8 +49,9 @@ class Small:
 
 @dataclass(frozen=True)
 class Survey:
-    """What upkeep would do to a table. ``lost``: versions that time travel can no longer read, first and last;
-    ``held``: a sentence about a reader for whose sake more is kept."""
+    """What maintenance would do to a table. ``lost``: versions that time travel can no longer read, first and last;
+    ``log_checkpoint``: the version of which the log's clean-up needs a checkpoint that is not there;
+    ``held``: a sentence about the reader for which more is kept."""
 
     spec: TableSpec
     version: int
@@ -62,6 +64,7 @@ class Survey:
     lost: tuple[int, int] | None
     log_entries: int
     log_before: int
+    log_checkpoint: int | None
     held: str | None
 
 
@@ -76,11 +79,11 @@ def survey(config: Config, spec: TableSpec, *, now: datetime | None = None) -> S
     dead = table.vacuum(retention_hours=hours, dry_run=True, enforce_retention_duration=False, full=True)
     first = version_retention.first_entry(path)
     gone = version_retention.last_before(path, first, table.version(), now - timedelta(hours=hours))
-    entries, before = version_retention.old_entries(config, path, table.version(), needed, now)
+    entries, before, due = version_retention.old_entries(config, path, table.version(), needed, now)
     return Survey(
         spec, table.version(), len(files), sum(size for _, size in files), _small(config, spec, files, now),
         tuple(dead), sum(_size(path, name) for name in dead), hours,
-        (first, gone - 1) if dead and gone is not None and gone > first else None, len(entries), before, held,
+        (first, gone - 1) if dead and gone is not None and gone > first else None, len(entries), before, due, held,
     )  # fmt: skip
 
 
@@ -100,13 +103,16 @@ def _files(table: DeltaTable) -> list[tuple[dict[str, str | None], int]]:
 def _small(
     config: Config, spec: TableSpec, files: list[tuple[dict[str, str | None], int]], now: datetime
 ) -> tuple[Small, ...]:
-    """Partitions that have ended with two small files or more; a table without days counts as one that has."""
+    """Partitions that have ended with two small files or more; a table without days counts as one that has. Days that
+    retention takes away, now or when their rows are old enough, are not merged before: a plan, which is made before they
+    have gone, and a round, which looks after that, find the same."""
     today = now.astimezone(config.analytics.timezone).date()
-    return tuple(one for one in _with_small_files(files, at_least=2) if _ended(spec, dict(one.values), today))
+    first = retention.first_day(config, spec, now) or date.min
+    return tuple(one for one in _with_small_files(files, at_least=2) if _ended(spec, dict(one.values), first, today))
 
 
 def _with_small_files(files: list[tuple[dict[str, str | None], int]], *, at_least: int) -> list[Small]:
-    """The partitions with so many small files or more, in a fixed order. PURE."""
+    """The partitions with so many small files or more, in a fixed order."""
     found: dict[tuple[tuple[str, str | None], ...], list[int]] = defaultdict(list)
     for values, size in files:
         if size < metrics.SMALL_FILE_BYTES:
@@ -118,13 +124,13 @@ def _with_small_files(files: list[tuple[dict[str, str | None], int]], *, at_leas
     ]
 
 
-def _ended(spec: TableSpec, values: dict[str, str | None], today: date) -> bool:
+def _ended(spec: TableSpec, values: dict[str, str | None], first: date, today: date) -> bool:
     if "jour" not in spec.partition_by:
         return True
     day = values.get("jour")
     if day is None:  # a distinct count that no day bounds: it has no end, and its files are merged by the job itself
         return False
-    return safe_day(day) and date.fromisoformat(day) < today
+    return safe_day(day) and first <= date.fromisoformat(day) < today
 
 
 def safe_day(day: str) -> bool:
@@ -134,7 +140,7 @@ def safe_day(day: str) -> bool:
 
 def _size(path: str, name: str) -> int:
     try:
-        return 0 if "://" in path else Path(path, name).stat().st_size
+        return 0 if paths.is_uri(path) else Path(path, name).stat().st_size
     except OSError:
         return 0
 
@@ -142,7 +148,7 @@ def _size(path: str, name: str) -> int:
 # --- doing it --------------------------------------------------------------------------------------------------------
 
 
-def tend(config: Config, found: Survey, *, advance: Callable[[int], None] = lambda _steps: None) -> dict[str, int]:
+def maintain(config: Config, found: Survey, *, advance: Callable[[int], None] = lambda _steps: None) -> dict[str, int]:
     """Do what ``survey`` found; counts for the log and the audit."""
     spec, path = found.spec, found.spec.path(config.delta.base_path)
     merged = 0
@@ -159,9 +165,12 @@ def tend(config: Config, found: Survey, *, advance: Callable[[int], None] = lamb
         delta_tables.committed(table, spec, config)
     _forget_removed_files(config, found)
     advance(1)
-    entries, _ = version_retention.old_entries(
+    if found.log_checkpoint is not None:
+        checkpoint_log(config, spec, found.log_checkpoint)
+    entries, _, due = version_retention.old_entries(
         config, path, found.version, version_retention.reader(config, spec, found.version)[0], datetime.now(UTC)
     )
+    entries = [] if due else entries
     for file in sorted(entries):  # the oldest first: a kill leaves a log without a gap
         file.unlink(missing_ok=True)
     advance(1)
@@ -182,7 +191,7 @@ def _forget_removed_files(config: Config, found: Survey) -> None:
 
 
 def steps(found: Survey) -> int:
-    """How often ``tend`` advances."""
+    """How often ``maintain`` advances."""
     return len(found.small) + 2
 
 
@@ -197,11 +206,19 @@ def merge_small(config: Config, spec: TableSpec, *, at_least: int) -> int:
     return sum(_compact(config, spec, one, metrics.SMALL_FILE_BYTES) for one in due)
 
 
-def checkpoint_log(config: Config, spec: TableSpec) -> None:
-    """Write the state of a local table as of now beside its log, so that no reader begins at the log's start."""
+def checkpoint_log(config: Config, spec: TableSpec, version: int | None = None) -> None:
+    """Write the state of a local table, as of now or at ``version``, beside its log, so that no reader begins at the log's
+    start."""
+    last = Path(spec.path(config.delta.base_path), "_delta_log", "_last_checkpoint")
+    known = last.read_bytes() if version is not None and last.exists() else None
     # Spark's own checksum of the file that names the last checkpoint, which is written anew: Spark would not believe it
-    Path(spec.path(config.delta.base_path), "_delta_log", "._last_checkpoint.crc").unlink(missing_ok=True)
-    delta_tables.opened(spec, config).create_checkpoint()
+    last.with_name("._last_checkpoint.crc").unlink(missing_ok=True)
+    table = delta_tables.opened(spec, config)
+    if version is not None:
+        table.load_as_version(version)
+    table.create_checkpoint()
+    if known and json.loads(known)["version"] > json.loads(last.read_bytes())["version"]:
+        last.write_bytes(known)
 
 
 def _compact(config: Config, spec: TableSpec, one: Small, target: int) -> int:
@@ -224,7 +241,7 @@ def old_checkpoints(config: Config, job: str, *, now: float | None = None) -> li
     """Folders of ended Silver generations and of checkpoints that were moved aside, once they are older than dead files
     may be."""
     base = config.delta.base_path
-    if "://" in base:
+    if paths.is_uri(base):
         return []
     folder = Path(checkpoint(base, job)).parent
     if not folder.is_dir():
@@ -241,6 +258,7 @@ def old_checkpoints(config: Config, job: str, *, now: float | None = None) -> li
 
 
 def drop(folders: list[Path]) -> int:
+    """Delete these folders with all that is in them; how many there were."""
     for path in folders:
         shutil.rmtree(path)
     return len(folders)

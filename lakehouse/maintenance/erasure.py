@@ -1,4 +1,4 @@
-"""A person's rows taken out of Bronze, by the process that writes it, and what the other processes must know. No JVM.
+"""Erasure: a person's rows deleted from Bronze by the process that writes it, and the requests to the other jobs. No JVM.
 
 A request is a file beside the locks, mode 0600. Whoever holds Bronze's lock serves it: the running job between two
 batches, or ``erase`` itself. Order of the work: the places of the rows are noted in ``_effacements``, then the rows go,
@@ -13,15 +13,17 @@ import hashlib
 import json
 import re
 import secrets
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from lakehouse import atomic_file
 from lakehouse.config import Config
+from lakehouse.contract.sale import ILLISIBLE
 from lakehouse.contract.table_properties import ERASE, SALT
 from lakehouse.contract.tables import AGGREGES, EFFACES, PROFIL, REJETS, REJOUES, VENTES, TableSpec
 from lakehouse.errors import TableMissing, one_line
@@ -29,6 +31,7 @@ from lakehouse.lake import delta_tables, result, writer_lock
 from lakehouse.lake import history as lake_history
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
+from lakehouse.maintenance.whose_message import concerns
 from lakehouse.observability.provenance import read_origin
 
 
@@ -37,32 +40,7 @@ def fingerprint(salt: str, vente_id: str) -> str:
     return hashlib.sha256(f"{salt}{vente_id}".encode()).hexdigest()
 
 
-def concerns(client_id: int, value: bytes | None, key: bytes | None = None) -> bool:
-    """Whether a message that broke the contract is the client's: by its Kafka key, by any ``client_id`` of its JSON (a
-    number, also 7.0, or a text), or, when it is no JSON, by what stands after that word in its text."""
-    if key is not None and key.strip() == str(client_id).encode():
-        return True
-    text = (value or b"").replace(b"\0", b"").decode("utf-8", "replace")
-    found: list[Any] = []
-
-    def pairs(items: list[tuple[str, Any]]) -> None:
-        found.extend(item for name, item in items if name == "client_id")
-
-    try:
-        json.loads(text, object_pairs_hook=pairs, parse_float=str, parse_int=str, parse_constant=str)
-    except (ValueError, RecursionError):
-        return bool(re.search(rf"client_id\W{{0,5}}0*{client_id}(?!\d)", text))
-    return any(_number(item) == client_id for item in found)
-
-
-def _number(item: Any) -> int | None:
-    try:
-        return int(re.sub(r"\.0+$", "", str(item).strip()))
-    except ValueError:
-        return None
-
-
-_CHUNK = 500
+_CHUNK = 5_000
 """Places named in one DELETE."""
 
 _SILVER = "silver"
@@ -71,8 +49,19 @@ _SILVER = "silver"
 _MEANWHILE = 200
 """Commits that a running job may add between two readings of the log."""
 
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
 Coordinates = tuple[str, int, int, datetime]
 """Topic, partition, offset, the broker's time."""
+
+
+def _at(places: Sequence[Coordinates]) -> str:
+    """SQL that is true for the rows at these places: as one list of texts, since a chain of thousands of ORs is too deep for
+    DataFusion. The span of offsets is for the files' statistics."""
+    offsets = [place[2] for place in places]
+    keys = ", ".join(f"'{p}:{o}:{(t - _EPOCH) // _MICROSECOND}'" for _, p, o, t in places)
+    key = "concat(kafka_partition, ':', kafka_offset, ':', CAST(kafka_timestamp AS BIGINT))"
+    return f"kafka_offset BETWEEN {min(offsets)} AND {max(offsets)} AND {key} IN ({keys})"
 
 
 @dataclass(frozen=True)
@@ -88,6 +77,7 @@ class Request:
 
 
 def folder(config: Config) -> Path:
+    """Where requests lie from the operator's command to the job that runs them, one file each."""
     return writer_lock.lock_folder(config) / "requests"
 
 
@@ -128,6 +118,17 @@ def end(config: Config, request: Request) -> None:
     _path(config, request).unlink(missing_ok=True)
 
 
+def forget_ended(config: Config) -> None:
+    """Remove the requests that ended, and files of them that were never completed, when their command was killed and nobody
+    has typed it again for as long as dead files stay: they hold the client's number."""
+    before = time.time() - config.delta.deleted_file_retention.total_seconds()
+    for path in (*folder(config).glob("erase-*.json"), *folder(config).glob(".*.part")):
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            ended = path.suffix == ".part" or Request(**json.loads(path.read_bytes())).state != "asked"
+            if ended and path.stat().st_mtime < before:
+                path.unlink()
+
+
 def waiting(config: Config) -> bool:
     """Whether somebody asks: one look at a folder."""
     return any(request.state == "asked" for request in _requests(config))
@@ -141,10 +142,15 @@ def serve(config: Config) -> list[Request]:
             try:
                 served = _Erasing(config, request).run()
             except Exception as error:  # noqa: BLE001  # the stream goes on; who asked is told
-                served = replace(request, state="failed", error=one_line(error))
+                served = replace(request, state="failed", error=_nameless(one_line(error), request.client_id))
             _write(config, served)
             done.append(served)
     return done
+
+
+def _nameless(text: str, client_id: int) -> str:
+    """The text without the number: it goes into logs, and a library may have quoted its query."""
+    return re.sub(rf"(?<!\d){client_id}(?!\d)", "***", text)
 
 
 def in_silver(config: Config, client_id: int) -> bool:
@@ -164,6 +170,7 @@ def ask_silver(config: Config) -> None:
 
 
 def silver_is_asked(config: Config) -> bool:
+    """Whether Silver is to be built anew: see ``ask_silver``."""
     return (folder(config) / _SILVER).exists()
 
 
@@ -221,12 +228,13 @@ class _Erasing:
             if (p, o, t) in mine or (text is not None and concerns(client, text.encode())):
                 notes.append(((of, p, o, t), when, None))
         mine |= {place[1:] for place, _, _ in notes}
+        columns = ("topic", *places, "date_ingestion", "valeur", "cle", "motif", "explication")
         bad = [
             ((of, p, o, t), when, None)
-            for of, p, o, t, when, value, key in self._rows(
-                REJETS, ("topic", *places, "date_ingestion", "valeur", "cle")
-            )
-            if (p, o, t) in mine or concerns(client, value, key)
+            for of, p, o, t, when, value, key, motif, text in self._rows(REJETS, columns)
+            if (p, o, t) in mine
+            or concerns(client, value, key)
+            or (motif == ILLISIBLE and concerns(client, text.encode()))  # the headers stand there
         ]
         return {REJOUES.name: notes, REJETS.name: bad, VENTES.name: sales}
 
@@ -234,10 +242,8 @@ class _Erasing:
         chosen = self.choose()
         if any(chosen.values()):
             self._note(chosen)
-        for spec in (REJETS, REJOUES):
-            self._delete_at(spec, [place for place, _, _ in chosen[spec.name]])
-        if chosen[VENTES.name]:
-            self._delete(VENTES, f"client_id = {self._request.client_id}")
+        for spec in (REJETS, REJOUES, VENTES):
+            self._delete(spec, [place for place, _, _ in chosen[spec.name]])
         return self._result()
 
     def _note(self, chosen: dict[str, list[tuple[Coordinates, datetime, str | None]]]) -> None:
@@ -264,17 +270,12 @@ class _Erasing:
             delta_tables.create(EFFACES, self._config, {SALT: secrets.token_hex(16)}, what=ERASE)
         raise TableMissing(EFFACES.name)
 
-    def _delete_at(self, spec: TableSpec, places: list[Coordinates]) -> None:
+    def _delete(self, spec: TableSpec, places: list[Coordinates]) -> None:
+        """By place: the log keeps the predicate beside the erasure's id, and may not say whose rows these were."""
+        places = sorted(places, key=lambda place: place[2])
         for start in range(0, len(places), _CHUNK):
-            these = (
-                f"(kafka_partition = {p} AND kafka_offset = {o} AND kafka_timestamp = "
-                f"arrow_cast('{t.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))'))"
-                for _, p, o, t in places[start : start + _CHUNK]
-            )
-            self._delete(spec, " OR ".join(these))
-
-    def _delete(self, spec: TableSpec, predicate: str) -> None:
-        delta_tables.delete(spec, self._config, predicate, what=ERASE, erasure=self._request.id)
+            these = _at(places[start : start + _CHUNK])
+            delta_tables.delete(spec, self._config, these, what=ERASE, erasure=self._request.id)
 
     def _result(self) -> Request:
         """From what was noted: so an erasure that was killed and taken up again counts all of it."""

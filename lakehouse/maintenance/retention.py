@@ -1,4 +1,4 @@
-"""Rows that are older than the settings keep them: taken out of a table, and put on record before. No JVM.
+"""Retention: rows older than the settings keep are recorded, then deleted from their table. No JVM.
 
 The caller is the table's only writer. What leaves Bronze is recorded in ``retraits`` (which offsets, of which batch) and
 ``retraits_sommes`` (how many sales, how much money), without a word about whose sales they were. Written before the
@@ -33,7 +33,7 @@ from lakehouse.contract.tables import (
 )
 from lakehouse.errors import CheckpointInvalid, LakehouseError, TableMissing
 from lakehouse.lake import delta_tables, job_progress
-from lakehouse.lake.query import Query
+from lakehouse.lake.query import Query, literal
 from lakehouse.lake.reader import Lake
 
 BY_DAY = (AGGREGES, PAR_PRODUIT, TENDANCES)
@@ -52,8 +52,7 @@ class Removal:
     name: str = ""
 
     def where(self, alias: str = "") -> str:
-        at = f"arrow_cast('{self.arrived.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
-        return f"{alias}jour < DATE '{self.day}' AND {alias}date_ingestion < {at}"
+        return f"{alias}jour < {literal(self.day)} AND {alias}date_ingestion < {literal(self.arrived)}"
 
 
 @dataclass(frozen=True)
@@ -69,22 +68,29 @@ class Due:
 
 
 def days(config: Config, spec: TableSpec) -> int:
+    """For how many days the table keeps its rows; 0 for ever."""
     delta = config.delta
     if spec is VENTES:
         return delta.retention_days_bronze
     return delta.retention_days_rejects if spec is REJETS else delta.retention_days_silver
 
 
-def due(config: Config, spec: TableSpec, *, now: datetime | None = None) -> Due | None:
-    """None when the settings keep everything, or the table has no days. Nothing is changed."""
+def first_day(config: Config, spec: TableSpec, now: datetime) -> date | None:
+    """The first day that the settings keep; None when they keep everything, or the table has no days."""
     kept = days(config, spec)
     if not kept or spec not in (VENTES, REJETS, *BY_DAY, MEMBRES):
         return None
-    zone = config.analytics.timezone
-    day = (now or datetime.now(UTC)).astimezone(zone).date() - timedelta(days=kept)
-    lake = Lake.of(config)
+    return now.astimezone(config.analytics.timezone).date() - timedelta(days=kept)
+
+
+def due(config: Config, spec: TableSpec, *, now: datetime | None = None) -> Due | None:
+    """None when the settings keep everything, or the table has no days. Nothing is changed."""
+    day = first_day(config, spec, now or datetime.now(UTC))
+    if day is None:
+        return None
+    zone, lake = config.analytics.timezone, Lake.of(config)
     if spec not in (VENTES, REJETS):
-        found = f"SELECT COUNT(*) FROM {spec.name} WHERE jour < DATE '{day}'"
+        found = f"SELECT COUNT(*) FROM {spec.name} WHERE jour < {literal(day)}"
         return Due(spec, day, int(lake.read_one(Query(found, (spec.name,)))), None, None, None)
     arrived = datetime.combine(day, time(), zone).astimezone(UTC)
     removal = Removal(spec.name, day, arrived, lake.snapshot(spec.name).source.version)
@@ -97,7 +103,7 @@ def due(config: Config, spec: TableSpec, *, now: datetime | None = None) -> Due 
 
 
 def _silver_waits(config: Config, removal: Removal, rows: int) -> str | None:
-    """A sentence while Silver has not taken in all of the rows."""
+    """A sentence while Silver has not merged all of the rows."""
     try:
         silver = job_progress.silver(config)
         if silver is None:
@@ -106,7 +112,7 @@ def _silver_waits(config: Config, removal: Removal, rows: int) -> str | None:
         known = lake.read_one(Query(f"SELECT COUNT(*) FROM {VENTES.name} WHERE {removal.where()}", (VENTES.name,)))
     except (CheckpointInvalid, LakehouseError) as error:
         return f"whether Silver has taken them in cannot be told: {error}"
-    return None if known >= rows else f"Silver has not taken in {rows - known} of them yet: python streaming_silver.py"
+    return None if known >= rows else f"Silver has not merged {rows - known} of them yet: python streaming_silver.py"
 
 
 def apply(config: Config, found: Due) -> int:
@@ -211,7 +217,7 @@ def forget_unfinished(config: Config, spec: TableSpec) -> None:
 
 
 def gone(config: Config, lake: Lake, generation_from: int) -> list[Removal]:
-    """Removals of sales that Silver's present generation, built from Bronze's version ``generation_from``, had taken in,
+    """Removals of sales that Silver's present generation, built from Bronze's version ``generation_from``, had merged,
     and that Bronze as ``lake`` holds it no longer has."""
     return [
         one for one in removals(config, VENTES) if generation_from <= one.before and not stands(lake, one)

@@ -1,4 +1,4 @@
-"""Upkeep of all tables of one job: what is due, and a round that does it. The job runs it between two batches on a
+"""Maintenance of all tables of one job: what is due, and a round that does it. The job runs it between two batches on a
 schedule; ``ops_utils.py maintain`` runs it when the job is stopped. No JVM.
 """
 
@@ -13,11 +13,11 @@ from typing import Any
 
 from deltalake.exceptions import DeltaError
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.contract.tables import TableSpec
 from lakehouse.errors import LakehouseError, one_line
 from lakehouse.lake import delta_tables
-from lakehouse.maintenance import compaction, retention
+from lakehouse.maintenance import compaction, erasure, retention
 from lakehouse.observability import log
 
 _log = log.get("maintain")
@@ -53,20 +53,23 @@ def plan(config: Config, job: str) -> Round:
     )  # fmt: skip
 
 
-def run(config: Config, job: str, *, progress: Progress | None = None) -> dict[str, Any]:
-    """One round; the caller is the only writer of the job's tables. Counts by table.
+def run(config: Config, job: str, *, planned: Round | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """One round, which does what ``plan`` found and nothing else; the caller has been the only writer of the job's tables
+    since then. Counts by table.
 
-    Retention first: what it takes away need not be compacted, and the files that it leaves are found by the next rounds.
+    Retention first: the days that it takes rows from are not compacted, and the files that it leaves are found by the next
+    rounds.
     """
-    specs = _specs(config, job)
-    removed = {one.spec.name: retention.apply(config, one) for one in _due(config, specs)}
-    done: dict[str, Any] = {"tables": {}, "removed": removed}
-    for spec in specs:
-        found = compaction.survey(config, spec)
-        shown = progress(spec.name, compaction.steps(found)) if progress else nullcontext(lambda _steps: None)
+    todo = planned or plan(config, job)
+    done: dict[str, Any] = {"tables": {}, "removed": {one.spec.name: retention.apply(config, one) for one in todo.due}}
+    for found in todo.tables:
+        name = found.spec.name
+        shown = progress(name, compaction.steps(found)) if progress else nullcontext(lambda _steps: None)
         with shown as advance:
-            done["tables"][spec.name] = compaction.tend(config, found, advance=advance)
-    done["checkpoints"] = compaction.drop(compaction.old_checkpoints(config, job))
+            done["tables"][name] = compaction.maintain(config, found, advance=advance)
+    if job == "bronze":
+        erasure.forget_ended(config)
+    done["checkpoints"] = compaction.drop(list(todo.checkpoints))
     return done
 
 
@@ -81,7 +84,7 @@ class Schedule:
 
     def between_batches(self) -> bool:
         """A round, when one is due. Its failure is no reason to stop the job: it is logged, and tried again next time."""
-        if not self._every or "://" in self._config.delta.base_path or time.monotonic() - self._last < self._every:
+        if not self._every or paths.is_remote(self._config) or time.monotonic() - self._last < self._every:
             return False
         began = time.monotonic()
         try:

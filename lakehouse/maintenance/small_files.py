@@ -1,5 +1,5 @@
-"""What micro-batches leave is seen to by the job itself, between two batches and without Spark: small files are merged,
-and a table's log gets its checkpoint.
+"""Small files of the tables that micro-batches append to: merged by the job itself between two batches, without Spark;
+and the checkpoints of these tables' logs.
 
 Delta's own automatic compaction and its own checkpoints do the same as Spark jobs inside the commit: two seconds for 60
 files, and two for a checkpoint, in which the sales wait. ``deltalake`` takes a tenth of it
@@ -15,7 +15,7 @@ from deltalake.exceptions import DeltaError
 from lakehouse.config import Config
 from lakehouse.contract.tables import TableSpec
 from lakehouse.errors import LakehouseError, one_line
-from lakehouse.lake.table_settings import OURS, tended_by_writer
+from lakehouse.lake.table_settings import OURS, maintained_by_writer
 from lakehouse.maintenance import compaction
 from lakehouse.observability import log
 
@@ -30,7 +30,7 @@ class SmallFiles:
         self._config = config
         self._enough = config.delta.auto_compact_min_files
         self._interval = config.delta.checkpoint_interval
-        self._tables = [spec for spec in OURS if tended_by_writer(spec, config)]
+        self._tables = [spec for spec in OURS if maintained_by_writer(spec, config)]
         self._new: dict[str, int] = defaultdict(int)
         self._passed: set[str] = set()
         """Tables whose version has passed a multiple of the interval since the last look."""

@@ -1,4 +1,4 @@
-"""How far back a table can be read: whose sake its files stay for, until when, and which log entries may go. No JVM."""
+"""Version retention of a Delta table: which old files and log entries are kept, for which reader, until when. No JVM."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.contract.table_properties import RETENTION
 from lakehouse.contract.tables import VENTES, TableSpec
 from lakehouse.errors import CheckpointInvalid
@@ -32,7 +32,7 @@ def reader(config: Config, spec: TableSpec, newest: int) -> tuple[int | None, st
         return None, None
     return (
         silver.bronze_version,
-        f"Silver has taken in version {silver.bronze_version} of {newest}: what left later stays",
+        f"Silver has merged version {silver.bronze_version} of {newest}: files that were removed later are kept",
     )
 
 
@@ -42,7 +42,7 @@ _LOOKED_AT = 1000
 
 def _rows_after(path: str, version: int, newest: int) -> bool:
     """Whether a commit after ``version`` brought rows; compactions, properties and retention bring none."""
-    if newest - version > _LOOKED_AT or "://" in path:
+    if newest - version > _LOOKED_AT or paths.is_uri(path):
         return newest > version
     return any(
         _brings_rows(Path(path, "_delta_log", f"{number:020}.json")) for number in range(version + 1, newest + 1)
@@ -68,7 +68,7 @@ def first_entry(path: str) -> int:
 
 def _log(path: str) -> Iterator[tuple[int, Path]]:
     """(version, file) of everything in a local table's log that belongs to a version."""
-    if "://" in path:
+    if paths.is_uri(path):
         return
     for file in Path(path, "_delta_log").iterdir():
         if match := _LOG_ENTRY.match(file.name):
@@ -77,7 +77,7 @@ def _log(path: str) -> Iterator[tuple[int, Path]]:
 
 def last_before(path: str, first: int, newest: int, moment: datetime) -> int | None:
     """The last version committed before ``moment``, found by halving; None when all came later, or for a URI."""
-    if "://" in path:
+    if paths.is_uri(path):
         return None
     low, high = first - 1, newest
     while low < high:
@@ -95,7 +95,7 @@ def hours(config: Config, path: str, newest: int, needed: int | None, now: datet
     short that a reader of ``needed`` misses one."""
     kept = config.delta.deleted_file_retention
     limit = config.delta.max_versions
-    local = "://" not in path
+    local = not paths.is_uri(path)
     if limit and newest > limit and local and (made := history.committed(path, newest - limit)) is not None:
         kept = min(kept, now - made)
     kept = max(kept, timedelta(hours=_READERS_HOURS))
@@ -105,9 +105,17 @@ def hours(config: Config, path: str, newest: int, needed: int | None, now: datet
     return math.ceil(kept / timedelta(hours=1))
 
 
-def old_entries(config: Config, path: str, newest: int, needed: int | None, now: datetime) -> tuple[list[Path], int]:
+LATE = timedelta(days=1)
+"""How much longer than ``log_retention`` a log that gets no checkpoint of its own reaches back: an idle or a small table would
+keep its first entries, and what they say of erased rows, for ever."""
+
+
+def old_entries(
+    config: Config, path: str, newest: int, needed: int | None, now: datetime
+) -> tuple[list[Path], int, int | None]:
     """Files of the log that no version within reach is made from, and the version that stays the first: one with a
-    checkpoint, since every later version is worked out from it."""
+    checkpoint, since every later version is worked out from it. And the version of which a checkpoint has to be written
+    before; None when those that there are will do."""
     delta = config.delta
     first = first_entry(path)
     cut = last_before(path, first, newest, now - delta.log_retention) or first
@@ -118,4 +126,7 @@ def old_entries(config: Config, path: str, newest: int, needed: int | None, now:
     stays = max(
         (number for number, file in log if number <= cut and file.name.endswith(".checkpoint.parquet")), default=0
     )
-    return [file for number, file in log if number < stays], stays
+    oldest = history.committed(path, max(first, stays))
+    due = cut > max(first, stays) and oldest is not None and oldest < now - delta.log_retention - LATE
+    stays = cut if due else stays
+    return [file for number, file in log if number < stays], stays, cut if due else None

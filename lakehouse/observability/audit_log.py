@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,10 +28,19 @@ FIRST = "0" * 64
 RECONCILIATIONS = "reconciliations"
 """The folder of the reconciliations' records, beside the log that vouches for them."""
 
+LOSSES = "losses"
+"""The field of an entry that declares offsets as lost: topic, partition, first and last offset of each gap."""
+
 
 def folder(config: Config) -> Path:
-    """On this machine: to an object in a store nothing can be appended."""
+    """The log's folder, on this machine: an object in a store cannot be appended to."""
     return paths.state(config) / "audit"
+
+
+def declare_losses(config: Config, verb: str, losses: Iterable[tuple[str, int, int, int]]) -> None:
+    """Put on record that these offsets (topic, partition, first, last) are given up as lost, before the table says so: without
+    the entry ``reconcile`` does not believe the table. Raises ``OSError``."""
+    AuditLog(folder(config)).append(verb=verb, state="declared", **{LOSSES: [list(loss) for loss in losses]})
 
 
 def digest(line: bytes) -> str:
@@ -53,7 +62,7 @@ def last_reconciliation(config: Config) -> dict[str, Any] | None:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LogCheck:
     """``entries`` lines were read; ``head`` is the last one's hash; ``fault`` says what is wrong first, None if nothing."""
 
     entries: int
@@ -97,13 +106,13 @@ class AuditLog:
             except ValueError:
                 continue
 
-    def verify(self, expected: str | None = None) -> Verdict:
+    def verify(self, expected: str | None = None) -> LogCheck:
         """Read all of it. ``expected``: a hash noted earlier, whose line must still be there."""
         head = self._read_head()  # before the lines: a line that is added meanwhile is then only one more
         hashes = [FIRST]
         for number, line in enumerate(self._lines(), start=1):
             if fault := _fault(line, number, hashes):
-                return Verdict(number, hashes[-1], fault)
+                return LogCheck(number, hashes[-1], fault)
             hashes.append(digest(line))
         count = len(hashes) - 1
         if head is None:
@@ -120,10 +129,10 @@ class AuditLog:
             fault = None
         if fault is None and expected is not None and expected not in hashes[1:]:
             fault = f"no line has the hash {expected}: the log was rewritten since that was noted"
-        return Verdict(count, hashes[-1], fault)
+        return LogCheck(count, hashes[-1], fault)
 
     def _lines(self) -> Iterator[bytes]:
-        """Complete lines; a last one without its end is one that a power cut tore, which the next append cuts off."""
+        """Complete lines; a last one without a line end was cut off by a power failure, and the next append removes it."""
         if not self.path.exists():
             return
         with self.path.open("rb") as lines:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from lakehouse.config import Config, format_duration, paths
-from lakehouse.observability import log, metrics, provenance
+from lakehouse.observability import certificate_expiry, log, metrics, provenance
 from lakehouse.observability.registry import Meter
 
 _log = log.get("monitor")
@@ -50,26 +50,26 @@ class Monitor:
     # --- what the process says ---------------------------------------------------------------------------------------
 
     def phase(self, text: str) -> None:
-        """What the start is busy with: the reason that /startupz gives until ``started``."""
+        """The step of the start: the reason that /startupz gives until ``started``."""
         self._phase = text
 
     def started(self) -> None:
         self._phase = None
 
     def beat(self) -> None:
-        """The process's own loop turns. Without a first call, /livez asks for none."""
+        """Heartbeat of the process's own loop. Without a first call, /livez expects none."""
         self._beat = self._clock()
 
     def rest(self) -> None:
-        """The loop waits on purpose: /livez asks for no turn until the next ``beat``."""
+        """The loop waits on purpose: /livez expects no heartbeat until the next ``beat``."""
         self._beat = None
 
     def fault(self, reason: str | None) -> None:
-        """Something that it needs fails, for this reason; None when that is over."""
+        """Report that a dependency fails, and why; None when that is over."""
         self._fault = reason
 
     def ready_when(self, check: Reasons) -> None:
-        """One more question for /readyz: the reasons why not, or none."""
+        """Add a check to /readyz: it yields the reasons why the process is not ready."""
         self._checks.append(check)
 
     def sample(self, what: str, look: Callable[[], None]) -> None:
@@ -85,7 +85,7 @@ class Monitor:
     # --- what it answers ---------------------------------------------------------------------------------------------
 
     def reasons(self, question: Question) -> list[str]:
-        """Why the answer is no; empty when it is yes."""
+        """Why the check fails; empty when it passes."""
         if question == "livez":
             limit = self.config.monitoring.stuck_after
             still = 0.0 if self._beat is None else self._clock() - self._beat
@@ -124,11 +124,14 @@ class Monitor:
             disk = shutil.disk_usage(base if base.exists() else base.parent)
             self.meter.set(metrics.DISK_FREE, disk.free)
             self.meter.set(metrics.DISK_SIZE, disk.total)
+        found = certificate_expiry.ends(self.config)
+        for name in certificate_expiry.NAMES:
+            self.meter.set(metrics.CERTIFICATE_END, found.get(name), name)
 
     # --- its thread --------------------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """One round of samples. What fails is counted, and said once until it works again."""
+        """One round of samples. A failure is counted, and logged once until it works again."""
         for what, sample in self._samples:
             try:
                 sample()

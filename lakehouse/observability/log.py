@@ -50,7 +50,7 @@ def folder(config: Config) -> Path:
 
 class _Rotating(logging.handlers.RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:
-        """A disk that is full loses lines, never the job."""
+        """A full disk loses log lines, but does not stop the job."""
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def last_error(config: Config, name: str, run_id: str) -> str | None:
 
 
 class Logger:
-    """Lines that carry ``job=…``. Set up at its first line, so that a module may hold one."""
+    """Lines that carry ``job=…``. Set up at its first line, so that a module can have one as a constant."""
 
     def __init__(self, job: str) -> None:
         self._job = job
@@ -121,7 +121,7 @@ class Logger:
         self._say("error", event, fields)
 
     def file_only(self, level: str, event: str, **fields: Any) -> None:
-        """A line for the file alone: what the terminal is told in another way."""
+        """A line for the file only: the terminal shows it in another form."""
         stamp = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         _into_file(None, level, dict(_without_secrets(None, level, {
             "event": event, "job": self._job, **fields, "level": level, "time": stamp,

@@ -59,6 +59,12 @@ STARTED = _gauge("every", "process_started_timestamp_seconds", "When this proces
 READY = _gauge("every", "ready", "1 when /readyz says 200, else 0.")
 DISK_FREE = _gauge("every", "disk_free_bytes", "Free space on the disk of base_path, or of state_path.")
 DISK_SIZE = _gauge("every", "disk_size_bytes", "Size of the disk of base_path, or of state_path.")
+CERTIFICATE_END = _gauge(
+    "every",
+    "certificate_expiry_timestamp_seconds",
+    "When the certificate ends: web, authority or broker.",
+    "certificate",
+)
 ERRORS = _counter("every", "errors", "Lines of level error or above in this process's log.")
 SAMPLE_FAILURES = _counter(
     "every", "sample_failures", "Looks at Kafka or at a table's log that failed; the figures are then older.", "what"
@@ -98,6 +104,10 @@ HEADROOM_SECONDS = _gauge(
     "bronze", "kafka_headroom_seconds", "Time until the topic's retention may delete the oldest unread message.",
     "partition",
 )  # fmt: skip
+OPEN_TRANSACTION = _gauge(
+    "bronze", "kafka_open_transaction_seconds",
+    "Age of the oldest transaction that is still open: what lies behind its first message waits. 0: none is open.", "partition",
+)  # fmt: skip
 KAFKA_SEEN = _gauge("bronze", "kafka_seen_timestamp_seconds", "When Kafka's offsets were last asked for and answered.")
 
 # --- Bronze: the stream ----------------------------------------------------------------------------------------------
@@ -122,7 +132,7 @@ STATE_BYTES = _gauge("bronze", "stream_state_bytes", "Memory of that state.")
 WATERMARK_DROPPED = _counter(
     "bronze", "stream_watermark_dropped_rows", "Rows that the watermark dropped: sales that are lost. Stays 0."
 )
-RESTARTS = _counter("bronze", "stream_restarts", "Starts of the query after a passing fault.")
+RESTARTS = _counter("bronze", "stream_restarts", "Starts of the query after a transient error.")
 REPLAYED = _counter("bronze", "stream_replayed_batches", "Batches that were planned before a start and run again.")
 
 # --- Bronze: the messages --------------------------------------------------------------------------------------------
@@ -131,9 +141,14 @@ SALES = _counter("bronze", "bronze_sales", "Sales that were appended to ventes_s
 LATE = _counter("bronze", "bronze_late_sales", "Sales read whose sender was late (est_tardif).")
 DUPLICATES = _counter(
     "bronze", "bronze_duplicate_rows",
-    "Copies that were left out: by the stream's memory (memory) or by comparison with Bronze (table).", "found_by",
+    "Copies that were left out: by the stream's deduplication state (memory) or by comparison with Bronze (table).", "found_by",
 )  # fmt: skip
 REJECTED = _counter("bronze", "bronze_rejected_rows", "Messages that broke the contract, by reason.", "reason")
+ISOLATED = _counter(
+    "bronze",
+    "bronze_isolated_messages",
+    "Messages that a batch failed on, put into the reject table unprocessed. Stays 0.",
+)
 DRIFTED = _counter("bronze", "bronze_schema_drift_rows", "Sales with fields that the contract does not know.")
 
 # --- truth -----------------------------------------------------------------------------------------------------------
@@ -167,9 +182,7 @@ PASSES = _counter("silver", "silver_passes", "Passes that ended well, those with
 REFRESH_SECONDS = _histogram("silver", "silver_refresh_seconds", "Duration of a pass that had sales.", REFRESH_BOUNDS)
 LAST_PASS = _gauge("silver", "silver_last_pass_timestamp_seconds", "When the last pass ended well.")
 SILVER_AGE = _gauge("silver", "silver_age_seconds", "Time since a pass last ended well.")
-BEHIND = _gauge(
-    "silver", "silver_behind_versions", "Versions of ventes_stream that Silver had not taken in, at a pass."
-)
+BEHIND = _gauge("silver", "silver_behind_versions", "Versions of ventes_stream that Silver had not merged, at a pass.")
 BUILDS = _counter("silver", "silver_full_builds", "Full builds of all tables that ended.")
 ENGINE_USES = _counter(
     "silver", "silver_engine_uses", "Passes with sales and full builds that ended, by engine.", "engine"

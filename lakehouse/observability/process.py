@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -29,6 +29,9 @@ from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.observability import log, metrics, provenance, run_files
 from lakehouse.observability.health import Monitor, Reasons, _log
 from lakehouse.observability.run_files import RunFile
+
+if TYPE_CHECKING:
+    from lakehouse.observability.http_server import Server
 
 _SAMPLE_SECONDS = 10.0
 """How long the end of a process waits for the sample in hand: it reads tables, in native code."""
@@ -49,7 +52,7 @@ def serve(config: Config, process: str, *, ready: Reasons | None = None) -> Iter
             watched.ready_when(ready)
         with log.to_file(config, name, watched.note):
             server = _listen(watched)
-            run = _run_file(watched, server.server_address[1] if server else None)
+            run = _run_file(watched, server.port if server else None)
             _describe(watched, run)
             run_files.write(config, run)
             sampler = threading.Thread(target=watched._sampling, name="samples", daemon=True)
@@ -67,8 +70,7 @@ def serve(config: Config, process: str, *, ready: Reasons | None = None) -> Iter
                 watched.end()
                 sampler.join(_SAMPLE_SECONDS)
                 if server is not None:
-                    server.shutdown()
-                    server.server_close()
+                    server.stop()
                 ended = replace(
                     run, ended=datetime.now(UTC), exit_code=watched.exit_code, last_error=watched.last_error
                 )
@@ -87,12 +89,12 @@ def _code(error: BaseException) -> int:
     return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 
-def _listen(watched: Monitor) -> Any:
+def _listen(watched: Monitor) -> Server | None:
     """The server, on the setting's port or a free one; None when nothing is to be served."""
     monitoring = watched.config.monitoring
     if not monitoring.metrics:
         return None
-    from lakehouse.observability.http_server import start
+    from lakehouse.observability.health_server import start
 
     # a second process of a name never competes for the first one's port
     port = getattr(monitoring, f"{watched.process}_metrics_port") if watched.name == watched.process else 0
@@ -108,7 +110,7 @@ def _listen(watched: Monitor) -> Any:
             ) from None
         _log.warning(
             f"port {port} ([MONITORING] {watched.process}_metrics_port) is taken ({error.strerror}): metrics and health of "
-            f"{watched.name} are on port {server.server_address[1]} instead"
+            f"{watched.name} are on port {server.port} instead"
         )
         return server
 

@@ -84,7 +84,7 @@ class Meter:
             return self._spreads.setdefault(key, Distribution(histogram.bounds))
 
     def before_scrape(self, refresh: Callable[[], None]) -> None:
-        """Call ``refresh`` whenever somebody looks: for values that are cheap to have and change by themselves."""
+        """Call ``refresh`` before each exposition: for values that are cheap to read and change by themselves."""
         self._refreshers.append(refresh)
 
     def refresh(self) -> None:

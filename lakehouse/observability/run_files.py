@@ -47,12 +47,12 @@ class RunFile:
 
     @property
     def here(self) -> bool:
-        """Whether it ran on this machine, so that its process id means something."""
+        """Whether it ran on this machine: only then is its process id valid here."""
         return self.host == socket.gethostname()
 
     @property
     def alive(self) -> bool:
-        """Whether that very process runs."""
+        """Whether exactly that process runs."""
         try:
             found = psutil.Process(self.pid)
             same = abs(found.create_time() - self.process_started) < 2
@@ -101,7 +101,7 @@ def remove(config: Config, name: str) -> None:
 
 
 def read(config: Config) -> dict[str, RunFile]:
-    """Name → what it said last. A file that is no run file is left out."""
+    """Name → the last run file of each process. A file of another format is left out."""
     found = {}
     for path in sorted(folder(config).glob("*.json")):
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from lakehouse.config import Config
-from lakehouse.config.paths import is_remote
+from lakehouse.config import Config, paths
 from lakehouse.contract.tables import checkpoint
 from lakehouse.errors import CheckpointInvalid, LakehouseError
 from lakehouse.kafka.broker.properties import answers
@@ -78,7 +77,7 @@ def _not_running(config: Config, state: State, run: RunFile, since: datetime, *r
 
 
 def _running(config: Config, run: RunFile) -> ProcessState:
-    """A process that is there, or runs on another machine: what it says itself."""
+    """The state of a process that runs here or on another machine, as it says itself."""
     if run.port is None:
         reason = "it serves no health: [MONITORING] metrics is false"
         return ProcessState(run.name, "unknown", run.pid, run.started, (reason,))
@@ -105,9 +104,9 @@ def _answered(name: str, answer: Mapping[str, Any], pid: int, since: datetime | 
 
 
 def _without_file(config: Config, name: str) -> ProcessState:
-    """Never started with this folder on this machine: perhaps elsewhere, on the setting's port."""
+    """The state of a process without a run file: it may run elsewhere, on the setting's port."""
     port = getattr(config.monitoring, f"{name}_metrics_port")
-    if config.monitoring.metrics and port and "://" in config.delta.base_path:
+    if config.monitoring.metrics and port and paths.is_remote(config):
         answer = ask(config, _reachable(config.monitoring.metrics_host), port)
         if answer and answer.get("process") == name and answer.get("base_path") == str(config.delta.base_path):
             return _answered(name, answer, int(answer["pid"]), None)
@@ -123,7 +122,7 @@ def _reachable(address: str) -> str:
 
 
 def ask(config: Config, host: str, port: int) -> dict[str, Any] | None:
-    """What ``/readyz`` says there; None when nothing answers in time. No proxy of the environment is asked."""
+    """The answer of ``/readyz`` there; None when nothing answers in time. No proxy of the environment is asked."""
     link, header = http.client.HTTPConnection(host, port, timeout=TIMEOUT), web_access.authorization(config)
     try:
         if (tls := web_access.client_context(config)) is not None:
@@ -138,7 +137,7 @@ def ask(config: Config, host: str, port: int) -> dict[str, Any] | None:
 
 
 def _figures_without(config: Config, name: str) -> dict[str, float]:
-    """What can be known of a process that does not run: how far Bronze is behind."""
+    """Figures of a process that does not run: Bronze's lag."""
     if name != "bronze":
         return {}
     read = committed_offsets(config)
@@ -155,7 +154,7 @@ def _figures_without(config: Config, name: str) -> dict[str, float]:
 
 def committed_offsets(config: Config) -> dict[int, int] | None:
     """Partition → next offset, as Bronze's checkpoint on a local disk has it; None without one."""
-    if is_remote(config):
+    if paths.is_remote(config):
         return None
     try:
         last = FileCheckpoint(config, checkpoint(config.delta.base_path, "bronze")).committed()

@@ -232,7 +232,7 @@ class DeliveryTracker:
         return vente_id, begun
 
     def _note(self, etat: str, n: int, **fields: object) -> None:
-        """Called with the lock held, so that the file may be closed once nothing is in flight."""
+        """Called with the lock held, so that the file can be closed once nothing is in flight."""
         try:
             if self._truth:
                 self._truth.write(etat, n, **fields)

@@ -17,6 +17,7 @@ from lakehouse.config import PROJECT, Config, paths
 from lakehouse.errors import BrokerUnavailable, LakehouseError, SetupError
 from lakehouse.jvm import jars, java
 from lakehouse.kafka.broker.properties import answers, embeddable, nodes, port_is_free
+from lakehouse.observability import certificate_expiry
 
 OLDEST_PYTHON = (3, 11)
 REQUIREMENTS = PROJECT / "requirements.txt"
@@ -54,6 +55,7 @@ def run(config: Config) -> list[CheckResult]:
         disk(config),
         *broker(config),
         dashboard(config),
+        *certificates(config),
     ]
 
 
@@ -115,14 +117,14 @@ def jar_set(config: Config, which: jars.Set) -> CheckResult:
 
 
 def folders(config: Config) -> list[CheckResult]:
-    """Whether the data and cache folders can be written, or made. A URI is its store's business."""
+    """Whether the data and cache folders can be written, or made. A URI is not checked."""
     results = []
     for name, text, setting in (
         ("Data folder", config.delta.base_path, "[DELTA] base_path"),
         *([("State folder", str(paths.state(config)), "[DELTA] state_path")] if paths.is_remote(config) else []),
         ("Cache folder", config.development.cache_dir, "[DEVELOPMENT] cache_dir"),
     ):
-        if "://" in text:
+        if paths.is_uri(text):
             results.append(CheckResult(name, "info", f"{text} is a URI and is not checked"))
         elif problem := _cannot_write(Path(text)):
             results.append(missing(name, problem, f"set {setting} in config.ini to a folder that you can write"))
@@ -154,6 +156,28 @@ def dashboard(config: Config) -> CheckResult:
         "Dashboard", "info", f"port {port} is held: by a dashboard that runs, or by another program",
         "VENTES_MONITORING__DASHBOARD_PORT=0 python dashboard.py",
     )  # fmt: skip
+
+
+def certificates(config: Config) -> list[CheckResult]:
+    """How long each certificate that the settings name is still valid; nothing without TLS."""
+    return [_certificate(name, file, config) for name, file in certificate_expiry.in_use(config).items()]
+
+
+def _certificate(name: str, file: Path, config: Config) -> CheckResult:
+    ours = file.parent == paths.tls_folder(config)
+    # a new authority signs new certificates
+    old = f"{file.parent}/*.pem" if name == "authority" else str(file)
+    renewing = f"rm {old}; python setup_utils.py tls" if ours else f"put a new certificate into {file}"
+    fix, title = f"{renewing}; then restart the processes that use it", f"Certificate: {name}"
+    try:
+        end = certificate_expiry.end_of(file)
+    except (OSError, ValueError) as error:
+        return missing(title, f"{file} cannot be read: {error}", fix)
+    left = certificate_expiry.days_left(end)
+    if left < 0:
+        return missing(title, f"{file} expired on {end:%Y-%m-%d}", fix)
+    detail = f"{file} is valid for {left} more days, until {end:%Y-%m-%d}"
+    return ok(title, detail) if left > certificate_expiry.SOON_DAYS else CheckResult(title, "info", detail, fix)
 
 
 def broker(config: Config) -> list[CheckResult]:
@@ -195,7 +219,7 @@ def _existing(path: Path) -> Path:
 
 
 def _cannot_write(path: Path) -> str:
-    """Why no file can be made there, or nothing. Tried for real: a mode says little to root or on a network disk."""
+    """Why no file can be made there, or nothing. Tried for real: a file's mode does not apply to root, nor always on a network disk."""
     place = _existing(path)
     if not place.is_dir():
         return f"{place} is not a folder"

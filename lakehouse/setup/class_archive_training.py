@@ -14,11 +14,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from lakehouse import atomic_file
 from lakehouse import config as settings
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import SetupError
-from lakehouse.jvm import spark_internals
+from lakehouse.jvm import recorded_hash, spark_internals
 from lakehouse.jvm.class_archive import are_made, folder, paths
 
 SALES = 100
@@ -37,7 +36,7 @@ def make(config: Config) -> bool:
     with FileLock(place / "spark.lock"):
         if are_made(archives):
             return False
-        for old in place.glob("*.jsa"):  # of other JARs, or one of the two: Java makes none while it uses one
+        for old in place.glob("*.jsa*"):  # of other JARs, or one of the two: Java makes none while it uses one
             old.unlink()
         with tempfile.TemporaryDirectory(prefix=".spark-", dir=place) as text:
             scratch = Path(text)
@@ -48,11 +47,11 @@ def make(config: Config) -> bool:
                     cwd=PROJECT, env={**os.environ, **settings.as_environment(config)},
                     stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, check=False,
                 ).returncode  # fmt: skip
-            if code != 0 or not are_made(made):
+            if code != 0 or not all(archive.is_file() for archive in made):
                 last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
                 raise SetupError(f"The class archive was not made (exit code {code}). The run's last lines:\n{last}")
             for each, archive in zip(made, archives, strict=True):
-                atomic_file.move(each, archive)
+                recorded_hash.keep(each, archive)
     return True
 
 

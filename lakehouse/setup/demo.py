@@ -20,7 +20,7 @@ from pathlib import Path
 from lakehouse import cli
 from lakehouse import config as settings
 from lakehouse.child_processes import die_with_parent, end_group, interrupt_on_signals
-from lakehouse.config import PROJECT, Config, FilePath
+from lakehouse.config import PROJECT, Config, FilePath, paths
 from lakehouse.contract.tables import PAR_PAYS
 from lakehouse.entry_point import execute
 from lakehouse.errors import ConfigError, LakehouseError
@@ -37,7 +37,7 @@ SHOWN = 20
 
 
 def settings_of(config: Config, folder: Path, port: int) -> Config:
-    """The user's settings, but for the folder, the broker and whatever would keep the demo from its 500 messages."""
+    """The user's settings, except for the folder, the broker and what would change the demo's 500 messages."""
     kafka = dataclasses.replace(
         config.kafka, bootstrap_servers=f"localhost:{port}", controller_port=0, create_topic=True, replication_factor=0,
         brokers=1,
@@ -51,7 +51,7 @@ def settings_of(config: Config, folder: Path, port: int) -> Config:
 
 def new_folder(base: str) -> Path:
     """A folder that did not exist before, named after the time."""
-    if "://" in base:
+    if paths.is_uri(base):
         raise ConfigError(
             f"[DELTA] base_path = {base} is a URI, and the demo needs a folder for its broker: "
             "VENTES_DELTA__BASE_PATH=data make demo"

@@ -73,7 +73,7 @@ def _serves(config: Config, child: int) -> bool:
 
 
 def dashboard_address(config: Config) -> str:
-    """What to type into a browser on this machine; a name for every address means this machine too."""
+    """The dashboard's address for a browser on this machine; a wildcard address means this machine."""
     host = config.monitoring.dashboard_host
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"{web_access.scheme(config)}://{shown}:{config.monitoring.dashboard_port}/"

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from honcho.environ import parse_procfile
 
+from lakehouse.config import text_file
 from lakehouse.errors import ConfigError
 
 
 def read_procfile(path: Path) -> dict[str, list[str]]:
     """Name → command, in the file's order. Raises ``ConfigError``."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = text_file.read(path, "The Procfile")
     except OSError as error:
         raise ConfigError(f"The Procfile {path} cannot be read: {error.strerror}. Give one with --procfile.") from None
     try:

@@ -41,7 +41,7 @@ _DECISIONS = (2, 3, 4)
 
 @dataclass(frozen=True)
 class Limits:
-    """How patient the supervisor is, in seconds."""
+    """Time limits of the supervisor, in seconds."""
 
     stop: float = 60.0
     leftovers: float = 5.0
@@ -156,7 +156,7 @@ class Supervisor:
             self._lines.put((child, line))
 
     def _turn(self) -> None:
-        """One round: show lines, look after the dead, start whose pause is over."""
+        """One round: show lines, handle children that ended, restart those whose pause is over."""
         self._show(0.2)
         for child in self.children:
             if (code := self._ended(child)) is not None:
@@ -174,7 +174,7 @@ class Supervisor:
         return code
 
     def _handle_exit(self, child: Child, code: int) -> None:
-        """What follows from an end that nobody asked for."""
+        """Handle the end of a child that was not asked to stop: restart it, or give up."""
         if code == 0 and child.name != FIRST:
             self.say(f"{child.name} has finished")
             return

@@ -232,7 +232,7 @@ def sbom() -> dict[str, Any]:
 def audit() -> int:
     """Ask for known weaknesses of every locked package, with pip-audit.
 
-    A package about which nobody could be asked is no package without a weakness: pip-audit itself would end with 0 when
+    A package that could not be looked up is not one without a weakness: pip-audit itself would end with 0 when
     an index answers and knows nothing of advisories, as many mirrors do.
     """
     command = [
@@ -248,14 +248,14 @@ def audit() -> int:
 
 
 def verdict(report: str, complaint: str) -> tuple[int, str]:
-    """What pip-audit's JSON ``report`` comes to, as an exit code and what to print. PURE."""
+    """What pip-audit's JSON ``report`` comes to, as an exit code and what to print."""
     try:
         packages = json.loads(report)["dependencies"]
     except (ValueError, KeyError):
         last = (complaint.strip().splitlines() or ["it gave no reason"])[-1][:300]
         return UNREACHABLE, _UNKNOWN.format(which="Nothing was audited", why=last)
     weak = [
-        f"{package['name']} {package['version']}: {found['id']}, mended in {', '.join(found['fix_versions']) or 'no version yet'}"
+        f"{package['name']} {package['version']}: {found['id']}, fixed in {', '.join(found['fix_versions']) or 'no version yet'}"
         for package in packages
         for found in package.get("vulns", ())
     ]

@@ -27,6 +27,7 @@ from lakehouse.contract.tables import (
     TableSpec,
 )
 from lakehouse.silver.expressions import (
+    NOW,
     ONE,
     Dialect,
     Expression,
@@ -79,7 +80,7 @@ _NOW: Mapping[Dialect, str] = {
     # ``spark_expressions.evaluated`` in SQL: otherwise the time is a literal in the code of three stages, which every
     # pass then compiles again
     "spark": "timestamp_micros(transform(array(unix_micros(current_timestamp())), each -> each)[0])",
-    "local": "arrow_cast(now(), 'Timestamp(Microsecond, Some(\"UTC\"))')",
+    "local": NOW,
 }
 
 

@@ -48,7 +48,7 @@ class Generation:
 
 
 @dataclass(frozen=True)
-class Difference:
+class CellDifference:
     """One cell that differs from the recompute; values as text."""
 
     table: str
@@ -96,16 +96,19 @@ class Engine(Protocol):
         """Merge all that Bronze holds and the generation's checkpoint does not. The sales that were merged, and what ended it
         early. ``merged`` is called with each table and the seconds that its merge took, ``beat`` now and then."""
 
+    def properties(self, spec: TableSpec) -> Mapping[str, str]:
+        """The table's properties."""
+
     def version(self, spec: TableSpec) -> int:
         """The table's newest version."""
 
     def differences(
         self, entry: Aggregate, *, bronze_version: int, version: int, since: date | None, limit: int
-    ) -> list[Difference]:
+    ) -> list[CellDifference]:
         """The cells (at most ``limit``), from the day ``since`` on, in which the table at ``version`` differs from the recompute of
         Bronze at ``bronze_version``."""
 
-    def doubled(self, spec: TableSpec, *, version: int | None, limit: int) -> list[Difference]:
+    def doubled(self, spec: TableSpec, *, version: int | None, limit: int) -> list[CellDifference]:
         """The keys (at most ``limit``) of which more than one row stands; none of a table that is not there."""
 
 

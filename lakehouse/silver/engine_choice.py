@@ -61,4 +61,5 @@ def fitting(config: Config, files: Sequence[int]) -> int:
 
 
 def other(engine: EngineName) -> EngineName:
+    """The one that checks what this one wrote."""
     return "local" if engine == "spark" else "spark"

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from lakehouse.lake.query import timestamp_type
+
 Dialect = Literal["spark", "local"]
 """``spark``: Spark's SQL. ``local``: DataFusion's, as ``deltalake`` brings it."""
 
@@ -41,6 +43,8 @@ def quoted(name: str, dialect: Dialect) -> str:
 # --- over Bronze's columns -------------------------------------------------------------------------------------------
 
 ONE = Expression("1", "1")
+NOW = f"arrow_cast(now(), {timestamp_type()})"
+"""The present, in DataFusion's SQL."""
 
 
 def column(name: str) -> Expression:
@@ -68,7 +72,7 @@ def hour(timezone: str) -> Expression:
     """The hour of the event on the clock of a zone, 0 to 23."""
     return Expression(
         f"hour(from_utc_timestamp(`timestamp`, '{timezone}'))",
-        f"""date_part('hour', arrow_cast("timestamp", 'Timestamp(Microsecond, Some("{timezone}"))'))""",
+        f"date_part('hour', arrow_cast(\"timestamp\", {timestamp_type(timezone)}))",
     )
 
 
@@ -86,6 +90,7 @@ def size(measure: str) -> Expression:
 
 
 def at_least(measure: str, limit: int) -> Expression:
+    """Whether a number reaches a limit; null for null."""
     return Expression(*(f"{{{measure}}} >= {limit}",) * 2)
 
 

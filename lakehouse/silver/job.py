@@ -18,7 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from lakehouse.config import Config
-from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION
+from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION, ZONES, zones_sentence
 from lakehouse.contract.tables import CORRECTIONS, MEMBRES, VENTES
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing, cause_of
 from lakehouse.lake import checkpoint_validation, delta_tables, history, writer_lock
@@ -29,7 +29,7 @@ from lakehouse.observability.health import Monitor
 from lakehouse.observability.provenance import read_origin
 from lakehouse.silver import aggregates, engine_choice, wait_for_bronze
 from lakehouse.silver.aggregates import Aggregate, Thresholds
-from lakehouse.silver.engine import JOB, Difference, Engine, EngineName, Generation, removers
+from lakehouse.silver.engine import JOB, CellDifference, Engine, EngineName, Generation, removers
 from lakehouse.silver.health import SilverHealth
 from lakehouse.silver.local_engine import BronzeFile, LocalEngine
 
@@ -42,7 +42,7 @@ _SETTLED_SECONDS = 600
 """How long ``verify`` waits for a moment between two passes."""
 
 
-class Outcome(Enum):
+class PassOutcome(Enum):
     """How a pass ended, if it did not fail."""
 
     UP_TO_DATE = "Bronze had nothing new"
@@ -52,6 +52,7 @@ class Outcome(Enum):
 
 
 def entries(config: Config) -> tuple[Aggregate, ...]:
+    """Every Silver table with its definition, under the ``[ANALYTICS]`` thresholds."""
     limits = config.analytics
     return aggregates.aggregates(
         Thresholds(limits.seuil_premium, limits.seuil_standard, limits.achats_fidele, limits.timezone.key)
@@ -141,7 +142,7 @@ class SilverJob:
         generation = self._generation(engine, full=full)
         while generation.done:
             started = time.monotonic()
-            if self._refresh(engine, generation) is Outcome.ERASED:
+            if self._refresh(engine, generation) is PassOutcome.ERASED:
                 _log.info("sales were erased from Bronze: building the tables anew", after=generation.name)
                 generation = self._generation(engine, full=True)
                 erasure.silver_has_built(self._config, generation.done)
@@ -151,7 +152,7 @@ class SilverJob:
                 break
         return 0
 
-    def verify(self, limit: int = 20, *, spark: SparkSession | None = None) -> list[Difference]:
+    def verify(self, limit: int = 20, *, spark: SparkSession | None = None) -> list[CellDifference]:
         """The cells (at most ``limit`` a table) in which Silver differs from a full recompute of the Bronze that it has
         merged, and the keys that stand more than once. Waits for a moment between two passes; writes nothing. A session that is given stays open."""
         if not wait_for_bronze.bronze_exists(self._config):
@@ -252,6 +253,8 @@ class SilverJob:
 
     def _build(self, engine: Engine, generation: Generation) -> Generation:
         files = engine.bronze_files(generation.bronze_version) if isinstance(engine, LocalEngine) else ()
+        if days := zones_sentence(engine.properties(VENTES).get(ZONES)):
+            _log.warning(days)
         with self._fitting(engine, files) as fitting:
             built = fitting.build(generation, self._stop)
         if not built:
@@ -267,16 +270,16 @@ class SilverJob:
 
     # --- one pass ----------------------------------------------------------------------------------------------------
 
-    def _refresh(self, engine: Engine, generation: Generation) -> Outcome:
+    def _refresh(self, engine: Engine, generation: Generation) -> PassOutcome:
         """Passes until one is not overtaken by retention, of which each repetition has new commits to skip."""
         if erasure.silver_is_asked(self._config):
-            return Outcome.ERASED
-        outcome = Outcome.OVERTAKEN
-        while outcome is Outcome.OVERTAKEN:
+            return PassOutcome.ERASED
+        outcome = PassOutcome.OVERTAKEN
+        while outcome is PassOutcome.OVERTAKEN:
             outcome = self._pass(engine, generation)
         return outcome
 
-    def _pass(self, engine: Engine, generation: Generation) -> Outcome:
+    def _pass(self, engine: Engine, generation: Generation) -> PassOutcome:
         """Merge all that Bronze has committed since the last pass."""
         checkpoint = engine.checkpoint(generation)
         if fault := checkpoint_validation.fault(checkpoint, JOB, table_id=engine.bronze_id()):
@@ -285,10 +288,10 @@ class SilverJob:
         consumed, _ = generation.consumed(checkpoint)
         if newest <= consumed:
             self._health.passed(sales=0, seconds=0.0, behind=0)
-            return Outcome.UP_TO_DATE
+            return PassOutcome.UP_TO_DATE
         kinds = removers(engine.removals(after=consumed, upto=newest))
         if ERASE in kinds:
-            return Outcome.ERASED
+            return PassOutcome.ERASED
         began = time.monotonic()
         removed = RETENTION in kinds
         files = engine.new_files(generation, newest) if isinstance(engine, LocalEngine) else ()
@@ -301,24 +304,24 @@ class SilverJob:
         upto, _ = generation.consumed(checkpoint)
         if removed and ERASE in removers(engine.removals(after=newest, upto=upto)):
             # committed after ``removers`` was asked, and skipped together with what retention removed
-            return Outcome.ERASED
+            return PassOutcome.ERASED
         self._health.passed(sales=rows, seconds=time.monotonic() - began, behind=newest - consumed)
         if rows:
             self._health.used(fitting.name)
         _log.info("pass done", sales=rows, engine=fitting.name)
-        return Outcome.MERGED
+        return PassOutcome.MERGED
 
     def _after_failure(
         self, engine: Engine, checkpoint: str, failure: Exception, *, consumed: int, newest: int
-    ) -> Outcome:
+    ) -> PassOutcome:
         """The outcome when rows that were removed from Bronze during the pass explain the failure; otherwise raises."""
         if said := checkpoint_validation.SPARK_SAYS.search(str(failure)):
             raise checkpoint_validation.refusal(checkpoint, JOB, f"Spark says {said[1] or said[2]}") from failure
         if erasure.last_version(self._config, consumed) is not None:
-            return Outcome.ERASED
+            return PassOutcome.ERASED
         now = engine.bronze_version()
         if now > newest and RETENTION in removers(engine.removals(after=newest, upto=now)):
-            return Outcome.OVERTAKEN
+            return PassOutcome.OVERTAKEN
         raise LakehouseError(
             f"The Silver pass failed: {cause_of(failure)}. Nothing is lost: the next pass repeats the "
             f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
@@ -326,13 +329,13 @@ class SilverJob:
 
     # --- comparison --------------------------------------------------------------------------------------------------
 
-    def _verify(self, engine: Engine, limit: int) -> list[Difference]:
+    def _verify(self, engine: Engine, limit: int) -> list[CellDifference]:
         generation = self._last_generation(engine)
         if generation is None or not generation.done:
             raise TableMissing("The Silver tables are not built yet: python streaming_silver.py")
         consumed, versions = self._settled_versions(engine, generation)
         _log.info("comparing with the recompute", bronze_version=consumed, engine=engine.name)
-        found: list[Difference] = []
+        found: list[CellDifference] = []
         for table in (VENTES, *(entry.table for entry in self._entries), MEMBRES, CORRECTIONS):
             version = consumed if table is VENTES else versions.get(table.name)
             found += engine.doubled(table, version=version, limit=limit)

@@ -23,7 +23,7 @@ from lakehouse.maintenance import compaction
 from lakehouse.observability.provenance import read_origin
 from lakehouse.silver import engine_choice, local_sql
 from lakehouse.silver.aggregates import Aggregate
-from lakehouse.silver.engine import Difference, EngineName, Generation
+from lakehouse.silver.engine import CellDifference, EngineName, Generation
 from lakehouse.silver.local_sink import LocalSink, asked
 
 
@@ -132,12 +132,15 @@ class LocalEngine:
                 return f"the file {file.path} holds its times as INT96, which reaches from 1678 to 2262 here, and is of {file.day}"
         return None
 
+    def properties(self, spec: TableSpec) -> Mapping[str, str]:
+        return delta_tables.properties(spec, self._config)
+
     def version(self, spec: TableSpec) -> int:
         return delta_tables.opened(spec, self._config).version()
 
     def differences(
         self, entry: Aggregate, *, bronze_version: int, version: int, since: date | None, limit: int
-    ) -> list[Difference]:
+    ) -> list[CellDifference]:
         sales = delta_tables.opened(VENTES, self._config, version=bronze_version)
         named: dict[str, DeltaTable] = {
             local_sql.SALES: sales,
@@ -146,12 +149,12 @@ class LocalEngine:
         rows = asked(local_sql.differences(entry, since, limit), **named).read_all().to_pylist()
         return [cell for row in rows for cell in _cells(entry, row)][:limit]
 
-    def doubled(self, spec: TableSpec, *, version: int | None, limit: int) -> list[Difference]:
+    def doubled(self, spec: TableSpec, *, version: int | None, limit: int) -> list[CellDifference]:
         if not delta_tables.exists(spec, self._config):
             return []
         table = delta_tables.opened(spec, self._config, version=version)
         rows = asked(local_sql.doubled(spec, limit), **{spec.name: table}).read_all().to_pylist()
-        return [Difference(spec.name, _shown(spec.identity, row), "*", "1 row", f"{row['n']} rows") for row in rows]
+        return [CellDifference(spec.name, _shown(spec.identity, row), "*", "1 row", f"{row['n']} rows") for row in rows]
 
 
 def _has_int96(file: Path) -> bool:
@@ -163,16 +166,16 @@ def _has_int96(file: Path) -> bool:
     return any(schema.column(number).physical_type == "INT96" for number in range(len(schema)))
 
 
-def _cells(entry: Aggregate, row: Mapping[str, Any]) -> Iterator[Difference]:
+def _cells(entry: Aggregate, row: Mapping[str, Any]) -> Iterator[CellDifference]:
     key = _shown(entry.table.keys, {name: row[f"k{number}"] for number, name in enumerate(entry.table.keys)})
     pairs = [(name, row[f"e{number}"], row[f"a{number}"]) for number, name in enumerate(entry.compared)]
     if row["expected"] and row["found"]:
         for name, expected, found in pairs:
             if expected != found:
-                yield Difference(entry.table.name, key, name, _text(expected), _text(found))
+                yield CellDifference(entry.table.name, key, name, _text(expected), _text(found))
     else:
         sides = (_row([pair[1] for pair in pairs], row["expected"]), _row([pair[2] for pair in pairs], row["found"]))
-        yield Difference(entry.table.name, key, "*", *sides)
+        yield CellDifference(entry.table.name, key, "*", *sides)
 
 
 def _shown(names: Sequence[str], row: Mapping[str, Any]) -> str:

@@ -14,12 +14,12 @@ from datetime import date, datetime
 from typing import Any
 
 import pyarrow as pa
-from deltalake import DeltaTable, QueryBuilder, write_deltalake
+from deltalake import DeltaTable, QueryBuilder
 
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import KEPT_FROM
 from lakehouse.contract.tables import CORRECTIONS, MEMBRES, TENDANCES, TableSpec
-from lakehouse.lake import delta_tables
+from lakehouse.lake import delta_tables, table_handle
 from lakehouse.lake.table_settings import wanted_properties
 from lakehouse.maintenance import compaction
 from lakehouse.observability import log
@@ -86,8 +86,8 @@ class LocalSink:
         if not delta_tables.has_batch(table, self._app_id(MEMBRES), batch_id):
             sql = local_sql.new_members(self._entries, days, batch_id)
             found = asked(sql, sales=sales, **{MEMBRES.name: table})
-            self._append(found, MEMBRES, table, self._app_id(MEMBRES), batch_id)
-        return table
+            self._append(found, MEMBRES, self._app_id(MEMBRES), batch_id)
+        return delta_tables.opened(MEMBRES, self._config)
 
     def _merge(
         self, sales: DeltaTable, members: DeltaTable, entry: Aggregate, days: Sequence[date], batch_id: int
@@ -115,14 +115,12 @@ class LocalSink:
         )
         self._committed(table, entry.table)
 
-    def _append(
-        self, rows: pa.RecordBatchReader, spec: TableSpec, table: DeltaTable, app_id: str, batch_id: int
-    ) -> None:
+    def _append(self, rows: pa.RecordBatchReader, spec: TableSpec, app_id: str, batch_id: int) -> None:
         """One commit, of which a repeat is refused by the caller; none when there is no row."""
         made = rows.cast(delta_tables.schema(spec)).read_all()
         if made.num_rows:
-            write_deltalake(
-                table,
+            table_handle.write(
+                spec.path(self._config.delta.base_path),
                 made,
                 mode="append",
                 commit_properties=delta_tables.stamped(
@@ -130,7 +128,7 @@ class LocalSink:
                 ),
                 post_commithook_properties=delta_tables.HOOKS,
             )
-            self._committed(table, spec)
+            self._committed(delta_tables.opened(spec, self._config), spec)
 
     def _committed(self, table: DeltaTable, spec: TableSpec) -> None:
         """What Delta does inside a commit of Spark's: the version's checksum, and now and then the log's checkpoint."""
@@ -156,7 +154,7 @@ class LocalSink:
         delta_tables.ensure(CORRECTIONS, self._config, what="silver job")
         table = delta_tables.opened(CORRECTIONS, self._config)
         if not delta_tables.has_batch(table, app_id, batch_id):
-            self._append(asked(changes, **named), CORRECTIONS, table, app_id, batch_id)
+            self._append(asked(changes, **named), CORRECTIONS, app_id, batch_id)
 
     # --- all of Bronze -----------------------------------------------------------------------------------------------
 
@@ -193,7 +191,7 @@ class LocalSink:
                 options["schema_mode"] = "overwrite"
         else:
             options["configuration"] = wanted_properties(spec, config)
-        write_deltalake(
+        table_handle.write(
             path,
             rows.cast(delta_tables.schema(spec)),
             mode="overwrite",

@@ -13,7 +13,7 @@ from lakehouse.contract.tables import CORRECTIONS, MEMBRES, TENDANCES, TableSpec
 from lakehouse.lake.query import literal
 from lakehouse.silver import aggregates
 from lakehouse.silver.aggregates import Aggregate, day_condition, key_values, member_name, members_have_day
-from lakehouse.silver.expressions import quoted
+from lakehouse.silver.expressions import NOW, quoted
 
 SALES = "sales"
 BY_DAY = f"SELECT jour, count(1) AS n FROM {SALES} GROUP BY jour"
@@ -117,6 +117,7 @@ def members(entries: Sequence[Aggregate]) -> str:
 
 
 def with_batch(found: str, batch_id: int) -> str:
+    """The members with the number of the batch that saw them first."""
     return f"SELECT mesure, jour, cle, membre, CAST({int(batch_id)} AS BIGINT) AS _lot FROM ({found})"
 
 
@@ -154,7 +155,7 @@ def corrections(changes: Sequence[str], today: date, generation: str, batch_id: 
     summed = f"SELECT {keys}, {sums} FROM ({' UNION ALL '.join(changes)}) {_where(f'jour < {literal(today)}')} GROUP BY {keys}"
     values = {
         **{name: name for name in (*_KEYS, *_FIGURES)},
-        "date_correction": "arrow_cast(now(), 'Timestamp(Microsecond, Some(\"UTC\"))')",
+        "date_correction": NOW,
         "generation": literal(generation),
         "lot": f"CAST({int(batch_id)} AS BIGINT)",
     }

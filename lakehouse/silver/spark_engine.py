@@ -15,9 +15,10 @@ from lakehouse.config import Config
 from lakehouse.contract.tables import GENERATIONS, VENTES, TableSpec
 from lakehouse.lake import spark_tables
 from lakehouse.lake.checkpoint import Checkpoint
+from lakehouse.observability import provenance
 from lakehouse.silver import spark_plans
 from lakehouse.silver.aggregates import Aggregate
-from lakehouse.silver.engine import JOB, Difference, EngineName, Generation
+from lakehouse.silver.engine import JOB, CellDifference, EngineName, Generation
 from lakehouse.silver.sink import SOURCE_COLUMNS, SilverSink, source_options
 
 
@@ -47,7 +48,10 @@ class SparkEngine:
 
     def record(self, row: Mapping[str, Any]) -> None:
         frame = self._spark.createDataFrame([tuple(row[name] for name in GENERATIONS.names)], GENERATIONS.ddl)
-        frame.write.format("delta").mode("append").save(GENERATIONS.path(self._config.delta.base_path))
+        origin = provenance.commit_metadata("silver job")
+        frame.write.format("delta").mode("append").option("userMetadata", origin).save(
+            GENERATIONS.path(self._config.delta.base_path)
+        )
 
     def checkpoint(self, generation: Generation) -> Checkpoint:
         return Checkpoint(self._spark, generation.checkpoint(self._config.delta.base_path))
@@ -81,23 +85,26 @@ class SparkEngine:
             time.sleep(0.1)
         return sink.rows, query.exception()
 
+    def properties(self, spec: TableSpec) -> Mapping[str, str]:
+        return spark_tables.properties(self._spark, spec, self._config)
+
     def version(self, spec: TableSpec) -> int:
         return spark_tables.version(self._spark, spec, self._config)
 
     def differences(
         self, entry: Aggregate, *, bronze_version: int, version: int, since: date | None, limit: int
-    ) -> list[Difference]:
+    ) -> list[CellDifference]:
         sales = spark_tables.read(self._spark, VENTES, self._config, version=bronze_version).select(*SOURCE_COLUMNS)
         expected = spark_plans.complete(spark_plans.partial(sales, entry), entry)
         actual = spark_tables.read(self._spark, entry.table, self._config, version=version)
         if since:
             expected, actual = expected.where(F.col("jour") >= since), actual.where(F.col("jour") >= since)
         cells = spark_plans.differences(expected, actual, entry).orderBy("cle", "colonne").limit(limit).collect()
-        return [Difference(entry.table.name, *cell) for cell in cells]
+        return [CellDifference(entry.table.name, *cell) for cell in cells]
 
-    def doubled(self, spec: TableSpec, *, version: int | None, limit: int) -> list[Difference]:
+    def doubled(self, spec: TableSpec, *, version: int | None, limit: int) -> list[CellDifference]:
         if not spark_tables.exists(self._spark, spec, self._config):
             return []
         rows = spark_tables.read(self._spark, spec, self._config, version=version)
         cells = spark_plans.doubled(rows, spec).orderBy("cle").limit(limit).collect()
-        return [Difference(spec.name, *cell) for cell in cells]
+        return [CellDifference(spec.name, *cell) for cell in cells]

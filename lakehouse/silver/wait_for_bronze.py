@@ -5,22 +5,22 @@ from __future__ import annotations
 import threading
 import time
 
-from deltalake import DeltaTable
-
 from lakehouse.config import Config
 from lakehouse.contract.tables import VENTES
 from lakehouse.errors import TableMissing
-from lakehouse.lake import delta_tables, object_store
+from lakehouse.lake import delta_tables
 from lakehouse.observability import log
 
 _log = log.get("silver")
 
 
 def bronze_exists(config: Config) -> bool:
+    """Whether the Bronze job has made its table of sales."""
     return delta_tables.exists(VENTES, config)
 
 
 def no_bronze(config: Config) -> TableMissing:
+    """The error for a lake without Bronze, with the command that makes it."""
     return TableMissing(
         f"There is no Bronze table under {config.delta.base_path} yet. Start the Bronze job first: "
         f"python spark_streaming_delta.py"
@@ -42,11 +42,10 @@ def wait_for_bronze(config: Config, every: float | None, stop: threading.Event) 
 
 
 def _wait_for_commit(config: Config, every: float, stop: threading.Event) -> bool:
-    """Wait for Bronze's next commit, ``every`` seconds at most: the Bronze job, which people wait for, gets the CPU for its
-    Spark first. False when told to stop."""
-    path, options = VENTES.path(config.delta.base_path), object_store.options(config)
-    seen, give_up = DeltaTable(path, storage_options=options).version(), time.monotonic() + every
-    while DeltaTable(path, storage_options=options).version() == seen and time.monotonic() < give_up:
+    """Wait for Bronze's next commit, ``every`` seconds at most: the Bronze job gets the CPU first
+    while its Spark starts. False when told to stop."""
+    seen, give_up = delta_tables.opened(VENTES, config).version(), time.monotonic() + every
+    while delta_tables.opened(VENTES, config).version() == seen and time.monotonic() < give_up:
         if stop.wait(0.5):
             return False
     return not stop.is_set()

@@ -2,9 +2,12 @@
 # Spark starts pods with one word, "executor" or, in cluster mode, "driver", and says the rest in the environment. Every
 # other command is run as it stands.
 set -eu
-# Hadoop refuses to run as a user without a name, which is what an arbitrary number is.
-if ! getent passwd "$(id -u)" >/dev/null && [ -w /etc/passwd ]; then
-    echo "ventes-$(id -u):x:$(id -u):0::/tmp:/bin/false" >>/etc/passwd
+# Hadoop refuses to run as a user without a name, which is what an arbitrary number is. It gets one from a file of its own;
+# the image's /etc/passwd cannot be written.
+if ! getent passwd "$(id -u)" >/dev/null; then
+    names="$(mktemp)"
+    { cat /etc/passwd && echo "ventes-$(id -u):x:$(id -u):0::/tmp:/bin/false"; } >"$names"
+    export NSS_WRAPPER_PASSWD="$names" NSS_WRAPPER_GROUP=/etc/group LD_PRELOAD=libnss_wrapper.so
 fi
 case "${1:-}" in
 driver)

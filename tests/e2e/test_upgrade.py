@@ -5,8 +5,11 @@ folder, in which messages lie that nobody has read. It was written at one moment
 
 - its topic keeps messages for a hundred years, and maintenance, which removes what is old, is off;
 - for the first run the watermark's delay is longer by the lake's age, so that its last sales are on time as they were
-  when it was written. Their copies then meet the state of the old checkpoint alone: a run that had lost the state would
-  let them in. The second run has the usual delay, and what is old in it goes through the exact door.
+  when it was written. The second run has the usual delay, and what is old in it is compared with Bronze.
+
+An earlier release has not noted its delay, so that the present code takes nothing up to the last batch's clock for on time:
+copies of what was there before are compared with Bronze. That the state itself is gone on with is a test of its own, in which
+the delay is on record: the copies meet the state alone, and a run that had lost it would let them in.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import pytest
 from deltalake import DeltaTable, QueryBuilder
 from kafka import KafkaProducer
 
+from lakehouse.bronze.batch_settings import BatchSettings
 from lakehouse.kafka.broker.properties import free_port
 from lakehouse.lake import checkpoint_files
 from lakehouse.lake.checkpoint_files import Planned
@@ -146,23 +150,43 @@ def assert_each_sale_once_as_it_was_sent(lake: OldLake) -> None:
         )  # fmt: skip
 
 
-def test_a_lake_of_an_earlier_release_is_gone_on_with_exactly(lake: OldLake) -> None:
-    before, ended = lake.identities(), lake.clock()
+def start_broker(lake: OldLake) -> Child:
     broker = lake.start("setup_utils.py", "kafka")
     eventually(lambda: "Kafka answers at" in broker.said() or not broker.alive, 120, "the broker over the old folder")
     assert f"the topic {TOPIC} is there" in broker.said()
+    return broker
+
+
+def read_what_nobody_had_read(lake: OldLake) -> None:
+    """27 sales, 3 bad messages, 5 copies of sales that Bronze holds; by a delay that is longer by the lake's age."""
+    delay = f"{round(time.time() - lake.clock() + 600)} seconds"
+    lake.run("spark_streaming_delta.py", "--once", STREAMING__WATERMARK_DELAY=delay)
+    assert (lake.read(), lake.committed("bronze")[-1]) == (335, 7)
+    assert len(lake.copies["state"]) == 3 and len(lake.copies["door"]) == 2
+    assert (len(lake.rows(SALES)), len(lake.rows(REJECTS))) == (245 + 27, 26 + 3)
+    assert_each_sale_once_as_it_was_sent(lake)
+
+
+def test_the_state_of_an_earlier_release_is_gone_on_with(lake: OldLake) -> None:
+    noted = BatchSettings.of(config_of(lake.data, lake.servers, TOPIC))
+    assert noted.watermark_delay.total_seconds() == 600
+    folder = lake.data / "checkpoints" / "bronze" / "settings"
+    folder.mkdir()
+    (folder / "0").write_text(noted.to_json(), encoding="utf-8")
+    start_broker(lake)
+    read_what_nobody_had_read(lake)
+    assert lake.batch() == (27 + 3 + 2, 27), "the state of the old checkpoint did not know the three copies"
+
+
+def test_a_lake_of_an_earlier_release_is_gone_on_with_exactly(lake: OldLake) -> None:
+    before = lake.identities()
+    broker = start_broker(lake)
     assert (lake.read(), lake.committed("bronze"), lake.committed("silver-*")) == (300, [*range(7)], [0])
     assert (len(lake.rows(SALES)), len(lake.rows(REJECTS))) == (245, 26)
     assert lake.total("silver/ventes_par_pays", "total_transactions") == 163
 
-    # what nobody had read: 27 sales, 3 bad messages, 5 copies of sales that Bronze holds
-    age = time.time() - ended
-    lake.run("spark_streaming_delta.py", "--once", STREAMING__WATERMARK_DELAY=f"{round(age + 600)} seconds")
-    assert (lake.read(), lake.committed("bronze")[-1]) == (335, 7)
-    assert len(lake.copies["state"]) == 3 and len(lake.copies["door"]) == 2
-    assert lake.batch() == (27 + 3 + 2, 27), "the state of the old checkpoint did not know the three copies"
-    assert (len(lake.rows(SALES)), len(lake.rows(REJECTS))) == (245 + 27, 26 + 3)
-    assert_each_sale_once_as_it_was_sent(lake)
+    read_what_nobody_had_read(lake)
+    assert lake.batch() == (27 + 3 + 5, 27), "all copies were compared with Bronze"
 
     # and on from there, as it is every day: a sale and its copy, one that is late, one of the old lake once more
     old = lake.sales[lake.copies["state"][0]]

@@ -7,13 +7,13 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from lakehouse.contract import tables
-from lakehouse.contract.tables import GENERATIONS, REJETS, VENTES, TableSpec
-from lakehouse.observability import provenance
+from lakehouse.contract.tables import GENERATIONS, REJETS, SILVER, VENTES, TableSpec
+from lakehouse.observability import audit_log, provenance
 from tests.support import lakes
 from tests.support.lakes import Row
 
@@ -21,6 +21,8 @@ TOPIC = "ventes_stream"
 CLOCK = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 HOLES = {0: (3, 4), 2: (0,), 3: (7, 20)}
 """Offsets of copies that were left out, by partition."""
+QUERY, GENERATION = "q1", "g1"
+"""Of the Bronze job's checkpoint, and of Silver."""
 
 
 def placed(rows: Sequence[Row]) -> list[Row]:
@@ -39,13 +41,31 @@ def placed(rows: Sequence[Row]) -> list[Row]:
 def append(base: str, spec: TableSpec, rows: Sequence[Row], clock: datetime, batch: int) -> None:
     """One batch's commit, with the ledger that the job writes."""
     origin = provenance.commit_metadata("bronze batch", batch=batch, clock_ms=int(clock.timestamp() * 1000))
+    commit(base, spec, [{**row, "date_ingestion": clock} for row in rows], origin, (f"{spec.name}-{QUERY}", batch))
+
+
+def commit(
+    base: str,
+    spec: TableSpec,
+    rows: Sequence[Row],
+    origin: str,
+    transaction: tuple[str, int] | None = None,
+    mode: Literal["append", "overwrite"] = "append",
+) -> None:
+    """One commit that says who made it, and which batch of an application it is."""
     write_deltalake(
         spec.path(base),
-        lakes.arrow_table(spec, [{**row, "date_ingestion": clock} for row in rows]),
-        mode="append",
+        lakes.arrow_table(spec, rows),
+        mode=mode,
         partition_by=list(spec.partition_by) or None,
-        commit_properties=CommitProperties(custom_metadata={"userMetadata": origin}),
+        commit_properties=marked(origin, transaction),
     )
+
+
+def marked(origin: str, transaction: tuple[str, int] | None = None) -> CommitProperties:
+    """What a commit says of itself."""
+    transactions = [Transaction(*transaction)] if transaction else None
+    return CommitProperties(custom_metadata={"userMetadata": origin}, app_transactions=transactions)
 
 
 def bronze_checkpoint(base: str, ends: dict[int, int], batch: int, clock: datetime) -> None:
@@ -53,6 +73,7 @@ def bronze_checkpoint(base: str, ends: dict[int, int], batch: int, clock: dateti
     for name in ("offsets", "commits", "sources/0"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "topic_id").write_text("topic-1")
+    (folder / "metadata").write_text(f'{{"id":"{QUERY}"}}')
     starts = json.dumps({TOPIC: {str(p): 0 for p in ends}})
     (folder / "sources" / "0" / "0").write_bytes(b"\0v1\n" + starts.encode())
     head = json.dumps({"batchTimestampMs": int(clock.timestamp() * 1000)})
@@ -61,12 +82,30 @@ def bronze_checkpoint(base: str, ends: dict[int, int], batch: int, clock: dateti
     (folder / "commits" / str(batch)).write_text("v1\n{}")
 
 
-def silver_settled(base: str, bronze_version: int) -> None:
-    lakes_row = [
-        {"generation": "g1", "etat": etat, "bronze_version": bronze_version, "definition": "d", "date_etat": CLOCK + timedelta(seconds=n)}
+def silver_settled(
+    base: str, bronze_version: int, generation: str = GENERATION, after: timedelta = timedelta()
+) -> None:
+    rows = [
+        {"generation": generation, "etat": etat, "bronze_version": bronze_version, "definition": "d",
+         "date_etat": CLOCK + after + timedelta(seconds=n)}
         for n, etat in enumerate(("debut", "fin"))
     ]  # fmt: skip
-    write_deltalake(GENERATIONS.path(base), lakes.arrow_table(GENERATIONS, lakes_row), mode="append")
+    commit(base, GENERATIONS, rows, provenance.commit_metadata("silver job"))
+
+
+def silver_built(base: str, rows: Sequence[Row], generation: str = GENERATION) -> None:
+    """All six tables anew from these sales, as a build commits them."""
+    origin = provenance.commit_metadata("silver build", generation=generation)
+    made = lakes.silver(rows)
+    for spec in SILVER:
+        commit(base, spec, made[spec.name], origin, (f"{spec.name}-{generation}-build", 0), mode="overwrite")
+
+
+def accept_unread(base: str, sizes: Mapping[int, int]) -> None:
+    """A person has accepted so many offsets of each partition that nobody can read any more: the copies that were left out."""
+    keys = [["unread", "topic-1", p, 0, 10**9, size] for p, size in sizes.items()]
+    log = audit_log.AuditLog(Path(base) / "audit")
+    log.append(verb="audit accept", arguments={}, state="end", exit_code=0, summary={"accepted": keys})
 
 
 def build(base: str, *, count: int = 300, trailing: int = 2) -> list[Row]:
@@ -85,9 +124,9 @@ def build(base: str, *, count: int = 300, trailing: int = 2) -> list[Row]:
     ]
     append(base, REJETS, rejects, CLOCK + timedelta(minutes=1), 1)
     bronze_checkpoint(base, {p: end + 1 + trailing for p, end in ends.items()}, 1, CLOCK + timedelta(minutes=1))
-    for name, made in lakes.silver(rows).items():
-        lakes.write(base, name, made)
+    silver_built(base, rows)
     silver_settled(base, DeltaTable(VENTES.path(base)).version())
+    accept_unread(base, {p: len(HOLES.get(p, ())) + trailing for p in ends})
     return rows
 
 

@@ -21,7 +21,7 @@ def rows(base: str, spec: TableSpec = VENTES) -> list[dict[str, Any]]:
 
 
 def silver_has_all(base: str) -> None:
-    """Silver's checkpoint says that it has taken in Bronze as it is now."""
+    """Silver's checkpoint says that it has merged Bronze as it is now."""
     folder = Path(checkpoint(base, "silver-g1"))
     for name in ("offsets", "commits"):
         (folder / name).mkdir(parents=True, exist_ok=True)

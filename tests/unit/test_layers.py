@@ -42,7 +42,9 @@ LOADER = "lakehouse.operations.command"
 PURE = {
     f"lakehouse.{name}"
     for name in [
+        "bronze.batch_settings",
         "bronze.transforms",
+        "config.changes",
         "config.fields",
         "config.paths",
         "config.rules",
@@ -76,6 +78,7 @@ PURE = {
         "lake.query",
         "lake.result",
         "lake.table_settings",
+        "maintenance.whose_message",
         "observability.metrics",
         "operations.reconcile.offset_balance",
         "operations.reconcile.sent_vs_stored",

@@ -16,7 +16,7 @@ PAGE = (ROOT / "docs" / "UPGRADING.md").read_text(encoding="utf-8")
 JAVA = sorted((ROOT / "lakehouse" / "jvm" / "java_src").glob("*.java"))
 INTERNALS = ROOT / "lakehouse" / "jvm" / "spark_internals.py"
 PYSPARK = {"_jvm", "_jsparkSession", "_jdf", "_jsc", "_gateway", "_jc"}
-KAFKA = {"_sock_recv", "_manager", "_transaction_manager"}
+KAFKA = {"_sock_recv", "_manager", "_transaction_manager", "_fetcher"}
 
 
 def private_names(path: Path, names: set[str]) -> set[str]:

@@ -1,5 +1,6 @@
 // Fetches this page again every 2 seconds and morphs the figures in place: what did not change is not touched, and
-// scroll position, focus, selected text and opened tables stay. A page in a hidden tab waits.
+// scroll position, focus, selected text and opened tables stay. A page in a hidden tab waits. A busy server answers 503,
+// with a page that says in how many seconds to ask again, or with none.
 "use strict";
 (() => {
   const EVERY = 2000, SOON = 400, PATIENCE = 15000;
@@ -27,11 +28,11 @@
       const answer = await fetch(location.href, {
         headers: { "If-None-Match": tag, "X-Live": "1" }, cache: "no-store", signal: AbortSignal.timeout(PATIENCE),
       });
-      if (answer.status === 200) {
+      if (answer.status === 200 || answer.status === 503) {
         const text = await answer.text();
         const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("live");
-        if (!fresh) throw new Error("no figures");
-        Idiomorph.morph(live, fresh, {
+        if (!fresh && answer.status === 200) throw new Error("no figures");
+        if (fresh) Idiomorph.morph(live, fresh, {
           callbacks: { beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS") },
         });
         tag = live.dataset.tag;
@@ -48,7 +49,7 @@
 
   function plan() {
     clearTimeout(timer);
-    if (!document.hidden) timer = setTimeout(update, live.dataset.pending ? SOON : EVERY);
+    if (!document.hidden) timer = setTimeout(update, 1000 * live.dataset.busy || (live.dataset.pending ? SOON : EVERY));
   }
 
   document.addEventListener("visibilitychange", () => document.hidden ? clearTimeout(timer) : update());

@@ -49,11 +49,23 @@ def _replacing(target: str) -> Iterator[BinaryIO]:
 
 def to_csv(result: Result | Flow, stream: IO[str], *, harmless: bool = False) -> None:
     """RFC 4180 with a header line. ``harmless`` (for a terminal) writes control characters as escapes."""
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = csv_writer(stream)
     writer.writerow(result.names)
     for row in result.rows:
         values = [csv_value(value) for value in row]
         writer.writerow([visible(value) if harmless and isinstance(value, str) else value for value in values])
+
+
+def csv_writer(stream: IO[str]) -> Any:
+    """Python's writer of CSV, with lines that end in a line feed. It quotes what holds a character of the line end, and a lone
+    carriage return ends a line for many readers: so its own line end has both."""
+
+    class Lines:
+        @staticmethod
+        def write(line: str) -> None:
+            stream.write(line.removesuffix("\r\n") + "\n")
+
+    return csv.writer(Lines(), lineterminator="\r\n")
 
 
 def csv_value(value: Any) -> Any:

@@ -16,6 +16,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from lakehouse import cli
 from lakehouse.explorer.formats.text_table import fitted, table
 from lakehouse.explorer.formats.values import shown
 from lakehouse.explorer.queries.model import Chart
@@ -29,10 +30,10 @@ LABEL = 28
 
 
 def console(stream: IO[str] | None = None) -> Console:
-    """Where to print. Colours only on a terminal and never with NO_COLOR; no wrapping into a pipe or a file."""
+    """The console to print on. Colours only on a terminal and never with NO_COLOR; no wrapping into a pipe or a file."""
     stream = sys.stdout if stream is None else stream
     width = None if stream.isatty() else UNBOUND
-    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, legacy_windows=False)
+    return cli.console(file=stream, width=width, markup=False, highlight=False, emoji=False, legacy_windows=False)
 
 
 def draws(out: Console) -> bool:

@@ -1,4 +1,4 @@
-"""One value as people read it: numbers aligned and grouped, times in the business zone, text that cannot bite."""
+"""One value as people read it: numbers aligned and grouped, times in the business zone, text without control characters."""
 
 from __future__ import annotations
 

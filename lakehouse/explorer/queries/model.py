@@ -16,7 +16,7 @@ FilterName = Literal["dates", "pays", "segment", "client"]
 
 @dataclass(frozen=True)
 class Filters:
-    """What narrows a question. ``du`` and ``au`` are business days (column ``jour``), both included.
+    """The filters of a question. ``du`` and ``au`` are business days (column ``jour``), both included.
 
     Several countries or segments mean any of them. ``limit=None`` asks for every row.
     """

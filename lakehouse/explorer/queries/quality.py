@@ -1,4 +1,4 @@
-"""What came in and how: latest sales, late sales, rejected messages. Times are UTC in the tables."""
+"""Data quality: latest sales, late sales, rejected messages. Times are UTC in the tables."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def statistics(filters: Filters) -> Query:
 
 
 def statistics_by_category(filters: Filters) -> Query:
-    """The same, one row per categorie."""
+    """Quartiles, extremes and average of the amounts, one row per category."""
     return _quartiles("categorie", filters)
 
 

@@ -18,7 +18,7 @@ import java.util.TreeMap;
  * A Kafka message's bytes as a sale, or null: whether it keeps the contract of lakehouse/sale.py, and what it says then.
  *
  * One pass of Jackson, which is strict about JSON's grammar, and no float anywhere; a message in the plainest form does not
- * need it (PlainSale). It says no more than yes or no: the reason of a no is worked out by sale.judge, in Python, for the few
+ * need it (PlainSale). It says no more than yes or no: the reason of a no is worked out by sale.validate, in Python, for the few
  * messages that need one.
  *
  * Columns: the contract's fields in its order (timestamp as microseconds since 1970), then the names of the fields that

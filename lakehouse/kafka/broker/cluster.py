@@ -55,7 +55,7 @@ class Brokers:
             raise
 
     def stop(self) -> None:
-        """All at once: the last of them could not end in order alone, without a quorum."""
+        """Stop all at once: the last one alone could not shut down in order, without a quorum."""
         for member in self.members:
             member.terminate()
         for member in self.members:

@@ -1,7 +1,7 @@
 """One embedded broker: real Apache Kafka in KRaft mode, as a child process that listens here only. Several of them
 make a cluster: ``cluster``.
 
-Everything lies under ``kafka`` and ``logs`` of ``places.state``. The data survives SIGKILL of the broker: what was
+Everything lies under ``kafka`` and ``logs`` of ``paths.state``. The data survives SIGKILL of the broker: what was
 acknowledged is in the operating system's page cache, and the next start recovers the log.
 
 A broker never outlives its keeper for long. On Linux the kernel sends it SIGTERM when the Python process that started
@@ -183,7 +183,7 @@ class Broker:
             raise SetupError(f"{self.home} cannot be written: {error}. Set [DELTA] base_path.") from None
 
     def _end_orphan(self) -> None:
-        """End a broker whose keeper was killed. We hold the folder's lock, so nobody else uses it."""
+        """End a broker whose parent process was killed. This process holds the folder's lock, so no other uses it."""
         pid = running_pid(self._config, self.node)
         if pid is None:
             return
@@ -267,7 +267,7 @@ class Broker:
 
     @property
     def _console(self) -> Path:
-        """What the JVM itself says; the broker's own lines go to the log beside it."""
+        """The JVM's own output; the broker's lines go to the log beside it."""
         return self.logs / f"{self._name}-console.log"
 
     def await_answer(self, brokers: int = 1) -> None:

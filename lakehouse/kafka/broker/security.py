@@ -72,7 +72,7 @@ def format_arguments(config: Config) -> str:
 
 def context(config: Config) -> ssl.SSLContext:
     """A client's TLS context: trusts the CA of all clients here and verifies the host name."""
-    from lakehouse.kafka.users import ca_file
+    from lakehouse.config.paths import ca_file
 
     authority = ca_file(config)
     return ssl.create_default_context(cafile=str(authority) if authority else None)

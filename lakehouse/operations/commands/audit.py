@@ -1,4 +1,4 @@
-"""``audit verify`` and ``audit list``: the integrity and the entries of the log of operator actions."""
+"""``audit verify``, ``audit list`` and ``audit accept``: the log of operator actions, and decisions that it records."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from lakehouse.config import Config
 from lakehouse.lake.result import Column, Result
 from lakehouse.observability import audit_log
 from lakehouse.operations.commands.runner import Outcome, Subparsers, Work, count, group, verb
+from lakehouse.operations.reconcile.report import Reconciliation
 
 
 def add(subparsers: Subparsers) -> None:
     """Register ``audit`` on the command line."""
     inner = group(
-        subparsers, "audit", "The hash-chained log of operator actions: verify it, or list it.",
+        subparsers, "audit", "The hash-chained log of operator actions: verify it, list it, accept differences into it.",
         examples=("python ops_utils.py audit verify", "python ops_utils.py audit list --limit 20"),
     )  # fmt: skip
     one = verb(
@@ -27,6 +28,11 @@ def add(subparsers: Subparsers) -> None:
     )
     one = verb(inner, "audit list", listing, examples=("python ops_utils.py audit list --limit 20",))
     one.add_argument("--limit", type=count, default=50, metavar="N", help="newest entries, at most (default 50)")
+    one = verb(
+        inner, "audit accept", accept, writes=True, dangerous=True,
+        examples=("python ops_utils.py audit accept --dry-run", "python ops_utils.py audit accept"),
+    )  # fmt: skip
+    one.add_argument("--without-kafka", action="store_true", help="do not read messages again in Kafka first")
 
 
 def verify(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
@@ -57,6 +63,25 @@ def listing(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
     )  # fmt: skip
     rows = [tuple(_cell(entry, column.name) for column in columns) for entry in entries]
     return Outcome({"entries": entries}, (Result(columns, rows),))
+
+
+def accept(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
+    """Reconcile, and take as they are those differences that only a person can decide: commits, losses, erasures and removals
+    that nothing vouches for, and offsets that nobody can read any more. Lists them first; the audit log keeps what was
+    accepted, and the next reconcile no longer names it. Every other difference stays."""
+    run = Reconciliation(config, ask_kafka=not args.without_kafka, progress=work.progress)
+    record = run.run()
+    found = record["acceptable"]
+    data = {"dry_run": work.dry_run, "accepted": found, "other_differences": record["differences"] - len(found)}
+    others = f"{data['other_differences']} other differences cannot be accepted: python ops_utils.py reconcile"
+    said = [f"- {one['text']}" for one in found] + ([others] if data["other_differences"] else [])
+    if not found:
+        return Outcome(data, ("There is no difference that a person could accept.", *said))
+    if work.dry_run:
+        return Outcome(data, (*said, "Nothing was changed."))
+    work.confirm("\n".join((*said, f"{len(found)} differences are accepted as they are.")), "accept")
+    shown = (*said, f"{len(found)} differences were accepted. Next: python ops_utils.py reconcile")
+    return Outcome(data, shown, 0, {"accepted": [one["key"] for one in found]})
 
 
 def _cell(entry: dict[str, Any], name: str) -> Any:

@@ -9,7 +9,7 @@ from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
 from lakehouse.lake.result import Column, Result
 from lakehouse.operations.commands.runner import Outcome, Shown, Subparsers, Work, group, verb
-from lakehouse.operations.recovery.backup import Backups, check_empty
+from lakehouse.operations.recovery.backup import Backups
 from lakehouse.operations.recovery.manifest import Manifest
 
 _SHOWN = 20
@@ -75,8 +75,9 @@ def _backups(args: argparse.Namespace, config: Config) -> Backups:
 
 def create(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     """Keep tables, checkpoints, the audit log and Kafka's offsets as one consistent set, while the jobs run. Only what
-    the store does not hold yet is copied."""
-    made = _backups(args, config).create(config, work.progress, dry_run=work.dry_run)
+    the store does not hold yet is copied. Exit code 1 when contents of the store were damaged; they are copied again."""
+    backups = _backups(args, config)
+    made = backups.create(config, work.progress, dry_run=work.dry_run)
     manifest = made.manifest
     facts = {"new_files": made.new_files, "new_bytes": made.new_bytes}
     verb_text = "would be copied. Nothing was changed" if work.dry_run else "were copied"
@@ -86,10 +87,17 @@ def create(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
         f"{name}: {len(manifest.entries)} files, {_size(manifest.size)}; {made.new_files} new files, "
         f"{_size(made.new_bytes)}, {verb_text}.",
     ]
-    data = {**_facts(manifest), **facts, "dry_run": work.dry_run}
+    data = {**_facts(manifest), **facts, "damaged": list(made.damaged), "dry_run": work.dry_run}
     if work.dry_run:
         data.pop("id")
-    return Outcome(data, shown, 0, {} if work.dry_run else {"backup": manifest.id, **facts})
+    if made.damaged:
+        again = "would be copied again" if work.dry_run else "was copied again"
+        shown += [f"DAMAGED: {path} is not what its name says: it {again}." for path in made.damaged[:_SHOWN]]
+        shown.append(
+            f"The store {backups.store.place} has lost or changed {len(made.damaged)} contents that this backup needs too. Check "
+            f"the others, and keep them on another disk: python ops_utils.py backup verify ID"
+        )
+    return Outcome(data, shown, 1 if made.damaged else 0, {} if work.dry_run else {"backup": manifest.id, **facts})
 
 
 def _moment(manifest: Manifest) -> list[Shown]:
@@ -182,7 +190,7 @@ def restore(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     backup's Kafka offsets: nothing is lost or doubled, as long as Kafka still holds the messages since."""
     backups = _backups(args, config)
     manifest = backups.load(args.backup)
-    target = check_empty(args.to)
+    target = backups.target(args.to)
     if not work.dry_run:
         backups.restore(manifest, args.to, work.progress)
     facts = f"{len(manifest.entries)} files, {_size(manifest.size)}"

@@ -1,4 +1,4 @@
-"""``erase --client-id N``: a person taken out of the lake, what remains where and until when, and a receipt."""
+"""``erase --client-id N``: delete a person's rows from the lake, report what is left where and until when, and write a receipt."""
 
 from __future__ import annotations
 
@@ -7,105 +7,24 @@ import dataclasses
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lakehouse import atomic_file, cli
 from lakehouse.config import Config, format_duration, parse_duration
-from lakehouse.contract.tables import AGGREGES, MEMBRES, PROFIL, REJETS, REJOUES, VENTES, TableSpec
 from lakehouse.errors import LakehouseError, TableLocked
 from lakehouse.explorer.arguments import parse_identity
 from lakehouse.explorer.formats import export
-from lakehouse.kafka import clients
-from lakehouse.lake import delta_tables, job_progress
+from lakehouse.lake import job_progress
 from lakehouse.lake.result import Column, Result
 from lakehouse.lake.writer_lock import writer_lock
 from lakehouse.maintenance import erasure
 from lakehouse.observability import audit_log, provenance, run_files
+from lakehouse.operations import leftovers
 from lakehouse.operations.commands.runner import Outcome, Shown, Subparsers, Work, verb
 from lakehouse.operations.reconcile import silver
-from lakehouse.operations.recovery.backup import Backups
-
-_NAMED = (VENTES, REJETS, REJOUES, AGGREGES, PROFIL, MEMBRES)
-"""Tables with a person's rows; the other Silver tables hold sums."""
-
-
-@dataclass(frozen=True)
-class Leftover:
-    """``until`` is a time (ISO 8601), or a sentence."""
-
-    where: str
-    what: str
-    until: str
-
-
-def listed(config: Config, newest: datetime | None, silver_due: bool, now: datetime) -> list[dict[str, str]]:
-    """All of it; ``newest`` is the broker's time of the last erased message, None when there was none."""
-    found = [] if newest is None else [_kafka(config, newest), _memory(config, now)]
-    found += _versions(config, now, silver_due)
-    found += _backups(config)
-    return [asdict(one) for one in found]
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="minutes")
-
-
-def _kafka(config: Config, newest: datetime) -> Leftover:
-    where = f"Kafka topic {config.kafka.topic}"
-    try:
-        text = clients.describe_topic(config).settings.get("retention.ms", "-1")
-        if int(text) < 0:
-            return Leftover(
-                where, "the messages themselves", "for ever: the topic has no retention (retention.ms = -1)"
-            )
-        kept, known = timedelta(milliseconds=int(text)), "the topic's retention.ms"
-    except LakehouseError:
-        kept, known = config.kafka.retention, "[KAFKA] retention; Kafka was not asked"
-    what = f"the messages themselves; no replay or rebuild takes them in again ({known})"
-    return Leftover(where, what, f"{_text(newest + kept)}, and until Kafka removes their segment")
-
-
-def _memory(config: Config, now: datetime) -> Leftover:
-    until = now + 2 * config.streaming.watermark_delay
-    return Leftover(
-        "Bronze's checkpoint",
-        "vente_id of sales of the last minutes, no name",
-        f"{_text(until)}, and its next clean-up",
-    )
-
-
-def _versions(config: Config, now: datetime, silver_due: bool) -> Sequence[Leftover]:
-    kept = config.delta.deleted_file_retention
-    found = []
-    for spec in _NAMED:
-        if not delta_tables.exists(spec, config):
-            continue
-        since = "its next build" if silver_due and spec.layer == "silver" else _text(now)
-        until = f"{format_duration(kept)} after {since}, when the table is vacuumed"
-        found.append(Leftover(f"{spec.layer} {spec.name}", _older(spec), until))
-    return found
-
-
-def _older(spec: TableSpec) -> str:
-    return f"older versions, for time travel{' and restore-table' if spec in (VENTES, REJETS) else ''}"
-
-
-def _backups(config: Config) -> list[Leftover]:
-    place = config.delta.backup_path
-    try:
-        ids = Backups(place, config).ids()
-    except (LakehouseError, OSError) as error:
-        return [Leftover(f"backups in {place}", f"could not be looked at: {error}", "not known")]
-    return [
-        Leftover(
-            f"backup {backup}", f"the lake as it was, in {place}: erase again after a restore", "until it is removed"
-        )
-        for backup in ids
-    ]
-
 
 FOLDER = "erasures"
 """Of the receipts, under the audit's folder."""
@@ -140,7 +59,7 @@ def erase(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     with work.progress("looking for the person's rows"):
         found = erasure.found(config, args.client_id)
     if work.dry_run:
-        left = listed(config, datetime.now(UTC), True, datetime.now(UTC)) if any(found.values()) else []
+        left = _leftovers_of(config, datetime.now(UTC), True) if any(found.values()) else []
         shown: list[Shown] = [_counts(found), *_leftovers(left), "Nothing was changed."]
         return Outcome({"dry_run": True, "rows": found, "remains": left}, shown)
     what = ", ".join(f"{n} rows of {name}" for name, n in found.items() if n) or "no row of Bronze"
@@ -154,7 +73,7 @@ def erase(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     summary: dict[str, Any] = {"rows": sum(request.rows.values())}
     if request.rows or asked:
         newest = datetime.fromisoformat(request.newest) if request.newest else None
-        left = listed(config, newest, due, datetime.now(UTC))
+        left = _leftovers_of(config, newest, due)
         token = secrets.token_hex(16)
         receipt = {
             "format": 1, "id": request.id, "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -173,8 +92,12 @@ def erase(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     return Outcome(data, shown, 1 if due else 0, summary)
 
 
+def _leftovers_of(config: Config, newest: datetime | None, silver_due: bool) -> list[dict[str, str]]:
+    return [asdict(one) for one in leftovers.listed(config, newest, silver_due, datetime.now(UTC))]
+
+
 def _serve(config: Config, request: erasure.Request, wait: timedelta, work: Work) -> erasure.Request:
-    """Have the request served: by ourselves when no job writes Bronze, otherwise by the job, between two batches."""
+    """Have the request served: by this process when no job writes Bronze, otherwise by the job, between two batches."""
     alone = dataclasses.replace(config, delta=dataclasses.replace(config.delta, lock_timeout=timedelta(0)))
     said = False
 
@@ -206,7 +129,8 @@ def _serve(config: Config, request: erasure.Request, wait: timedelta, work: Work
 
 
 def _wait_for_silver(config: Config, client_id: int, wait: timedelta, work: Work) -> tuple[bool, bool]:
-    """Whether Silver was asked to build anew though nothing left Bronze; whether it has still to build."""
+    """Ask Silver to rebuild where needed, and wait for it: (it was asked though nothing left Bronze, it has still to
+    rebuild)."""
     if not silver.begun(config):
         return False, False
     erased = erasure.last_version(config)
@@ -227,7 +151,8 @@ def _wait_for_silver(config: Config, client_id: int, wait: timedelta, work: Work
 
 
 def _ask_silver(config: Config, client_id: int, up_to_date: bool) -> bool:
-    """True when Silver has a client that Bronze lacks: retention removed the sales, and no commit tells Silver to build."""
+    """Ask Silver to rebuild when it has a client that Bronze lacks (retention removed the sales, and no commit tells Silver
+    to rebuild); whether it was asked."""
     if not up_to_date or any(erasure.found(config, client_id).values()) or not erasure.in_silver(config, client_id):
         return False
     erasure.ask_silver(config)
@@ -235,7 +160,7 @@ def _ask_silver(config: Config, client_id: int, up_to_date: bool) -> bool:
 
 
 def _until(condition: Callable[[], bool], wait: timedelta) -> bool:
-    """False when it was not true within ``wait``."""
+    """Wait until the condition holds; False when it did not within ``wait``."""
     give_up = time.monotonic() + wait.total_seconds()
     while not condition():
         if time.monotonic() > give_up:

@@ -12,6 +12,7 @@ from lakehouse.lake.result import Column, Kind, Result
 from lakehouse.lake.writer_lock import writer_lock
 from lakehouse.maintenance import scheduler
 from lakehouse.maintenance.scheduler import Round
+from lakehouse.observability import run_files
 from lakehouse.operations.commands.runner import Outcome, Shown, Subparsers, Work, verb
 
 JOBS = ("bronze", "silver")
@@ -40,6 +41,8 @@ def maintain(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     if work.dry_run:
         found = [_planned(config, job, work) for job in jobs]
         shown = [line for one in found for line in _said(one)]
+        alive = {one.process for one in run_files.read(config).values() if one.here and one.alive}
+        shown += [_running(config, job) for job in jobs if job in alive]
         return Outcome({"jobs": [_data(one) for one in found]}, (*shown, "Nothing was changed."))
     done: dict[str, Any] = {}
     shown = []
@@ -60,9 +63,9 @@ def maintain(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
             work.confirm("Retention takes rows away that no command brings back.", "maintain")
         else:
             shown += [line for one in found for line in _said(one)]
-        for job in mine:
-            done[job] = scheduler.run(config, job, progress=work.progress)
-            shown.append(_did(job, done[job]))
+        for planned in found:
+            done[planned.job] = scheduler.run(config, planned.job, planned=planned, progress=work.progress)
+            shown.append(_did(planned.job, done[planned.job]))
     return Outcome(
         {"jobs": [_data(one) for one in found], "done": done, "running": [job for job in jobs if job not in mine]},
         shown, 0, {job: one["removed"] for job, one in done.items()},

@@ -76,7 +76,7 @@ def _bronze(found: RebuildPlan) -> list[Shown]:
     lost = [one for one in found.stretches if one.lost]
     table = Result(tuple(Column(name, "text" if name == "partition" else "integer") for name in kinds), rows)
     said: list[Shown] = [
-        "Kafka gives again, by partition: what stands in the tables already comes in no second time; the rest is judged "
+        "Kafka gives again, by partition: what is in the tables already is not ingested twice; the rest is validated "
         "as if it came now (to_judge: new messages, and copies that were left out before).",
         table,
         f"{found.beyond} rows of the tables are older than what Kafka holds: they stay as they are.",

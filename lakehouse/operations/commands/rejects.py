@@ -1,4 +1,4 @@
-"""``rejects list | show | replay``: look at the bad messages, and take in those that are sales after all."""
+"""``rejects list | show | replay``: list and show rejected messages, and ingest those that are valid after all."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _one(lake: Lake, place: Place) -> Reject:
 
 
 def replay(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
-    """Judge rejected messages again, by the present contract or after a correction, and append those that are sales to
+    """Validate rejected messages again, by the present contract or after a correction, and append those that are sales to
     Bronze, each once. The reject rows stay; what was done is noted in bronze/rejets_rejoues. The Bronze job must be
     stopped. Exit code 1 when a chosen message is still bad."""
     places = [_place(text) for text in args.places]
@@ -171,7 +171,7 @@ def _decided(
     if args.set or args.edit:  # otherwise one that was replayed before is no error: the command may be repeated
         chosen = chosen[-1:]
     edited = {one.key: edit(one) for one in chosen}  # first: a person may type in an editor
-    with work.progress("judging the messages"):
+    with work.progress("validating the messages"):
         return run.decide(chosen, lambda one: edited[one.key])
 
 

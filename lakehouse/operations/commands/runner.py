@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -65,7 +64,7 @@ class Work:
         self._sure: bool = getattr(args, "yes", False)
 
     def say(self, text: str) -> None:
-        """A line for people, at once; on stderr, so that stdout carries the result only."""
+        """Print a line on stderr at once, so that stdout carries the result only."""
         print(visible(text), file=sys.stderr, flush=True)
 
     def show(self, *items: Shown) -> None:
@@ -75,7 +74,7 @@ class Work:
     @contextlib.contextmanager
     def progress(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
         """A bar on stderr while the block runs; call what is yielded with the steps that were done. Only on a terminal."""
-        console = Console(file=sys.stderr)
+        console = cli.console(file=sys.stderr)
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -182,10 +181,13 @@ def perform(args: argparse.Namespace, config: Config) -> int:
         note.end(1, failed=type(error).__name__)
         raise
     note.end(outcome.code, summary=plain(dict(outcome.summary)))
-    if work.json:
-        print(export.dumps(plain(dict(outcome.data))))
-    else:
-        _print(outcome.shown, config)
+    try:
+        if work.json:
+            print(export.dumps(plain(dict(outcome.data))), flush=True)
+        else:
+            _print(outcome.shown, config)
+    except BrokenPipeError:  # who reads no further still learns by the exit code what was found
+        cli.forget_reader()
     return outcome.code
 
 

@@ -36,7 +36,7 @@ _UNITS = {"_seconds": "s", "_bytes": "B", "_per_second": "/s"}
 
 def show(found: list[ProcessState]) -> None:
     """The table, on stdout."""
-    console = Console()
+    console = cli.console()
     console.print(table(found, wide=_wide(console)))
 
 
@@ -52,7 +52,7 @@ def watch(
     wait: Callable[[float], None] = time.sleep,
 ) -> None:
     """Show it every ``seconds``, in place on a terminal, one after the other elsewhere, until Ctrl-C, which ends it."""
-    console = Console()
+    console = cli.console()
     with contextlib.suppress(KeyboardInterrupt):
         if json_lines or not console.is_terminal:
             while True:
@@ -71,7 +71,7 @@ def well(found: list[ProcessState]) -> bool:
 
 
 def as_data(found: list[ProcessState]) -> dict[str, Any]:
-    """For JSON; times in ISO 8601 with offset."""
+    """The processes for JSON; times in ISO 8601 with offset."""
     rows = [
         {**asdict(one), "reasons": list(one.reasons), "since": one.since.isoformat() if one.since else None}
         for one in found
@@ -80,7 +80,7 @@ def as_data(found: list[ProcessState]) -> dict[str, Any]:
 
 
 def table(found: list[ProcessState], *, wide: bool = False) -> Table:
-    """The same for people; ``wide`` with all figures. What a process says is shown as text, never as markup."""
+    """The processes as a table; ``wide`` with all figures. What a process says is shown as text, never as markup."""
     made = Table(
         title=f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}",
         title_justify="left",

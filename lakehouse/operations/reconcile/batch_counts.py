@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from lakehouse.contract.tables import EFFACES, RETRAITS, VENTES, TableSpec
 from lakehouse.errors import TableMissing
 from lakehouse.lake import history
-from lakehouse.lake.query import Query
+from lakehouse.lake.query import Query, literal
 from lakehouse.lake.reader import Lake
 from lakehouse.observability.provenance import read_origin
 
@@ -38,10 +38,7 @@ def compare(lake: Lake, spec: TableSpec, after: int) -> tuple[int, list[str]]:
             written[clock] = (int(commit["version"]), rows, origin.shown())
     if not written:
         return 0, []
-    sql = (
-        f"SELECT date_ingestion, COUNT(*) FROM {spec.name} WHERE date_ingestion >= "
-        f"arrow_cast('{min(written).isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))') GROUP BY 1"
-    )
+    sql = f"SELECT date_ingestion, COUNT(*) FROM {spec.name} WHERE date_ingestion >= {literal(min(written))} GROUP BY 1"
     present: dict[datetime, int] = dict(lake.read(Query(sql, (spec.name,))).rows)
     removed, erased = _removed(lake, spec), _erased(lake, spec)
     return len(written), [

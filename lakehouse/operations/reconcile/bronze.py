@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
@@ -12,10 +12,20 @@ from lakehouse.contract.table_properties import SALT, TOPIC_SINCE
 from lakehouse.contract.tables import EFFACES, REJETS, REJOUES, VENTES, TableSpec
 from lakehouse.errors import TableMissing
 from lakehouse.lake.job_progress import BronzePosition
-from lakehouse.lake.query import Query
+from lakehouse.lake.query import Query, literal
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure
-from lakehouse.operations.reconcile import batch_counts, explained_offsets, kafka_reread, unique_keys
+from lakehouse.operations.reconcile import (
+    batch_counts,
+    explained_offsets,
+    foreign_commits,
+    kafka_reread,
+    stored_rejects,
+    unique_keys,
+    unread_offsets,
+)
+from lakehouse.operations.reconcile.audit_evidence import Evidence, Finding
+from lakehouse.operations.reconcile.explained_offsets import Recorded
 from lakehouse.operations.reconcile.offset_balance import (
     Break,
     OffsetBalance,
@@ -31,12 +41,15 @@ from lakehouse.operations.recovery.replay import STANDING_NOTES, VENTE
 
 _NAMED = 20
 """Ranges of aborted offsets that the record names; it counts all."""
+_Held = Mapping[int, tuple[int, int]] | str | None
+"""What Kafka holds by partition; a sentence when it does not say; None when it was not asked."""
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass
 class BronzeResult:
-    """Result of the checks. ``ranges``: the consumed offsets of each partition. ``proven``: for the next reconciliation."""
+    """Result of the checks. ``ranges``: the consumed offsets of each partition; ``proven`` and ``commits``: for the next
+    reconciliation; ``acceptable``: the differences that a person may accept as they are."""
 
     balance: OffsetBalance
     ranges: Ranges
@@ -44,13 +57,25 @@ class BronzeResult:
     notes: list[str] = field(default_factory=list)
     proofs: dict[str, int] = field(default_factory=dict)
     proven: dict[str, Any] = field(default_factory=dict)
+    acceptable: list[Finding] = field(default_factory=list)
+    commits: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Add differences that a person may accept."""
+        for one in findings:
+            self.acceptable.append(one)
+            self.differences.append(one.text)
 
 
 class BronzeReconciliation:
     """Reconciles Bronze with the consumed offsets, at the versions that ``lake`` holds; ``before`` is the last signed record, or {}."""
 
-    def __init__(self, config: Config, lake: Lake, position: BronzePosition, before: Mapping[str, Any]) -> None:
+    def __init__(
+        self, config: Config, lake: Lake, position: BronzePosition, evidence: Evidence, before: Mapping[str, Any]
+    ) -> None:
         self._config = config
+        self._evidence = evidence
+        self._commits: Mapping[str, Any] = before.get("commits", {})
         self._lake = lake
         self._position = position
         self._zone: tzinfo = config.analytics.timezone
@@ -65,15 +90,17 @@ class BronzeReconciliation:
         self._result = BronzeResult(OffsetBalance(), ranges)
         self._kafka_answered = False
         self._changed: dict[int, tuple[int, int]] = {}
+        self._untied: explained_offsets.Spans = {}
+        """Offsets of records that are not tied to anything: a finding names each already."""
 
     def _topic_since(self) -> datetime:
-        """From when on rows come from the topic that is read now: one that is created anew counts from 0 again."""
+        """Since when rows come from the present topic: a recreated topic counts its offsets from 0 again."""
         noted = self._lake.snapshot(VENTES.name).handle.metadata().configuration.get(TOPIC_SINCE, "")
         topic_id, _, since = noted.partition(" ")
         return datetime.fromisoformat(since) if since and topic_id == self._position.topic_id else _EPOCH
 
     def run(self, *, ask_kafka: bool, progress: Callable[..., Any]) -> BronzeResult:
-        """All checks. Raises ``SnapshotGone``."""
+        """Run all checks. Raises ``SnapshotGone``."""
         result = self._result
         with progress("offsets in the tables") as advance:
             found, doubled = unaccounted(self._breaks(), result.ranges, self._day(self._position.clock))
@@ -84,14 +111,20 @@ class BronzeReconciliation:
         result.balance.add_offsets(found, "consumed")
         for gap in doubled:  # a surplus row is not a surplus message
             result.balance.add(gap.partition, gap.day, "consumed", -1)
-        removed, found = split(found, explained_offsets.removed(self._lake, self._position.topic, self._since))
-        result.balance.add_offsets(removed, "removed")
-        declared, found = split(found, explained_offsets.declared(self._lake, self._position.topic, self._since))
-        result.balance.add_offsets(declared, "declared")
-        erased, found = split(found, explained_offsets.erased(self._lake, self._position.topic, self._since))
-        result.balance.add_offsets(erased, "erased")
+        with progress("commits") as advance:
+            removals = self._look_at_commits()
+            advance(1)
+        for count, recorded in self._recorded(removals):
+            explained, found = split(found, recorded.spans)
+            result.balance.add_offsets(explained, count)
+            result.add(recorded.findings)
+            result.notes += recorded.notes
+            for p, spans in recorded.untied.items():
+                self._untied.setdefault(p, []).extend(spans)
         fresh = self._without_signed(found)
-        self._read_again(fresh, ask_kafka, progress)
+        held = kafka_reread.held(self._config, self._position.topic_id) if ask_kafka else None
+        self._read_again(fresh, held, progress)
+        self._compare_rejects(held, progress)
         with progress("rows that stand twice, rows that were written") as advance:
             self._doubled_rows()
             advance(1)
@@ -102,6 +135,22 @@ class BronzeReconciliation:
                     self._prove(f"commits of {spec.name} whose rows were counted", commits)
         self._sign(found)
         return result
+
+    def _look_at_commits(self) -> Mapping[str, int]:
+        """Check the tables' commits; the rows that retention removed, by removal."""
+        looked = foreign_commits.look(
+            self._config, self._lake, foreign_commits.OF_BRONZE, self._evidence, self._commits
+        )
+        self._result.add(looked.findings)
+        self._result.notes += looked.notes
+        self._result.commits = looked.at
+        return looked.removals
+
+    def _recorded(self, removals: Mapping[str, int]) -> Iterator[tuple[str, Recorded]]:
+        lake, topic, since, evidence = self._lake, self._position.topic, self._since, self._evidence
+        yield "removed", explained_offsets.removed(self._config, lake, since, evidence, removals)
+        yield "declared", explained_offsets.declared(lake, topic, since, evidence)
+        yield "erased", explained_offsets.erased(lake, topic, since, evidence)
 
     # --- what the tables hold ----------------------------------------------------------------------------------------
 
@@ -119,7 +168,7 @@ class BronzeReconciliation:
         )
         since = ""
         if self._since > _EPOCH:
-            since = f" AND date_ingestion >= arrow_cast('{self._since.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+            since = f" AND date_ingestion >= {literal(self._since)}"
         return f"({' OR '.join(ranges)}){since}"
 
     def _rejects(self) -> tuple[str, tuple[str, ...]]:
@@ -167,7 +216,7 @@ class BronzeReconciliation:
             )
 
     def _copies_of_erased(self, wanted: set[str]) -> set[str]:
-        """Those of the sales (vente_id) that were erased."""
+        """The subset of the sales (vente_id) that was erased."""
         if not wanted or not self._has(EFFACES):
             return set()
         salt = self._lake.snapshot(EFFACES.name).handle.metadata().configuration.get(SALT, "")
@@ -206,37 +255,51 @@ class BronzeReconciliation:
     def _prove(self, how: str, n: int) -> None:
         self._result.proofs[how] = self._result.proofs.get(how, 0) + n
 
-    def _read_again(self, fresh: list[UnaccountedOffsets], ask_kafka: bool, progress: Callable[..., Any]) -> None:
-        """What lies there, as far as Kafka still holds it."""
-        result, unread = self._result, fresh
-        if fresh and ask_kafka:
-            held = kafka_reread.held(self._config, self._position.topic_id)
-            if isinstance(held, str):
-                result.notes.append(f"Kafka was not asked: {held}")
-            else:
-                self._kafka_answered = True
-                with progress("reading messages again", sum(gap.size for gap in fresh)) as advance:
-                    within, unread = split(fresh, {p: [span] for p, span in held.items()})
-                    messages = list(kafka_reread.validated(self._config, within, advance))
-                    empty = list(without(within, ((partition, offset) for partition, offset, *_ in messages)))
-                    aborted = kafka_reread.aborted(self._config, empty)
-                after = kafka_reread.held(self._config, self._position.topic_id)
-                if not isinstance(after, str):  # what retention took while we read was perhaps not read
-                    within, gone = split(within, {p: [span] for p, span in after.items()})
-                    unread = unread + gone
-                    messages = [m for m in messages if m[0] in after and m[1] >= after[m[0]][0]]
-                    aborted = [m for m in aborted if m.partition in after and m.offset >= after[m.partition][0]]
-                self._explain(within, messages, aborted)
+    def _read_again(self, fresh: list[UnaccountedOffsets], held: _Held, progress: Callable[..., Any]) -> None:
+        """Read the unaccounted offsets again, as far as Kafka still holds them."""
+        result, unread, why = self._result, fresh, "Kafka was not asked (--without-kafka)"
+        if isinstance(held, str):
+            result.notes.append(f"Kafka was not asked: {held}")
+            why = "Kafka was not asked: see the notes"
+        elif held is not None:
+            self._kafka_answered, why = True, "Kafka no longer holds them"
+        if fresh and isinstance(held, Mapping):
+            with progress("reading messages again", sum(gap.size for gap in fresh)) as advance:
+                within, unread = split(fresh, {p: [span] for p, span in held.items()})
+                messages = list(kafka_reread.validated(self._config, within, advance))
+                empty = list(without(within, ((partition, offset) for partition, offset, *_ in messages)))
+                aborted = kafka_reread.aborted(self._config, empty)
+            after = kafka_reread.held(self._config, self._position.topic_id)
+            if not isinstance(after, str):  # what retention took while we read was perhaps not read
+                within, gone = split(within, {p: [span] for p, span in after.items()})
+                unread = unread + gone
+                messages = [m for m in messages if m[0] in after and m[1] >= after[m[0]][0]]
+                aborted = [m for m in aborted if m.partition in after and m.offset >= after[m.partition][0]]
+            self._explain(within, messages, aborted)
         result.balance.add_offsets(unread, "unread")
-        for p, span in self._changed.items():
-            unexplained, _ = split([gap for gap in unread if gap.partition == p], {p: [span]})
-            if unexplained:
-                result.differences.append(
-                    f"partition {p}: the offsets up to {span[1] - 1} that stand in no table are not those of the last signed record, "
-                    f"and Kafka was not asked or no longer holds them"
-                )
+        _, unnamed = split(unread, self._untied)
+        result.add(unread_offsets.findings(unnamed, self._position.topic_id, self._evidence, why, self._changed))
         if unread:
             self._prove("not proven: Kafka was not asked, or no longer holds them", sum(gap.size for gap in unread))
+
+    def _compare_rejects(self, held: _Held, progress: Callable[..., Any]) -> None:
+        """The rejects that no signed record has compared with Kafka yet. Their messages stay as they are there: so of each that
+        was compared, the table's own commits tell whether it was changed later."""
+        if not isinstance(held, Mapping):
+            return
+        spans = {}
+        for p, (first, end) in self._result.ranges.items():
+            begin, stable = held.get(p, (end, end))
+            spans[p] = (max(first, begin, self._rejects_until(p)), min(end, stable))
+        with progress("comparing rejects with Kafka") as advance:
+            where = f"{self._inside()} AND topic = '{self._position.topic}'"
+            compared, found = stored_rejects.compare(self._config, self._lake, where, spans, advance)
+        self._result.differences += found
+        if compared:
+            self._prove("read again in Kafka: the message of a reject", compared)
+
+    def _rejects_until(self, partition: int) -> int:
+        return int(self._proven.get(str(partition), {}).get("rejects_until", 0))
 
     def _explain(
         self,
@@ -297,7 +360,7 @@ class BronzeReconciliation:
             self._result.differences += unique_keys.doubled(self._lake, spec)
 
     def _sign(self, found: list[UnaccountedOffsets]) -> None:
-        """What the next reconciliation may build on: nothing when something differs."""
+        """Record what the next reconciliation can build on: nothing when something differs."""
         result = self._result
         if result.differences:
             result.proven = dict(self._proven)
@@ -318,4 +381,5 @@ class BronzeReconciliation:
                 "digest": mine,
                 "asked": self._kafka_answered or not any("unread" in counts for counts in days.values()),
                 "days": {d: c for d, c in days.items() if c},
+                "rejects_until": end if self._kafka_answered else self._rejects_until(p),
             }

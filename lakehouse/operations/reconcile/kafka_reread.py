@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 from kafka import TopicPartition
@@ -14,22 +14,26 @@ from kafka.errors import OffsetOutOfRangeError
 from lakehouse.config import Config
 from lakehouse.contract import sale
 from lakehouse.errors import LakehouseError
-from lakehouse.kafka import clients
+from lakehouse.kafka import bounded_reading, clients
 from lakehouse.operations.reconcile.offset_balance import UnaccountedOffsets
 
+_AT_ONCE = 500
 _NEAR = 5_000
 """Offsets that are no farther apart are read without a seek, which would cost a request."""
 
 
 @dataclass(frozen=True)
 class TopicMessage:
-    """One message as Kafka holds it now. ``moment`` is the broker's time."""
+    """One message as Kafka holds it now. ``moment`` is the broker's time. Not ``whole``: it is too large to be read, or
+    damaged."""
 
     partition: int
     offset: int
     value: bytes | None
+    key: bytes | None
     moment: datetime
     gap: UnaccountedOffsets
+    whole: bool = True
 
 
 def read(
@@ -42,7 +46,7 @@ def read(
     """
     if not gaps:
         return
-    with clients.consumer(config, **options) as consumer:
+    with clients.consumer(config, **{"max_poll_records": _AT_ONCE, **options}) as consumer:
         for span in _spans(gaps):
             yield from _read_span(consumer, config, span)
             advance(sum(gap.size for gap in span))
@@ -60,30 +64,19 @@ def _spans(gaps: Sequence[UnaccountedOffsets]) -> Iterator[list[UnaccountedOffse
 
 def _read_span(consumer: Any, config: Config, span: list[UnaccountedOffsets]) -> Iterator[TopicMessage]:
     place = TopicPartition(config.kafka.topic, span[0].partition)
-    consumer.assign([place])
-    consumer.seek(place, span[0].first)
     ahead = iter(span)
-    gap, end = next(ahead), span[-1].last + 1
-    patience = config.kafka.request_timeout.total_seconds()
-    last_progress = time.monotonic()
-    while (position := consumer.position(place)) < end:
-        try:
-            records = consumer.poll(timeout_ms=200, max_records=10_000).get(place, [])
-        except OffsetOutOfRangeError:  # removed by retention meanwhile: the caller asks again what Kafka holds
-            return
-        if records or consumer.position(place) > position:
-            last_progress = time.monotonic()
-        elif time.monotonic() - last_progress > patience:
-            raise clients.unavailable(config, f"no messages of {place.topic}[{place.partition}] for {patience:g} s")
-        for record in records:
-            while record.offset > gap.last:
-                following = next(ahead, None)
-                if following is None:
-                    return
-                gap = following
-            if record.offset >= gap.first:
-                moment = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-                yield TopicMessage(place.partition, record.offset, record.value, moment, gap)
+    gap = next(ahead)
+    with contextlib.suppress(
+        OffsetOutOfRangeError
+    ):  # removed by retention meanwhile: the caller asks again what Kafka holds
+        for message in bounded_reading.read_span(consumer, config, place, span[0].first, span[-1].last + 1):
+            while message.offset > gap.last:
+                gap = next(ahead)
+            if message.offset >= gap.first:
+                whole = message.unreadable is None
+                yield TopicMessage(
+                    place.partition, message.offset, message.value, message.key, message.moment, gap, whole
+                )
 
 
 def validated(
@@ -92,7 +85,10 @@ def validated(
     """(partition, offset, its day, vente_id of a valid sale or None, reason of a bad one) of each message."""
     tolerance = config.streaming.future_tolerance
     for message in read(config, gaps, advance):
-        verdict = sale.judge(message.value)
+        if not message.whole:
+            yield message.partition, message.offset, message.gap.day, None, sale.ILLISIBLE
+            continue
+        verdict = sale.validate(message.value)
         vente_id, reason = None, verdict.motif or ""
         if verdict.canonique is not None:
             fields = sale.fields_of(verdict.canonique)
@@ -102,8 +98,7 @@ def validated(
 
 
 def aborted(config: Config, empty: Sequence[UnaccountedOffsets]) -> list[TopicMessage]:
-    """Of offsets below the last stable one at which nothing committed lies: the messages that lie there all the same, of
-    transactions that were aborted."""
+    """The messages of aborted transactions at offsets below the last stable one that hold no committed message."""
     return list(read(config, empty, lambda _: None, isolation_level="read_uncommitted"))
 
 

@@ -10,6 +10,7 @@ from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
+from lakehouse.config.settings import Streaming
 from lakehouse.contract.sale import FIELDS
 from lakehouse.contract.tables import PERTES, REJETS, VENTES, TableSpec
 from lakehouse.errors import LakehouseError, TableMissing
@@ -68,7 +69,7 @@ def held(spec: TableSpec, base: str) -> list[dict[str, Any]]:
 
 
 def check(
-    sent: Iterable[Sent], base: str, *, watermark_delay: timedelta = timedelta(minutes=10), timezone: tzinfo = UTC
+    sent: Iterable[Sent], base: str, *, watermark_delay: timedelta = Streaming.watermark_delay, timezone: tzinfo = UTC
 ) -> list[Difference]:
     """Compare what was sent with the tables under ``base``."""
     lost = [(row["kafka_partition"], row["premier_offset"], row["dernier_offset"]) for row in held(PERTES, base)]

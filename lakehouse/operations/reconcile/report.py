@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,8 +26,10 @@ from lakehouse.lake.reader import Lake, SnapshotGone
 from lakehouse.maintenance import retention
 from lakehouse.maintenance.retention import BY_DAY, Kept
 from lakehouse.observability import audit_log, provenance
-from lakehouse.operations.reconcile import silver, unique_keys
+from lakehouse.operations.reconcile import audit_evidence, foreign_commits, silver, unique_keys
+from lakehouse.operations.reconcile.audit_evidence import Evidence
 from lakehouse.operations.reconcile.bronze import BronzeReconciliation, BronzeResult
+from lakehouse.operations.reconcile.foreign_commits import Looked
 from lakehouse.operations.reconcile.offset_balance import Line
 from lakehouse.operations.reconcile.silver import FIGURES, TableComparison
 
@@ -57,6 +59,16 @@ def _signed(place: Path) -> tuple[dict[str, Any], str | None]:
     return {}, changed
 
 
+@dataclass(frozen=True)
+class _Silver:
+    """Silver's tables and position at one settled moment."""
+
+    tables: list[TableComparison]
+    version: int
+    doubled: list[str]
+    looked: Looked
+
+
 class Reconciliation:
     """One run over one lake."""
 
@@ -67,13 +79,16 @@ class Reconciliation:
         self._place = audit_log.folder(config)
 
     def run(self) -> dict[str, Any]:
-        """The record; nothing is written. Raises ``TableMissing`` before Bronze's first batch."""
+        """Reconcile and return the record; nothing is written. Raises ``TableMissing`` before Bronze's first batch."""
         started = datetime.now(UTC)
         before, changed = _signed(self._place)
-        bronze_result, lake, position = self._fresh(lambda: self._bronze(before))
+        bronze_result, lake, position, evidence = self._fresh(lambda: self._bronze(before))
+        proven = not bronze_result.differences
         differences = [changed] if changed else []
+        if evidence.fault:
+            differences.append(f"the audit log is not as it was written: {evidence.fault}. See audit verify")
         differences += bronze_result.differences
-        tables, silver_version = self._silver(bronze_result, differences)
+        tables, silver_version = self._silver(bronze_result, differences, before)
         versions = {spec.name: lake.snapshot(spec.name).source.version for spec in BRONZE}
         return {
             "format": FORMAT,
@@ -85,10 +100,12 @@ class Reconciliation:
             "batch": position.batch,
             "versions": versions,
             # a commit whose rows are not there any more must be found again by the next run
-            "proven_versions": before.get("proven_versions", {}) if bronze_result.differences else versions,
+            "proven_versions": versions if proven else before.get("proven_versions", {}),
+            "commits": {**before.get("commits", {}), **bronze_result.commits},
             "silver_bronze_version": silver_version,
             "differences": len(differences),
             "found": differences[:KEPT],
+            "acceptable": [{"text": one.text, "key": list(one.key)} for one in bronze_result.acceptable],
             "notes": bronze_result.notes,
             "proofs": bronze_result.proofs,
             "per_partition": [_line(line) for line in bronze_result.balance.by_partition()],
@@ -107,7 +124,7 @@ class Reconciliation:
                 continue
         return read()
 
-    def _bronze(self, before: Mapping[str, Any]) -> tuple[BronzeResult, Lake, job_progress.BronzePosition]:
+    def _bronze(self, before: Mapping[str, Any]) -> tuple[BronzeResult, Lake, job_progress.BronzePosition, Evidence]:
         position = job_progress.bronze(
             self._config
         )  # first: what it has committed is in the tables that are opened next
@@ -117,37 +134,51 @@ class Reconciliation:
                 f"{self._config.delta.base_path}. Type: python spark_streaming_delta.py --once"
             )
         lake = Lake.of(self._config)
-        work = BronzeReconciliation(self._config, lake, position, before)
-        return work.run(ask_kafka=self._ask_kafka, progress=self._progress), lake, position
+        foreign_commits.pin(lake, foreign_commits.OF_BRONZE)
+        evidence = audit_evidence.read(self._config)  # after: a verb writes its entry before it changes a table
+        work = BronzeReconciliation(self._config, lake, position, evidence, before)
+        return work.run(ask_kafka=self._ask_kafka, progress=self._progress), lake, position, evidence
 
-    def _silver(self, bronze_result: BronzeResult, differences: list[str]) -> tuple[list[TableComparison], int | None]:
+    def _silver(
+        self, bronze_result: BronzeResult, differences: list[str], before: Mapping[str, Any]
+    ) -> tuple[list[TableComparison], int | None]:
         if not silver.exists(self._config):
             bronze_result.notes.append("Silver is not built yet: python streaming_silver.py")
             return [], None
-
-        def read() -> tuple[list[TableComparison], int | None, list[str]]:
-            found = silver.settled(self._config, lambda: time.sleep(0.2))
-            if found is None:
-                bronze_result.notes.append("Silver is due to be built anew: python streaming_silver.py")
-                return [], None, []
-            with self._progress("Silver tables", len(SILVER)) as advance:
-                zone = self._config.analytics.timezone.key
-                kept = retention.kept(self._config, found[1])
-                bronze_result.notes.extend(note for note in _notes(kept) if note not in bronze_result.notes)
-                tables = silver.compare(found[1], FIGURES, zone, advance, kept)
-            doubled = [text for spec in unique_keys.OF_SILVER for text in unique_keys.doubled(found[1], spec)]
-            return tables, found[0].bronze_version, doubled
-
-        tables, version, doubled = self._fresh(read)
-        differences += doubled
-        for table in tables:
+        read = self._fresh(lambda: self._read_silver(bronze_result, before))
+        if read is None:
+            bronze_result.notes.append("Silver is due to be built anew: python streaming_silver.py")
+            return [], None
+        differences += [one.text for one in read.looked.findings] + read.doubled
+        bronze_result.acceptable += read.looked.findings
+        bronze_result.notes += read.looked.notes
+        bronze_result.commits |= read.looked.at
+        for table in read.tables:
             differences += [f"{table.table} {named}" for named in table.named]
             if table.differing > len(table.named):
                 differences += [f"{table.table}: {table.differing - len(table.named)} more keys differ"]
-        return tables, version
+        return read.tables, read.version
+
+    def _read_silver(self, bronze_result: BronzeResult, before: Mapping[str, Any]) -> _Silver | None:
+        """Silver at a settled moment; None when it is due for a rebuild. Raises ``SnapshotGone``."""
+        found = silver.settled(self._config, lambda: time.sleep(0.2))
+        if found is None:
+            return None
+        position, lake = found
+        foreign_commits.pin(lake, foreign_commits.OF_SILVER)
+        evidence = audit_evidence.read(self._config)
+        with self._progress("Silver tables", len(SILVER)) as advance:
+            kept = retention.kept(self._config, lake)
+            bronze_result.notes.extend(note for note in _notes(kept) if note not in bronze_result.notes)
+            tables = silver.compare(lake, FIGURES, self._config.analytics.timezone.key, advance, kept)
+        doubled = [text for spec in unique_keys.OF_SILVER for text in unique_keys.doubled(lake, spec)]
+        looked = foreign_commits.look(
+            self._config, lake, foreign_commits.OF_SILVER, evidence, before.get("commits", {})
+        )
+        return _Silver(tables, position.bronze_version, doubled, looked)
 
     def sign(self, record: Mapping[str, Any]) -> dict[str, str]:
-        """Write the record; what the audit entry must hold of it."""
+        """Write the record; returns what the audit entry must hold of it."""
         folder = self._place / audit_log.RECONCILIATIONS
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{provenance.RUN_ID[-6:]}.json"

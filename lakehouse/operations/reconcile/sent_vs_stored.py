@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
 
+from lakehouse.config.settings import Streaming
 from lakehouse.contract.business_time import local_day
 from lakehouse.contract.sale import parse_moment
 
@@ -66,7 +67,7 @@ def compare(
     rejects: Iterable[Row],
     *,
     lost: Collection[tuple[int, int, int]] = (),
-    watermark_delay: timedelta = timedelta(minutes=10),
+    watermark_delay: timedelta = Streaming.watermark_delay,
     timezone: tzinfo = UTC,
 ) -> list[Difference]:
     """Every difference between what was sent and what Bronze holds. ``lost``: partition, first and last offset of what
@@ -128,7 +129,7 @@ def _cells(vente_id: str, message: Sent, row: Row, delay: timedelta, zone: tzinf
 
 
 def _position(vente_id: str, messages: Sequence[Sent], row: Row) -> Iterator[Difference]:
-    """The first copy of a partition wins. Not to be told when the place of one copy is unknown."""
+    """Check that the first copy of a partition won; not possible when the place of one copy is unknown."""
     places = [message.place for message in messages]
     if None in places:
         return
@@ -175,7 +176,7 @@ def _without_place(
     required: Callable[[Sent], bool],
     sales: Collection[object],
 ) -> Iterator[Difference]:
-    """Messages whose place nobody told are known by their bytes; what then is left was never sent."""
+    """Messages without a known place are matched by their bytes; what then is left was never sent."""
     wanted: dict[tuple[str | None, bytes | None], list[Sent]] = defaultdict(list)
     for message in sorted(sent, key=required, reverse=True):
         wanted[message.motif, message.value].append(message)
@@ -207,7 +208,7 @@ def _shown(value: object) -> str:
 
 @dataclass(frozen=True)
 class Country:
-    """What the truth says of one country: sales, revenue in EUR, items, clients."""
+    """The truth file's figures of one country: sales, revenue in EUR, items, clients."""
 
     total_transactions: int
     revenue_total: Decimal
@@ -216,7 +217,7 @@ class Country:
 
 
 def by_country(sent: Iterable[Sent]) -> dict[str, Country]:
-    """The figures of ``ventes_par_pays``, worked out from the acknowledged sales alone, each once."""
+    """The figures of ``ventes_par_pays``, computed from the acknowledged sales alone, each once."""
     sales = {message.vente_id: message.fields for message in sent if message.motif is None and message.acknowledged}
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for fields in sales.values():
@@ -233,7 +234,7 @@ def by_country(sent: Iterable[Sent]) -> dict[str, Country]:
 
 
 def compare_countries(expected: Mapping[str, Country], rows: Iterable[Row]) -> list[Difference]:
-    """``ventes_par_pays`` beside ``by_country``."""
+    """Compare ``ventes_par_pays`` with ``by_country``."""
     found = {
         row["pays"]: Country(
             *(row[name] for name in ("total_transactions", "revenue_total", "items_sold", "unique_customers"))

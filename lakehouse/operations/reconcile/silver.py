@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,9 +28,9 @@ from lakehouse.contract.tables import (
     VENTES,
     TableSpec,
 )
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, TableMissing
 from lakehouse.lake import delta_tables, job_progress
-from lakehouse.lake.query import Query
+from lakehouse.lake.query import Query, literal, timestamp_type
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import retention
 from lakehouse.maintenance.retention import Kept
@@ -39,26 +39,29 @@ LISTED = 20
 """Differing keys of one table that are named."""
 
 _PATIENCE = 120.0
-"""Seconds to wait for a moment at which no Silver batch is in hand."""
+"""Seconds to wait for a moment at which no Silver batch is in progress."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """A Silver table's columns for the number of sales, their amount in EUR, and their items (None: it has none)."""
+    """A Silver table's columns for the number of sales, their amount in EUR, their items (None: it has none), and what it
+    counts once: its column, and the column of Bronze whose different values it counts."""
 
     table: TableSpec
     sales: str
     amount: str
     items: str | None
+    once: tuple[str, str] | None = None
 
 
+_CLIENTS = ("unique_customers", "client_id")
 FIGURES = (
-    Figures(AGGREGES, "nb_achats", "total_depense", "total_quantite"),
-    Figures(PAR_PAYS, "total_transactions", "revenue_total", "items_sold"),
-    Figures(PAR_SEGMENT, "total_transactions", "revenue_total", "items_sold"),
-    Figures(PAR_PRODUIT, "total_transactions", "revenue_total", "items_sold"),
+    Figures(AGGREGES, "nb_achats", "total_depense", "total_quantite", ("nb_produits_distincts", "produit_id")),
+    Figures(PAR_PAYS, "total_transactions", "revenue_total", "items_sold", _CLIENTS),
+    Figures(PAR_SEGMENT, "total_transactions", "revenue_total", "items_sold", _CLIENTS),
+    Figures(PAR_PRODUIT, "total_transactions", "revenue_total", "items_sold", _CLIENTS),
     Figures(TENDANCES, "total_transactions", "revenue_total", "items_sold"),
-    Figures(PROFIL, "nb_achats", "total_depense", None),
+    Figures(PROFIL, "nb_achats", "total_depense", None, ("nb_jours_actifs", "jour")),
 )
 
 
@@ -79,15 +82,13 @@ class TableComparison:
 def key_sql(key: str, timezone: str) -> str:
     """A key of a Silver table as SQL over Bronze (DataFusion's)."""
     if key == "heure":
-        return (
-            f"CAST(date_part('hour', arrow_cast(\"timestamp\", 'Timestamp(Microsecond, Some(\"{timezone}\"))')) AS INT)"
-        )
+        return f"CAST(date_part('hour', arrow_cast(\"timestamp\", {timestamp_type(timezone)})) AS INT)"
     return key
 
 
 def settled(config: Config, wait: Callable[[], None]) -> tuple[job_progress.SilverPosition, Lake] | None:
-    """Silver at a moment at which no batch was in hand: its position, and a ``Lake`` that holds the tables at that
-    moment, Bronze at the version that Silver has taken in. None when Silver was never built.
+    """Silver at a moment at which no batch was in progress: its position, and a ``Lake`` that holds the tables at that
+    moment, Bronze at the version that Silver has merged. None when Silver was never built.
 
     Raises ``LakehouseError`` when there is no such moment: the job is in one long pass, or broke off in one.
     """
@@ -129,10 +130,10 @@ def _limits(one: Figures, timezone: str, limits: Kept) -> tuple[str, str, str]:
     if since is None:
         return "true", "true", ""
     if "jour" in one.table.keys:
-        return f"jour >= DATE '{since}'", f"jour >= DATE '{since}'", ""
+        return f"jour >= {literal(since)}", f"jour >= {literal(since)}", ""
     if one.table is PROFIL:
-        at = datetime.combine(since, datetime.min.time(), ZoneInfo(timezone)).astimezone(UTC).isoformat()
-        old = f"premier_achat < arrow_cast('{at}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+        at = datetime.combine(since, datetime.min.time(), ZoneInfo(timezone))
+        old = f"premier_achat < {literal(at)}"
         return f"client_id NOT IN (SELECT client_id FROM {name} WHERE {old})", f"NOT ({old})", ""
     (key,) = one.table.keys
     left = f"dimension = '{key}' AND retrait IN ({retention.ids(limits.removed)})"
@@ -141,42 +142,71 @@ def _limits(one: Figures, timezone: str, limits: Kept) -> tuple[str, str, str]:
 
 def _one(lake: Lake, one: Figures, timezone: str, limits: Kept) -> TableComparison:
     of_bronze, of_silver, left = _limits(one, timezone, limits)
+    if left and not _exists(lake, SOMMES):  # a removal without its sums is none of retention's
+        left = ""
     keys = one.table.keys
-    grouped = ", ".join(f"{key_sql(key, timezone)} AS {key}" for key in keys)
     numbers = ", ".join(str(number + 1) for number in range(len(keys)))
-    items = one.items or "CAST(NULL AS BIGINT)"
-    bronze_items = "SUM(CAST(quantite AS BIGINT))" if one.items else "CAST(NULL AS BIGINT)"
+    once = None if left else one.once  # how many different ones retention took away is not on record
     both = " AND ".join(f"b.{key} = s.{key}" for key in keys)
-    differs = " OR ".join(f"(b.{name} IS DISTINCT FROM s.{name})" for name in ("n", "eur", "items"))
+    differs = " OR ".join(f"(b.{name} IS DISTINCT FROM s.{name})" for name in ("n", "eur", "items", "once"))
+    pairs = ", ".join(f"b.{name} AS b_{name}, s.{name} AS s_{name}" for name in ("n", "eur", "items", "once"))
     joined = f"""
-        SELECT {", ".join(f"COALESCE(b.{key}, s.{key}) AS {key}" for key in keys)},
-               b.n AS bn, s.n AS sn, b.eur AS be, s.eur AS se, b.items AS bi, s.items AS si, ({differs}) AS differs
-        FROM (SELECT {", ".join(keys)}, SUM(n) AS n, SUM(eur) AS eur, SUM(items) AS items FROM (
-                SELECT {grouped}, COUNT(*) AS n, SUM(montant) AS eur, {bronze_items} AS items
-                FROM {VENTES.name} WHERE {of_bronze} GROUP BY {numbers} {left}) GROUP BY {numbers}) b
-        FULL JOIN (SELECT {", ".join(keys)}, {one.sales} AS n, {one.amount} AS eur, {items} AS items
+        SELECT {", ".join(f"COALESCE(b.{key}, s.{key}) AS {key}" for key in keys)}, {pairs}, ({differs}) AS differs
+        FROM (SELECT {", ".join(keys)}, SUM(n) AS n, SUM(eur) AS eur, SUM(items) AS items,
+                     {"COUNT(each)" if once else _NO_NUMBER} AS once
+              FROM ({_sums(one, once, timezone, of_bronze)} {left}) GROUP BY {numbers}) b
+        FULL JOIN (SELECT {", ".join(keys)}, {one.sales} AS n, {one.amount} AS eur, {one.items or _NO_NUMBER} AS items,
+                          {f"CAST({once[0]} AS BIGINT)" if once else _NO_NUMBER} AS once
                    FROM {one.table.name} WHERE {of_silver}) s ON {both}"""
     tables = (VENTES.name, one.table.name, *((SOMMES.name,) if left else ()))
     totals = f"""
-        SELECT COUNT(*), COALESCE(SUM(bn), 0), COALESCE(SUM(sn), 0), SUM(be), SUM(se),
+        SELECT COUNT(*), COALESCE(SUM(b_n), 0), COALESCE(SUM(s_n), 0), SUM(b_eur), SUM(s_eur),
                SUM(CASE WHEN differs THEN 1 ELSE 0 END) FROM ({joined})"""
     ((n, bronze, silver, bronze_eur, silver_eur, differing),) = lake.read(Query(totals, tables)).rows
     named: tuple[str, ...] = ()
     if differing:
         listed = f"SELECT * FROM ({joined}) WHERE differs ORDER BY {numbers} LIMIT {LISTED}"
-        named = tuple(_named(row, keys) for row in lake.read(Query(listed, tables)).rows)
+        named = tuple(_named(one, row) for row in lake.read(Query(listed, tables)).rows)
     zero = Decimal("0.00")
     return TableComparison(
         one.table.name, n, bronze, silver, bronze_eur or zero, silver_eur or zero, differing or 0, named
     )
 
 
-def _named(row: tuple[Any, ...], keys: tuple[str, ...]) -> str:
+def _exists(lake: Lake, spec: TableSpec) -> bool:
+    try:
+        lake.snapshot(spec.name)
+    except TableMissing:
+        return False
+    return True
+
+
+_NO_NUMBER = "CAST(NULL AS BIGINT)"
+
+
+def _sums(one: Figures, once: tuple[str, str] | None, timezone: str, where: str) -> str:
+    """SQL: sums over Bronze by key, and by the value that is counted once (``each``): to count each value once in the sum over
+    these costs no more memory than to group by it."""
+    keys = ", ".join(f"{key_sql(key, timezone)} AS {key}" for key in one.table.keys)
+    items = "SUM(CAST(quantite AS BIGINT))" if one.items else _NO_NUMBER
+    numbers = [str(number + 1) for number in range(len(one.table.keys))]
+    each = f", {once[1]} AS each" if once else ""
+    group = ", ".join([*numbers, *([str(len(numbers) + 4)] if once else [])])
+    return (
+        f"SELECT {keys}, COUNT(*) AS n, SUM(montant) AS eur, {items} AS items{each} FROM {VENTES.name} WHERE {where} "
+        f"GROUP BY {group}"
+    )
+
+
+def _named(one: Figures, row: tuple[Any, ...]) -> str:
+    keys = one.table.keys
     key = " × ".join(f"{name}={value}" for name, value in zip(keys, row, strict=False))
-    bn, sn, be, se, bi, si = row[len(keys) : len(keys) + 6]
+    pairs = row[len(keys) : len(keys) + 8]
     parts = [
         f"{what} {found if found is not None else 'none'} in Silver, {expected if expected is not None else 'none'} in Bronze"
-        for what, found, expected in (("sales", sn, bn), ("EUR", se, be), ("items", si, bi))
+        for what, expected, found in zip(
+            ("sales", "EUR", "items", one.once[0] if one.once else ""), pairs[::2], pairs[1::2], strict=True
+        )
         if found != expected
     ]
     return f"{key}: {'; '.join(parts)}"

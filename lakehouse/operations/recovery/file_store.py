@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse import atomic_file
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.errors import LakehouseError, one_line
 from lakehouse.lake import object_store
 
@@ -43,14 +43,14 @@ class Store:
         from pyarrow import fs
 
         self.place = place.rstrip("/")
-        path = self.place if "://" in self.place else str(Path(self.place).absolute())
+        path = self.place if paths.is_uri(self.place) else str(Path(self.place).absolute())
         self._fs: FileSystem
         self._root: str
         try:
             self._fs, self._root = object_store.filesystem(config, path)
         except (OSError, ValueError) as error:
             raise LakehouseError(f"The place {place} cannot be opened: {one_line(error, 200)}") from None
-        self._is_local = isinstance(self._fs, fs.LocalFileSystem)
+        self.is_local = isinstance(self._fs, fs.LocalFileSystem)
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root
@@ -87,10 +87,10 @@ class Store:
         """Write a file and return its SHA-256. With ``expected``, raises ``Changed`` when the bytes have another one, and
         leaves nothing behind. Raises ``LakehouseError`` when the store cannot be written, and what ``chunks`` raises."""
         seen = hashlib.sha256()
-        part = self._at(path) + (f".{uuid.uuid4().hex[:8]}.part" if self._is_local else "")
+        part = self._at(path) + (f".{uuid.uuid4().hex[:8]}.part" if self.is_local else "")
         try:
             with self._writing():
-                if self._is_local:
+                if self.is_local:
                     self._fs.create_dir(part.rpartition("/")[0], recursive=True)
                 stream = self._fs.open_output_stream(part)
             try:
@@ -103,7 +103,7 @@ class Store:
                     stream.close()
             if expected is not None and seen.hexdigest() != expected:
                 raise Changed(path)
-            if self._is_local:
+            if self.is_local:
                 with self._writing():
                     atomic_file.move(part, self._at(path))
         except BaseException:
@@ -114,7 +114,8 @@ class Store:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """A full disk is no file that is missing: what reads the lake meanwhile begins again for those."""
+        """Turn an error of writing into ``LakehouseError``: a full disk must not look like a missing file, for which the capture
+        of the lake starts again."""
         try:
             yield
         except OSError as error:
@@ -133,7 +134,7 @@ class Changed(Exception):
 
 
 def digest(chunks: Iterable[bytes]) -> str:
-    """SHA-256, in hexadecimal."""
+    """SHA-256 of the chunks together, in hexadecimal."""
     seen = hashlib.sha256()
     for chunk in chunks:
         seen.update(chunk)

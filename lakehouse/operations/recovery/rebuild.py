@@ -20,8 +20,9 @@ from lakehouse.kafka import clients
 from lakehouse.lake import checkpoint_validation, delta_tables, job_progress
 from lakehouse.lake.checkpoint_files import METADATA
 from lakehouse.lake.checkpoint_folder import FileCheckpoint
-from lakehouse.lake.query import Query
+from lakehouse.lake.query import Query, literal
 from lakehouse.lake.reader import Lake
+from lakehouse.observability import audit_log
 from lakehouse.operations.recovery import restore
 
 WHAT = "rebuild"
@@ -113,7 +114,7 @@ def _since(config: Config, topic_id: str) -> str | None:
         return "true"
     if known != topic_id:
         return None
-    return f"date_ingestion >= arrow_cast('{moment}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+    return f"date_ingestion >= {literal(datetime.fromisoformat(moment))}"
 
 
 def _both(config: Config, columns: str, where: str) -> tuple[str, tuple[str, ...]] | None:
@@ -179,14 +180,16 @@ def _declare(config: Config, found: RebuildPlan) -> int:
     except TableMissing:
         there = set()
     now, who, topic = datetime.now(UTC), getpass.getuser(), config.kafka.topic
+    new = [one for one in found.stretches if one.lost and (topic, one.partition, *one.lost) not in there]
     rows = [
         {
             "topic": topic, "kafka_partition": one.partition, "premier_offset": one.lost[0], "dernier_offset": one.lost[1],
             "date_declaration": now, "operateur": who,
         }
-        for one in found.stretches
-        if one.lost and (topic, one.partition, *one.lost) not in there
+        for one in new
+        if one.lost
     ]  # fmt: skip
     if rows:
+        audit_log.declare_losses(config, WHAT, [(topic, one.partition, *one.lost) for one in new if one.lost])
         delta_tables.append(rows, PERTES, config, what=WHAT)
     return len(rows)

@@ -16,9 +16,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lakehouse.config import Config
-from lakehouse.contract import sale
+from lakehouse.contract import sale, unreadable
 from lakehouse.contract.business_time import local_day
-from lakehouse.contract.table_properties import EXACT_DEDUP_UNTIL
+from lakehouse.contract.table_properties import EXACT_DEDUP_UNTIL, ZONES, with_zone
 from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, REJOUES, VENTES
 from lakehouse.errors import TableMissing
 from lakehouse.lake import delta_tables
@@ -108,7 +108,7 @@ def waiting(
 
 
 def never_rejected(lake: Lake, places: Iterable[Place]) -> list[Place]:
-    """Those of the places that hold no message of the reject table. Raises ``TableMissing``."""
+    """The places at which the reject table has no message. Raises ``TableMissing``."""
     wanted = set(places)
     at = ", ".join(str(offset) for _, offset in wanted) or "-1"
     sql = f"SELECT DISTINCT kafka_partition, kafka_offset FROM {REJETS.name} WHERE kafka_offset IN ({at})"
@@ -116,14 +116,18 @@ def never_rejected(lake: Lake, places: Iterable[Place]) -> list[Place]:
 
 
 def counts(lake: Lake, motif: str | None = None) -> dict[str, int]:
-    """How many wait, by reason. Raises ``TableMissing``."""
+    """The number of rejects that wait for a replay, by reason. Raises ``TableMissing``."""
     source, tables = _open(lake, motif)
     return dict(lake.read(Query(f"SELECT motif, COUNT(*) {source} GROUP BY motif", tables)).rows)
 
 
 def validate(reject: Reject, edited: bytes | None, tolerance: timedelta) -> Decision:
-    """Validate a reject by the present contract, as Bronze does."""
-    verdict = sale.judge(reject.valeur if edited is None else edited)
+    """Validate a reject by the present contract, as Bronze does. Of one that was cut off, only a correction can be."""
+    kept = unreadable.cut_off(reject.explication) if reject.motif == sale.ILLISIBLE else None
+    if edited is None and kept:
+        why = f"Only {kept} were kept, so that it cannot be validated: have it sent again, or type it anew with --edit."
+        return Decision(reject, reject.motif, why, None, edited)
+    verdict = sale.validate(reject.valeur if edited is None else edited)
     if verdict.canonique is None:
         return Decision(reject, verdict.motif or "", verdict.explication or "", None, edited)
     fields = sale.fields_of(verdict.canonique)
@@ -191,7 +195,7 @@ class Replay:
                 yield one
 
     def _landed(self) -> set[tuple[int, int, datetime]]:
-        """Coordinates that stand in the reject table and in Bronze."""
+        """Coordinates that are in the reject table and in Bronze."""
         names = ("kafka_partition", "kafka_offset", "kafka_timestamp")
         same = " AND ".join(f"v.{name} = r.{name}" for name in names)
         sql = f"SELECT {', '.join(f'v.{name}' for name in names)} FROM {VENTES.name} v JOIN {REJETS.name} r ON {same}"
@@ -205,20 +209,27 @@ class Replay:
             microsecond=now.microsecond // 1000 * 1000 + 1
         )  # no batch's clock: those are whole milliseconds
         if new:
-            self._require_exact_dedup(new)
+            self._prepare(new)
             rows = [self._row(one, now) for one in new]
             delta_tables.append(rows, VENTES, self._config, what="rejects replay", date_ingestion=now.isoformat())
         self._note([one for one in decisions if one.settled], now)
 
-    def _require_exact_dedup(self, new: Sequence[Decision]) -> None:
+    def _prepare(self, new: Sequence[Decision]) -> None:
         """The deduplication state does not know these sales: until none of their copies can be on time any more, every sale
-        is compared with Bronze. The job reads the property when it starts, and it does not run now."""
+        is compared with Bronze, under whatever zone's day a copy stands. The job reads the properties when it starts, and it
+        does not run now."""
         latest = max(one.fields["timestamp"] for one in new if one.fields)
         until = latest + self._config.streaming.watermark_delay + timedelta(minutes=1)
-        held = self._lake.snapshot(VENTES.name).handle.metadata().configuration.get(EXACT_DEDUP_UNTIL)
+        found = self._lake.snapshot(VENTES.name).handle.metadata().configuration
+        wanted = {
+            ZONES: with_zone(found.get(ZONES), self._config.analytics.timezone.key, datetime.now(UTC), empty=False)
+        }
+        held = found.get(EXACT_DEDUP_UNTIL)
         if until > datetime.now(UTC) and (held is None or datetime.fromisoformat(held) < until):
-            value = {EXACT_DEDUP_UNTIL: until.isoformat(timespec="seconds")}
-            delta_tables.set_properties(VENTES, self._config, value, what="rejects replay")
+            wanted[EXACT_DEDUP_UNTIL] = until.isoformat(timespec="seconds")
+        changed = {name: value for name, value in wanted.items() if found.get(name) != value}
+        if changed:
+            delta_tables.set_properties(VENTES, self._config, changed, what="rejects replay")
 
     def _row(self, one: Decision, now: datetime) -> dict[str, Any]:
         assert one.fields is not None

@@ -15,7 +15,7 @@ from typing import Any
 
 from deltalake.exceptions import DeltaError
 
-from lakehouse.config import Config
+from lakehouse.config import Config, paths
 from lakehouse.contract.table_properties import INVALID, TOPIC_SINCE
 from lakehouse.contract.tables import (
     BRONZE,
@@ -72,7 +72,7 @@ def locked(config: Config, spec: TableSpec) -> Iterator[None]:
 
 
 def plan(config: Config, spec: TableSpec, version: int) -> RestorePlan:
-    """What would change. Raises ``LakehouseError`` for a version that is not there."""
+    """What the restore would change. Raises ``LakehouseError`` for a version that is not there."""
     lake, back = Lake.of(config), Lake.of(config, versions={spec.name: version})
     now = lake.snapshot(spec.name).source.version
     then = back.snapshot(spec.name)
@@ -134,7 +134,7 @@ def _downstream(spec: TableSpec, gone: int | None, erased: int) -> tuple[str, ..
     }.get(gone, f"{gone} rows that leave the table lie before what Kafka still holds: they do not come back.")
     if erased:
         lost += (
-            f" {erased} rows of it were erased for a person's sake: those of them that come back with the version are to be "
+            f" {erased} rows of it were deleted by an erasure: those of them that come back with the version are to be "
             f"erased again."
         )
     if spec is VENTES:
@@ -147,7 +147,7 @@ def _downstream(spec: TableSpec, gone: int | None, erased: int) -> tuple[str, ..
 
 
 def restore(config: Config, found: RestorePlan) -> list[str]:
-    """Do it, under the locks of ``locked``; a line for each step that was done."""
+    """Restore the table, under the locks of ``locked``; a line for each step that was done."""
     spec, done = found.spec, []
     if spec is not BRONZE[1] and _invalidate_silver(config):
         done.append("Silver was told to build anew")
@@ -170,7 +170,7 @@ def restore(config: Config, found: RestorePlan) -> list[str]:
 
 
 def _invalidate_silver(config: Config) -> bool:
-    """False when there is no Silver, or when it is to be built anew already."""
+    """Mark Silver's generation invalid; False when there is none, or when it is marked already."""
     last = job_progress.generation(config)
     if last is None:
         return False
@@ -193,7 +193,7 @@ def _move_checkpoint(config: Config) -> str | None:
 
 def move_aside(place: str, why: str) -> str | None:
     """Rename a checkpoint's folder, and say to what; None when there is none. Raises ``LakehouseError`` for a URI."""
-    if "://" in place:
+    if paths.is_uri(place):
         raise LakehouseError(f"Move the checkpoint away by hand first, since it lies in an object store: {place}")
     path = Path(place)
     if not path.exists():

@@ -3,7 +3,7 @@
 Checkpoints first, then tables, each table at the version that fits: a table may be ahead of the captured checkpoint by
 no batch whose plan the checkpoint does not hold. Otherwise the restored job would plan a batch of that number anew, with
 other messages, and Delta, which knows the number, would skip it: sales would be lost. So a table is pinned below the
-first commit of a later batch (each batch's commit carries its number, see ``delta_io.append``).
+first commit of a later batch (each batch's commit carries its number, see ``spark_tables.append``).
 
 - Silver is taken at its last committed batch, exactly.
 - Bronze is taken with the batch that is planned and not committed, too: Silver may have read of it already.
@@ -27,8 +27,8 @@ from deltalake.exceptions import DeltaError
 from lakehouse.config import Config
 from lakehouse.contract.tables import BRONZE, GENERATIONS, INTERNAL, PUBLIC, VENTES, TableSpec, checkpoint
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import checkpoint_files, checkpoint_validation, job_progress, object_store
-from lakehouse.lake.checkpoint_files import COMMITS, METADATA, OFFSETS, DamagedFile
+from lakehouse.lake import checkpoint_files, checkpoint_validation, job_progress, object_store, table_handle
+from lakehouse.lake.checkpoint_files import COMMITS, METADATA, OFFSETS, SETTINGS, DamagedFile
 from lakehouse.lake.checkpoint_folder import FileCheckpoint
 from lakehouse.observability import audit_log
 from lakehouse.operations.recovery.file_store import File, Store
@@ -52,7 +52,7 @@ class SourceFile:
 
 @dataclass
 class Capture:
-    """The state: see ``manifest.Manifest``."""
+    """The captured state: see ``manifest.Manifest``."""
 
     sources: list[SourceFile] = field(default_factory=list)
     tables: dict[str, int] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class _Place:
 
 
 def capture(config: Config) -> Capture:
-    """Raises ``LakeChanged`` when a file went away or a job began anew meanwhile, ``CheckpointInvalid`` for a damaged one."""
+    """Capture the lake's state. Raises ``LakeChanged`` when a file went away or a job began anew meanwhile, ``CheckpointInvalid`` for a damaged one."""
     try:
         return _Capturing(config).run()
     except (FileNotFoundError, DeltaError) as error:
@@ -125,7 +125,7 @@ class _Capturing:
         return place or _Place(folder[len(self._base) + 1 :], None, -1, -1, b"")
 
     def _place(self, folder: str, *, with_plan: bool) -> _Place | None:
-        """None for a checkpoint that was never used."""
+        """The checkpoint in ``folder`` as it is now; None for one that was never used."""
         path = folder[len(self._base) + 1 :]
         files = FileCheckpoint(self._config, folder)
         committed = files.committed_ids()  # before the plans: the one after the last commit is then seen
@@ -143,7 +143,7 @@ class _Capturing:
         )
 
     def _query(self, files: FileCheckpoint, path: str) -> str:
-        """The query's id. Raises ``CheckpointInvalid`` when the checkpoint lost it: no job could go on from the backup."""
+        """The query's id. Raises ``CheckpointInvalid`` when the checkpoint lost it: no job could continue from the backup."""
         try:
             return checkpoint_files.query_id(files.text(METADATA) or "")
         except DamagedFile:
@@ -153,8 +153,8 @@ class _Capturing:
             raise checkpoint_validation.refusal(files.path, files.job, fault) from None
 
     def _settled(self, folder: str) -> Iterator[File]:
-        """Its files, such that a list of RocksDB's tables is never without one of them: each comes into the folder before a
-        list that names it, and one look at the folder may see the list alone."""
+        """The checkpoint's files, listed twice, so that no list of RocksDB tables is taken without a table that it names: a
+        table is written before the list, but one listing of the folder may see the list alone."""
         found = {file.path: file for file in self._lake.files(folder)}
         if any(path.endswith(".zip") for path in found):
             later = self._lake.files(f"{folder}/state")
@@ -168,7 +168,7 @@ class _Capturing:
             if name.startswith((".", "temp-")) or name.endswith(".tmp"):
                 continue  # checksums of Hadoop's, files in the making
             number = int(known[1]) if (known := _VERSION.fullmatch(name)) else None
-            if within.startswith(f"{OFFSETS}/") and (number is None or number > place.plan):
+            if within.startswith((f"{OFFSETS}/", f"{SETTINGS}/")) and (number is None or number > place.plan):
                 continue
             if within.startswith(f"{COMMITS}/") and (number is None or number > place.batch):
                 continue
@@ -178,7 +178,7 @@ class _Capturing:
             yield SourceFile(file, self._lake.read(file.path) if file.size < 1 << 16 else None)
 
     def _check_same(self, bronze: _Place | None, generations: int | None) -> None:
-        """What the versions were chosen by still holds: no checkpoint was replaced, no plan was dropped, no build began."""
+        """Check that what the versions were chosen by still holds: no checkpoint was replaced, no plan was dropped, no build began."""
         again = self._place(checkpoint(self._base, "bronze"), with_plan=False)
         if (bronze and bronze.query) != (again and again.query) or self._version(GENERATIONS) != generations:
             raise LakeChanged("a job began anew")
@@ -216,9 +216,7 @@ class _Capturing:
     def _open(self, spec: TableSpec, version: int | None = None) -> DeltaTable | None:
         path = spec.path(self._base)
         options = object_store.options(self._config)
-        if not DeltaTable.is_deltatable(path, options):
-            return None
-        return DeltaTable(path, version=version, storage_options=options)
+        return table_handle.opened(path, options, version=version) if table_handle.exists(path, options) else None
 
     def _version(self, spec: TableSpec) -> int | None:
         handle = self._open(spec)

@@ -99,7 +99,7 @@ def test_one_of_two_merges_small_files_the_writer_or_delta(
     monkeypatch.setenv("VENTES_DELTA__BASE_PATH", place)
     monkeypatch.setenv("VENTES_S3__REGION", "us-east-1")
     properties = table_settings.wanted_properties(spec, config.load())
-    assert table_settings.tended_by_writer(spec, config.load()) is ours
+    assert table_settings.maintained_by_writer(spec, config.load()) is ours
     assert properties["delta.autoOptimize.autoCompact"] == str(not ours).lower()
     assert properties["delta.checkpointInterval"] == ("10000" if ours else "50")
 

@@ -52,7 +52,7 @@ def test_what_silver_has_not_taken_in_yet_is_kept_for_it(run: Run, base: str) ->
     run("maintain", "bronze", "--json")
     age(base, VENTES, 8 * 24)
     seen = by_table(run("maintain", "bronze", "--dry-run", "--json")[1])["ventes_stream"]
-    assert "Silver has taken in version 1" in seen["held"]
+    assert "Silver has merged version 1" in seen["held"]
     assert (seen["dead_files"], seen["versions_lost"]) == (0, None)
     folder = Path(checkpoint(base, "silver-g1"))
     (folder / "commits").mkdir(parents=True)

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from lakehouse.contract.table_properties import SALT
 from lakehouse.contract.tables import AGGREGES, EFFACES, GENERATIONS, REJETS, REJOUES, SILVER, VENTES, TableSpec
 from lakehouse.lake import delta_tables, job_progress, writer_lock
 from lakehouse.maintenance import erasure
-from lakehouse.maintenance.erasure import concerns, fingerprint
-from lakehouse.observability import run_files
+from lakehouse.maintenance.erasure import fingerprint
+from lakehouse.maintenance.whose_message import concerns
+from lakehouse.observability import provenance, run_files
 from lakehouse.observability.audit_log import AuditLog
 from tests.support import job_lake, lakes
 from tests.support.kills import killed_at
@@ -80,11 +81,15 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     job_lake.append(place, VENTES, [sold], job_lake.CLOCK + timedelta(minutes=3), 3)
     note = {**dict.fromkeys(REJOUES.names), **at, "topic": job_lake.TOPIC, "resultat": "vente", "vente_id": "replayed",
             "corrige": True, "correction": values[0].decode(), "date_rejeu": when}  # fmt: skip
-    lakes.write(place, REJOUES.name, [note])
+    job_lake.commit(place, REJOUES, [note], provenance.commit_metadata("rejects replay"))
+    AuditLog(Path(place, "audit")).append(verb="rejects replay", state="begin")
     ends = {
         p: 1 + max(row["kafka_offset"] for row in held(place, VENTES) if row["kafka_partition"] == p) for p in range(4)
     }
-    job_lake.bronze_checkpoint(place, {**{p: end + 3 for p, end in ends.items()}, 0: 503}, 3, job_lake.CLOCK)
+    job_lake.bronze_checkpoint(
+        place, {**{p: end + 3 for p, end in ends.items()}, 0: 503}, 3, job_lake.CLOCK + timedelta(minutes=3)
+    )
+    job_lake.accept_unread(place, dict.fromkeys(range(4), 1000))
     build_silver(place)
     monkeypatch.setenv("VENTES_DELTA__BASE_PATH", place)
     monkeypatch.setenv("VENTES_DELTA__BACKUP_PATH", str(tmp_path / "store"))
@@ -106,15 +111,9 @@ def held(base: str, spec: TableSpec) -> list[dict[str, Any]]:
 
 def build_silver(base: str) -> None:
     """What Silver's next pass does: all tables anew from Bronze as it is now."""
-    for name, made in lakes.silver(held(base, VENTES)).items():
-        lakes.write(base, name, made, mode="overwrite")
     version = DeltaTable(VENTES.path(base)).version()
-    rows = [
-        {"generation": f"g{version}", "etat": etat, "bronze_version": version, "definition": "d",
-         "date_etat": job_lake.CLOCK + timedelta(hours=version, seconds=n)}
-        for n, etat in enumerate(("debut", "fin"))
-    ]  # fmt: skip
-    lakes.write_spec(base, GENERATIONS, rows)
+    job_lake.silver_built(base, held(base, VENTES), f"g{version}")
+    job_lake.silver_settled(base, version, f"g{version}", timedelta(hours=version))
 
 
 def reconciled(operate: Operate) -> dict[str, Any]:
@@ -173,12 +172,11 @@ def test_what_remains_is_said_where_and_until_when(base: str, operate: Operate) 
     _, text = operate(*ERASE, "--json")
     left = {one["where"]: one for one in answer(text)["remains"]}
     newest = max(row["kafka_timestamp"] for row in held(base, EFFACES))
-    until = (newest + timedelta(days=7)).isoformat(timespec="minutes")
+    until = (newest + timedelta(days=14)).isoformat(timespec="minutes")  # retention, and the age of a segment
     assert left["Kafka topic ventes_stream"]["until"].startswith(until)
-    assert (
-        "7 days after" in left["bronze ventes_stream"]["until"]
-        and "its next build" in left["silver profil_clients"]["until"]
-    )
+    week = (datetime.now(UTC) + timedelta(days=7)).date().isoformat()
+    assert left["bronze ventes_stream"]["until"].startswith(week)
+    assert "its next build" in left["silver profil_clients"]["until"]
     assert left[f"backup {backup}"]["until"] == "until it is removed"
     assert "Bronze's checkpoint" in left
 
@@ -358,7 +356,7 @@ def test_rows_that_a_rollback_brings_back_are_announced_and_erased_again(base: s
     expected = erasure.found(config.load(), CLIENT)
     operate(*ERASE)
     code, text = operate("restore-table", "ventes_stream", "--version", str(version), "--yes")
-    assert code == 0 and f"{expected['ventes_stream']} rows of it were erased for a person's sake" in text
+    assert code == 0 and f"{expected['ventes_stream']} rows of it were deleted by an erasure" in text
     _, text = operate(*ERASE, "--json")
     assert answer(text)["rows"] == {"ventes_stream": expected["ventes_stream"]}
     assert not [row for row in held(base, VENTES) if row["client_id"] == CLIENT]

@@ -144,7 +144,7 @@ def test_a_restore_of_bronze_leaves_a_state_that_the_jobs_make_right(run: Run, b
     restored = next(commit for commit in table.history() if commit["operation"] == "RESTORE")
     origin = read_origin(restored)
     assert (origin.what, origin.added, origin.deleted) == ("restore-table", 0, 150)
-    assert [entry["state"] for entry in AuditLog(Path(base) / "audit").entries()] == ["begin", "end"]
+    assert [entry["state"] for entry in AuditLog(Path(base) / "audit").entries()][-2:] == ["begin", "end"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from lakehouse.bronze.health import BronzeHealth
 from lakehouse.bronze.sink import BronzeSink
 from lakehouse.config import Config
 from lakehouse.contract.tables import AGGREGES, PAR_PAYS, PERTES, REJETS, REJOUES, SILVER, TENDANCES, VENTES
-from lakehouse.observability import audit_log
+from lakehouse.observability import audit_log, provenance
 from lakehouse.observability.health import Monitor
 from lakehouse.observability.registry import exposition
 from lakehouse.operations.reconcile import offset_balance
@@ -97,7 +97,8 @@ def test_a_row_deleted_after_a_signed_record_is_found_though_the_log_is_gone(run
     for number in (0, 1):  # the commits that wrote the rows are cleaned up
         (Path(VENTES.path(base)) / "_delta_log" / f"{number:020}.json").unlink()
     shutil.rmtree(Path(base) / "silver")  # Silver's Bronze version went with them
-    (text,) = found(run)
+    foreign, text = found(run)
+    assert foreign.startswith("ventes_stream version 2 ") and "DELETE" in foreign
     assert text.startswith(f"partition {rows[10]['kafka_partition']}: the offsets up to ")
     assert "are not those of the last signed record" in text
 
@@ -120,12 +121,13 @@ def test_a_doubled_row_is_found_with_partition_offset_and_day(run: Run, base: st
 def test_one_cent_in_silver_is_found_with_table_and_key(run: Run, base: str) -> None:
     job_lake.build(base)
     job_lake.table(base, PAR_PAYS).update(updates={"revenue_total": "revenue_total + 0.01"}, predicate="pays = 'Japon'")
-    (text,) = found(run)
+    foreign, text = found(run)
+    assert foreign.startswith("ventes_par_pays version 1 ") and "UPDATE" in foreign
     assert re.fullmatch(r"ventes_par_pays pays=Japon: EUR (\d+\.\d\d) in Silver, (\d+\.\d\d) in Bronze", text)
     silver, bronze = map(Decimal, re.findall(r"\d+\.\d\d", text))
     assert silver - bronze == Decimal("0.01")
     code, out = run()
-    assert code == 1 and "DIFFERENCE: ventes_par_pays pays=Japon" in out and "1 differences were found" in out
+    assert code == 1 and "DIFFERENCE: ventes_par_pays pays=Japon" in out and "2 differences were found" in out
 
 
 def test_two_errors_that_cancel_out_in_a_total_are_both_found(run: Run, base: str) -> None:
@@ -151,10 +153,11 @@ def test_a_declared_gap_is_no_difference_and_counts_as_such(run: Run, base: str)
         "topic": job_lake.TOPIC, "kafka_partition": 3, "premier_offset": 7, "dernier_offset": 7,
         "date_declaration": job_lake.CLOCK, "operateur": "t",
     }  # fmt: skip
-    lakes.write(base, PERTES.name, [gap])
+    audit_log.declare_losses(at(base), "accept-data-loss", [(job_lake.TOPIC, 3, 7, 7)])
+    job_lake.commit(base, PERTES, [gap], provenance.commit_metadata("bronze job"))
     record = json.loads(run("--json")[1])
     line = next(line for line in record["per_partition"] if line["partition"] == 3)
-    assert (line["declared"], line["unread"], line["difference"]) == (1, 3, 0)
+    assert (line["declared"], line["unread"], line["difference"], record["found"]) == (1, 3, 0, [])
 
 
 def test_a_replayed_reject_counts_once(run: Run, base: str) -> None:

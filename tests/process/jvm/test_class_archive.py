@@ -11,7 +11,7 @@ import pytest
 from lakehouse import config as settings
 from lakehouse.config import Config
 from lakehouse.errors import SetupError
-from lakehouse.jvm import class_archive, java
+from lakehouse.jvm import class_archive, java, recorded_hash
 from lakehouse.jvm.java import Java
 from lakehouse.lake import spark_session
 from lakehouse.setup import class_archive_training
@@ -33,23 +33,30 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     return settings.load(env={"VENTES_DEVELOPMENT__CACHE_DIR": str(tmp_path / "cache")})
 
 
-def test_without_an_archive_there_is_no_option_and_with_one_java_is_told_its_name(config: Config) -> None:
+def made(tmp_path: Path, archive: Path) -> None:
+    (tmp_path / "made").write_bytes(b"classes")
+    recorded_hash.keep(tmp_path / "made", archive)
+
+
+def test_without_an_archive_there_is_no_option_and_with_one_java_is_told_its_name(
+    config: Config, tmp_path: Path
+) -> None:
     archive = class_archive.path(config)
     assert class_archive.options(config) == ""
     archive.parent.mkdir(parents=True)
-    archive.touch()
+    made(tmp_path, archive)
     assert class_archive.options(config).split()[:2] == [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto"]
     assert spark_session.jar_settings(config)["spark.driver.defaultJavaOptions"] == class_archive.options(config)
 
 
-def test_the_broker_has_one_of_its_own(config: Config) -> None:
+def test_the_broker_has_one_of_its_own(config: Config, tmp_path: Path) -> None:
     spark, broker = class_archive.paths(config)
     class_path = class_archive.jars.resolve(config, "kafka")
     assert spark != broker and class_archive.broker_options(config, class_path) == []
     for archive in (spark, broker):
         assert not class_archive.are_made(class_archive.paths(config))
         archive.parent.mkdir(parents=True, exist_ok=True)
-        archive.touch()
+        made(tmp_path, archive)
     assert class_archive.are_made(class_archive.paths(config))
     assert class_archive.broker_options(config, class_path)[0] == f"-XX:SharedArchiveFile={broker}"
 

@@ -69,7 +69,7 @@ def test_the_same_files_make_the_same_archive(tmp_path: Path, monkeypatch: pytes
 
 
 def test_executors_get_all_that_the_judge_imports() -> None:
-    """The judge is pickled by value with ``sale``: what both import at their top must be there, or be Python's own."""
+    """The validator is pickled by value with ``sale``: what both import at their top must be there, or be Python's own."""
     import ast
 
     text = (PROJECT / "lakehouse" / "contract" / "sale.py").read_text(encoding="utf-8")

@@ -104,7 +104,7 @@ SILENT = {"name": "idna", "skip_reason": "Dependency not found on PyPI"}
     ("packages", "code", "said"),
     [
         ([SOUND], 0, "1 packages: no known weakness"),
-        ([SOUND, WEAK, SILENT], 1, "h11 0.1: PYSEC-1, mended in 0.2"),
+        ([SOUND, WEAK, SILENT], 1, "h11 0.1: PYSEC-1, fixed in 0.2"),
         ([SOUND, SILENT], 75, "1 of 2 packages were not audited: the advisory service cannot be reached"),
     ],
 )

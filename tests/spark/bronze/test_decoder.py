@@ -1,4 +1,4 @@
-"""Bronze's decoding in Spark: rows in, rows out; it agrees with the exact judge on every message."""
+"""Bronze's decoding in Spark: rows in, rows out; it agrees with the exact validator on every message."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_spark_and_the_exact_judge_agree_on_every_case(spark: SparkSession) -> N
     rows = decoded(spark, values)
     for (name, value, motif), row in zip(CASES, rows, strict=False):
         assert (row.motif, row.valeur, row.cle) == (motif, value, b"12"), name
-        assert row.explication == sale.judge(value).explication
+        assert row.explication == sale.validate(value).explication
         assert row.vente_id is None
     for (name, _, fields), row in zip(ACCEPTED, rows[len(CASES) :], strict=True):
         assert row.motif is None, (name, row.explication)
@@ -122,7 +122,7 @@ def test_the_decoder_and_the_judge_agree_on_what_a_value_may_look_like(
         tokens, values, decoded(spark, values, broker_time=datetime(9999, 12, 30, tzinfo=UTC)), strict=True
     ):
         assert value is not None
-        verdict = sale.judge(value)
+        verdict = sale.validate(value)
         found = (row.motif, row[transforms.UNKNOWN], row.champs_inconnus)
         if row.motif == sale.FUTUR:  # the last days of the calendar
             found = (None, *found[1:])
@@ -151,7 +151,7 @@ def deep(levels: int, opened: str = "[", closed: str = "]") -> bytes:
     ids=["900", "901", "900 objects", "901 objects", "40,000", "in strings", "side by side"],
 )
 def test_both_judges_know_one_depth(spark: SparkSession, message: bytes, motif: str | None) -> None:
-    verdict = sale.judge(message)
+    verdict = sale.validate(message)
     (row,) = decoded(spark, [message])
     assert verdict.motif == row.motif == motif
     assert (row.explication, row.champs_inconnus) == (verdict.explication, verdict.champs)
@@ -164,7 +164,7 @@ def test_spark_and_the_exact_judge_agree_on_any_message(spark: SparkSession, dra
     rows = decoded(spark, list(values))
     assert len(rows) == len(values)
     for value, row in zip(values, rows, strict=True):
-        verdict = sale.judge(value)
+        verdict = sale.validate(value)
         if row.motif == sale.FUTUR:
             assert verdict.motif is None
             continue

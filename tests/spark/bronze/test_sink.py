@@ -29,6 +29,7 @@ from lakehouse.config import Config
 from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, VENTES, checkpoint
 from lakehouse.jvm import compiler
 from lakehouse.lake import spark_session, spark_tables
+from lakehouse.lake.append import DocumentedAppend, InternalAppend
 from lakehouse.lake.checkpoint import Checkpoint
 from lakehouse.lake.checkpoint_files import Planned
 from lakehouse.observability import metrics
@@ -82,7 +83,7 @@ class Topic:
         sink = BronzeSink(self._spark, settings, place, threading.Event(), FolderBatches(self._spark, place))
         source = self._spark.readStream.schema(KAFKA).option("maxFilesPerTrigger", 1).parquet(f"{self._folder}/*")
         query = (
-            job.rows_of(source, settings)
+            job.rows_of(source, sink.settings.before_query())
             .writeStream.option("checkpointLocation", place.path)
             .foreachBatch(sink)
             .trigger(availableNow=True)
@@ -103,6 +104,9 @@ class FolderBatches:
 
     def count(self, before: Planned | None, now: Planned) -> int | None:
         return self.messages(before, now).count()
+
+    def check_losses(self, before: Planned | None, now: Planned) -> None:
+        """A folder loses nothing."""
 
     def messages(self, before: Planned | None, now: Planned) -> DataFrame:
         first, last = before.ends[0]["logOffset"] if before else -1, now.ends[0]["logOffset"]
@@ -194,10 +198,12 @@ def parquet_files(spark: SparkSession, settings: Config) -> tuple[set[str], set[
     return {path.name for path in there if "_delta_log" not in path.parts}, {each.rpartition("/")[2] for each in held}
 
 
+@pytest.mark.parametrize("way", ["internal", "documented"])
 def test_a_backlog_lies_in_the_table_once_whatever_copies_it_holds(
-    spark: SparkSession, tmp_path: Path, stages: list[bool]
+    spark: SparkSession, tmp_path: Path, stages: list[bool], way: str
 ) -> None:
-    chosen, topic = settings_of(tmp_path / "lake", **BACKLOG), Topic(spark, tmp_path)
+    chosen = settings_of(tmp_path / "lake", **BACKLOG, PERFORMANCE__DELTA_APPEND=way)
+    topic = Topic(spark, tmp_path)
     topic.deliver([("a", 700), ("b", 90_000), ("on-time", 0)], bad=[b"{", b""])
     topic.deliver([("c", 700), ("c", 700), ("b", 90_000), ("a", 700), ("on-time", 0), ("d", 0)])
     topic.deliver([("e", 700)])
@@ -217,21 +223,25 @@ def test_a_backlog_lies_in_the_table_once_whatever_copies_it_holds(
     assert there == held, "what was written first and held copies is gone again"
 
 
+@pytest.mark.parametrize("way", [InternalAppend, DocumentedAppend])
 def test_a_backlog_that_was_written_and_not_committed_is_no_part_of_the_table(
-    spark: SparkSession, tmp_path: Path, stages: list[bool], monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, tmp_path: Path, stages: list[bool], monkeypatch: pytest.MonkeyPatch, way: type
 ) -> None:
-    chosen, topic = settings_of(tmp_path / "lake", **BACKLOG), Topic(spark, tmp_path)
+    name = "internal" if way is InternalAppend else "documented"
+    chosen = settings_of(tmp_path / "lake", **BACKLOG, PERFORMANCE__DELTA_APPEND=name)
+    topic = Topic(spark, tmp_path)
     topic.deliver([("a", 700), ("b", 90_000)], bad=[b"{"])
 
     def dies(*_: object, **__: object) -> None:
         raise RuntimeError("killed here")
 
     with monkeypatch.context() as patched:
-        patched.setattr(spark_tables.Append, "commit", dies)
+        patched.setattr(way, "commit", dies)
         with pytest.raises(StreamingQueryException):
             topic.drain(chosen)
     assert bronze_ids(spark, chosen) == []
-    assert len(parquet_files(spark, chosen)[0]) > 0, "the fault came after the writing"
+    assert stages == [True], "the fault came after the writing"
+    assert bool(parquet_files(spark, chosen)[0]) == (way is InternalAppend)
     # the sales are committed this time, and the rejects are not
     with monkeypatch.context() as patched:
         patched.setattr(spark_tables, "append", dies)
@@ -320,7 +330,7 @@ def test_few_old_rows_are_broadcast_and_many_are_not(
         "*", "true AS _exact", "string(null) AS motif", "string(null) AS _inconnus"
     )
     facts, held = batch_stats.of(batch), list[DataFrame]()
-    assert exact_dedup.new_sales(batch, facts, chosen, held).isEmpty()
+    assert exact_dedup.new_sales(batch, facts, chosen, held, [chosen.analytics.timezone.key]).isEmpty()
     assert ["LeftSemi" in plan for plan in plans] == [semi_join]
     for frame in held:
         frame.unpersist()

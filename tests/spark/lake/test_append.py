@@ -1,4 +1,4 @@
-"""The append that happens once: what Delta's own options txnAppId and txnVersion promise, with and without checksums."""
+"""The append that happens once, by either way: what Delta's options txnAppId and txnVersion promise, checksums or not."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from pyspark.sql.types import LongType
 from benchmarks.spark_counts import Meter
 from lakehouse.config import Config
 from lakehouse.contract.tables import PERTES, REJETS, VENTES, TableSpec
+from lakehouse.lake import append as append_steps
 from lakehouse.lake import delta_tables, spark_tables, table_settings
+from lakehouse.lake.append import DocumentedAppend, InternalAppend, Target
 from tests.support.children import eventually
 from tests.support.harness import config_of
 
 SPEC = TableSpec(name="essai", layer="bronze", grain="a number", columns=(("n", "BIGINT"),), keys=("n",))
 
 
-@pytest.fixture
-def table(spark: SparkSession, tmp_path: Path) -> Config:
-    made = config_of(tmp_path, "localhost:1", "unused")
+@pytest.fixture(params=["internal", "documented"])
+def table(spark: SparkSession, tmp_path: Path, request: pytest.FixtureRequest) -> Config:
+    made = config_of(tmp_path, "localhost:1", "unused", PERFORMANCE__DELTA_APPEND=request.param)
     spark_tables.ensure(spark, SPEC, made)
     return made
 
@@ -53,6 +55,29 @@ def test_a_number_is_written_once_and_an_earlier_one_never_after_it(spark: Spark
     assert {state.apply(i).appId(): state.apply(i).version() for i in range(state.size())} == {"one": 4, "other": 3}
 
 
+def test_the_setting_chooses_the_way(spark: SparkSession, table: Config) -> None:
+    begun = append_steps.begin(Target(spark, SPEC, table, "one", 1))
+    ways = {"internal": InternalAppend, "documented": DocumentedAppend}
+    assert type(begun) is ways[table.performance.delta_append]
+
+
+def test_rows_can_be_read_where_they_lie_and_are_no_part_of_the_table_until_they_are_committed(
+    spark: SparkSession, table: Config
+) -> None:
+    for number, kept in ((1, False), (2, True)):
+        begun = append_steps.begin(Target(spark, SPEC, table, "one", number))
+        assert begun is not None
+        begun.write(spark.range(5).toDF("n"))
+        assert (sorted(row.n for row in begun.written().collect()), held(table)) == ([*range(5)], [])
+        begun.commit({"entered": 5}) if kept else begun.discard()
+    assert held(table) == [*range(5)]
+    (commit,) = [one for one in DeltaTable(SPEC.path(table.delta.base_path)).history() if one["operation"] == "WRITE"]
+    origin = json.loads(commit["userMetadata"])
+    assert (origin["batch"], origin["entered"]) == (2, 5)
+    assert append_steps.begin(Target(spark, SPEC, table, "one", 2)) is None
+
+
+@pytest.mark.parametrize("table", ["internal"], indirect=True)
 def test_what_was_written_is_known_without_a_spark_job(spark: SparkSession, table: Config) -> None:
     append(spark, table, 1)
     meter = Meter(spark)

@@ -80,8 +80,8 @@ def test_a_stop_between_two_batches_of_one_bronze_version_is_no_settled_moment(
     ],
 )
 def test_the_end_of_a_batch_says_what_was_read_whole(end: dict[str, int], expected: tuple[int, bool]) -> None:
-    found = checkpoint_files.delta_offset(end, "offsets/0")
-    assert (found.whole_version, not found.is_inside_version) == expected
+    read = checkpoint_files.delta_offset({"reservoirId": "-", **end}, "offsets/0")
+    assert (read.whole_version, not read.is_inside_version) == expected
 
 
 def test_verify_names_the_keys_that_stand_twice(spark: SparkSession, settings: Config) -> None:

@@ -103,7 +103,7 @@ def test_a_rebuilt_checkpoint_lets_nothing_in_twice(filled: Lake, spark: SparkSe
     assert len(filled.rows()) == len(before[0][0]) + 1
     assert len(rejected(filled)) == len(before[0][1])
 
-    filled.sales(fresh)  # the state of the old checkpoint is gone: only the exact door knows
+    filled.sales(fresh)  # the state of the old checkpoint is gone: only exact deduplication knows
     filled.produce(50, 3)
     filled.bronze(spark)
     shutil.rmtree(filled.checkpoint())

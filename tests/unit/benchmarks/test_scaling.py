@@ -68,8 +68,8 @@ def test_measured_figures_replace_the_inputs_that_follow_from_them() -> None:
     }}  # fmt: skip
     made = kept
     for title, row in (
-        ("The memory of recent sales", STATE),
-        ("The memory of recent sales", {**STATE, "store": "rocksdb", "state bytes per identity": 9.0}),
+        ("The deduplication state", STATE),
+        ("The deduplication state", {**STATE, "store": "rocksdb", "state bytes per identity": 9.0}),
         ("Partitions of the topic", DRAIN),
         ("Partitions of the topic", {**DRAIN, "partitions": 1, "CPU s per million": 99.0}),
     ):
@@ -77,7 +77,7 @@ def test_measured_figures_replace_the_inputs_that_follow_from_them() -> None:
     values = {name: one["value"] for name, one in made["inputs"].items() if one["origin"] != "assumed"}
     assert values == {"message_bytes": 210, "bronze_bytes": 61.2, "sales_per_core": 20_000, "state_bytes": 346}
     assert made["inputs"]["state_bytes"]["origin"] == "measured, `make scaling`, 2026-11-24"
-    assert list(made["measured"]) == ["Partitions of the topic", "The memory of recent sales", "Silver"]
+    assert list(made["measured"]) == ["Partitions of the topic", "The deduplication state", "Silver"]
     assert kept["inputs"]["state_bytes"]["origin"] == "assumed" and list(kept["measured"]) == ["Silver"]
 
 
@@ -98,8 +98,8 @@ def test_a_row_replaces_that_of_its_own_case_and_no_other() -> None:
     kept: dict[str, Any] = {"measured": {}, "inputs": {"state_bytes": {"value": 1, "origin": "assumed"}}}
     for store, size, day in (("memory", 10.0, 1), ("rocksdb", 20.0, 1), ("memory", 30.0, 2)):
         row = {**STATE, "store": store, "state bytes per identity": size}
-        kept = scaling_file.merged(kept, {"date": f"2026-11-0{day}"}, "The memory of recent sales", row)
-    found = kept["measured"]["The memory of recent sales"]
+        kept = scaling_file.merged(kept, {"date": f"2026-11-0{day}"}, "The deduplication state", row)
+    found = kept["measured"]["The deduplication state"]
     assert [(one["row"]["store"], one["row"]["state bytes per identity"], one["about"]["date"]) for one in found] == [
         ("memory", 30.0, "2026-11-02"), ("rocksdb", 20.0, "2026-11-01")
     ]  # fmt: skip

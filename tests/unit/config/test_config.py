@@ -22,6 +22,7 @@ import spark_streaming_delta
 from lakehouse import cli, config
 from lakehouse.bronze import job as bronze_job
 from lakehouse.bronze import kafka_batch
+from lakehouse.bronze.batch_settings import BatchSettings
 from lakehouse.config import PROJECT, Config, FilePath, paths
 from lakehouse.config.settings import Kafka
 from lakehouse.contract.tables import PAR_PAYS, VENTES
@@ -83,8 +84,8 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "S3.path_style": ("true", object_store.spark_settings),
     "S3.access_key": ("autre", object_store.java_environment),
     "S3.secret_key": ("autre", object_store.options),
-    "STREAMING.watermark_delay": ("20 minutes", kafka_batch.validation_options),
-    "STREAMING.future_tolerance": ("1 minute", kafka_batch.validation_options),
+    "STREAMING.watermark_delay": ("20 minutes", BatchSettings.of),
+    "STREAMING.future_tolerance": ("1 minute", BatchSettings.of),
     "STREAMING.trigger_interval": ("5 seconds", lambda c: bronze_job.trigger(c, once=False)),
     "STREAMING.max_offsets_per_trigger": ("10", lambda c: kafka_batch.source_options(c, fail_on_data_loss=True)),
     "STREAMING.starting_offsets": ("latest", lambda c: kafka_batch.source_options(c, fail_on_data_loss=True)),
@@ -93,7 +94,7 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "PRODUCER.batch_size": ("1000", options.producer_options),
     "PRODUCER.compression": ("gzip", options.producer_options),
     "PRODUCER.delivery_timeout": ("1 minute", options.producer_options),
-    "ANALYTICS.timezone": ("Europe/Paris", kafka_batch.validation_options),
+    "ANALYTICS.timezone": ("Europe/Paris", BatchSettings.of),
     "ANALYTICS.seuil_premium": ("600", job.entries),
     "ANALYTICS.seuil_standard": ("50", job.entries),
     "ANALYTICS.achats_fidele": ("3", job.entries),
@@ -160,6 +161,7 @@ SHOWN_BY: dict[str, str] = {
     "MONITORING.dashboard_host": "tests/process/dashboard/test_dashboard.py::test_it_listens_where_the_settings_say",
     "MONITORING.dashboard_port": "tests/process/dashboard/test_dashboard.py::test_it_listens_where_the_settings_say",
     "PERFORMANCE.small_batch_rows": "tests/spark/bronze/test_sink.py::test_a_small_batch_is_one_file_and_a_large_one_is_not",
+    "PERFORMANCE.delta_append": "tests/spark/lake/test_append.py::test_the_setting_chooses_the_way",
     "PERFORMANCE.broadcast_rows": "tests/spark/bronze/test_sink.py::test_few_old_rows_are_broadcast_and_many_are_not",
     "DEVELOPMENT.java_home": "tests/unit/jvm/test_java.py::test_the_setting_wins_and_is_never_overridden",
     "DEVELOPMENT.jars": "tests/unit/setup/test_checks.py::test_provided_jars_are_not_asked_for",
@@ -252,6 +254,11 @@ def test_a_relative_path_counts_from_the_settings_file(tmp_path: Path) -> None:
         ("PRODUCER.rate", "0", "expected a number above 0, or max"),
         ("PRODUCER.rate", "nan", "expected a finite number"),
         ("PRODUCER.late_ratio", "1.5", "expected a value of 1 or less"),
+        ("ANALYTICS.timezone", "posix/Europe/Paris", "expected an IANA time zone that Java knows as well"),
+        ("ANALYTICS.timezone", "right/Europe/Paris", "expected an IANA time zone that Java knows as well"),
+        ("ANALYTICS.timezone", "localtime", "expected an IANA time zone that Java knows as well"),
+        ("ANALYTICS.timezone", "Factory", "expected an IANA time zone that Java knows as well"),
+        ("ANALYTICS.timezone", "EST", "expected an IANA time zone that Java knows as well"),
         ("ANALYTICS.timezone", "Paris", "expected an IANA time zone such as UTC or Europe/Paris"),
         ("ANALYTICS.seuil_premium", "NaN", "expected a decimal number of 0 or more"),
         ("ANALYTICS.seuil_standard", "501", "may not exceed seuil_premium"),

@@ -62,12 +62,12 @@ def test_the_published_file_is_the_contract() -> None:
 
 @pytest.mark.parametrize("value", [value for _, value, _ in ACCEPTED], ids=[name for name, _, _ in ACCEPTED])
 def test_what_the_contract_accepts_the_schema_accepts(value: bytes) -> None:
-    assert sale.judge(value).motif is None and fits(value)
+    assert sale.validate(value).motif is None and fits(value)
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, value, _ in CASES if value is not None])
 def test_what_the_contract_rejects_the_schema_rejects_where_it_can(name: str, value: bytes) -> None:
-    assert sale.judge(value).motif is not None
+    assert sale.validate(value).motif is not None
     assert fits(value) is (name in BEYOND)
 
 
@@ -87,7 +87,7 @@ values = st.one_of(numbers, st.booleans(), st.none(), st.text(max_size=70), st.l
 def test_no_value_of_any_field_is_accepted_by_the_contract_and_refused_by_the_schema(field: str, value: Any) -> None:
     shown = str(value) if isinstance(value, Decimal) else json.dumps(value)
     message = text(**{field: "@@"}).replace('"@@"', shown).encode()
-    if sale.judge(message).motif is None:
+    if sale.validate(message).motif is None:
         assert fits(message)
     elif sale.FIELDS[field] not in ("timestamp", "integer", "quantity"):
         assert not fits(message)
@@ -98,7 +98,7 @@ def test_every_way_to_write_a_time_that_the_contract_reads_fits(day: str, betwee
     for clock in (time.isoformat(), time.isoformat("minutes"), time.strftime("%H%M%S"), time.strftime("%H")):
         for offset in ("Z", "z", "+02:00", "-0530", "+01", "+00:00:30.5"):
             message = text(timestamp=f"{day}{between}{clock}{offset}").encode()
-            assert fits(message) or sale.judge(message).motif is not None
+            assert fits(message) or sale.validate(message).motif is not None
 
 
 def test_the_schema_has_no_default_and_forbids_no_further_field() -> None:

@@ -1,4 +1,4 @@
-"""The sale contract: what is accepted, what is rejected and why; the quick judge never says yes where the exact one says no."""
+"""The sale contract: what is accepted, what is rejected and why; the quick validator never accepts what the exact one refuses."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ ACCEPTED: list[tuple[str, bytes, dict[str, object]]] = [
 
 @pytest.mark.parametrize(("value", "motif"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_a_bad_message_is_rejected_with_its_reason_and_a_sentence(value: bytes | None, motif: str) -> None:
-    verdict = sale.judge(value)
+    verdict = sale.validate(value)
     assert verdict.motif == motif
     assert motif in sale.reasons()
     assert verdict.explication and verdict.explication.endswith(".") and len(verdict.explication) < 400
@@ -148,7 +148,7 @@ def test_a_bad_message_is_rejected_with_its_reason_and_a_sentence(value: bytes |
 
 @pytest.mark.parametrize(("value", "fields"), [case[1:] for case in ACCEPTED], ids=[case[0] for case in ACCEPTED])
 def test_a_valid_sale_is_accepted_with_its_exact_values(value: bytes, fields: dict[str, object]) -> None:
-    verdict = sale.judge(value)
+    verdict = sale.validate(value)
     assert verdict.motif is None, verdict
     assert verdict.canonique is not None
     read = json.loads(verdict.canonique, parse_float=Decimal)
@@ -156,9 +156,9 @@ def test_a_valid_sale_is_accepted_with_its_exact_values(value: bytes, fields: di
 
 
 def test_unknown_fields_are_named_and_reject_nothing() -> None:
-    verdict = sale.judge(text(remise=0.1, canal="web").encode())
+    verdict = sale.validate(text(remise=0.1, canal="web").encode())
     assert (verdict.motif, verdict.inconnus) == (None, '["canal", "remise"]')
-    assert sale.judge(text().encode()).inconnus is None
+    assert sale.validate(text().encode()).inconnus is None
 
 
 @pytest.mark.parametrize(
@@ -173,8 +173,8 @@ def test_unknown_fields_are_named_and_reject_nothing() -> None:
 )  # fmt: skip
 def test_unknown_fields_are_kept_as_they_were_written(extra: str, champs: str) -> None:
     for message in (" {\t" + extra + text()[1:], text()[:-1] + "\n, " + extra.rstrip(" ,") + " }\n"):
-        assert sale.judge(message.encode()).champs == champs
-    assert sale.judge(text().encode()).champs is None
+        assert sale.validate(message.encode()).champs == champs
+    assert sale.validate(text().encode()).champs is None
 
 
 fields = st.recursive(
@@ -203,7 +203,7 @@ def test_a_repeated_key_is_found_without_comparing_all_names_with_each_other() -
 
 
 def test_the_first_of_several_repeated_keys_is_named() -> None:
-    verdict = sale.judge(b'{"a": 0, "b": 0, "c": 0, "c": 1, "b": 1}')
+    verdict = sale.validate(b'{"a": 0, "b": 0, "c": 0, "c": 1, "b": 1}')
     assert verdict.explication == 'The message is not JSON: the key "b" stands twice.'
 
 
@@ -218,7 +218,7 @@ def test_unknown_fields_are_not_searched_for_in_a_list() -> None:
 
 
 def test_a_megabyte_of_one_repeated_key_has_its_exact_verdict() -> None:
-    verdict = sale.judge(("{" + ", ".join(['"x": 0'] * 150_000) + "}").encode())
+    verdict = sale.validate(("{" + ", ".join(['"x": 0'] * 150_000) + "}").encode())
     assert (verdict.motif, verdict.explication) == (
         sale.JSON_INVALIDE,
         'The message is not JSON: the key "x" stands twice.',
@@ -229,21 +229,22 @@ def test_a_megabyte_of_one_repeated_key_has_its_exact_verdict() -> None:
 def test_what_is_kept_reads_as_what_was_sent(extra: dict[str, object], seed: random.Random) -> None:
     pairs = list({**VALID, **extra}.items())
     seed.shuffle(pairs)
-    verdict = sale.judge(json.dumps(dict(pairs)).encode())
+    verdict = sale.validate(json.dumps(dict(pairs)).encode())
     assert verdict.motif is None and json.loads(verdict.champs or "") == extra
 
 
 def test_a_sentence_names_the_field_the_value_and_what_is_allowed() -> None:
-    assert sale.judge(text(segment="B2B").encode()).explication == (
+    assert sale.validate(text(segment="B2B").encode()).explication == (
         'The field segment is "B2B": it must be Particulier or Entreprise.'
     )
-    assert sale.judge(text(montant="5.00").encode()).explication == (
+    assert sale.validate(text(montant="5.00").encode()).explication == (
         'The field montant must be a number, it is "5.00".'
     )
     assert (
-        sale.judge(text(client_id=True).encode()).explication == "The field client_id must be an integer, it is true."
+        sale.validate(text(client_id=True).encode()).explication
+        == "The field client_id must be an integer, it is true."
     )
-    assert sale.judge(b"{").explication == (
+    assert sale.validate(b"{").explication == (
         "The message is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)."
     )
 
@@ -271,20 +272,20 @@ def messages(draw: st.DrawFn) -> str:
 
 @given(st.binary(max_size=200))
 def test_the_judge_never_raises_and_always_explains(value: bytes) -> None:
-    verdict = sale.judge(value)
+    verdict = sale.validate(value)
     assert (verdict.motif is None) == (verdict.canonique is not None)
     assert (verdict.motif is None) == (verdict.explication is None)
 
 
 @given(messages())
 def test_the_judge_of_a_rewritten_sale_agrees_with_itself(message: str) -> None:
-    first = sale.judge(message.encode("utf-8", "surrogatepass"))
+    first = sale.validate(message.encode("utf-8", "surrogatepass"))
     if first.canonique is not None:
-        assert sale.judge(first.canonique.encode()) == replace(first, inconnus=None, champs=None)
+        assert sale.validate(first.canonique.encode()) == replace(first, inconnus=None, champs=None)
 
 
 @given(st.decimals(min_value=0, max_value=sale.MAX_AMOUNT, places=2))
 def test_every_amount_of_cents_survives_exactly(amount: Decimal) -> None:
-    verdict = sale.judge(raw("montant", f"{amount:f}").encode())
+    verdict = sale.validate(raw("montant", f"{amount:f}").encode())
     assert verdict.canonique is not None
     assert json.loads(verdict.canonique, parse_float=Decimal)["montant"] == amount

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import http.client
 import ssl
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from lakehouse.config import Config, Secret
-from lakehouse.dashboard.server import Dashboard, listen
+from lakehouse.dashboard.server import Dashboard, server
 from lakehouse.errors import ConfigError
 from lakehouse.kafka.broker import certificates
 from lakehouse.observability import process, run_files, web_access
 from lakehouse.operations import status
-from tests.support.children import eventually
 from tests.support.harness import config_of
 
 PASSWORD = "canari-du-tableau"
@@ -47,17 +44,9 @@ def ask(config: Config, port: int, path: str, *, header: str | None, authority: 
 @pytest.fixture
 def dashboard(locked: Config) -> Iterator[int]:
     """The port of a dashboard that is served as ``server.serve`` does it."""
-    with listen(locked) as bound:
-        settings = uvicorn.Config(
-            Dashboard(locked).app(), log_level="critical", ssl_certfile=locked.monitoring.web_certificate
-        )
-        server = uvicorn.Server(settings)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-        thread.start()
-        eventually(lambda: server.started, 30)
-        yield bound.getsockname()[1]
-        server.should_exit = True
-        thread.join(30)
+    made = server(locked, Dashboard(locked)).start()
+    yield made.port
+    made.stop()
 
 
 @pytest.mark.parametrize("key", ["metrics_host", "dashboard_host"])

@@ -101,7 +101,7 @@ def test_a_wrong_argument_is_one_sentence_with_the_next_command(run: Run, argv: 
     [
         (["restore-table", "ventes_stream", "--version", "0", "--yes"], ["comparing", "restoring"]),
         (["erase", "--client-id", "1", "--yes"], ["looking", "erasing", "waiting"]),
-        (["rejects", "replay", "--all"], ["judging", "appending"]),
+        (["rejects", "replay", "--all"], ["validating", "appending"]),
         (["rebuild", "silver", "--yes", "--anyway"], ["what can be read again"]),
         (["maintain", "bronze"], ["looking", "ventes_stream"]),
         (["backup", "create"], ["files to keep"]),
@@ -247,7 +247,7 @@ def test_a_whole_log_is_whole(filled: audit_log.AuditLog) -> None:
     found = filled.verify()
     assert (found.entries, found.fault) == (5, None)
     assert filled.verify(found.head).fault is None
-    assert log_of(filled.place / "empty").verify() == audit_log.Verdict(0, audit_log.FIRST)
+    assert log_of(filled.place / "empty").verify() == audit_log.LogCheck(0, audit_log.FIRST)
 
 
 @pytest.mark.parametrize("number", [1, 3, 5])

@@ -53,7 +53,8 @@ def test_the_schema_of_kubernetes_accepts_each_manifest(path: Path) -> None:
     assert documents(path)
     for one in documents(path):
         kubernetes_validate.validate(one, VERSION, strict=True)
-        assert one["kind"] == "Namespace" or one["metadata"]["namespace"] == "ventes"
+        whole = ("Namespace", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")  # the cluster's
+        assert one["kind"] in whole or one["metadata"]["namespace"] == "ventes"
 
 
 def test_the_executors_pod_is_accepted_too() -> None:
@@ -83,9 +84,10 @@ def test_no_pod_has_more_rights_than_it_needs(component: str) -> None:
     )
     (container,) = spec["containers"]
     assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     account = component in ("bronze", "silver")
-    assert spec.get("serviceAccountName") == ("ventes-driver" if account else None)
+    assert spec.get("serviceAccountName") == (f"ventes-{component}" if account else None)
     assert spec.get("automountServiceAccountToken", True) is account
 
 
@@ -106,7 +108,10 @@ def test_every_command_setting_and_reference_exists(component: str) -> None:
         if "secret" in one:
             held = named("Secret", one["secret"]["secretName"])["stringData"]
             assert all(item["key"] in held for item in one["secret"]["items"])
-    environment = {**named("ConfigMap", "ventes-settings")["data"], **named("Secret", "ventes-secrets")["stringData"]}
+    environment = {
+        **named("ConfigMap", "ventes-settings")["data"],
+        **named("Secret", "ventes-kafka-bronze")["stringData"],
+    }
     environment |= {one["name"]: one["value"] for one in container["env"] if "value" in one}
     for one in container["env"]:
         if secret := one.get("valueFrom", {}).get("secretKeyRef"):

@@ -288,7 +288,7 @@ def test_compaction_of_bronze_is_nothing_new(filled: Silver) -> None:
     filled.run()
     before = filled.versions()
     found = compaction.survey(filled.config, VENTES)
-    assert compaction.tend(filled.config, found)["merged"] > 0
+    assert compaction.maintain(filled.config, found)["merged"] > 0
     filled.run()
     assert filled.versions() == before and filled.exact()
 

@@ -1,0 +1,68 @@
+r"""Delta tables through ``deltalake``, by their path: every open, look and write of the project goes through here.
+
+``deltalake`` (1.6.6) makes a URL of a local path and reads it as if that were a path again: of ``lake%41`` it opens the folder
+``lakeA``, of ``a\b`` the folder ``b`` in ``a``. Such a path is refused, since no spelling of it reaches its own folder: it
+resolves links first and decodes what is encoded twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.config import paths
+from lakehouse.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+Options = Mapping[str, str] | None
+"""deltalake's storage options; None for a local table."""
+
+
+def location(path: str) -> str:
+    """``path`` as ``deltalake`` is given it: a URI as it is, a local path absolute and without links.
+    Raises ``ConfigError`` for one that it would read as another folder."""
+    if paths.is_uri(path):
+        return path
+    part = paths.misread(path) or paths.misread(os.path.realpath(path))  # deltalake follows links first
+    if part:
+        raise ConfigError(
+            f"The folder {path} cannot hold tables: deltalake reads {part!r} in a name as something else, and would open "
+            f"another folder. Rename it, and set [DELTA] base_path to the new name."
+        )
+    return os.path.realpath(path)
+
+
+def opened(path: str, options: Options = None, *, version: int | None = None) -> DeltaTable:
+    """The table at its newest version, or at ``version``. Raises deltalake's ``TableNotFoundError`` and ``DeltaError``."""
+    from deltalake import DeltaTable
+
+    return DeltaTable(location(path), version=version, storage_options=_dict(options))
+
+
+def exists(path: str, options: Options = None) -> bool:
+    """Whether a Delta table is there."""
+    from deltalake import DeltaTable
+
+    return DeltaTable.is_deltatable(location(path), _dict(options))
+
+
+def write(path: str, rows: pa.Table, options: Options = None, **how: Any) -> None:
+    """deltalake's ``write_deltalake``."""
+    from deltalake import write_deltalake
+
+    write_deltalake(location(path), rows, storage_options=_dict(options), **how)
+
+
+def create(path: str, schema: pa.Schema, options: Options = None, **how: Any) -> DeltaTable:
+    """deltalake's ``DeltaTable.create``."""
+    from deltalake import DeltaTable
+
+    return DeltaTable.create(location(path), schema, storage_options=_dict(options), **how)
+
+
+def _dict(options: Options) -> dict[str, str] | None:
+    return dict(options) if options else None
