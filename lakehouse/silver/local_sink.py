@@ -15,10 +15,12 @@ from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
+from deltalake.exceptions import DeltaError
 
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import KEPT_FROM
 from lakehouse.contract.tables import CORRECTIONS, MEMBRES, TENDANCES, TableSpec
+from lakehouse.errors import LakehouseError, one_line
 from lakehouse.lake import delta_tables, table_handle
 from lakehouse.lake.table_settings import wanted_properties
 from lakehouse.maintenance import compaction
@@ -141,8 +143,18 @@ class LocalSink:
         if not self._config.delta.auto_compact:
             return 0
         enough, tables = self._config.delta.auto_compact_min_files, (MEMBRES, CORRECTIONS)
-        there = [spec for spec in tables if delta_tables.exists(spec, self._config)]
-        return sum(compaction.merge_small(self._config, spec, at_least=enough) for spec in there)
+        gone = 0
+        for spec in tables:
+            try:
+                if delta_tables.exists(spec, self._config):
+                    gone += compaction.merge_small(self._config, spec, at_least=enough)
+            except (
+                LakehouseError,
+                DeltaError,
+                OSError,
+            ) as error:  # no reason to stop: it is tried again after the next pass
+                _log.warning("small files were not merged; the job goes on", table=spec.name, fault=one_line(error))
+        return gone
 
     # --- days that had ended -----------------------------------------------------------------------------------------
 
