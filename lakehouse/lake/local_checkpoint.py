@@ -16,7 +16,6 @@ from typing import Any
 
 from lakehouse import atomic_file
 from lakehouse.config import Config
-from lakehouse.lake import checkpoint_validation
 from lakehouse.lake.checkpoint_files import COMMITS, METADATA, OFFSETS
 from lakehouse.lake.checkpoint_folder import FileCheckpoint
 from lakehouse.lake.table_changes import BEFORE, Position
@@ -40,11 +39,6 @@ class LocalCheckpoint(FileCheckpoint):
     def __init__(self, config: Config, path: str, first: Position) -> None:
         super().__init__(config, path)
         self._first = first
-
-    def check(self, *, table_id: str) -> None:
-        """Raises ``CheckpointInvalid`` for one that the job cannot go on from, over the table with this id."""
-        if found := checkpoint_validation.fault(self, self.job, table_id=table_id):
-            raise checkpoint_validation.refusal(self.path, self.job, found)
 
     def consumed(self) -> Position:
         """What the last batch that ended had read."""

@@ -282,8 +282,7 @@ class SilverJob:
     def _pass(self, engine: Engine, generation: Generation) -> PassOutcome:
         """Merge all that Bronze has committed since the last pass."""
         checkpoint = engine.checkpoint(generation)
-        if fault := checkpoint_validation.fault(checkpoint, JOB, table_id=engine.bronze_id()):
-            raise checkpoint_validation.refusal(checkpoint.path, JOB, fault)
+        checkpoint.check(table_id=engine.bronze_id())
         newest = engine.bronze_version()
         consumed, _ = generation.consumed(checkpoint)
         if newest <= consumed:
