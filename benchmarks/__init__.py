@@ -8,5 +8,5 @@ compared with what was sent: rows, distinct sales, cents.
 Adding a contender is adding an entry in ``contenders``. Figures become tables in ``page``, verdicts in ``goals``, plots in
 ``charts``, which are pure; ``publish`` keeps docs/benchmarks.json and writes the page. No goal is asserted.
 
-On their own: ``scaling`` (``make scaling``), ``dashboard``, ``reconcile``, ``upkeep``, ``state_job``.
+On their own: ``scaling`` (``make scaling``), ``dashboard``, ``reconcile``, ``maintenance``, ``state_job``.
 """

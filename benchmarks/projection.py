@@ -41,7 +41,7 @@ class Step:
     bronze_gb_day: float
     files_day: float
     compacted_day: float
-    door_sales: float
+    exact_dedup_sales: float
     cost: float
 
 
@@ -96,7 +96,7 @@ def projection_table(given: Mapping[str, Input]) -> str:
         ("Bronze, a day", "rate × bronze_bytes × 86,400", [_size(s.bronze_gb_day) for s in steps]),
         ("files a day, written", "86,400 ÷ batch_seconds × executor cores", [f"{s.files_day:,.0f}" for s in steps]),
         ("files a day, compacted", "Bronze ÷ file_mb", [f"{s.compacted_day:,.0f}" for s in steps]),
-        ("sales through exact deduplication, a batch", "rate × batch_seconds × late_share", [f"{s.door_sales:,.0f}" for s in steps]),
+        ("sales through exact deduplication, a batch", "rate × batch_seconds × late_share", [f"{s.exact_dedup_sales:,.0f}" for s in steps]),
         ("cost, EUR a month", "cores, Kafka's disks, Bronze for bronze_months", [_short(s.cost) for s in steps]),
     )  # fmt: skip
     rows = [(name, *figures, formula) for name, formula, figures in lines]

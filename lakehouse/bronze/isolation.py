@@ -43,6 +43,7 @@ _log = log.get("bronze")
 PART_MESSAGES = 20_000
 _PART_BYTES = 8 << 20
 """Messages, and bytes of their values, that are ingested at once, at most. A single message may be larger."""
+_PRUNED = "spark.sql.optimizer.pruneFiltersCanPruneStreamingSubplan"
 _SMALLER = 64
 """How much smaller a part is tried after the process has ended with it."""
 MOST = 50
@@ -114,6 +115,16 @@ class Isolation:
             _log.warning("the batch is ingested; the job goes on", batch_id=batch, isolated=isolated)
         self._checkpoint.drop_snapshots(batch + 1)
         return True
+
+    @contextlib.contextmanager
+    def passing(self, batch_id: int) -> Iterator[None]:
+        """Within it Spark runs the batch over ``where(false)`` without reading. It evaluates such a filter row by row
+        otherwise, since a stateful operator may stand below it; here is none."""
+        self._checkpoint.set_plan(batch_id, _PRUNED, "true")
+        try:
+            yield
+        finally:
+            self._checkpoint.set_plan(batch_id, _PRUNED, "false")
 
     @contextlib.contextmanager
     def _forgiving(self) -> Iterator[None]:

@@ -37,7 +37,6 @@ from lakehouse.observability.health import Monitor
 _log = log.get("bronze")
 
 JOB = "bronze"
-_PRUNED = "spark.sql.optimizer.pruneFiltersCanPruneStreamingSubplan"
 _POLL_SECONDS = 0.2
 _REPORT_SECONDS = 1.0
 """Between two readings of Spark's progress reports."""
@@ -196,7 +195,8 @@ class BronzeJob:
                     return offset_gaps.as_error(found)
                 if isolation.settle(attempt):
                     sink.settled_batch = attempt.batch_id
-                    return run(once=True)
+                    with isolation.passing(attempt.batch_id):
+                        return run(once=True)
             except Exception as failure:  # noqa: BLE001  # handled like the query's own
                 return failure
             finally:
@@ -239,10 +239,7 @@ class BronzeJob:
         )
         messages = source.load()
         if sink.settled_batch is not None:
-            messages = messages.where(F.lit(False))
-        # Then Spark does not read at all. It lets a false filter be evaluated otherwise, for the operators with a state that
-        # may stand below it: here is none.
-        spark.conf.set(_PRUNED, str(sink.settled_batch is not None).lower())
+            messages = messages.where(F.lit(False))  # Spark does not read at all then: see ``Isolation.passing``
         rows = rows_of(messages, sink.settings.before_query())
         writer = rows.writeStream.queryName(JOB).option("checkpointLocation", path).foreachBatch(sink)
         sink.failure = None

@@ -13,10 +13,12 @@ import resource
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from lakehouse.entry_point import execute
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, QueryRefused
+from lakehouse.explorer import sql_arithmetic
 from lakehouse.explorer.sql_guard import Checked
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake, SnapshotGone
@@ -64,6 +66,8 @@ def run(lake: Lake, checked: Checked, *, max_rows: int | None, timeout: float) -
     outcome, value = pickle.loads(answer)  # from our own child, never from a file or the network
     if outcome == "gone":
         raise SnapshotGone(value, pinned=lake.version is not None or lake.at is not None or bool(lake.versions))
+    if outcome == "refused":
+        raise QueryRefused(value)
     if outcome == "failed":
         raise LakehouseError(value)
     return _without_internal(Result(value.columns, value.rows, sources, value.cut), checked)
@@ -77,6 +81,34 @@ def _without_internal(result: Result, checked: Checked) -> Result:
     return Result(columns, [tuple(row[index] for index in keep) for row in result.rows], result.sources, result.cut)
 
 
+def _read(lake: Lake, sql: str, tables: tuple[str, ...], max_rows: int | None) -> Result:
+    """The rows of a statement whose integers do not wrap around, under the names that its columns have without that."""
+
+    def plan(text: str) -> object | None:
+        try:
+            return lake.read(Query(f"EXPLAIN {text}", tables)).rows
+        except SnapshotGone:
+            raise
+        except LakehouseError:
+            return None
+
+    safe = sql_arithmetic.checked(sql, plan)
+    if safe == sql:
+        return lake.read(Query(sql, tables), max_rows=max_rows)
+    named = lake.read(Query(f"({sql}) LIMIT 0", tables)).columns
+    try:
+        found = lake.read(Query(safe, tables), max_rows=max_rows)
+    except LakehouseError as error:
+        if "is out of range Int64" not in str(error):
+            raise
+        raise LakehouseError(
+            "The query was stopped: an integer result does not fit into BIGINT, and DataFusion would have given a wrong one. "
+            "Cast an operand: CAST(… AS DECIMAL(38,0)) or CAST(… AS DOUBLE)."
+        ) from None
+    columns = tuple(replace(column, name=name.name) for column, name in zip(found.columns, named, strict=True))
+    return Result(columns, found.rows, found.sources, found.cut)
+
+
 def child() -> int:
     """Read the order, answer with a pickled (outcome, value)."""
     order = json.loads(sys.stdin.read())
@@ -85,10 +117,12 @@ def child() -> int:
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     lake = Lake(order["base"], versions=order["versions"], storage_options=order["storage_options"])
     try:
-        result = lake.read(Query(order["sql"], tuple(order["versions"])), max_rows=order["max_rows"])
+        result = _read(lake, order["sql"], tuple(order["versions"]), order["max_rows"])
         answer: tuple[str, Result | str] = ("rows", result)
     except SnapshotGone as error:
         answer = ("gone", str(error))
+    except QueryRefused as error:
+        answer = ("refused", str(error))
     except LakehouseError as error:
         answer = ("failed", str(error))
     sys.stdout.buffer.write(pickle.dumps(answer))

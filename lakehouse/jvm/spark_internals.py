@@ -31,6 +31,14 @@ def hadoop_configuration(session: SparkSession) -> Any:
     return session._jsc.hadoopConfiguration()
 
 
+def checkpoint_files(session: SparkSession, path: str) -> Any:
+    """Spark's own way to write the files of the checkpoint at ``path``."""
+    java = jvm(session)
+    manager = getattr(java.org.apache.spark.sql.execution.streaming.checkpointing, "CheckpointFileManager$")
+    made = getattr(manager, "MODULE$")
+    return made.create(java.org.apache.hadoop.fs.Path(path), hadoop_configuration(session))
+
+
 def java_process() -> Popen[bytes]:
     """The process of the JVM that this process started."""
     from pyspark import SparkContext

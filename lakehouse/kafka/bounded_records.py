@@ -181,8 +181,8 @@ class BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]
         length, keep = self._varint(), self._keep
         self._skip(1)  # attributes, of which there are none
         delta, offset = self._varint(), self.base_offset + self._varint()
-        key = self._bytes(self._varint(), keep)
-        value = self._bytes(self._varint(), keep - len(key or b""))
+        key = self._bytes(self._varint(), keep // 4)
+        value = self._bytes(self._varint(), keep // 2)  # so that there is room for the headers
         keep -= len(key or b"") + len(value or b"")
         headers: list[tuple[str, bytes | None]] = []
         count = self._varint()

@@ -20,8 +20,8 @@ from lakehouse.observability.registry import Meter
 
 _FETCH_SECONDS = 2.0
 HANGING_SECONDS = 900.0
-"""An open transaction of this age hangs: longer than any ``transaction.timeout.ms`` that Kafka lets a producer ask for, unless
-the broker's ``transaction.max.timeout.ms`` was raised."""
+"""An open transaction of this age hangs: longer than any transaction.timeout.ms that Kafka lets a producer ask for, unless
+the broker's transaction.max.timeout.ms was raised."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ class Checkpoint(CheckpointFolder):
 
     def __init__(self, spark: SparkSession, path: str) -> None:
         super().__init__(path)
+        self._spark = spark
         self._jvm: Any = spark_internals.jvm(spark)
         root = self._jvm.org.apache.hadoop.fs.Path(path)
         self._fs = root.getFileSystem(spark_internals.hadoop_configuration(spark))
@@ -74,6 +76,22 @@ class Checkpoint(CheckpointFolder):
         for status in self._fs.globStatus(pattern) or ():
             if re.fullmatch(rf"{version}(_[^.]*)?\.(zip|snapshot)", status.getPath().getName()):
                 self._fs.delete(status.getPath(), False)
+
+    def set_plan(self, batch_id: int, setting: str, text: str) -> None:
+        """Change a setting of Spark's that a batch was planned with, and that Spark takes from there when it repeats it. Its
+        offsets and its clock stay. Atomic, as Spark writes such a file itself."""
+        lines = (self.text(f"{OFFSETS}/{batch_id}") or "").split("\n")
+        facts = json.loads(lines[1])
+        facts["conf"][setting] = text
+        lines[1] = json.dumps(facts, separators=(",", ":"))
+        files = spark_internals.checkpoint_files(self._spark, self.path)
+        stream = files.createAtomic(self._at(OFFSETS, str(batch_id)), True)
+        try:
+            stream.write("\n".join(lines).encode("utf-8"))
+        except BaseException:
+            stream.cancel()
+            raise
+        stream.close()
 
     def drop_plan_behind_the_clock(self) -> bool:
         """Forget a last batch that was planned at a time not after the committed one's: the sink refused it before it

@@ -70,6 +70,7 @@ PURE = {
         "explorer.queries.registry",
         "explorer.queries.revenue",
         "explorer.queries.trends",
+        "explorer.sql_arithmetic",
         "explorer.sql_guard",
         "lake.checkpoint_files",
         "lake.checkpoint_validation",

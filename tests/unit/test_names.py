@@ -19,8 +19,8 @@ KEYS = {"lakehouse.sources"}
 SHARED: dict[str, str] = {}
 """Class name → why two modules may define it."""
 
-NOT_OURS = {"self", "rich", "pyspark", "time", "filters", "watched", "major"}
-"""First words of dotted names in docstrings that are no module of ours: libraries and variables."""
+NOT_OURS = {"self", "rich", "pyspark", "time", "filters", "watched", "major", "transaction"}
+"""First words of dotted names in docstrings that are no module of ours: libraries, variables, Kafka's settings."""
 FILE = re.compile(r".*\.(py|ini|pem|key|json|jsonl|txt|log|md|toml)")
 
 

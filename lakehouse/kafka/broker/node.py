@@ -210,6 +210,11 @@ class Broker:
                 )
 
     def _write_settings(self) -> Path:
+        if "," in str(self.home):
+            raise SetupError(
+                f"The broker cannot keep its data in {self.home}: Kafka takes a comma for the end of a folder's name. Rename the "
+                f"folder, or set [DELTA] state_path to another one."
+            )
         properties = self.home / "server.properties"
         text = server_properties(self._config, self.node)
         atomic_file.write(properties, text, mode=0o600)  # a locked-down broker's holds a password

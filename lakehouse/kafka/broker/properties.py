@@ -22,7 +22,7 @@ rootLogger.appenderRef.file.ref = file
 appender.file.type = RollingFile
 appender.file.name = file
 appender.file.fileName = {file}
-appender.file.filePattern = {file}.%i
+appender.file.filePattern = {pattern}.%i
 appender.file.layout.type = PatternLayout
 appender.file.layout.pattern = %d{{ISO8601}} %p %m (%c{{1}})%n
 appender.file.policies.type = Policies
@@ -136,9 +136,19 @@ def _answers(config: Config, place: tuple[str, int], timeout: float, brokers: in
     return bool(correlation == 1 and (not open_ or brokers <= seen < 10_000))
 
 
+def escaped(value: str) -> str:
+    """A value as a Java properties file has it: that is read as Latin-1, with backslashes as escapes and without the blanks
+    in front."""
+    units = value.encode("utf-16-be")
+    codes = [int.from_bytes(units[place : place + 2], "big") for place in range(0, len(units), 2)]
+    text = "".join(chr(code) if 0x20 <= code < 0x7F and code != 0x5C else f"\\u{code:04x}" for code in codes)
+    return f"\\{text}" if text.startswith(" ") else text
+
+
 def log4j_properties(file: Path) -> str:
-    """A rolling log of at most 40 MB."""
-    return _LOG4J.format(file=file.as_posix())
+    """A rolling log of at most 40 MB. log4j replaces ``${…}`` in a file's name, and ``%…`` in a pattern of names."""
+    name = file.as_posix().replace("$", "$$")
+    return _LOG4J.format(file=escaped(name), pattern=escaped(name.replace("%", "%%")))
 
 
 def server_properties(config: Config, node: Node) -> str:
@@ -182,4 +192,4 @@ def server_properties(config: Config, node: Node) -> str:
     }
     if security.secured(config):
         settings |= security.properties(config)
-    return "".join(f"{key}={value}\n" for key, value in settings.items())
+    return "".join(f"{key}={escaped(str(value))}\n" for key, value in settings.items())

@@ -56,7 +56,7 @@ def add(subparsers: Subparsers) -> None:
 def erase(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     """Take a person out of Bronze, the rejects and Silver, while the jobs run, say what remains where and until when, and
     leave a receipt that names no one. Exit code 1 while Silver has still to be built anew."""
-    with work.progress("looking for the person's rows"):
+    with work.progress("finding the person's rows"):
         found = erasure.found(config, args.client_id)
     if work.dry_run:
         left = _leftovers_of(config, datetime.now(UTC), True) if any(found.values()) else []

@@ -82,7 +82,7 @@ def _running(config: Config, job: str) -> str:
 
 
 def _planned(config: Config, job: str, work: Work) -> Round:
-    with work.progress(f"looking at the {job} tables", 1) as advance:
+    with work.progress(f"surveying the {job} tables", 1) as advance:
         found = scheduler.plan(config, job)
         advance(1)
     if not found.tables and work.verb.name == "maintain" and job == "bronze":

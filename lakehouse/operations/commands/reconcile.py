@@ -29,7 +29,9 @@ def add(subparsers: Subparsers) -> None:
         ),
     )  # fmt: skip
     made.add_argument(
-        "--without-kafka", action="store_true", help="do not read duplicates again in Kafka; say what that leaves open"
+        "--without-kafka",
+        action="store_true",
+        help="do not read messages again in Kafka; what that leaves open is a difference",
     )
     made.add_argument("--by-day", action="store_true", help="one line a partition and day, not one a partition")
     made.add_argument(

@@ -163,7 +163,7 @@ def test_a_maintenance_that_is_killed_can_be_repeated(run: Run, base: str, when:
 def test_rounds_between_one_second_batches_keep_the_number_of_files_bounded(
     base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reduced: benchmarks/upkeep.py runs a whole day. After each round the table is no larger than after the first."""
+    """Reduced: benchmarks/maintenance.py runs a whole day. After each round the table is no larger than after the first."""
     monkeypatch.setenv("VENTES_DELTA__MAX_VERSIONS", "30")
     found = []
     for _ in range(4):

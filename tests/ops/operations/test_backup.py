@@ -382,7 +382,7 @@ def written(file: Path) -> None:
 def test_the_states_versions_are_those_of_the_batch_and_no_table_of_rocksdb_is_missing(
     base: str, operate: Operate, store: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Forced: RocksDB's upkeep brings a table and the list that names it while the folder is looked at, the table first; the look
+    """Forced: RocksDB's compaction brings a table and the list that names it while the folder is looked at, the table first; the look
     has passed the table's place by then."""
     state = Path(tables.checkpoint(base, "bronze"), "state", "0", "0")
     for name in ("2.changelog", "2.zip", "3.changelog", "9.zip", "SSTs/000099-old.sst", "_metadata/schema"):

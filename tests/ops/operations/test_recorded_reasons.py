@@ -139,3 +139,13 @@ def test_a_batch_that_was_signed_is_not_written_a_second_time(operate: Operate, 
     origin = provenance.commit_metadata("bronze batch", batch=1)
     job_lake.commit(base, VENTES, [row], origin, ("ventes_stream-q1", 1))
     assert any("batch 1 of ventes_stream-q1 was committed before it" in text for text in reconciled(operate)["found"])
+
+
+@pytest.mark.usefixtures("rows")
+def test_what_was_signed_without_kafka_is_asked_for_again(operate: Operate) -> None:
+    """A person accepted the offsets as unread, and Kafka may tell all the same what lies there."""
+    for _ in range(2):
+        record = reconciled(operate)
+        assert record["found"] == [] and "signed off before" not in record["proofs"]
+        unread = record["proofs"]["not proven: Kafka was not asked, or no longer holds them"]
+        assert unread == counted(record, "unread") > 0

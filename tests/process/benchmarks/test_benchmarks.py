@@ -444,6 +444,6 @@ def test_the_reconciliation_of_a_made_lake_finds_everything() -> None:
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="cc is missing: the simulated clock is compiled")
 def test_the_simulated_day_of_batches_has_a_round_in_it() -> None:
-    (line, _) = _ran("upkeep", "--hours", "0.05").splitlines()
+    (line, _) = _ran("maintenance", "--hours", "0.05").splitlines()
     version, live = (int(found) for found in re.findall(r"(?:version|live files) +(\d+)", line))
     assert version >= 180 and live <= 60, line

@@ -273,6 +273,21 @@ def test_an_old_sale_is_told_by_its_bytes_where_they_leave_no_doubt(
     assert is_old.call(value, now - 901 * micros, now, 600 * micros, 300 * micros) is True  # by the broker's time alone
 
 
+def test_a_sale_exactly_on_the_line_is_on_time(spark: SparkSession) -> None:
+    """The watermark's own comparison is strict, in Java and in SQL: one microsecond decides."""
+    micros = 1_000_000
+    now, line = int(BROKER_TIME.timestamp()) * micros, BROKER_TIME - timedelta(seconds=600)
+    is_old = spark._jvm.ventes.OldSale()  # type: ignore[union-attr,operator]
+    for moment, stale in ((line, False), (line - timedelta(microseconds=1), True)):
+        value = text(timestamp=moment.isoformat(timespec="microseconds")).encode()
+        assert is_old.call(value, now, now, 600 * micros, 300 * micros) is stale
+        row = spark.createDataFrame([(moment, BROKER_TIME)], "timestamp TIMESTAMP, date_ingestion TIMESTAMP")
+        assert row.select(transforms.is_stale(timedelta(seconds=600))).first()[0] is stale
+    # by the broker's time alone: an on-time sale's event time is at most the tolerance after it
+    for behind, stale in ((900 * micros, False), (900 * micros + 1, True)):
+        assert is_old.call(None, now - behind, now, 600 * micros, 300 * micros) is stale
+
+
 def shown(columns: Any) -> list[str | None] | None:
     return None if columns is None else [None if each is None else str(each) for each in columns]
 

@@ -32,7 +32,7 @@ def test_each_figure_of_a_step_is_its_formula() -> None:
     assert step.kafka_gb == pytest.approx(10_000 * 100 * 3 * 7 * 86_400 / 1e9) == pytest.approx(1814.4)
     assert (step.state_ids, step.state_gb) == (12_000_000, pytest.approx(0.6))
     assert (step.bronze_gb_day, step.files_day, step.compacted_day) == (8.64, 172_800, 10)
-    assert step.door_sales == 1000
+    assert step.exact_dedup_sales == 1000
     cores = 5 * 4 + 40 + 6 * 4 + 8
     assert step.cost == pytest.approx(cores * 730 * 0.1 + 1814.4 * 0.5 + 8.64 * 30 * 12 * 0.05)
 

@@ -69,7 +69,7 @@ def test_every_compression_is_read_as_it_was_sent(codec: int, pack: Callable[[by
     assert facts(BoundedBatch(packed(ROWS, codec, pack), 100_000)) == plain
     # what is longer than the bound is cut, and nothing else
     cut = facts(BoundedBatch(packed(ROWS, codec, pack), 1000))
-    assert [len(row[3] or b"") for row in cut] == [8, 1000, 0, 0]
+    assert [len(row[3] or b"") for row in cut] == [8, 500, 0, 0]
     assert [size_of(row[3]) for row in cut] == [8, 3000, 0, 0]
     assert cut[0] == plain[0] and cut[2:] == plain[2:]
 
@@ -86,9 +86,9 @@ def test_a_record_of_100_mib_costs_little_memory_and_its_neighbours_are_whole() 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (first.value, last.value) == (ROWS[0][1], ROWS[0][1])
-    assert isinstance(large.value, CutBytes) and large.value.startswith(b'{"a":"aaa') and len(large.value) == MIB - 1
+    assert isinstance(large.value, CutBytes) and large.value.startswith(b'{"a":"aaa') and len(large.value) == MIB // 2
     assert (size_of(large.value), large.offset, large.key) == (100 * MIB + 8, 41, b"7")
-    assert [name for name, _ in large.headers] == [""] and size_of(large.headers[0][1]) == 5  # no room was left
+    assert large.headers == [("h", b"after")]
     assert peak < 16 * MIB and pool.bytes_allocated() - before < MIB
 
 

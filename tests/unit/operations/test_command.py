@@ -100,10 +100,10 @@ def test_a_wrong_argument_is_one_sentence_with_the_next_command(run: Run, argv: 
     ("words", "bars"),
     [
         (["restore-table", "ventes_stream", "--version", "0", "--yes"], ["comparing", "restoring"]),
-        (["erase", "--client-id", "1", "--yes"], ["looking", "erasing", "waiting"]),
+        (["erase", "--client-id", "1", "--yes"], ["finding", "erasing", "waiting"]),
         (["rejects", "replay", "--all"], ["validating", "appending"]),
         (["rebuild", "silver", "--yes", "--anyway"], ["what can be read again"]),
-        (["maintain", "bronze"], ["looking", "ventes_stream"]),
+        (["maintain", "bronze"], ["surveying", "ventes_stream"]),
         (["backup", "create"], ["files to keep"]),
         (["reconcile", "--without-kafka"], ["offsets in the tables", "Silver tables"]),
     ],

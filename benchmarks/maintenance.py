@@ -1,4 +1,4 @@
-"""Does a table with a commit a second stay bounded? ``python -m benchmarks.upkeep --hours 24``. No JVM, no broker.
+"""Does a table with a commit a second stay bounded? ``python -m benchmarks.maintenance --hours 24``. No JVM, no broker.
 
 86,400 one-second batches are put into the log of ``ventes_stream``, each with a file of its own, as an append of Spark
 writes them (the entry is written by hand: a day of real appends takes hours). At every 60 small files ``deltalake``
@@ -153,7 +153,7 @@ def checkpoint_files(batches: int, base: Path) -> None:
     from tests.support.harness import Lake, config_of
 
     address = f"localhost:{free_port()}"
-    config = config_of(base / "lake", address, "upkeep")
+    config = config_of(base / "lake", address, "maintenance")
     with Broker(config_of(base / "broker", address, "unused")):
         lake = Lake(config)
         lake.start("producer_ventes.py", rate=Rate(20))
@@ -193,7 +193,7 @@ def main() -> int:
         subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True)
         began = time.monotonic()
         code = subprocess.run(
-            [sys.executable, "-m", "benchmarks.upkeep", "--hours", str(hours)],
+            [sys.executable, "-m", "benchmarks.maintenance", "--hours", str(hours)],
             env={
                 **os.environ, "LD_PRELOAD": str(library), "SIMULATED_CLOCK": str(clock),
                 "VENTES_DELTA__BASE_PATH": f"{folder}/lake",
