@@ -94,7 +94,7 @@ def simulate(hours: float, base: str) -> None:
     """A line for each hour: files that the table is made of, files on disk, entries of the log, seconds of the round."""
     from lakehouse import config as settings
     from lakehouse.contract.tables import VENTES
-    from lakehouse.lake import spark_tables, table_handle
+    from lakehouse.lake import table_handle, table_settings
     from lakehouse.maintenance import compaction, scheduler
     from tests.support import lakes
 
@@ -103,7 +103,7 @@ def simulate(hours: float, base: str) -> None:
     first = {**row, "jour": datetime.now(UTC).date()}
     table_handle.write(
         path, lakes.arrow_table(VENTES, [first]), partition_by=["jour"],
-        configuration=spark_tables.wanted_properties(VENTES, config),
+        configuration=table_settings.wanted_properties(VENTES, config),
     )  # fmt: skip
     (file,) = Path(path).rglob("*.parquet")
     keep = Path(base) / "first.parquet"

@@ -121,7 +121,7 @@ FREE: Mapping[str, str] = {
     "PRODUCER": (
         "rate clients duplicate_ratio late_ratio malformed_ratio linger batch_size buffer_memory compression delivery_timeout"
     ),
-    "ANALYTICS": "top_clients dernieres_ventes silver_every",
+    "ANALYTICS": "top_clients dernieres_ventes silver_every engine engine_memory",
     "MONITORING": (
         "log_level log_format progress_interval min_free_disk metrics metrics_host producer_metrics_port bronze_metrics_port "
         "silver_metrics_port kafka_metrics_port dashboard_metrics_port sample_interval stuck_after bronze_stale_after "

@@ -193,6 +193,13 @@ class Analytics:
     silver_every: timedelta = setting(
         timedelta(seconds=60), "time between the starts of two Silver passes, with --every", low=1
     )
+    engine: Literal["auto", "spark", "local"] = setting(
+        "spark",
+        "what merges Silver: Spark; or local, the job's own process without a JVM (local lakes only); auto: local where it can",
+    )
+    engine_memory: int = setting(
+        1024, "engine = auto changes to Spark for a pass, build or comparison that would need more", unit="MiB", low=1
+    )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 from lakehouse.config import paths
 from lakehouse.contract.tables import TableSpec
 from lakehouse.errors import LakehouseError
+from lakehouse.lake import log_entry
 
 
 def rows_of(spec: TableSpec, base: str, version: int, limit: int) -> tuple[list[tuple[Any, ...]], bool]:
@@ -26,8 +26,7 @@ def rows_of(spec: TableSpec, base: str, version: int, limit: int) -> tuple[list[
     if paths.is_uri(path):
         raise LakehouseError(f"The rows of one commit are shown for local tables only, and {spec.name} lies at {path}.")
     try:
-        lines = Path(path, "_delta_log", f"{version:020}.json").read_text(encoding="utf-8").splitlines()
-        actions = [json.loads(line) for line in lines]
+        actions = log_entry.actions(Path(path, "_delta_log", f"{version:020}.json").read_text(encoding="utf-8"))
         added = _rows(spec, path, (action["add"] for action in actions if "add" in action))
         removed = _rows(spec, path, (action["remove"] for action in actions if "remove" in action))
     except OSError as error:

@@ -12,7 +12,6 @@ from pyspark.sql import SparkSession
 from lakehouse import atomic_file
 from lakehouse.config import paths
 from lakehouse.jvm import spark_internals
-from lakehouse.lake import checkpoint_validation
 from lakehouse.lake.checkpoint_files import OFFSETS, TOPIC_ID, Planned
 from lakehouse.lake.checkpoint_folder import CheckpointFolder
 
@@ -45,12 +44,6 @@ class Checkpoint(CheckpointFolder):
             return str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")).lstrip("\0")
         finally:
             stream.close()
-
-    def check(self, *, topic: str | None = None, table_id: str | None = None) -> None:
-        """Raises ``CheckpointInvalid`` when the job cannot continue from this checkpoint: see ``checkpoint_validation.fault``."""
-        found = checkpoint_validation.fault(self, self.job, topic=topic, table_id=table_id)
-        if found:
-            raise checkpoint_validation.refusal(self.path, self.job, found)
 
     def note_topic_id(self, topic_id: str) -> None:
         self.write_text(TOPIC_ID, topic_id)

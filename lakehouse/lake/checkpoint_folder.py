@@ -41,6 +41,12 @@ class CheckpointFolder(ABC):
         """The error for a file that cannot be read."""
         return checkpoint_validation.refusal(self.path, self.job, str(fault))
 
+    def check(self, *, topic: str | None = None, table_id: str | None = None) -> None:
+        """Raises ``CheckpointInvalid`` when the job cannot continue from this checkpoint: see ``checkpoint_validation.fault``."""
+        found = checkpoint_validation.fault(self, self.job, topic=topic, table_id=table_id)
+        if found:
+            raise checkpoint_validation.refusal(self.path, self.job, found)
+
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Within it, a damaged file is refused with this folder's name and the next command."""

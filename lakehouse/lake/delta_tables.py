@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 
 from lakehouse.config import Config, paths
 from lakehouse.contract.tables import TableSpec
 from lakehouse.lake import object_store, table_handle, version_checksum
+from lakehouse.lake.table_settings import statistics, wanted_properties
 from lakehouse.observability import provenance
 
 _SIMPLE = {
@@ -28,18 +29,28 @@ def can_create(spec: TableSpec) -> bool:
     return all(kind in _SIMPLE for _, kind in spec.columns)
 
 
+def arrow_type(kind: str) -> pa.DataType:
+    """A column type of a ``TableSpec`` as Arrow has it. Raises ``KeyError`` for one that no table here has."""
+    name, _, inner = kind.removesuffix(">").partition("<")
+    if name == "ARRAY":
+        return pa.list_(arrow_type(inner))
+    if name == "STRUCT":
+        return pa.struct([(field, arrow_type(of)) for field, of in (part.split(": ") for part in inner.split(", "))])
+    return _SIMPLE[kind]
+
+
 def schema(spec: TableSpec) -> pa.Schema:
-    """The columns as Arrow has them. Raises ``KeyError`` for a type that no operator writes."""
+    """The columns as Arrow has them."""
     return _arrow(spec.columns)
 
 
 def _arrow(columns: Iterable[tuple[str, str]]) -> pa.Schema:
-    return pa.schema([(name, _SIMPLE[kind]) for name, kind in columns])
+    return pa.schema([(name, arrow_type(kind)) for name, kind in columns])
 
 
-def opened(spec: TableSpec, config: Config) -> DeltaTable:
-    """The table at its newest version. Raises ``TableNotFoundError`` (deltalake's) when it does not exist."""
-    return table_handle.opened(spec.path(config.delta.base_path), object_store.options(config))
+def opened(spec: TableSpec, config: Config, *, version: int | None = None) -> DeltaTable:
+    """The table at its newest version, or at ``version``. Raises ``TableNotFoundError`` (deltalake's) when it does not exist."""
+    return table_handle.opened(spec.path(config.delta.base_path), object_store.options(config), version=version)
 
 
 def exists(spec: TableSpec, config: Config) -> bool:
@@ -52,9 +63,20 @@ def properties(spec: TableSpec, config: Config) -> dict[str, str]:
     return dict(opened(spec, config).metadata().configuration)
 
 
-def stamped(what: str, facts: Mapping[str, Any]) -> CommitProperties:
-    """Commit properties with the provenance of this process: ``what`` it does, and ``facts``."""
-    return CommitProperties(custom_metadata={"userMetadata": provenance.commit_metadata(what, **facts)})
+def stamped(what: str, facts: Mapping[str, Any], *, once: tuple[str, int] | None = None) -> CommitProperties:
+    """Commit properties with the provenance of this process: ``what`` it does, and ``facts``; ``once``: the application id and
+    batch that ``has_batch`` then finds."""
+    return CommitProperties(
+        custom_metadata={"userMetadata": provenance.commit_metadata(what, **facts)},
+        app_transactions=[Transaction(*once)] if once else None,
+    )
+
+
+def has_batch(table: DeltaTable, app_id: str, batch_id: int) -> bool:
+    """Whether the table has ``batch_id`` of ``app_id``, or a later one, from whichever writer. Who asks holds the writer's
+    lock: nobody commits between the question and a commit of its own."""
+    last = table.transaction_version(app_id)
+    return last is not None and last >= batch_id
 
 
 # checkpoints and clean-up of the log stay with the table's own job
@@ -66,11 +88,6 @@ def committed(table: DeltaTable, spec: TableSpec, config: Config) -> None:
     log store alone writes into the log."""
     if not paths.is_remote(config):
         version_checksum.write(spec.path(config.delta.base_path), table.version())
-
-
-def statistics(spec: TableSpec) -> dict[str, str]:
-    """The table property that says which columns have file statistics."""
-    return {"delta.dataSkippingStatsColumns": ",".join(f"`{name}`" for name in spec.stats)} if spec.stats else {}
 
 
 def append(rows: Sequence[Mapping[str, Any]], spec: TableSpec, config: Config, *, what: str, **facts: Any) -> None:
@@ -106,6 +123,17 @@ def create(spec: TableSpec, config: Config, properties: Mapping[str, str], *, wh
         raise_if_key_not_exists=False,
     )
     committed(made, spec, config)
+
+
+def ensure(spec: TableSpec, config: Config, *, what: str) -> None:
+    """Create the table when it is missing; set the properties that differ from the settings."""
+    wanted = wanted_properties(spec, config)
+    if not exists(spec, config):
+        create(spec, config, wanted, what=what)
+        return
+    current = properties(spec, config)
+    if changed := {key: value for key, value in wanted.items() if current.get(key) != value}:
+        set_properties(spec, config, changed, what=what)
 
 
 def delete(spec: TableSpec, config: Config, predicate: str, *, what: str, **facts: Any) -> None:

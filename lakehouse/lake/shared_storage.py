@@ -10,14 +10,10 @@ from pyspark.sql import SparkSession
 
 from lakehouse.config import paths
 from lakehouse.errors import SetupError
+from lakehouse.jvm import launch
 
 _TASKS_A_CORE = 4
 """Enough that every executor gets one, whichever is quicker."""
-
-
-def is_local(master: str) -> bool:
-    """Whether driver and executors are one process."""
-    return master.startswith("local")
 
 
 def check_folder(spark: SparkSession, base: str) -> None:
@@ -26,7 +22,7 @@ def check_folder(spark: SparkSession, base: str) -> None:
     Otherwise each machine would write its share of every table to a disk of its own, and the commits would name files
     that no other machine has. Only the executors that have registered by now are asked. A URI is not checked.
     """
-    if is_local(spark.sparkContext.master or "") or paths.is_uri(base):
+    if launch.is_local(spark.sparkContext.master or "") or paths.is_uri(base):
         return
     Path(base).mkdir(parents=True, exist_ok=True)
     probe = Path(base) / f".seen-by-all-{uuid.uuid4().hex}"

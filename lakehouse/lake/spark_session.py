@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError, SetupError, SparkEnded
-from lakehouse.jvm import class_archive, compiler, jars, java, spark_internals
+from lakehouse.jvm import class_archive, compiler, jars, java, launch, spark_internals
 from lakehouse.lake import object_store, shared_storage
 from lakehouse.observability import log, provenance
 
@@ -113,10 +113,10 @@ def own_settings(config: Config) -> dict[str, str]:
             f"{java.option(f'-XX:CompilerDirectivesFile={_COMPILER}')} {spark.java_options}"
         ).strip(),
     }
-    if shared_storage.is_local(spark.master):
+    if launch.is_local(spark.master):
         # nothing of a local run listens beyond this machine, nor minds when its network changes
         settings |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-    if shared_storage.is_local(spark.master) and config.development.jars == "lock":
+    if launch.is_local(spark.master) and config.development.jars == "lock":
         # Java's own chmod and readlink; elsewhere the class may come too late for the first file
         settings |= {
             "spark.hadoop.fs.file.impl": "ventes.LocalFiles",
@@ -139,7 +139,7 @@ def jar_settings(config: Config) -> dict[str, str]:
     """The pinned JARs: sent to the executors of a cluster; on the class path of a local driver, where nothing has to
     be copied and Java's class archive holds."""
     files = [str(path) for path in jar_files(config)]
-    if not shared_storage.is_local(config.spark.master):
+    if not launch.is_local(config.spark.master):
         return {"spark.jars": ",".join(files)}
     return {
         "spark.driver.extraClassPath": os.pathsep.join(files),
@@ -170,11 +170,6 @@ def check_log_store(settings: Mapping[str, str], config: Config) -> None:
             f"[SPARK] conf: the log store {chosen} is not accepted for {config.delta.base_path}: two writers could lose a "
             f"commit. Expected {object_store.LOG_STORE} (the default) or {object_store.DYNAMO_LOG_STORE}."
         )
-
-
-def under_submit(environment: Mapping[str, str] = os.environ) -> bool:
-    """True when spark-submit started this process."""
-    return "PYSPARK_GATEWAY_PORT" in environment
 
 
 def log_file(config: Config, name: str) -> Path:
@@ -215,7 +210,7 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
     """Start Spark for ``job``, in the process that is known as ``name`` (the job's). Raises ``SetupError`` when there is no Java or a JAR is missing."""
     settings = shared_settings(config, job)
     terminal: AbstractContextManager[None] = nullcontext()
-    if not under_submit():
+    if not launch.under_submit():
         os.environ.update(java.environment(config) | object_store.java_environment(config))
         file = log_file(config, name or job)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -232,7 +227,7 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
         builder = builder.config(key, value)
     with terminal:
         session = builder.getOrCreate()
-    if config.spark.log_level != "WARN" or under_submit():  # our log4j2 file begins with WARN
+    if config.spark.log_level != "WARN" or launch.under_submit():  # our log4j2 file begins with WARN
         session.sparkContext.setLogLevel(config.spark.log_level)
     # What a batch raises is reported by the job itself; a stop at a batch boundary is such an exception too.
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
@@ -240,7 +235,7 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
         compiler.ensure(session, config)
         _check_zone(session, config)
         shared_storage.check_folder(session, config.delta.base_path)
-        if not under_submit():
+        if not launch.under_submit():
             compiler.new(session, "Heap").trimEvery(_TRIM_MILLISECONDS)
     except BaseException:
         session.stop()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -15,45 +14,16 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from lakehouse.config import Config, paths
-from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, VENTES, TableSpec
+from lakehouse.contract.tables import CHAMPS_INCONNUS, TableSpec
 from lakehouse.jvm import spark_internals
 from lakehouse.lake import append as append_steps
-from lakehouse.lake import delta_tables
+from lakehouse.lake import delta_tables, log_entry
 from lakehouse.lake.append import Target
+from lakehouse.lake.table_settings import wanted_properties
 from lakehouse.observability import log, provenance
 from lakehouse.observability.provenance import read_origin
 
-OURS = (VENTES, REJETS)
-"""The tables whose writer does this: those that each micro-batch of Bronze appends to."""
-
-
-def maintained_by_writer(spec: TableSpec, config: Config) -> bool:
-    """Whether the writer merges the table's small files and makes its log's checkpoints, and not Delta inside a commit. Local
-    tables: in an object store, Spark alone writes what Spark's log store guards."""
-    return spec in OURS and not paths.is_remote(config)
-
-
 _log = log.get("delta")
-_DELTAS_OWN = 200
-"""Delta makes its checkpoint, a Spark job inside the commit for which sales wait some seconds, at every such multiple of the
-writer's interval, whether the writer's is there or not."""
-
-
-def _interval(value: timedelta) -> str:
-    return f"interval {value.total_seconds():.0f} seconds"
-
-
-def wanted_properties(spec: TableSpec, config: Config) -> dict[str, str]:
-    """The table properties that follow from the settings."""
-    delta, by_writer = config.delta, maintained_by_writer(spec, config)
-    properties = {
-        # where the writer makes the checkpoints, Delta's are for when that has failed for long
-        "delta.checkpointInterval": str(delta.checkpoint_interval * (_DELTAS_OWN if by_writer else 1)),
-        "delta.logRetentionDuration": _interval(delta.log_retention),
-        "delta.deletedFileRetentionDuration": _interval(delta.deleted_file_retention),
-        "delta.autoOptimize.autoCompact": str(delta.auto_compact and not by_writer).lower(),
-    }
-    return properties | delta_tables.statistics(spec)
 
 
 def ensure(spark: SparkSession, spec: TableSpec, config: Config) -> None:
@@ -169,11 +139,7 @@ def removals(
     """(version, operation, what its origin says) of the commits of versions ``after`` + 1 to ``upto`` that took rows away."""
     for version in range(after + 1, upto + 1):
         text = _entry(spark, spec, config, version)
-        if '"remove"' in text and any(
-            json.loads(line)["remove"].get("dataChange", True)
-            for line in text.splitlines()
-            if line.startswith('{"remove"')
-        ):
+        if '"remove"' in text and log_entry.takes_rows(log_entry.actions(text)):
             info = _info(text)
             yield version, str(info.get("operation")), read_origin(info).what
 
@@ -191,7 +157,8 @@ def _entry(spark: SparkSession, spec: TableSpec, config: Config, version: int) -
 
 def _info(text: str) -> dict[str, Any]:
     """The commit's own line."""
-    return next((json.loads(line)["commitInfo"] for line in text.splitlines() if '"commitInfo"' in line), {})
+    own = (json.loads(line) for line in log_entry.lines(text) if '"commitInfo"' in line)
+    return log_entry.commit_info(own)
 
 
 def read(spark: SparkSession, spec: TableSpec, config: Config, *, version: int | None = None) -> DataFrame:

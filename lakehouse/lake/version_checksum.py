@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse import atomic_file
+from lakehouse.lake import log_entry
 
 Checksum = dict[str, Any]
 
@@ -86,8 +87,7 @@ def write(table: str, version: int) -> int:
     if known is None and last >= 0:
         return 0
     for each in range(last + 1, version + 1):
-        lines = (log / f"{each:020}.json").read_text(encoding="utf-8").splitlines()
-        known = after(known, map(json.loads, filter(None, lines)))
+        known = after(known, log_entry.actions((log / f"{each:020}.json").read_text(encoding="utf-8")))
         if known is None:
             return each - last - 1
         atomic_file.write(log / f"{each:020}.crc", json.dumps(known), durable=False)

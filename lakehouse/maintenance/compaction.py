@@ -130,10 +130,11 @@ def _ended(spec: TableSpec, values: dict[str, str | None], first: date, today: d
     day = values.get("jour")
     if day is None:  # a distinct count that no day bounds: it has no end, and its files are merged by the job itself
         return False
-    return _safe(day) and first <= date.fromisoformat(day) < today
+    return safe_day(day) and first <= date.fromisoformat(day) < today
 
 
-def _safe(day: str) -> bool:
+def safe_day(day: str) -> bool:
+    """Whether nanoseconds hold the times of a day."""
     return _SAFE_DAYS[0] <= date.fromisoformat(day) < _SAFE_DAYS[1]
 
 
@@ -198,7 +199,10 @@ def merge_small(config: Config, spec: TableSpec, *, at_least: int) -> int:
     """Merge the small files of each partition that has so many, whether it has ended or not: into files that are no
     longer small, which the round that follows the day's end makes one. The files that went, less those that came."""
     files = _files(delta_tables.opened(spec, config))
-    due = [one for one in _with_small_files(files, at_least=at_least) if _safe(dict(one.values)["jour"] or "")]
+    days = [(one, dict(one.values).get("jour")) for one in _with_small_files(files, at_least=at_least)]
+    due = [
+        one for one, day in days if day is None or safe_day(day)
+    ]  # None: a partition that no day bounds, or no partition
     return sum(_compact(config, spec, one, metrics.SMALL_FILE_BYTES) for one in due)
 
 

@@ -15,7 +15,7 @@ from deltalake.exceptions import DeltaError
 from lakehouse.config import Config
 from lakehouse.contract.tables import TableSpec
 from lakehouse.errors import LakehouseError, one_line
-from lakehouse.lake.spark_tables import OURS, maintained_by_writer
+from lakehouse.lake.table_settings import OURS, maintained_by_writer
 from lakehouse.maintenance import compaction
 from lakehouse.observability import log
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from lakehouse.config import Config, paths
 from lakehouse.contract.table_properties import RETENTION
 from lakehouse.contract.tables import VENTES, TableSpec
 from lakehouse.errors import CheckpointInvalid
-from lakehouse.lake import history, job_progress
+from lakehouse.lake import history, job_progress, log_entry
 from lakehouse.observability.provenance import read_origin
 
 _READERS_HOURS = 1
@@ -52,7 +51,7 @@ def _rows_after(path: str, version: int, newest: int) -> bool:
 
 def _brings_rows(entry: Path) -> bool:
     try:
-        actions = [json.loads(line) for line in entry.read_text(encoding="utf-8").splitlines()]
+        actions = log_entry.actions(entry.read_text(encoding="utf-8"))
     except OSError:
         return True
     origin = next((read_origin(action["commitInfo"]).what for action in actions if "commitInfo" in action), None)

@@ -184,6 +184,9 @@ LAST_PASS = _gauge("silver", "silver_last_pass_timestamp_seconds", "When the las
 SILVER_AGE = _gauge("silver", "silver_age_seconds", "Time since a pass last ended well.")
 BEHIND = _gauge("silver", "silver_behind_versions", "Versions of ventes_stream that Silver had not merged, at a pass.")
 BUILDS = _counter("silver", "silver_full_builds", "Full builds of all tables that ended.")
+ENGINE_USES = _counter(
+    "silver", "silver_engine_uses", "Passes with sales and full builds that ended, by engine.", "engine"
+)
 
 
 GROUPS = {

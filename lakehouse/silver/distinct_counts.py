@@ -14,16 +14,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.contract.tables import MEMBRES
-from lakehouse.silver.aggregates import Aggregate, Measure, day_condition, key_columns
+from lakehouse.silver.aggregates import Aggregate, Measure, day_condition, member_name, members_have_day
+from lakehouse.silver.spark_plans import key_columns
 
 
 def _key(entry: Aggregate) -> Column:
     """The row's key but for its day, as text that no two keys share."""
     return F.to_json(F.struct(*(F.col(key) for key in entry.table.keys if key != "jour")))
-
-
-def _name(entry: Aggregate, measure: Measure) -> str:
-    return f"{entry.table.name}.{measure.column}"
 
 
 def members(sales: DataFrame, entries: Sequence[Aggregate]) -> DataFrame:
@@ -33,13 +30,12 @@ def members(sales: DataFrame, entries: Sequence[Aggregate]) -> DataFrame:
 
 
 def _members(sales: DataFrame, entry: Aggregate, measure: Measure) -> DataFrame:
-    dated = "jour" in entry.table.keys or measure.of == "jour"
     keyed = sales.withColumns(dict(zip(entry.table.keys, key_columns(entry), strict=True)))
     return keyed.select(
-        F.lit(_name(entry, measure)).alias("mesure"),
-        (F.col("jour") if dated else F.lit(None).cast("date")).alias("jour"),
+        F.lit(member_name(entry, measure)).alias("mesure"),
+        (F.col("jour") if members_have_day(entry, measure) else F.lit(None).cast("date")).alias("jour"),
         _key(entry).alias("cle"),
-        F.expr(measure.of).cast("string").alias("membre"),
+        F.expr(measure.of.spark).cast("string").alias("membre"),
     )
 
 
@@ -58,7 +54,7 @@ def unknown(found: DataFrame, known: DataFrame) -> DataFrame:
 def with_new(partials: DataFrame, entry: Aggregate, measure: Measure, new: DataFrame) -> DataFrame:
     """``partials`` with the measure replaced by the number of its members that are ``new`` with this batch."""
     on = ["cle", "jour"] if "jour" in entry.table.keys else ["cle"]
-    mine = new.where(F.col("mesure") == _name(entry, measure))
+    mine = new.where(F.col("mesure") == member_name(entry, measure))
     counts = mine.groupBy(*on).agg(F.count(F.lit(1)).alias("_nouveaux"))
     joined = partials.drop(measure.column).withColumn("cle", _key(entry)).join(counts, on, "left")
     return joined.withColumn(measure.column, F.coalesce("_nouveaux", F.lit(0))).drop("_nouveaux", "cle")

@@ -42,6 +42,10 @@ class SilverHealth:
                 f"silver_stale_after is {format_duration(limit)}"
             )
 
+    def used(self, engine: str) -> None:
+        """The engine of a pass that had sales, or of a full build."""
+        self._meter.add(metrics.ENGINE_USES, 1, engine)
+
     def passed(self, *, sales: int, seconds: float, behind: int) -> None:
         """A pass has ended well; ``behind`` versions of Bronze were new to it."""
         self._last = time.monotonic()

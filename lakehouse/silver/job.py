@@ -10,34 +10,34 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum
 from types import FrameType
-
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING
 
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION, ZONES, zones_sentence
-from lakehouse.contract.tables import CORRECTIONS, GENERATIONS, MEMBRES, VENTES
-from lakehouse.contract.tables import checkpoint as checkpoint_path
+from lakehouse.contract.tables import CORRECTIONS, MEMBRES, VENTES
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing, cause_of
-from lakehouse.lake import checkpoint_validation, spark_session, spark_tables, writer_lock
-from lakehouse.lake.checkpoint import Checkpoint
+from lakehouse.lake import checkpoint_validation, delta_tables, history, writer_lock
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure, retention, scheduler
-from lakehouse.observability import log, provenance, run_files
+from lakehouse.observability import log, run_files
 from lakehouse.observability.health import Monitor
-from lakehouse.silver import aggregates, wait_for_bronze
+from lakehouse.observability.provenance import read_origin
+from lakehouse.silver import aggregates, engine_choice, wait_for_bronze
 from lakehouse.silver.aggregates import Aggregate, Thresholds
+from lakehouse.silver.engine import JOB, CellDifference, Engine, EngineName, Generation, removers
 from lakehouse.silver.health import SilverHealth
-from lakehouse.silver.sink import SOURCE_COLUMNS, SilverSink, removers, source_options
+from lakehouse.silver.local_engine import BronzeFile, LocalEngine
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 _log = log.get("silver")
 
-JOB = "silver"
 _SETTLED_SECONDS = 600
 """How long ``verify`` waits for a moment between two passes."""
 
@@ -49,27 +49,6 @@ class PassOutcome(Enum):
     MERGED = "what was new is in every table"
     OVERTAKEN = "retention removed rows from Bronze during the pass: it is repeated, and skips them"
     ERASED = "an erasure removed rows from Bronze: no increment can follow it, and the tables are rebuilt"
-
-
-@dataclass(frozen=True)
-class Generation:
-    """One row of the generations' table: built from Bronze at ``bronze_version``; ``done`` when the build ended."""
-
-    name: str
-    bronze_version: int
-    definition: str
-    done: bool
-
-
-@dataclass(frozen=True)
-class CellDifference:
-    """One cell that differs from the recompute; values as text."""
-
-    table: str
-    key: str
-    column: str
-    expected: str
-    found: str
 
 
 def entries(config: Config) -> tuple[Aggregate, ...]:
@@ -106,21 +85,66 @@ class SilverJob:
             self._monitor.phase("it waits for the first sales in Bronze")
             if not wait_for_bronze.wait_for_bronze(self._config, every, self._stop):
                 return 0
-            if spark is not None:
-                return self._passes(spark, every, full=full)
-            self._monitor.phase("Spark is starting")
-            with spark_session.opened(self._config, JOB, name=self._monitor.name) as opened:
-                self._handle_signals()  # pyspark installed a handler of its own
-                return self._passes(opened, every, full=full)
+            with self._engine(spark) as engine:
+                return self._passes(engine, every, full=full)
 
-    def _passes(self, spark: SparkSession, every: float | None, *, full: bool) -> int:
+    @contextmanager
+    def _engine(self, spark: SparkSession | None) -> Iterator[Engine]:
+        """The engine of the job, for as long as the block runs."""
+        if spark is not None:
+            yield self._spark_engine(spark)
+            return
+        choice = engine_choice.chosen(self._config)
+        _log.info("engine", engine=choice.engine, reason=choice.reason)
+        if choice.engine == "local":
+            yield LocalEngine(self._config, self._entries)
+            return
+        with self._opened_spark() as opened:
+            yield opened
+
+    def _spark_engine(self, spark: SparkSession) -> Engine:
+        from lakehouse.silver.spark_engine import SparkEngine  # a process without Spark does not load pyspark
+
+        return SparkEngine(self._config, self._entries, spark)
+
+    @contextmanager
+    def _opened_spark(self) -> Iterator[Engine]:
+        from lakehouse.lake import spark_session  # as above
+
+        self._monitor.phase("Spark is starting")
+        with spark_session.opened(self._config, JOB, name=self._monitor.name) as opened:
+            if threading.current_thread() is threading.main_thread():
+                self._handle_signals()  # pyspark installed a handler of its own
+            yield self._spark_engine(opened)
+
+    @contextmanager
+    def _fitting(self, engine: Engine, files: Sequence[BronzeFile]) -> Iterator[Engine]:
+        """``engine``; Spark instead, when ``auto`` chose the local one and it cannot read these files of Bronze, or not in its
+        memory."""
+        if not isinstance(engine, LocalEngine):
+            yield engine
+            return
+        may_change, unreadable = self._config.analytics.engine == "auto", engine.cannot_read(files)
+        if unreadable and not may_change:
+            raise LakehouseError(
+                f"The local engine cannot go on: {unreadable}. Set [ANALYTICS] engine = spark, or auto, and start again."
+            )
+        obstacle = unreadable or engine_choice.too_large(self._config, [file.bytes for file in files])
+        if obstacle is None or not may_change:
+            yield engine
+            return
+        _log.info("engine", engine="spark", reason=obstacle)
+        with self._opened_spark() as opened:
+            yield opened
+
+    def _passes(self, engine: Engine, every: float | None, *, full: bool) -> int:
         self._monitor.phase("the first pass, or a full build, has not ended")
-        generation = self._generation(spark, full=full)
+        generation = self._generation(engine, full=full)
         while generation.done:
             started = time.monotonic()
-            if self._refresh(spark, generation) is PassOutcome.ERASED:
+            if self._refresh(engine, generation) is PassOutcome.ERASED:
                 _log.info("sales were erased from Bronze: building the tables anew", after=generation.name)
-                generation = self._generation(spark, full=True)
+                generation = self._generation(engine, full=True)
                 erasure.silver_has_built(self._config, generation.done)
                 continue
             self._schedule.between_batches()
@@ -130,14 +154,48 @@ class SilverJob:
 
     def verify(self, limit: int = 20, *, spark: SparkSession | None = None) -> list[CellDifference]:
         """The cells (at most ``limit`` a table) in which Silver differs from a full recompute of the Bronze that it has
-        merged, and the keys that stand more than once. Waits for a moment between two passes; writes nothing. A session
-        that is given stays open."""
+        merged, and the keys that stand more than once. Waits for a moment between two passes; writes nothing. A session that is given stays open."""
         if not wait_for_bronze.bronze_exists(self._config):
             raise wait_for_bronze.no_bronze(self._config)
+        with self._verifier(spark) as engine:
+            return self._verify(engine, limit)
+
+    @contextmanager
+    def _verifier(self, spark: SparkSession | None) -> Iterator[Engine]:
+        """The other engine than the one that wrote the tables, where it may be had: two that compute independently agree."""
         if spark is not None:
-            return self._verify(spark, limit)
+            yield self._spark_engine(spark)
+            return
+        wrote = self._wrote()
+        name, reason = engine_choice.other(wrote), f"the tables were written by {wrote}"
+        if name == "local":
+            obstacle = engine_choice.needs_spark(self._config) or self._local_obstacle()
+            name, reason = ("spark", obstacle) if obstacle else (name, reason)
+        _log.info("engine", engine=name, reason=reason)
+        if name == "local":
+            yield LocalEngine(self._config, self._entries)
+            return
+        from lakehouse.lake import spark_session
+
         with spark_session.opened(self._config, JOB) as opened:
-            return self._verify(opened, limit)
+            yield self._spark_engine(opened)
+
+    def _local_obstacle(self) -> str | None:
+        """Why the local engine is not used for a look at all of Bronze."""
+        local = LocalEngine(self._config, self._entries)
+        files = local.bronze_files()
+        return local.cannot_read(files) or engine_choice.too_large(self._config, [file.bytes for file in files])
+
+    def _wrote(self) -> EngineName:
+        """The engine of the newest batch or build of the first table; commits of earlier releases are Spark's."""
+        spec = self._entries[0].table
+        if not delta_tables.exists(spec, self._config):
+            return "spark"
+        for commit in history.newest(lambda: delta_tables.opened(spec, self._config), None):
+            origin = read_origin(commit)
+            if origin.what in ("silver batch", "silver build"):
+                return "local" if origin.facts.get("engine") == "local" else "spark"
+        return "spark"
 
     # --- waiting and stopping ----------------------------------------------------------------------------------------
 
@@ -156,31 +214,32 @@ class SilverJob:
 
     # --- generations -------------------------------------------------------------------------------------------------
 
-    def _last_generation(self, spark: SparkSession) -> Generation | None:
-        spark_tables.ensure(spark, GENERATIONS, self._config)
-        rows = spark_tables.read(spark, GENERATIONS, self._config).orderBy("date_etat").collect()
-        if not rows:
+    def _last_generation(self, engine: Engine) -> Generation | None:
+        last = engine.last_state()
+        if last is None:
             return None
-        last = rows[-1]
         if last["etat"] == INVALID:  # an operator rolled a table back: no increment can follow
             _log.info("the tables were rolled back: building them anew", after=last["generation"])
             return None
         return Generation(last["generation"], last["bronze_version"], last["definition"], last["etat"] == "fin")
 
-    def _record(self, spark: SparkSession, generation: Generation, state: str) -> None:
-        row = (generation.name, state, generation.bronze_version, generation.definition, datetime.now(UTC))
-        frame = spark.createDataFrame([row], GENERATIONS.ddl)
-        origin = provenance.commit_metadata("silver job")
-        frame.write.format("delta").mode("append").option("userMetadata", origin).save(
-            GENERATIONS.path(self._config.delta.base_path)
+    def _record(self, engine: Engine, generation: Generation, state: str) -> None:
+        engine.record(
+            {
+                "generation": generation.name,
+                "etat": state,
+                "bronze_version": generation.bronze_version,
+                "definition": generation.definition,
+                "date_etat": datetime.now(UTC),
+            }
         )
 
-    def _generation(self, spark: SparkSession, *, full: bool) -> Generation:
+    def _generation(self, engine: Engine, *, full: bool) -> Generation:
         """The generation to continue; builds a new one when there is none, or with ``full``."""
-        last = self._last_generation(spark)
+        last = self._last_generation(engine)
         if last and not last.done and last.definition == self._definition:
             _log.info("finishing an interrupted build", generation=last.name)
-            return self._build(spark, last)
+            return self._build(engine, last)
         if last and last.done and not full:
             if last.definition != self._definition:
                 raise DefinitionChanged(
@@ -188,129 +247,97 @@ class SilverJob:
                     "ones. Build them anew: python streaming_silver.py --full"
                 )
             return last
-        new = Generation(
-            uuid.uuid4().hex[:12], spark_tables.version(spark, VENTES, self._config), self._definition, False
-        )
-        self._record(spark, new, "debut")
-        return self._build(spark, new)
+        new = Generation(uuid.uuid4().hex[:12], engine.bronze_version(), self._definition, False)
+        self._record(engine, new, "debut")
+        return self._build(engine, new)
 
-    def _build(self, spark: SparkSession, generation: Generation) -> Generation:
-        sales = spark_tables.read(spark, VENTES, self._config, version=generation.bronze_version).select(
-            *SOURCE_COLUMNS
-        )
-        if days := zones_sentence(spark_tables.properties(spark, VENTES, self._config).get(ZONES)):
+    def _build(self, engine: Engine, generation: Generation) -> Generation:
+        files = engine.bronze_files(generation.bronze_version) if isinstance(engine, LocalEngine) else ()
+        if days := zones_sentence(engine.properties(VENTES).get(ZONES)):
             _log.warning(days)
-        if not SilverSink(self._config, self._entries, generation.name).build(sales, self._stop):
+        with self._fitting(engine, files) as fitting:
+            built = fitting.build(generation, self._stop)
+        if not built:
             _log.info(
                 "the build was stopped between two tables; the next start finishes it", generation=generation.name
             )
             return generation
-        self._record(spark, generation, "fin")
+        self._record(engine, generation, "fin")
         self._health.built()
-        _log.info("built", generation=generation.name, bronze_version=generation.bronze_version)
+        self._health.used(fitting.name)
+        _log.info("built", generation=generation.name, bronze_version=generation.bronze_version, engine=fitting.name)
         return Generation(generation.name, generation.bronze_version, generation.definition, True)
 
     # --- one pass ----------------------------------------------------------------------------------------------------
 
-    def _checkpoint(self, spark: SparkSession, generation: Generation) -> Checkpoint:
-        return Checkpoint(spark, checkpoint_path(self._config.delta.base_path, f"{JOB}-{generation.name}"))
-
-    def _refresh(self, spark: SparkSession, generation: Generation) -> PassOutcome:
+    def _refresh(self, engine: Engine, generation: Generation) -> PassOutcome:
         """Passes until one is not overtaken by retention, of which each repetition has new commits to skip."""
         if erasure.silver_is_asked(self._config):
             return PassOutcome.ERASED
         outcome = PassOutcome.OVERTAKEN
         while outcome is PassOutcome.OVERTAKEN:
-            outcome = self._pass(spark, generation)
+            outcome = self._pass(engine, generation)
         return outcome
 
-    def _pass(self, spark: SparkSession, generation: Generation) -> PassOutcome:
+    def _pass(self, engine: Engine, generation: Generation) -> PassOutcome:
         """Merge all that Bronze has committed since the last pass."""
-        checkpoint = self._checkpoint(spark, generation)
-        checkpoint.check(table_id=spark_tables.table_id(spark, VENTES, self._config))
-        newest = spark_tables.version(spark, VENTES, self._config)
-        consumed, _ = self._consumed(checkpoint, generation)
+        checkpoint = engine.checkpoint(generation)
+        checkpoint.check(table_id=engine.bronze_id())
+        newest = engine.bronze_version()
+        consumed, _ = generation.consumed(checkpoint)
         if newest <= consumed:
             self._health.passed(sales=0, seconds=0.0, behind=0)
             return PassOutcome.UP_TO_DATE
-        kinds = removers(spark, self._config, after=consumed, upto=newest)
+        kinds = removers(engine.removals(after=consumed, upto=newest))
         if ERASE in kinds:
             return PassOutcome.ERASED
         began = time.monotonic()
-        sink = SilverSink(self._config, self._entries, generation.name, self._health.merged)
-        failure = self._run_query(spark, generation, checkpoint, sink, skip_removals=RETENTION in kinds)
+        removed = RETENTION in kinds
+        files = engine.new_files(generation, newest) if isinstance(engine, LocalEngine) else ()
+        with self._fitting(engine, files) as fitting:
+            rows, failure = fitting.advance(
+                generation, skip_removals=removed, merged=self._health.merged, beat=self._monitor.beat
+            )
         if failure is not None:
-            return self._after_failure(spark, checkpoint, failure, consumed=consumed, newest=newest)
-        upto, _ = self._consumed(checkpoint, generation)
-        if RETENTION in kinds and ERASE in removers(spark, self._config, after=newest, upto=upto):
-            return (
-                PassOutcome.ERASED
-            )  # committed after ``removers`` was asked, and skipped together with what retention removed
-        self._health.passed(sales=sink.rows, seconds=time.monotonic() - began, behind=newest - consumed)
-        _log.info("pass done", sales=sink.rows)
+            return self._after_failure(engine, checkpoint.path, failure, consumed=consumed, newest=newest)
+        upto, _ = generation.consumed(checkpoint)
+        if removed and ERASE in removers(engine.removals(after=newest, upto=upto)):
+            # committed after ``removers`` was asked, and skipped together with what retention removed
+            return PassOutcome.ERASED
+        self._health.passed(sales=rows, seconds=time.monotonic() - began, behind=newest - consumed)
+        if rows:
+            self._health.used(fitting.name)
+        _log.info("pass done", sales=rows, engine=fitting.name)
         return PassOutcome.MERGED
 
-    def _run_query(
-        self,
-        spark: SparkSession,
-        generation: Generation,
-        checkpoint: Checkpoint,
-        sink: SilverSink,
-        *,
-        skip_removals: bool,
-    ) -> Exception | None:
-        """Run the query to its end; what ended it, None when it has read all that there was."""
-        query = (
-            spark.readStream.format("delta")
-            .options(**source_options(self._config, generation.bronze_version, removed=skip_removals))
-            .load(VENTES.path(self._config.delta.base_path))
-            .writeStream.queryName(JOB)
-            .option("checkpointLocation", checkpoint.path)
-            .trigger(availableNow=True)
-            .foreachBatch(sink)
-            .start()
-        )
-        while (
-            query.isActive
-        ):  # polled, so that a signal is handled; awaitTermination would raise before our own message
-            self._monitor.beat()
-            time.sleep(0.1)
-        return query.exception()
-
     def _after_failure(
-        self, spark: SparkSession, checkpoint: Checkpoint, failure: Exception, *, consumed: int, newest: int
+        self, engine: Engine, checkpoint: str, failure: Exception, *, consumed: int, newest: int
     ) -> PassOutcome:
         """The outcome when rows that were removed from Bronze during the pass explain the failure; otherwise raises."""
         if said := checkpoint_validation.SPARK_SAYS.search(str(failure)):
-            raise checkpoint_validation.refusal(checkpoint.path, JOB, f"Spark says {said[1] or said[2]}") from failure
+            raise checkpoint_validation.refusal(checkpoint, JOB, f"Spark says {said[1] or said[2]}") from failure
         if erasure.last_version(self._config, consumed) is not None:
             return PassOutcome.ERASED
-        now = spark_tables.version(spark, VENTES, self._config)
-        if now > newest and RETENTION in removers(spark, self._config, after=newest, upto=now):
+        now = engine.bronze_version()
+        if now > newest and RETENTION in removers(engine.removals(after=newest, upto=now)):
             return PassOutcome.OVERTAKEN
         raise LakehouseError(
             f"The Silver pass failed: {cause_of(failure)}. Nothing is lost: the next pass repeats the "
             f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
         ) from failure
 
-    def _consumed(self, checkpoint: Checkpoint, generation: Generation) -> tuple[int, bool]:
-        """The Bronze version that Silver holds all of, and whether it holds nothing of the next one."""
-        committed = checkpoint.committed()
-        if committed is None:
-            return generation.bronze_version, True
-        end = committed.delta_end()
-        return end.whole_version, not end.is_inside_version
-
     # --- comparison --------------------------------------------------------------------------------------------------
 
-    def _verify(self, spark: SparkSession, limit: int) -> list[CellDifference]:
-        generation = self._last_generation(spark)
+    def _verify(self, engine: Engine, limit: int) -> list[CellDifference]:
+        generation = self._last_generation(engine)
         if generation is None or not generation.done:
             raise TableMissing("The Silver tables are not built yet: python streaming_silver.py")
-        consumed, versions = self._settled_versions(spark, generation)
-        sales = spark_tables.read(spark, VENTES, self._config, version=consumed).select(*SOURCE_COLUMNS)
-        _log.info("comparing with the recompute", bronze_version=consumed)
-        found = list(self._doubled(spark, limit, {**versions, VENTES.name: consumed}))
+        consumed, versions = self._settled_versions(engine, generation)
+        _log.info("comparing with the recompute", bronze_version=consumed, engine=engine.name)
+        found: list[CellDifference] = []
+        for table in (VENTES, *(entry.table for entry in self._entries), MEMBRES, CORRECTIONS):
+            version = consumed if table is VENTES else versions.get(table.name)
+            found += engine.doubled(table, version=version, limit=limit)
         kept = retention.kept(self._config, Lake.of(self._config, versions={VENTES.name: consumed}))
         for entry in self._entries:
             since = kept.since.get(entry.table.name)
@@ -320,13 +347,12 @@ class SilverJob:
                     table=entry.table.name, before=str(since),
                 )  # fmt: skip
                 continue
-            expected = aggregates.complete(aggregates.partial(sales, entry), entry)
-            actual = spark_tables.read(spark, entry.table, self._config, version=versions[entry.table.name])
             if since:
                 _log.info("compared from a day on: retention", table=entry.table.name, since=str(since))
-                expected, actual = expected.where(F.col("jour") >= since), actual.where(F.col("jour") >= since)
-            cells = aggregates.differences(expected, actual, entry).orderBy("cle", "colonne").limit(limit).collect()
-            found += [CellDifference(entry.table.name, *cell) for cell in cells]
+            cells = engine.differences(
+                entry, bronze_version=consumed, version=versions[entry.table.name], since=since, limit=limit
+            )
+            found += cells
             _log.info(
                 "compared",
                 table=entry.table.name,
@@ -343,24 +369,16 @@ class SilverJob:
                 "Read the rest, then verify again: python streaming_silver.py"
             )
 
-    def _doubled(self, spark: SparkSession, limit: int, versions: Mapping[str, int]) -> Iterator[CellDifference]:
-        """The keys (at most ``limit`` a table) of which more than one row stands."""
-        for table in (VENTES, *(entry.table for entry in self._entries), MEMBRES, CORRECTIONS):
-            if spark_tables.exists(spark, table, self._config):
-                rows = spark_tables.read(spark, table, self._config, version=versions.get(table.name))
-                for cell in aggregates.doubled(rows, table).orderBy("cle").limit(limit).collect():
-                    yield CellDifference(table.name, *cell)
-
-    def _settled_versions(self, spark: SparkSession, generation: Generation) -> tuple[int, dict[str, int]]:
+    def _settled_versions(self, engine: Engine, generation: Generation) -> tuple[int, dict[str, int]]:
         """The Bronze version and the Silver versions of one moment at which no pass was writing."""
-        checkpoint = self._checkpoint(spark, generation)
+        checkpoint = engine.checkpoint(generation)
         give_up = time.monotonic() + _SETTLED_SECONDS
         while time.monotonic() < give_up:
             before = (checkpoint.planned_ids()[-1:], checkpoint.committed_ids()[-1:])
-            versions = {e.table.name: spark_tables.version(spark, e.table, self._config) for e in self._entries}
+            versions = {e.table.name: engine.version(e.table) for e in self._entries}
             after = (checkpoint.planned_ids()[-1:], checkpoint.committed_ids()[-1:])
             if before == after and before[0] == before[1]:
-                consumed, whole = self._consumed(checkpoint, generation)
+                consumed, whole = generation.consumed(checkpoint)
                 if whole:
                     return consumed, versions
                 self._refuse_when_nobody_goes_on()

@@ -19,13 +19,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.config import Config
-from lakehouse.contract.table_properties import ERASE, KEPT_FROM, RETENTION
-from lakehouse.contract.tables import CORRECTIONS, MEMBRES, TENDANCES, VENTES, TableSpec
-from lakehouse.errors import LakehouseError
+from lakehouse.contract.table_properties import KEPT_FROM
+from lakehouse.contract.tables import CORRECTIONS, MEMBRES, TENDANCES, TableSpec
 from lakehouse.lake import spark_tables
 from lakehouse.lake.expressions import evaluated
 from lakehouse.observability import log, provenance
-from lakehouse.silver import aggregates, corrections, distinct_counts
+from lakehouse.silver import aggregates, corrections, distinct_counts, spark_plans
 from lakehouse.silver.aggregates import Aggregate
 
 _log = log.get("silver")
@@ -44,7 +43,7 @@ SOURCE_COLUMNS = (
 def _once(spark: SparkSession, app_id: str, batch_id: int) -> Iterator[None]:
     """Within it, a MERGE commits once per (``app_id``, ``batch_id``), and its commit names the batch."""
     origin = spark.conf.get(_ORIGIN, "")
-    spark.conf.set(_ORIGIN, provenance.commit_metadata("silver batch", batch=batch_id))
+    spark.conf.set(_ORIGIN, provenance.commit_metadata("silver batch", batch=batch_id, engine="spark"))
     spark.conf.set(_APP_ID, app_id)
     spark.conf.set(_VERSION, str(batch_id))
     try:
@@ -63,20 +62,6 @@ def source_options(config: Config, built_from: int, *, removed: bool = False) ->
         "startingVersion": str(built_from + 1),
         "maxFilesPerTrigger": str(config.performance.max_files_per_trigger),
     }
-
-
-def removers(spark: SparkSession, config: Config, *, after: int, upto: int) -> frozenset[str]:
-    """Which of the operator's commands (``RETENTION``, ``ERASE``) removed rows from Bronze in its versions ``after`` + 1 to
-    ``upto``. Raises ``LakehouseError`` when something else did."""
-    found = set()
-    for version, operation, what in spark_tables.removals(spark, VENTES, config, after=after, upto=upto):
-        if what not in (RETENTION, ERASE):
-            raise LakehouseError(
-                f"Version {version} of {VENTES.name} took sales away ({operation} by {what or 'an unknown writer'}), which no "
-                f"increment can follow. To build Silver anew from what stands there: python streaming_silver.py --full"
-            )
-        found.add(what)
-    return frozenset(found)
 
 
 class SilverSink:
@@ -132,11 +117,13 @@ class SilverSink:
         known = spark_tables.read(spark, MEMBRES, config).where(pruned)
         new = distinct_counts.unknown(distinct_counts.members(sales, self._entries), known)
         new = new.withColumn("_lot", evaluated(F.lit(batch_id).cast("bigint"))).select(*MEMBRES.names)
-        spark_tables.append(new.coalesce(1), MEMBRES, config, app_id=self._app_id(MEMBRES), batch_id=batch_id)
+        spark_tables.append(
+            new.coalesce(1), MEMBRES, config, app_id=self._app_id(MEMBRES), batch_id=batch_id, facts={"engine": "spark"}
+        )
         return spark_tables.read(spark, MEMBRES, config).where(pruned).where(F.col("_lot") == batch_id)
 
     def _merge(self, sales: DataFrame, entry: Aggregate, days: Sequence[date], new: DataFrame, batch_id: int) -> None:
-        partials = aggregates.partial(self._kept(sales, entry.table), entry)
+        partials = spark_plans.partial(self._kept(sales, entry.table), entry)
         for measure in entry.member_measures:
             partials = distinct_counts.with_new(partials, entry, measure, new)
         spark = sales.sparkSession
@@ -173,7 +160,12 @@ class SilverSink:
         )
         spark_tables.ensure(changes.sparkSession, CORRECTIONS, self._config)
         spark_tables.append(
-            rows.select(*CORRECTIONS.names).coalesce(1), CORRECTIONS, self._config, app_id=app_id, batch_id=batch_id
+            rows.select(*CORRECTIONS.names).coalesce(1),
+            CORRECTIONS,
+            self._config,
+            app_id=app_id,
+            batch_id=batch_id,
+            facts={"engine": "spark"},
         )
 
     # --- all of Bronze -----------------------------------------------------------------------------------------------
@@ -193,10 +185,10 @@ class SilverSink:
                 return False
             _log.info("building", table=entry.table.name)
             self._replace(
-                aggregates.complete(aggregates.partial(self._kept(sales, entry.table), entry), entry), entry.table
+                spark_plans.complete(spark_plans.partial(self._kept(sales, entry.table), entry), entry), entry.table
             )
         return True
 
     def _replace(self, rows: DataFrame, table: TableSpec) -> None:
-        facts = {"generation": self._generation}
+        facts = {"generation": self._generation, "engine": "spark"}
         spark_tables.replace(rows, table, self._config, app_id=f"{self._app_id(table)}-build", batch_id=0, facts=facts)

@@ -16,8 +16,7 @@ _CHILD = """
 import sys, time
 from importlib import import_module
 from pathlib import Path
-from lakehouse.operations import command
-module, name, number, when, reached = sys.argv[1:6]
+script, module, name, number, when, reached = sys.argv[1:7]
 holder = import_module(module)
 for part in name.split(".")[:-1]:
     holder = getattr(holder, part)
@@ -32,18 +31,26 @@ def step(*args, **options):
         Path(reached).touch(); time.sleep(600)
     return result
 setattr(holder, name, step)
-sys.exit(command.main(sys.argv[6:]))
+sys.exit(import_module(script).main(sys.argv[7:]))
 """
 
 
-def killed_at(base: str, function: str, words: Sequence[str], *, number: int = 1, when: str = "after") -> None:
-    """Run ``ops_utils.py`` with ``words`` over the lake and SIGKILL it just ``before`` or ``after`` the ``number``-th call
+def killed_at(
+    base: str,
+    function: str,
+    words: Sequence[str],
+    *,
+    number: int = 1,
+    when: str = "after",
+    script: str = "lakehouse.operations.command",
+) -> None:
+    """Run ``ops_utils.py``, or another module's ``main``, with ``words`` over the lake and SIGKILL it just ``before`` or ``after`` the ``number``-th call
     of ``function`` (``lakehouse.module:name``). Asserts that it was alive there: the kill met the middle of the work."""
     module, _, name = function.partition(":")
     reached = Path(base).parent / f"reached-{name}-{number}-{when}"
     reached.unlink(missing_ok=True)
     child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, module, name, str(number), when, str(reached), *words],
+        [sys.executable, "-c", _CHILD, script, module, name, str(number), when, str(reached), *words],
         cwd=PROJECT,
         env={**os.environ, f"{ENV_PREFIX}DELTA__BASE_PATH": base},
         stdin=subprocess.DEVNULL,

@@ -217,3 +217,8 @@ def build(base: str, rows: Sequence[Row] | None = None) -> list[Row]:
 
 def days_between(first: date, last: date) -> list[date]:
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def arrow_actions(table: DeltaTable) -> pa.Table:
+    """The files of a table, with their statistics as columns."""
+    return pa.table(table.get_add_actions(flatten=True))

@@ -75,8 +75,10 @@ PURE = {
         "lake.checkpoint_files",
         "lake.checkpoint_validation",
         "lake.expressions",
+        "lake.log_entry",
         "lake.query",
         "lake.result",
+        "lake.table_settings",
         "maintenance.whose_message",
         "observability.metrics",
         "operations.reconcile.offset_balance",
@@ -88,6 +90,9 @@ PURE = {
         "silver.aggregates",
         "silver.corrections",
         "silver.distinct_counts",
+        "silver.expressions",
+        "silver.local_sql",
+        "silver.spark_plans",
     ]
 }
 """Modules without I/O, Spark action or log: values in, values out."""

@@ -10,7 +10,7 @@ import pytest
 
 from lakehouse import config
 from lakehouse.contract.tables import PAR_PAYS, VENTES, TableSpec
-from lakehouse.lake import spark_tables
+from lakehouse.lake import table_settings
 from lakehouse.maintenance import compaction, small_files
 from tests.support import job_lake
 from tests.support.maintained import Run, by_table, reconciled, rows
@@ -98,8 +98,8 @@ def test_one_of_two_merges_small_files_the_writer_or_delta(
 ) -> None:
     monkeypatch.setenv("VENTES_DELTA__BASE_PATH", place)
     monkeypatch.setenv("VENTES_S3__REGION", "us-east-1")
-    properties = spark_tables.wanted_properties(spec, config.load())
-    assert spark_tables.maintained_by_writer(spec, config.load()) is ours
+    properties = table_settings.wanted_properties(spec, config.load())
+    assert table_settings.maintained_by_writer(spec, config.load()) is ours
     assert properties["delta.autoOptimize.autoCompact"] == str(not ours).lower()
     assert properties["delta.checkpointInterval"] == ("10000" if ours else "50")
 

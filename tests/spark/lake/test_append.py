@@ -18,7 +18,7 @@ from benchmarks.spark_counts import Meter
 from lakehouse.config import Config
 from lakehouse.contract.tables import PERTES, REJETS, VENTES, TableSpec
 from lakehouse.lake import append as append_steps
-from lakehouse.lake import delta_tables, spark_tables
+from lakehouse.lake import delta_tables, spark_tables, table_settings
 from lakehouse.lake.append import DocumentedAppend, InternalAppend, Target
 from tests.support.children import eventually
 from tests.support.harness import config_of
@@ -162,7 +162,7 @@ def test_a_table_made_without_spark_is_the_one_that_spark_makes(
 ) -> None:
     ours, sparks = (config_of(tmp_path / name, "localhost:1", "unused") for name in ("ours", "spark"))
     spark_tables.ensure(spark, spec, ours)
-    spark_tables._create(spark, spec, sparks, spark_tables.wanted_properties(spec, sparks))
+    spark_tables._create(spark, spec, sparks, table_settings.wanted_properties(spec, sparks))
     seen = []
     for made in (ours, sparks):
         (entry,) = Path(spec.path(made.delta.base_path), "_delta_log").glob("0*.json")

@@ -30,9 +30,9 @@ from lakehouse.errors import ConfigError
 from lakehouse.jvm import jars
 from lakehouse.kafka import clients, options, users
 from lakehouse.kafka.broker import properties
-from lakehouse.lake import object_store, spark_session, spark_tables, writer_lock
+from lakehouse.lake import object_store, spark_session, table_settings, writer_lock
 from lakehouse.observability import log
-from lakehouse.silver import job, sink
+from lakehouse.silver import engine_choice, job, sink
 
 LAKE_ON_S3 = {
     "VENTES_DELTA__BASE_PATH": "s3a://seau/lac", "VENTES_S3__REGION": "us-east-1", "VENTES_S3__ACCESS_KEY": "cle",
@@ -72,10 +72,10 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "SPARK.ui_port": ("4050", lambda c: spark_session.shared_settings(c, "bronze")),
     "SPARK.conf": ("spark.task.maxFailures=8", spark_session.extra_settings),
     "DELTA.base_path": ("/autre", lambda c: VENTES.path(c.delta.base_path)),
-    "DELTA.checkpoint_interval": ("10", lambda c: spark_tables.wanted_properties(PAR_PAYS, c)),
-    "DELTA.log_retention": ("3 days", lambda c: spark_tables.wanted_properties(VENTES, c)),
-    "DELTA.deleted_file_retention": ("1 day", lambda c: spark_tables.wanted_properties(VENTES, c)),
-    "DELTA.auto_compact": ("false", lambda c: spark_tables.wanted_properties(PAR_PAYS, c)),
+    "DELTA.checkpoint_interval": ("10", lambda c: table_settings.wanted_properties(PAR_PAYS, c)),
+    "DELTA.log_retention": ("3 days", lambda c: table_settings.wanted_properties(VENTES, c)),
+    "DELTA.deleted_file_retention": ("1 day", lambda c: table_settings.wanted_properties(VENTES, c)),
+    "DELTA.auto_compact": ("false", lambda c: table_settings.wanted_properties(PAR_PAYS, c)),
     "DELTA.auto_compact_min_files": ("10", lambda c: spark_session.shared_settings(c, "bronze")),
     "DELTA.snapshot_partitions": ("4", lambda c: spark_session.shared_settings(c, "bronze")),
     "DELTA.state_path": ("/autre", paths.state),
@@ -98,6 +98,8 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "ANALYTICS.seuil_premium": ("600", job.entries),
     "ANALYTICS.seuil_standard": ("50", job.entries),
     "ANALYTICS.achats_fidele": ("3", job.entries),
+    "ANALYTICS.engine": ("local", engine_choice.chosen),
+    "ANALYTICS.engine_memory": ("1", lambda c: engine_choice.too_large(c, [10_000_000])),
     "PERFORMANCE.open_writers": ("4", lambda c: spark_session.shared_settings(c, "bronze")),
     "PERFORMANCE.max_partition_fetch_bytes": ("2000", lambda c: kafka_batch.source_options(c, fail_on_data_loss=True)),
     "PERFORMANCE.fetch_max_bytes": ("2000", lambda c: kafka_batch.source_options(c, fail_on_data_loss=True)),

@@ -12,7 +12,7 @@ import pytest
 from lakehouse import config
 from lakehouse.contract.tables import MEMBRES, REJOUES, VENTES, TableSpec
 from lakehouse.kafka import clients
-from lakehouse.lake import delta_tables
+from lakehouse.lake import delta_tables, table_settings
 from lakehouse.operations import leftovers
 from tests.support import lakes
 
@@ -66,7 +66,7 @@ def test_nothing_was_erased_and_nothing_remains(base: str) -> None:
 def test_a_tables_versions_stay_for_a_time_and_its_log_where_it_names_someone(base: str) -> None:
     settings = config.load(env={"VENTES_DELTA__BASE_PATH": base})
     delta_tables.append(lakes.sales(5), VENTES, settings, what="test")
-    delta_tables.create(MEMBRES, settings, delta_tables.statistics(MEMBRES), what="test")
+    delta_tables.create(MEMBRES, settings, table_settings.statistics(MEMBRES), what="test")
     said = listed(base, due=True)
     assert said["bronze ventes_stream"].startswith("2026-12-04T12:00+00:00, at its next maintenance")
     assert said["silver _membres"].startswith("7 days after its next build")

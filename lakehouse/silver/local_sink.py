@@ -1,0 +1,223 @@
+"""Writes of Silver without a JVM: one batch merged into every table, or every table rebuilt.
+
+Guarantee: that of ``sink``, and in the same words of the tables' logs, so that either engine repeats what the other began. Each
+commit carries (application id, batch id), which is looked for first: a batch that is repeated after a crash, between
+whichever two commits, changes nothing twice.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+from deltalake import DeltaTable, QueryBuilder
+from deltalake.exceptions import DeltaError
+
+from lakehouse.config import Config
+from lakehouse.contract.table_properties import KEPT_FROM
+from lakehouse.contract.tables import CORRECTIONS, MEMBRES, TENDANCES, TableSpec
+from lakehouse.errors import LakehouseError, one_line
+from lakehouse.lake import delta_tables, table_handle
+from lakehouse.lake.table_settings import wanted_properties
+from lakehouse.maintenance import compaction
+from lakehouse.observability import log
+from lakehouse.silver import aggregates, local_sql
+from lakehouse.silver.aggregates import Aggregate
+
+_log = log.get("silver")
+
+ENGINE = "local"
+
+
+def asked(sql: str, **named: DeltaTable) -> pa.RecordBatchReader:
+    """The rows of a SELECT over these tables, as they come."""
+    builder = QueryBuilder()
+    for name, table in named.items():
+        builder.register(name, table)
+    return pa.RecordBatchReader.from_stream(builder.execute(sql))
+
+
+class LocalSink:
+    """Writes the Silver tables of one generation. The caller holds Silver's writer lock."""
+
+    def __init__(
+        self,
+        config: Config,
+        entries: Sequence[Aggregate],
+        generation: str,
+        merged: Callable[[str, float], None] = lambda _table, _seconds: None,
+    ) -> None:
+        """``merged`` is called with each table and the seconds that its merge took."""
+        self._merged = merged
+        self._config = config
+        self._entries = entries
+        self._generation = generation
+        self.rows = 0
+
+    def _app_id(self, table: TableSpec) -> str:
+        return f"{table.name}-{self._generation}"
+
+    # --- one batch ---------------------------------------------------------------------------------------------------
+
+    def __call__(self, sales: DeltaTable, batch_id: int) -> None:
+        """Merge the rows of ``sales`` into every table."""
+        started = time.monotonic()
+        counted = asked(local_sql.BY_DAY, sales=sales).read_all().to_pylist()
+        if not counted:
+            return
+        days = [row["jour"] for row in counted]
+        rows = sum(row["n"] for row in counted)
+        if min(days) < (today := self._today()):
+            changes = local_sql.corrections([local_sql.ADDED], today, self._generation, batch_id)
+            self._record(changes, self._app_id(CORRECTIONS), batch_id, sales=sales)
+        members = self._add_members(sales, days, batch_id)
+        for entry in self._entries:
+            began = time.monotonic()
+            self._merge(sales, members, entry, days, batch_id)
+            self._merged(entry.table.name, time.monotonic() - began)
+        self.rows += rows
+        _log.info("merged", batch_id=batch_id, sales=rows, days=len(days), seconds=round(time.monotonic() - started, 1))
+
+    def _add_members(self, sales: DeltaTable, days: Sequence[date], batch_id: int) -> DeltaTable:
+        """Append the members that the table does not know; the member table, in which this batch's have its number."""
+        table = delta_tables.opened(MEMBRES, self._config)
+        if not delta_tables.has_batch(table, self._app_id(MEMBRES), batch_id):
+            sql = local_sql.new_members(self._entries, days, batch_id)
+            found = asked(sql, sales=sales, **{MEMBRES.name: table})
+            self._append(found, MEMBRES, self._app_id(MEMBRES), batch_id)
+        return delta_tables.opened(MEMBRES, self._config)
+
+    def _merge(
+        self, sales: DeltaTable, members: DeltaTable, entry: Aggregate, days: Sequence[date], batch_id: int
+    ) -> None:
+        table, app_id = delta_tables.opened(entry.table, self._config), self._app_id(entry.table)
+        if delta_tables.has_batch(table, app_id, batch_id):
+            return
+        sql = local_sql.new_partials(entry, _kept(table, entry.table), days, batch_id)
+        named = {local_sql.SALES: sales, **({MEMBRES.name: members} if entry.member_measures else {})}
+        found = asked(sql, **named).read_all()
+        (
+            table.merge(
+                found,
+                aggregates.merge_condition(entry, days, "local"),
+                source_alias="s",
+                target_alias="t",
+                commit_properties=delta_tables.stamped(
+                    "silver batch", {"batch": batch_id, "engine": ENGINE}, once=(app_id, batch_id)
+                ),
+                post_commithook_properties=delta_tables.HOOKS,
+            )
+            .when_matched_update(aggregates.update_values(entry, "local"))
+            .when_not_matched_insert(aggregates.insert_values(entry, "local"))
+            .execute()
+        )
+        self._committed(table, entry.table)
+
+    def _append(self, rows: pa.RecordBatchReader, spec: TableSpec, app_id: str, batch_id: int) -> None:
+        """One commit, of which a repeat is refused by the caller; none when there is no row."""
+        made = rows.cast(delta_tables.schema(spec)).read_all()
+        if made.num_rows:
+            table_handle.write(
+                spec.path(self._config.delta.base_path),
+                made,
+                mode="append",
+                commit_properties=delta_tables.stamped(
+                    "silver batch", {"batch": batch_id, "engine": ENGINE}, once=(app_id, batch_id)
+                ),
+                post_commithook_properties=delta_tables.HOOKS,
+            )
+            self._committed(delta_tables.opened(spec, self._config), spec)
+
+    def _committed(self, table: DeltaTable, spec: TableSpec) -> None:
+        """What Delta does inside a commit of Spark's: the version's checksum, and now and then the log's checkpoint."""
+        delta_tables.committed(table, spec, self._config)
+        if table.version() and table.version() % self._config.delta.checkpoint_interval == 0:
+            compaction.checkpoint_log(self._config, spec)
+
+    def merge_small_files(self) -> int:
+        """What Delta's automatic compaction does for Spark's appends. The files that went, less those that came."""
+        if not self._config.delta.auto_compact:
+            return 0
+        enough, tables = self._config.delta.auto_compact_min_files, (MEMBRES, CORRECTIONS)
+        gone = 0
+        for spec in tables:
+            try:
+                if delta_tables.exists(spec, self._config):
+                    gone += compaction.merge_small(self._config, spec, at_least=enough)
+            except (
+                LakehouseError,
+                DeltaError,
+                OSError,
+            ) as error:  # no reason to stop: it is tried again after the next pass
+                _log.warning("small files were not merged; the job goes on", table=spec.name, fault=one_line(error))
+        return gone
+
+    # --- days that had ended -----------------------------------------------------------------------------------------
+
+    def _today(self) -> date:
+        return datetime.now(self._config.analytics.timezone).date()
+
+    def _record(self, changes: str, app_id: str, batch_id: int, **named: DeltaTable) -> None:
+        """Record the corrections before the figures change: a crash in between repeats the batch, not this."""
+        delta_tables.ensure(CORRECTIONS, self._config, what="silver job")
+        table = delta_tables.opened(CORRECTIONS, self._config)
+        if not delta_tables.has_batch(table, app_id, batch_id):
+            self._append(asked(changes, **named), CORRECTIONS, app_id, batch_id)
+
+    # --- all of Bronze -----------------------------------------------------------------------------------------------
+
+    def build(self, sales: DeltaTable, stop: threading.Event | None = None) -> bool:
+        """Replace every table by its recompute over ``sales``, each in one commit; a repeat changes nothing. False when
+        ``stop`` was set between two tables: the next start finishes the build."""
+        if delta_tables.exists(TENDANCES, self._config):
+            hours = delta_tables.opened(TENDANCES, self._config)
+            changes = [local_sql.ADDED, local_sql.REVERSED]
+            sql = local_sql.corrections(changes, self._today(), self._generation, 0)
+            self._record(sql, f"{self._app_id(CORRECTIONS)}-build", 0, sales=sales, **{TENDANCES.name: hours})
+        self._replace(asked(local_sql.with_batch(local_sql.members(self._entries), -1), sales=sales), MEMBRES)
+        for entry in self._entries:
+            if stop is not None and stop.is_set():
+                return False
+            _log.info("building", table=entry.table.name)
+            there = delta_tables.exists(entry.table, self._config)
+            since = _kept(delta_tables.opened(entry.table, self._config), entry.table) if there else None
+            self._replace(asked(local_sql.rows(entry, since), sales=sales), entry.table)
+        return True
+
+    def _replace(self, rows: pa.RecordBatchReader, spec: TableSpec) -> None:
+        """Make ``rows`` the whole table, in one commit, which also creates a table that is missing."""
+        config, app_id = self._config, f"{self._app_id(spec)}-build"
+        options: dict[str, Any] = {}
+        path = spec.path(config.delta.base_path)
+        there = delta_tables.exists(spec, config)
+        if there:
+            delta_tables.ensure(spec, config, what="silver job")
+            table = delta_tables.opened(spec, config)
+            if delta_tables.has_batch(table, app_id, 0):
+                return
+            if [field.name for field in table.schema().fields] != list(spec.names):
+                options["schema_mode"] = "overwrite"
+        else:
+            options["configuration"] = wanted_properties(spec, config)
+        table_handle.write(
+            path,
+            rows.cast(delta_tables.schema(spec)),
+            mode="overwrite",
+            partition_by=list(spec.partition_by) or None,
+            commit_properties=delta_tables.stamped(
+                "silver build", {"generation": self._generation, "engine": ENGINE}, once=(app_id, 0)
+            ),
+            post_commithook_properties=delta_tables.HOOKS,
+            **options,
+        )
+        self._committed(delta_tables.opened(spec, config), spec)
+
+
+def _kept(table: DeltaTable, spec: TableSpec) -> date | None:
+    """The day before which retention removed the table's days: one late sale would count as the whole day."""
+    since = table.metadata().configuration.get(KEPT_FROM) if "jour" in spec.keys else None
+    return date.fromisoformat(since) if since else None
