@@ -8,7 +8,8 @@ INSTALLED := .venv/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-fast lint lock sbom audit bench bench-quick bench-long scaling versitygw package clean
+.PHONY: help setup run demo test test-fast lint lock sbom audit bench bench-quick bench-long scaling campaign campaign-quick \
+	versitygw package clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -73,6 +74,16 @@ bench-long: setup ## Half an hour of latency, Silver over 50 million sales, an h
 scaling: setup ## Partitions, workers, state and Silver, measured into docs/scaling.json on a quiet machine
 	@$(PY) -m benchmarks.scaling --write
 	@$(PY) docs/generate.py
+
+campaign: setup ## Faults, crash points and planted bugs for hours, into docs/FAULT_REPORT.md (HOURS=8, FIRST=1)
+	@$(PY) -m campaign --sweep bronze --seeds 1 --first 1 --minutes 90
+	@$(PY) -m campaign --sweep silver --seeds 1 --first 2 --minutes 90
+	@$(PY) -m campaign --planted --minutes 120
+	@$(PY) -m campaign --seeds 100000 --first $(or $(FIRST),1) --minutes $$(( $(or $(HOURS),8) * 60 ))
+	@$(PY) -m campaign --report
+
+campaign-quick: setup ## A few histories with faults, in ten minutes
+	@$(PY) -m campaign --seeds 8 --first $$(date +%j) --minutes 10 --rounds 2 --messages 80
 
 package: $(INSTALLED) ## Build what a Spark cluster needs, into dist/
 	@$(PY) setup_utils.py package

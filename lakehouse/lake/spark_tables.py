@@ -13,6 +13,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from lakehouse import crash_points
 from lakehouse.config import Config, paths
 from lakehouse.contract.tables import CHAMPS_INCONNUS, TableSpec
 from lakehouse.jvm import spark_internals
@@ -216,4 +217,6 @@ def replace(
         writer = writer.options(**wanted_properties(spec, config))
     origin = provenance.commit_metadata(f"{spec.layer} build", **(facts or {}))
     writer = writer.option("txnAppId", app_id).option("txnVersion", batch_id).option("userMetadata", origin)
+    crash_points.step(f"before {spec.name} is replaced")
     writer.save(spec.path(config.delta.base_path))
+    crash_points.step(f"after {spec.name} was replaced")
