@@ -58,7 +58,7 @@ def _message(
     if kind == "copy":
         first = chance.choice(sent)
         return Message(kind, first.key, first.value, chance.choice((first.partition, partition)), first.sale_id)
-    first = chance.choice(sent) if kind == "same_id" else None
+    origin = chance.choice(sent) if kind == "same_id" else None
     moment = now - timedelta(seconds=chance.randrange(300))
     if kind == "late":
         moment -= timedelta(days=chance.randrange(1, 20), seconds=chance.randrange(86400))
@@ -80,8 +80,8 @@ def _message(
         "pays": chance.choice(COUNTRIES),
         "segment": chance.choice(SEGMENTS),
     }
-    if first:
-        sale |= {name: json.loads(first.value)[name] for name in ("vente_id", "timestamp")}
+    if origin:
+        sale |= {name: json.loads(origin.value)[name] for name in ("vente_id", "timestamp")}
     value = json.dumps(sale, ensure_ascii=False).encode()
     return Message(kind, str(client).encode(), value, partition, None if kind == "future" else str(sale["vente_id"]))
 
