@@ -94,6 +94,9 @@ LATEST = _gauge("kafka", "kafka_latest_offset", "Offset of the next message to c
 
 # --- Kafka, as the Bronze job reads it -------------------------------------------------------------------------------
 
+PROGRESS_GROUP_FAILURES = _counter(
+    "bronze", "progress_group_failures", "Attempts to tell [KAFKA] progress_group of Bronze's progress that failed."
+)
 LAG_RECORDS = _gauge("bronze", "kafka_lag_records", "Messages that Kafka holds and Bronze has not read.", "partition")
 LAG_SECONDS = _gauge("bronze", "kafka_lag_seconds", "Age of the oldest message that Bronze has not read.", "partition")
 HEADROOM_RECORDS = _gauge(
