@@ -1,7 +1,7 @@
 """Structured logs: readable lines on the terminal (or JSON), and JSON lines in a rotating file of each process.
 
 No line carries what a sale says of a person, nor a secret: loggers are given places (``topic[partition]@offset``),
-codes and counts, and every text passes ``_without_secrets``. structlog is loaded by the first line: a tool that has
+codes and counts, a library's exception is told by ``cause_of``, and every text passes ``_without_secrets``. structlog is loaded by the first line: a tool that has
 nothing to say does not wait for it.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.config import Config, Monitoring, paths
+from lakehouse.errors import traceback_of
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _TAIL_BYTES = 262_144
@@ -160,7 +161,7 @@ def _set_up() -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            structlog.processors.format_exc_info,
+            _with_traceback,
             _without_secrets,
             _into_file,
             *([] if _monitoring.log_format == "json" else [_for_people]),
@@ -173,6 +174,11 @@ def _set_up() -> None:
 
 
 Event = MutableMapping[str, Any]
+
+
+def _with_traceback(_logger: Any, _method: str, event: Event) -> Event:
+    failure = sys.exception() if event.pop("exc_info", False) else None
+    return event if failure is None else {**event, "exception": traceback_of(failure)}
 
 
 def _without_secrets(_logger: Any, _method: str, event: Event) -> Event:

@@ -21,13 +21,6 @@ PROMPT = r"question \(\? help, q leave\)> "
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    made = str(tmp_path_factory.mktemp("lake"))
-    lakes.build(made)
-    return made
-
-
 class Terminal:
     """query_utils.py on a terminal of a given size."""
 

@@ -12,14 +12,6 @@ from lakehouse.explorer.answers import Answers
 from lakehouse.explorer.menu import Menu
 from lakehouse.explorer.queries import registry
 from lakehouse.explorer.queries.model import Filters
-from tests.support import lakes
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    made = str(tmp_path_factory.mktemp("lake"))
-    lakes.build(made)
-    return made
 
 
 def converse(base: str, *typed: str, filters: Filters | None = None) -> list[str]:

@@ -62,6 +62,22 @@ def test_a_traceback_is_one_line_of_the_file(tmp_path: Path) -> None:
     assert "Traceback" in str(line["exception"]) and "OSError: full" in str(line["exception"])
 
 
+def test_a_traceback_quotes_no_message_of_kafka(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quoted = "the value 'Wilhelmine' cannot be cast"
+    with log.to_file(config_of(tmp_path), "bronze") as path:
+        try:
+            try:
+                raise ValueError(quoted)
+            except ValueError as error:
+                raise RuntimeError(f"[CAST_INVALID_INPUT] {quoted}") from error
+        except RuntimeError:
+            log.get("bronze").error("the batch failed", exc_info=True)
+    (line,) = lines(path)
+    assert "Wilhelmine" not in str(line) + capsys.readouterr().err
+    assert "raise ValueError(quoted)\nValueError\n" in str(line["exception"]), "where it was raised, and what"
+    assert str(line["exception"]).endswith("\nRuntimeError: [CAST_INVALID_INPUT]")
+
+
 def test_a_log_file_is_rotated_at_its_size_and_a_few_are_kept(tmp_path: Path) -> None:
     small = config_of(tmp_path, MONITORING__LOG_FILE_BYTES="1000", MONITORING__LOG_FILE_COUNT="2")
     with log.to_file(small, "bronze") as path:
