@@ -14,6 +14,8 @@ _EXPANSION = 40
 """Bytes of memory for a byte of Bronze's Parquet where nearly every sale has a client and day of its own: 1.3 GB for a build
 over 33 MB, 400,000 sales."""
 
+_CHUNK = 8 * 2**20
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -58,6 +60,12 @@ def fitting(config: Config, files: Sequence[int]) -> int:
     """How many of the first files make one batch of the local engine: one at least."""
     most = min(len(files), config.performance.max_files_per_trigger)
     return next((number for number in range(most, 1, -1) if too_large(config, files[:number]) is None), min(most, 1))
+
+
+def chunk_bytes(config: Config) -> int:
+    """Bytes of Bronze's files that the local engine aggregates at a time while it builds: a quarter of its memory, and less
+    when that is much, since more at a time is no faster."""
+    return min(config.analytics.engine_memory * 2**20 // (4 * _EXPANSION), _CHUNK)
 
 
 def other(engine: EngineName) -> EngineName:
