@@ -75,6 +75,15 @@ def new_partials(entry: Aggregate, since: date | None, days: Sequence[date], bat
     return f"SELECT {_named(columns)} FROM {sql}"
 
 
+def row_counts(entries: Sequence[Aggregate]) -> str:
+    """About how many rows each table has that is built from ``sales``: one row of numbers."""
+    keys = (key_values(entry, "local").values() for entry in entries)
+    texts = (" || ' ' || ".join(f"CAST({sql} AS STRING)" for sql in each) for each in keys)
+    return (
+        f"SELECT {', '.join(f'approx_distinct({text}) AS n{number}' for number, text in enumerate(texts))} FROM {SALES}"
+    )
+
+
 # --- the members of large distinct counts ----------------------------------------------------------------------------
 
 _ESCAPES = {'"': '\\"', "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
