@@ -10,8 +10,8 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from enum import Enum
 from types import FrameType
@@ -31,7 +31,7 @@ from lakehouse.silver import aggregates, engine_choice, wait_for_bronze
 from lakehouse.silver.aggregates import Aggregate, Thresholds
 from lakehouse.silver.engine import JOB, CellDifference, Engine, EngineName, Generation, removers
 from lakehouse.silver.health import SilverHealth
-from lakehouse.silver.local_engine import BronzeFile, LocalEngine
+from lakehouse.silver.local_engine import LocalEngine
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -118,24 +118,37 @@ class SilverJob:
             yield self._spark_engine(opened)
 
     @contextmanager
-    def _fitting(self, engine: Engine, files: Sequence[BronzeFile]) -> Iterator[Engine]:
-        """``engine``; Spark instead, when ``auto`` chose the local one and it cannot read these files of Bronze, or not in its
+    def _fitting(self, engine: Engine, unreadable: str | None, too_large: str | None) -> Iterator[Engine]:
+        """``engine``; Spark instead, when ``auto`` chose the local one and it cannot read some files of Bronze, or not in its
         memory."""
-        if not isinstance(engine, LocalEngine):
-            yield engine
-            return
-        may_change, unreadable = self._config.analytics.engine == "auto", engine.cannot_read(files)
+        may_change = self._config.analytics.engine == "auto"
         if unreadable and not may_change:
             raise LakehouseError(
                 f"The local engine cannot go on: {unreadable}. Set [ANALYTICS] engine = spark, or auto, and start again."
             )
-        obstacle = unreadable or engine_choice.too_large(self._config, [file.bytes for file in files])
+        obstacle = unreadable or too_large
         if obstacle is None or not may_change:
             yield engine
             return
         _log.info("engine", engine="spark", reason=obstacle)
         with self._opened_spark() as opened:
             yield opened
+
+    def _build_engine(self, engine: Engine, version: int) -> AbstractContextManager[Engine]:
+        """The one that builds the tables from Bronze at ``version``."""
+        if not isinstance(engine, LocalEngine):
+            return nullcontext(engine)
+        files = engine.bronze_files(version)
+        unreadable = engine.cannot_read(files)
+        return self._fitting(engine, unreadable, unreadable or engine.too_large_to_build(version, files))
+
+    def _pass_engine(self, engine: Engine, generation: Generation, newest: int) -> AbstractContextManager[Engine]:
+        """The one that merges what is new up to Bronze's version ``newest``."""
+        if not isinstance(engine, LocalEngine):
+            return nullcontext(engine)
+        files = engine.new_files(generation, newest)
+        too_large = engine_choice.too_large(self._config, [file.bytes for file in files])
+        return self._fitting(engine, engine.cannot_read(files), too_large)
 
     def _passes(self, engine: Engine, every: float | None, *, full: bool) -> int:
         self._monitor.phase("the first pass, or a full build, has not ended")
@@ -252,10 +265,9 @@ class SilverJob:
         return self._build(engine, new)
 
     def _build(self, engine: Engine, generation: Generation) -> Generation:
-        files = engine.bronze_files(generation.bronze_version) if isinstance(engine, LocalEngine) else ()
         if days := zones_sentence(engine.properties(VENTES).get(ZONES)):
             _log.warning(days)
-        with self._fitting(engine, files) as fitting:
+        with self._build_engine(engine, generation.bronze_version) as fitting:
             built = fitting.build(generation, self._stop)
         if not built:
             _log.info(
@@ -293,8 +305,7 @@ class SilverJob:
             return PassOutcome.ERASED
         began = time.monotonic()
         removed = RETENTION in kinds
-        files = engine.new_files(generation, newest) if isinstance(engine, LocalEngine) else ()
-        with self._fitting(engine, files) as fitting:
+        with self._pass_engine(engine, generation, newest) as fitting:
             rows, failure = fitting.advance(
                 generation, skip_removals=removed, merged=self._health.merged, beat=self._monitor.beat
             )
