@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import TypeVar
 
 from lakehouse.config.settings import Config
@@ -14,6 +14,8 @@ from lakehouse.contract.tables import VENTES
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing
 from lakehouse.explorer.queries import registry
 from lakehouse.explorer.queries.model import Entry, Filters, Section
+from lakehouse.lake import cuts
+from lakehouse.lake.cuts import Cut
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import SPECS, Lake, SnapshotGone
 from lakehouse.lake.result import Flow, Result, Source
@@ -64,11 +66,13 @@ class Answers:
         version: int | None = None,
         versions: Mapping[str, int] | None = None,
         at: datetime | None = None,
+        cut: Cut | None = None,
         chart: bool = True,
     ) -> None:
+        """``cut``: one that a person asked for; tables that it does not name are read as they were when it was recorded."""
         self.config = config
         self.chart = chart
-        self.lake = Lake.of(config, version=version, versions=versions, at=at)
+        self.lake = Lake.of(config, version=version, versions=versions, at=cut.recorded if cut else at, cut=cut)
 
     @property
     def zone(self) -> tzinfo:
@@ -76,7 +80,11 @@ class Answers:
 
     def again(self) -> Answers:
         lake = self.lake
-        return Answers(self.config, version=lake.version, versions=lake.versions, at=lake.at, chart=self.chart)
+        if not lake.travels:
+            return Answers(self.config, chart=self.chart)
+        return Answers(
+            self.config, version=lake.version, versions=lake.versions, at=lake.at, cut=lake.cut, chart=self.chart
+        )
 
     def with_default_limit(self, entry: Entry, filters: Filters) -> Filters:
         """The entry's own number of rows, for a question that named none."""
@@ -89,6 +97,7 @@ class Answers:
     def ask(self, entry: Entry, filters: Filters, *, table: str = "ventes_stream") -> Result:
         """One answer; raises ``ConfigError`` for a filter that the question does not take."""
         self._check_filters(entry, filters)
+        self._to_the_newest()
         if entry.kind == "counts":
             return self._steady(lambda: self.lake.counts())
         if entry.kind == "history":
@@ -109,6 +118,7 @@ class Answers:
     def flow(self, entry: Entry, filters: Filters) -> Flow:
         """Every row of a question, read while it is written; raises ``ConfigError`` as ``ask`` does."""
         self._check_filters(entry, filters)
+        self._to_the_newest()
         return self._steady(lambda: self.lake.flow(entry.query(filters)))
 
     def sql(self, text: str, *, max_rows: int | None, timeout: float) -> Result:
@@ -116,10 +126,15 @@ class Answers:
         from lakehouse.explorer import sql_guard, sql_sandbox
 
         checked = sql_guard.check(text, SPECS)
+        self._to_the_newest()
+        if len(checked.tables) > 1:
+            self._to_the_last_cut(checked.tables)
         return self._steady(lambda: sql_sandbox.run(self.lake, checked, max_rows=max_rows, timeout=timeout))
 
     def report(self) -> list[SectionAnswer]:
-        """The daily report: every section from the same versions; raises ``TableMissing`` when there is no lake."""
+        """The daily report: every section from the same versions, those of the last cut; raises ``TableMissing`` when there is
+        no lake."""
+        self._to_the_last_cut(())
         analytics = self.config.analytics
         sections = registry.daily_report(top_clients=analytics.top_clients, dernieres_ventes=analytics.dernieres_ventes)
         return self._steady(lambda: [self._section(section) for section in sections])
@@ -140,7 +155,19 @@ class Answers:
 
     def remarks(self, result: Result, filters: Filters | None = None) -> list[str]:
         """What to say below an answer, beside where it was read from."""
-        return [text for text in (self.why_empty(result, filters), self.about_days(result)) if text]
+        return [text for text in (self.why_empty(result, filters), self.about_days(result), self.about_cut()) if text]
+
+    def about_cut(self) -> str:
+        """The sentence that says how far a consistent answer lies behind Bronze; empty when it does not."""
+        cut = self.lake.cut
+        if cut is None or self.lake.travels:
+            return ""
+        late = cuts.Backlog(self.config).waiting(cut)
+        if not late.sales or late.since is None:
+            return ""
+        seconds = max(0, int((datetime.now(UTC) - late.since).total_seconds()))
+        sales = "1 newer sale is" if late.sales == 1 else f"{late.sales:,} newer sales are"
+        return f"{sales} on their way to these figures ({seconds} s): read at cut {cut.number}, which all tables have in common."
 
     def about_days(self, result: Result) -> str:
         """A sentence when the answer has days, and these are of several time zones."""
@@ -150,6 +177,19 @@ class Answers:
             return zones_sentence(self.lake.newest_handle(VENTES.name).metadata().configuration.get(ZONES))
         except LakehouseError:
             return ""  # Silver alone is there
+
+    def _to_the_last_cut(self, tables: tuple[str, ...]) -> None:
+        """Read on at the last cut, unless a person asked for other versions, or it does not name all of ``tables``."""
+        if self.lake.travels:
+            return
+        cut = cuts.newest(self.config)
+        if cut is not None and cut.covers(tables):
+            self.lake = self.lake.at_cut(cut)
+
+    def _to_the_newest(self) -> None:
+        """Leave the cut at which the last answer was read."""
+        if self.lake.cut is not None and not self.lake.travels:
+            self.lake = Lake.of(self.config)
 
     def _has_rows(self, table: str) -> bool:
         return bool(self.lake.read(Query(f"SELECT 1 FROM {table} LIMIT 1", (table,))).rows)
@@ -172,7 +212,7 @@ class Answers:
         except SnapshotGone as error:
             if error.pinned:
                 raise
-            self.lake = self.lake.newest()
+            self.lake = Lake.of(self.config) if self.lake.cut else self.lake.newest()
             return ask()
 
 

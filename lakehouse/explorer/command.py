@@ -29,6 +29,7 @@ from lakehouse.explorer.arguments import (
 )
 from lakehouse.explorer.queries import registry
 from lakehouse.explorer.queries.model import Entry, Filters
+from lakehouse.lake import cuts
 from lakehouse.lake.result import Flow, Result
 
 EXAMPLES = (
@@ -68,6 +69,9 @@ def make_parser() -> argparse.ArgumentParser:
     when.add_argument(
         "--at", metavar="TIME", help="state at that time; ISO 8601, in the business zone when it has none"
     )
+    when.add_argument(
+        "--cut", metavar="ID", help="one moment of all tables, as Silver recorded it: its number, or last"
+    )
     out = made.add_argument_group("output")
     out.add_argument("--format", choices=("table", "csv", "json", "parquet"), default="table")
     out.add_argument("--output", metavar="FILE", help="write there instead of on the screen")
@@ -101,8 +105,9 @@ def check(args: argparse.Namespace) -> None:
     ]
     if len(chosen) > 1:
         raise ConfigError(f"{' and '.join(chosen)} exclude each other: give one.")
-    if args.at and args.version:
-        raise ConfigError("--at and --version exclude each other: give one.")
+    travels = [name for name, given in (("--cut", args.cut), ("--at", args.at), ("--version", args.version)) if given]
+    if len(travels) > 1:
+        raise ConfigError(f"{' and '.join(travels)} exclude each other: give one.")
     if args.format == "parquet" and not args.output:
         raise ConfigError("--format parquet needs --output FILE.")
     if args.batch and args.format in ("csv", "parquet"):
@@ -125,12 +130,15 @@ def body(args: argparse.Namespace, config: Config) -> int:
     alone, named = parse_versions(args.version)
     zone = config.analytics.timezone
     at = parse_time(args.at, zone) if args.at else None
-    answers = Answers(config, version=alone, versions=named, at=at, chart=not args.no_chart)
+    cut = cuts.named(config, args.cut) if args.cut else None
+    answers = Answers(config, version=alone, versions=named, at=at, cut=cut, chart=not args.no_chart)
     entry = find(args.question) if args.question else None
     if args.table and (entry is None or entry.kind != "history"):
         raise ConfigError(f"{args.table!r} is one word too many: only history takes a table.")
-    if entry is not None and entry.kind == "history" and (args.version or args.at):
-        raise ConfigError("history lists every version that the log still holds: it takes no --version and no --at.")
+    if entry is not None and entry.kind == "history" and (args.version or args.at or cut):
+        raise ConfigError(
+            "history lists every version that the log still holds: it takes no --version, no --at and no --cut."
+        )
     if (entry is None and not args.batch and args.sql is None) or (
         entry is not None and entry.kind in ("sql", "travel")
     ):

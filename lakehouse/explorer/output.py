@@ -74,13 +74,13 @@ def report(answers: Answers, kind: str, output: str | None) -> int:
     found = answers.report()
     with _stream(output) as stream:
         if kind == "json":
-            stream.write(_report_json(found))
+            stream.write(_report_json(answers, found))
         else:
             _report_table(answers, found, stream)
     return 1 if any(section.missing for section in found) else 0
 
 
-def _report_json(found: list[SectionAnswer]) -> str:
+def _report_json(answers: Answers, found: list[SectionAnswer]) -> str:
     return (
         export.dumps(
             {
@@ -93,6 +93,7 @@ def _report_json(found: list[SectionAnswer]) -> str:
                     for section in found
                 },
                 "sources": export.versions(sources(found)),
+                "cut": answers.lake.cut.number if answers.lake.cut else None,
             }
         )
         + "\n"
@@ -114,4 +115,6 @@ def _report_table(answers: Answers, found: list[SectionAnswer], stream: IO[str])
             if section.empty:
                 terminal.note(out, section.empty)
         out.print()
+    if behind := answers.about_cut():
+        terminal.note(out, behind)
     terminal.note(out, f"read: {terminal.read_at(sources(found), answers.zone)} · times: {answers.zone} · amounts: EUR")

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION, ZONES, zones_sentence
 from lakehouse.contract.tables import CORRECTIONS, MEMBRES, VENTES
-from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing, cause_of
-from lakehouse.lake import checkpoint_validation, delta_tables, history, writer_lock
+from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing, cause_of, one_line
+from lakehouse.lake import checkpoint_validation, cuts, delta_tables, history, writer_lock
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure, retention, scheduler
 from lakehouse.observability import log, run_files
@@ -152,15 +152,19 @@ class SilverJob:
 
     def _passes(self, engine: Engine, every: float | None, *, full: bool) -> int:
         self._monitor.phase("the first pass, or a full build, has not ended")
-        generation = self._generation(engine, full=full)
+        generation, changed = self._generation(engine, full=full), True
         while generation.done:
             started = time.monotonic()
-            if self._refresh(engine, generation) is PassOutcome.ERASED:
+            outcome = self._refresh(engine, generation)
+            if outcome is PassOutcome.ERASED:
                 _log.info("sales were erased from Bronze: building the tables anew", after=generation.name)
                 generation = self._generation(engine, full=True)
                 erasure.silver_has_built(self._config, generation.done)
+                changed = True
                 continue
-            self._schedule.between_batches()
+            if changed or outcome is PassOutcome.MERGED:
+                self._record_cut(engine, generation)
+            changed = self._schedule.between_batches()
             if every is None or self._pause(every - (time.monotonic() - started)):
                 break
         return 0
@@ -336,6 +340,18 @@ class SilverJob:
             f"The Silver pass failed: {cause_of(failure)}. Nothing is lost: the next pass repeats the "
             f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
         ) from failure
+
+    def _record_cut(self, engine: Engine, generation: Generation) -> None:
+        """Put on record which versions belong together now. Nothing depends on it: a fault is logged, and the job goes on."""
+        consumed, whole = generation.consumed(engine.checkpoint(generation))
+        if not whole:
+            return
+        try:
+            lake = Lake.of(self._config, versions={VENTES.name: consumed})
+            cuts.record(self._config, generation.name, lake.sources(cuts.TABLES))
+            cuts.forget(self._config, datetime.now(UTC))
+        except (LakehouseError, OSError) as fault:
+            _log.warning("the cut was not recorded", fault=one_line(fault))
 
     # --- comparison --------------------------------------------------------------------------------------------------
 

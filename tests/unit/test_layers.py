@@ -60,6 +60,7 @@ PURE = {
         "dashboard.column_titles",
         "dashboard.country_shapes",
         "dashboard.pages",
+        "dashboard.question",
         "dashboard.request",
         "dashboard.translations",
         "explorer.arguments",
