@@ -72,11 +72,12 @@ def _serves(config: Config, child: int) -> bool:
         return False
 
 
-def dashboard_address(config: Config) -> str:
-    """The dashboard's address for a browser on this machine; a wildcard address means this machine."""
+def dashboard_address(config: Config, port: int | None = None) -> str:
+    """The dashboard's address for a browser on this machine, with the settings' port unless another is given. A wildcard
+    address means this machine."""
     host = config.monitoring.dashboard_host
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"{web_access.scheme(config)}://{shown}:{config.monitoring.dashboard_port}/"
+    return f"{web_access.scheme(config)}://{shown}:{port or config.monitoring.dashboard_port}/"
 
 
 def _say_what_next(supervisor: Supervisor, config: Config) -> None:
