@@ -91,7 +91,7 @@ def packages(requirements: Path, version_of: Callable[[str], str] = importlib.me
             wrong.append(f"{name} is {found}, not {wanted}")
     if not wrong:
         return ok("Packages", f"{len(pins(requirements))} as pinned in {requirements.name}")
-    return missing("Packages", "; ".join(wrong), f"{sys.executable} -m pip install -r {requirements.name}")
+    return missing("Packages", "; ".join(wrong), "make -B setup")
 
 
 def java_runtime(config: Config) -> CheckResult:

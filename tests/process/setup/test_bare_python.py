@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.config import PROJECT
+from tests.support.clones import clone
 
 OLDEST_SYNTAX = (3, 8)
 SCRIPTS = sorted(path.name for path in PROJECT.glob("*.py"))
@@ -39,15 +40,9 @@ PYTHONS = list(dict.fromkeys([FOUND[0], *FOUND[1:][:1], FOUND[-1]]))
 """This one, the oldest and the newest."""
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project as it is cloned: without .venv."""
-    folder = tmp_path_factory.mktemp("clone") / "project"
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(PROJECT / "lakehouse", folder / "lakehouse", ignore=ignored)
-    for name in (*SCRIPTS, "check_setup.sh", "config.ini", "jars.lock", "Procfile"):
-        shutil.copy(PROJECT / name, folder)
-    return folder
+@pytest.fixture(scope="module", name="clone")
+def fresh_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clone(tmp_path_factory.mktemp("clone") / "project")
 
 
 def say(command: list[str], folder: Path) -> tuple[int, str, str]:

@@ -93,6 +93,7 @@ def test_run_hands_every_setting_on_and_leaves_out_a_broker_that_is_elsewhere(
     resolved: list[str] = []
     monkeypatch.setattr(pipeline, "Supervisor", Recorder)
     monkeypatch.setattr(pipeline.java, "find", lambda _config: None)
+    monkeypatch.setattr(pipeline.class_archive, "paths", lambda _config: ())
     monkeypatch.setattr(jars, "resolve", lambda _config, which: resolved.append(which))
     config = settings.load(
         env={"VENTES_KAFKA__BOOTSTRAP_SERVERS": servers, "VENTES_DEVELOPMENT__RESTART_CHILDREN": "no"}
