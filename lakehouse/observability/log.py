@@ -21,6 +21,10 @@ from typing import Any
 from lakehouse.config import Config, Monitoring, paths
 from lakehouse.errors import traceback_of
 
+SUPERVISED = "LAKEHOUSE_SUPERVISED"
+"""Environment variable of ``make run``'s children: the supervisor puts time and process before each line itself, and shows what
+the routine lines say in its status line. The log files are as ever."""
+ROUTINE = ("progress", "pass done", "merged")
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _TAIL_BYTES = 262_144
 _FIRST = ("time", "level", "event", "job", "run_id", "batch_id")
@@ -152,8 +156,9 @@ def _set_up() -> None:
     if _monitoring.log_format == "json":
         terminal = [_ordered, structlog.processors.JSONRenderer(ensure_ascii=False, default=str)]
     else:
+        supervised = bool(os.environ.get(SUPERVISED))
         terminal = [
-            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            _without_routine if supervised else structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0),
         ]
     structlog.configure(
@@ -206,6 +211,14 @@ def _into_file(logger: Any, method: str, event: Event) -> Event:
         record = logging.LogRecord("", LEVELS[level], "", 0, line, None, None)
         handler.handle(record)
     return event
+
+
+def _without_routine(_logger: Any, _method: str, event: Event) -> Event:
+    import structlog
+
+    if event["level"] == "info" and event["event"] in ROUTINE:
+        raise structlog.DropEvent
+    return {key: value for key, value in event.items() if key != "job"}
 
 
 def _for_people(_logger: Any, _method: str, event: Event) -> Event:

@@ -186,6 +186,7 @@ REFRESH_SECONDS = _histogram("silver", "silver_refresh_seconds", "Duration of a 
 LAST_PASS = _gauge("silver", "silver_last_pass_timestamp_seconds", "When the last pass ended well.")
 SILVER_AGE = _gauge("silver", "silver_age_seconds", "Time since a pass last ended well.")
 BEHIND = _gauge("silver", "silver_behind_versions", "Versions of ventes_stream that Silver had not merged, at a pass.")
+PASS_TABLES = _gauge("silver", "silver_pass_tables", "Tables that the pass in hand has merged; 0 between two passes.")
 BUILDS = _counter("silver", "silver_full_builds", "Full builds of all tables that ended.")
 ENGINE_USES = _counter(
     "silver", "silver_engine_uses", "Passes with sales and full builds that ended, by engine.", "engine"
@@ -231,6 +232,11 @@ FIGURES: dict[str, dict[str, tuple[Metric, Literal["sum", "max"]]]] = {
         "duplicates": (DUPLICATES, "sum"),
         "drifted": (DRIFTED, "sum"),
     },
-    "silver": {"age_seconds": (SILVER_AGE, "max"), "merged": (MERGED, "sum"), "behind_versions": (BEHIND, "max")},
+    "silver": {
+        "age_seconds": (SILVER_AGE, "max"),
+        "merged": (MERGED, "sum"),
+        "behind_versions": (BEHIND, "max"),
+        "pass_tables": (PASS_TABLES, "max"),
+    },
 }
 """What ``status`` shows of a process: a name, the metric, and how its label values become one figure."""

@@ -30,7 +30,7 @@ LAYERS = (
     ("observability",),
     ("config",),
     ("contract",),
-    ("errors", "child_processes", "entry_point", "atomic_file"),
+    ("errors", "child_processes", "entry_point", "atomic_file", "status_line"),
     ("crash_points",),
 )
 """Packages and single modules, top to bottom. Each imports itself and what stands on a lower line, nothing else."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -111,3 +112,20 @@ def test_a_tool_without_a_word_to_say_does_not_load_structlog() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_supervised_process_leaves_time_job_and_routine_lines_to_its_supervisor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings.load(env={"VENTES_DELTA__BASE_PATH": str(tmp_path)})
+    monkeypatch.setenv(log.SUPERVISED, "1")
+    log.configure(config.monitoring)
+    with log.to_file(config, "bronze") as path:
+        log.get("bronze").info("progress", batch=1)
+        log.get("bronze").warning("Kafka is slow", seconds=3)
+    monkeypatch.delenv(log.SUPERVISED)
+    log.configure(config.monitoring)
+    shown = capsys.readouterr().err
+    assert "progress" not in shown and "bronze" not in shown
+    assert re.fullmatch(r"\[warning *\] Kafka is slow +seconds=3\n", shown)
+    assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["progress", "Kafka is slow"]
