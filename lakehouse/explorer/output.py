@@ -9,6 +9,7 @@ from typing import IO
 
 from lakehouse.explorer.answers import Answers, SectionAnswer, sources
 from lakehouse.explorer.formats import export
+from lakehouse.explorer.formats.titles import with_titles
 from lakehouse.explorer.queries.model import Entry, Filters
 from lakehouse.lake.result import Flow, Result
 
@@ -64,6 +65,7 @@ def _table(answers: Answers, result: Result, stream: IO[str], entry: Entry | Non
     if entry is not None:
         terminal.heading(out, entry.title + (f" ({filters})" if filters and filters.narrowed else ""))
     wanted = entry.chart if entry and answers.chart else None
+    result = with_titles(result, answers.language) if entry else result  # who writes SQL names the columns
     terminal.show(out, result, zone=answers.zone, wanted=wanted, less=entry.less if entry else ())
     for remark in answers.remarks(result, filters):
         terminal.note(out, remark)
@@ -111,7 +113,8 @@ def _report_table(answers: Answers, found: list[SectionAnswer], stream: IO[str])
         else:
             wanted = section.section.entry.chart if answers.chart else None
             less = section.section.entry.less
-            terminal.show(out, section.result, zone=answers.zone, wanted=wanted, footer=False, less=less)
+            titled = with_titles(section.result, answers.language)
+            terminal.show(out, titled, zone=answers.zone, wanted=wanted, footer=False, less=less)
             if section.empty:
                 terminal.note(out, section.empty)
         out.print()

@@ -95,7 +95,7 @@ def last_error(config: Config, name: str, run_id: str) -> str | None:
     try:
         with (folder(config) / f"{name}.jsonl").open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").splitlines()
+            lines = file.read().decode("utf-8", "replace").split("\n")  # a text may hold U+2028
     except OSError:
         return None
     for line in reversed(lines):

@@ -30,7 +30,7 @@ LAYERS = (
     ("observability",),
     ("config",),
     ("contract",),
-    ("errors", "child_processes", "entry_point", "atomic_file", "status_line"),
+    ("errors", "child_processes", "entry_point", "atomic_file", "wording", "status_line"),
     ("crash_points",),
 )
 """Packages and single modules, top to bottom. Each imports itself and what stands on a lower line, nothing else."""
@@ -64,7 +64,9 @@ PURE = {
         "dashboard.request",
         "dashboard.translations",
         "explorer.arguments",
+        "explorer.glossary",
         "explorer.formats.text_table",
+        "explorer.formats.titles",
         "explorer.formats.values",
         "explorer.queries.clients",
         "explorer.queries.model",
@@ -95,6 +97,7 @@ PURE = {
         "silver.expressions",
         "silver.local_sql",
         "silver.spark_plans",
+        "wording",
     ]
 }
 """Modules without I/O, Spark action or log: values in, values out."""
