@@ -87,6 +87,7 @@ PURE = {
         "producer.catalogue",
         "producer.generator",
         "producer.malformed",
+        "producer.operations",
         "silver.aggregates",
         "silver.corrections",
         "silver.distinct_counts",
