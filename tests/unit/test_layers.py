@@ -93,6 +93,7 @@ PURE = {
         "silver.distinct_counts",
         "silver.expressions",
         "silver.local_sql",
+        "silver.net_sales",
         "silver.spark_plans",
     ]
 }
