@@ -114,7 +114,10 @@ def _counts() -> list[Column]:
 
 _log = log.get("bronze")
 
-REASONS = (sale.VIDE, sale.JSON_INVALIDE, sale.MANQUANT, sale.TYPE, sale.VALEUR, sale.FUTUR, sale.ILLISIBLE)
+REASONS = (
+    sale.VIDE, sale.JSON_INVALIDE, sale.MANQUANT, sale.TYPE, sale.VALEUR, sale.CORRECTION_VIDE, sale.FUTUR, sale.EN_ATTENTE,
+    sale.ILLISIBLE,
+)  # fmt: skip
 """The reject codes without the field: the values of the metrics' label."""
 
 

@@ -42,8 +42,8 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"[ANALYTICS] seuil_standard ({analytics.seuil_standard}) may not exceed seuil_premium ({analytics.seuil_premium})."
         )
-    if producer.duplicate_ratio + producer.late_ratio + producer.malformed_ratio > 1:
-        raise ConfigError("[PRODUCER] duplicate_ratio + late_ratio + malformed_ratio may not exceed 1.")
+    if sum(producer.ratios.values()) > 1:
+        raise ConfigError(f"[PRODUCER] {' + '.join(f'{name}_ratio' for name in producer.ratios)} may not exceed 1.")
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", kafka.topic):
         raise ConfigError(
             f"[KAFKA] topic = {kafka.topic!r} is not accepted: letters, digits, '.', '_', '-', at most 249."

@@ -175,6 +175,11 @@ class Producer:
     duplicate_ratio: float = setting(0.0, "share of sales that are sent again", low=0, high=1)
     late_ratio: float = setting(0.0, "share of sales that are late by more than the watermark", low=0, high=1)
     malformed_ratio: float = setting(0.0, "share of messages that break the contract", low=0, high=1)
+    return_ratio: float = setting(
+        0.0, "share of messages that are returns of a part of a sale, or of all", low=0, high=1
+    )
+    cancel_ratio: float = setting(0.0, "share of messages that are cancellations of a sale", low=0, high=1)
+    correction_ratio: float = setting(0.0, "share of messages that are corrections of a sale", low=0, high=1)
     linger: timedelta = setting(timedelta(milliseconds=5), "how long kafka-python waits to fill a batch", low=0)
     batch_size: int = setting(65_536, "largest batch of messages for one partition", unit="bytes", low=1)
     buffer_memory: int = setting(33_554_432, "messages that wait for the broker, at most", unit="bytes", low=1024)
@@ -182,6 +187,12 @@ class Producer:
     delivery_timeout: timedelta = setting(
         timedelta(minutes=2), "how long a message is retried before it counts as failed", low=1
     )
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """Kind of message → its share, in the order in which the generator draws them; what is left are plain sales."""
+        names = ("duplicate", "late", "malformed", "return", "cancel", "correction")
+        return {name: getattr(self, f"{name}_ratio") for name in names}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ schema cannot say stands in ``BEYOND``, and a test holds both to it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lakehouse.contract import sale
@@ -15,6 +16,7 @@ BEYOND = (
     "3.0 and 1e2 are no integers, though JSON Schema takes them for such",
     "a day that the calendar does not have, a leap second, an hour after 23, an offset of a day or more",
     "a timestamp further after the broker's clock than [STREAMING] future_tolerance",
+    "an operation on a sale, as long as no figure counts operations: it is kept among the rejected messages",
 )
 """What the contract rejects and a JSON Schema lets through."""
 
@@ -42,6 +44,52 @@ _MEANING = {
     "segment": "Particulier (B2C) or Entreprise (B2B).",
 }
 
+_ABOUT = {
+    "operation_id": "Unique for ever; a copy with the same one is left out.",
+    "vente_id": "The sale that it is about, which may come later.",
+    "timestamp": "When the operation was made: ISO 8601 with an offset or Z.",
+    "raison": "Why, in the sender's words.",
+}
+_OPERATIONS = {
+    sale.ANNULATION: ("The sale is void.", {}),
+    sale.RETOUR: (
+        "A part of the sale, or all of it, came back.",
+        {"quantite": "Articles given back.", "montant": "EUR paid back, at most 2 decimals."},
+    ),
+    sale.CORRECTION: (
+        "Fields of the sale are replaced.",
+        {"revision": "Of several corrections the highest revision is valid, of equal ones the last operation_id."},
+    ),
+}
+
+
+def _form(kind: str, meaning: Mapping[str, str]) -> dict[str, Any]:
+    form = sale.FORMS[kind]
+    return {
+        "required": list(form.required),
+        "properties": {
+            name: {"description": meaning[name], **(_KINDS[of] if name in form.required else _or_null(_KINDS[of]))}
+            for name, of in form.fields.items()
+        },
+    }
+
+
+def _or_null(value: dict[str, Any]) -> dict[str, Any]:
+    """An optional field that is null is a field that is missing."""
+    allowed = {**value, "type": [value["type"], "null"]}
+    return {**allowed, "enum": [*value["enum"], None]} if "enum" in value else allowed
+
+
+def _operation(kind: str) -> dict[str, Any]:
+    description, own = _OPERATIONS[kind]
+    form = {"description": description, **_form(kind, {**_MEANING, **_ABOUT, **own})}
+    if kind == sale.CORRECTION:
+        form["anyOf"] = [
+            {"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in sale.CORRIGES
+        ]
+    said = {"required": [sale.OPERATION], "properties": {sale.OPERATION: {"const": kind}}}
+    return {"if": said, "then": form}
+
 
 def schema() -> dict[str, Any]:
     """The contract. Amounts are Decimal: written out, they are exact."""
@@ -49,12 +97,20 @@ def schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "vente",
         "description": (
-            "One sale, one Kafka message: a JSON object in UTF-8. Written by docs/generate.py from lakehouse/contract/sale.py. "
+            "One sale, or one operation on a sale, one Kafka message: a JSON object in UTF-8. Written by docs/generate.py from "
+            "lakehouse/contract/sale.py. "
             f"The contract rejects more than a JSON Schema can say: {'; '.join(BEYOND)}."
         ),
         "type": "object",
-        "required": list(sale.FIELDS),
-        "properties": {name: {"description": _MEANING[name], **_KINDS[kind]} for name, kind in sale.FIELDS.items()},
-        # further fields never reject a sale: [STREAMING] champs_inconnus
+        "properties": {
+            sale.OPERATION: {
+                "description": "What the message is; a sale when it is missing or null.",
+                "enum": [*sale.FORMS, None],
+            }
+        },
+        "if": {"required": [sale.OPERATION], "properties": {sale.OPERATION: {"enum": list(_OPERATIONS)}}},
+        "then": {"allOf": [_operation(kind) for kind in _OPERATIONS]},
+        "else": _form(sale.VENTE, _MEANING),
+        # further fields never reject a message: [STREAMING] champs_inconnus
         "additionalProperties": True,
     }

@@ -1,8 +1,9 @@
 """The sale contract: its fields, its rules, and the reason why a message breaks them.
 
-One message is one sale: a JSON object in UTF-8. Unknown extra fields never reject a sale. Checks run in this order,
-each over all fields in the order of ``FIELDS``: empty, JSON, missing, type, value; the first that fails names the
-reason. Bronze, which knows the broker's clock, rejects a timestamp too far in the future.
+One message is one sale, or one operation on a sale (``operation``: a cancellation, a return, a correction): a JSON object in
+UTF-8. Unknown extra fields never reject a message. Checks run in this order, each over all fields in the order of the
+message's ``Form``: empty, JSON, the operation, missing, type, value; the first that fails names the reason. Bronze, which
+knows the broker's clock, rejects a timestamp too far in the future.
 
 Two validators share the rules. The stream's decoder (``java_src/SaleDecoder.java``) says of every message whether it is a
 sale; ``validate`` says why one is not, and validates what does not come through the stream: replays and re-readings.
@@ -13,8 +14,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from itertools import accumulate
@@ -37,6 +38,35 @@ FIELDS: dict[str, str] = {
     "segment": "segment",
 }
 
+OPERATION = "operation"
+"""The field that tells an operation from a sale. A message without it, or with null in it, is a sale."""
+VENTE, ANNULATION, RETOUR, CORRECTION = "vente", "annulation", "retour", "correction"
+
+_ABOUT = {"operation_id": "id", "vente_id": "id", "timestamp": "timestamp"}
+CORRIGES = {name: kind for name, kind in FIELDS.items() if name not in _ABOUT}
+"""What a correction may replace: all but the sale's id and its time, since ``timestamp`` is the correction's own."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """The fields of one kind of message, with the kind of each value, in the contract's order."""
+
+    required: Mapping[str, str]
+    optional: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> dict[str, str]:
+        return {**self.required, **self.optional}
+
+
+FORMS: dict[str, Form] = {
+    VENTE: Form(FIELDS),
+    ANNULATION: Form({**_ABOUT, "raison": "text"}),
+    RETOUR: Form({**_ABOUT, "quantite": "quantity", "montant": "amount"}, {"raison": "text"}),
+    CORRECTION: Form({**_ABOUT, "revision": "integer"}, {**CORRIGES, "raison": "text"}),
+}
+"""The value of ``operation`` → what such a message holds."""
+
 # A sale's fields as Spark types them, the timestamp still a text.
 JSON_DDL = (
     "vente_id STRING, client_id BIGINT, produit_id BIGINT, `timestamp` STRING, quantite INT, montant DECIMAL(18,2), "
@@ -49,6 +79,10 @@ MANQUANT = "champ_manquant"
 TYPE = "type_invalide"
 VALEUR = "valeur_invalide"
 FUTUR = "horodatage_futur"
+CORRECTION_VIDE = "correction_vide"
+"""A correction that replaces no field."""
+EN_ATTENTE = "operation_en_attente"
+"""No fault of the sender: a valid operation, which the figures do not know yet. Its bytes are kept, so that it can be replayed."""
 ILLISIBLE = "message_illisible"
 """No verdict on the contract: Bronze could not process the message at all, and isolated it."""
 
@@ -61,8 +95,23 @@ _HUGE = 10**40  # stands for any longer integer: out of range whatever its digit
 
 def reasons() -> tuple[str, ...]:
     """Every reject code there is."""
-    perfield = (f"{kind}:{name}" for kind in (MANQUANT, TYPE, VALEUR) for name in FIELDS)
-    return (VIDE, JSON_INVALIDE, *perfield, FUTUR, ILLISIBLE)
+    beyond = [name for name in _every(lambda form: form.fields) if name not in FIELDS]
+    needed = [name for name in _every(lambda form: form.required) if name not in FIELDS]
+    perfield = (
+        f"{code}:{name}"
+        for code, names in (
+            (MANQUANT, (*FIELDS, *needed)),
+            (TYPE, (*FIELDS, OPERATION, *beyond)),
+            (VALEUR, (*FIELDS, OPERATION, *beyond)),
+        )
+        for name in names
+    )
+    return (VIDE, JSON_INVALIDE, *perfield, CORRECTION_VIDE, FUTUR, EN_ATTENTE, ILLISIBLE)
+
+
+def _every(fields: Callable[[Form], Mapping[str, str]]) -> list[str]:
+    """The names of the fields of all forms, each once."""
+    return list(dict.fromkeys(name for form in FORMS.values() for name in fields(form)))
 
 
 # --- validation ------------------------------------------------------------------------------------------------
@@ -70,8 +119,8 @@ def reasons() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What ``validate`` found: a reason and a sentence, or, for a valid sale, its plain JSON text; ``inconnus`` are the
-    names of fields that the contract does not know, as JSON: they never reject a sale, but the schema has drifted.
+    """What ``validate`` found: a reason and a sentence, or, for a valid message, its plain JSON text; ``inconnus`` are the
+    names of fields that the contract does not know, as JSON: they never reject a message, but the schema has drifted.
     ``champs`` is a JSON object of those fields, by name, each value character for character as the sender wrote it."""
 
     motif: str | None = None
@@ -246,11 +295,13 @@ def _check_value(kind: str, value: Any) -> str | None:
     return None
 
 
-def _canonical(sale: dict[str, Any]) -> str:
-    plain: dict[str, Any] = {name: sale[name] for name in FIELDS}
-    plain["timestamp"] = parse_moment(sale["timestamp"]).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    amount = Decimal(plain.pop("montant")).quantize(CENT)
-    return f'{{"montant": {abs(amount)}, {json.dumps(plain, ensure_ascii=False)[1:]}'  # abs: -0 is 0
+def _canonical(message: dict[str, Any], form: Form) -> str:
+    plain: dict[str, Any] = {name: message[name] for name in form.fields if message.get(name) is not None}
+    plain["timestamp"] = parse_moment(message["timestamp"]).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    exact = ""
+    if "montant" in plain:
+        exact = f'"montant": {abs(Decimal(plain.pop("montant")).quantize(CENT))}, '  # abs: -0 is 0
+    return f"{{{exact}{json.dumps(plain, ensure_ascii=False)[1:]}"
 
 
 def fields_of(canonique: str) -> dict[str, Any]:
@@ -259,28 +310,55 @@ def fields_of(canonique: str) -> dict[str, Any]:
     return {**found, "montant": Decimal(found["montant"]), "timestamp": parse_moment(found["timestamp"])}
 
 
+def _form(message: dict[str, Any]) -> str:
+    """Which of ``FORMS`` the message is to have."""
+    said = message.get(OPERATION)
+    if said is None:
+        return VENTE
+    if not isinstance(said, str):
+        raise _Rejected(f"{TYPE}:{OPERATION}", f"The field {OPERATION} must be a string, it is {shown(said)}.")
+    if said not in FORMS:
+        expected = f"{', '.join(list(FORMS)[:-1])} or {list(FORMS)[-1]}"
+        raise _Rejected(f"{VALEUR}:{OPERATION}", f"The field {OPERATION} is {shown(said)}: it must be {expected}.")
+    return said
+
+
+def _check(message: dict[str, Any], form: Form) -> None:
+    for name in form.required:
+        if message.get(name) is None:
+            how = "null" if name in message else "missing"
+            raise _Rejected(f"{MANQUANT}:{name}", f"The field {name} is {how}.")
+    given = {name: kind for name, kind in form.fields.items() if message.get(name) is not None}
+    for name, kind in given.items():
+        fits, expected = _TYPES.get(kind, _STRING)
+        if not fits(message[name]):
+            raise _Rejected(f"{TYPE}:{name}", f"The field {name} must be {expected}, it is {shown(message[name])}.")
+    for name, kind in given.items():
+        wrong = _check_value(kind, message[name])
+        if wrong:
+            raise _Rejected(f"{VALEUR}:{name}", f"The field {name} is {shown(message[name])}: {wrong}.")
+    if form is FORMS[CORRECTION] and not given.keys() & CORRIGES.keys():
+        raise _Rejected(
+            CORRECTION_VIDE, f"The correction replaces no field: it must name one of {', '.join(CORRIGES)}."
+        )
+
+
 def validate(value: bytes | None) -> Verdict:
     """Validate one message by the contract, exactly. Never raises; ``montant`` never passes through a float."""
     if value is None or not value.strip():
         return Verdict(VIDE, "The message is empty.")
     try:
-        sale = _read(value)
-        for name in FIELDS:
-            if sale.get(name) is None:
-                how = "null" if name in sale else "missing"
-                raise _Rejected(f"{MANQUANT}:{name}", f"The field {name} is {how}.")
-        for name, kind in FIELDS.items():
-            fits, expected = _TYPES.get(kind, _STRING)
-            if not fits(sale[name]):
-                raise _Rejected(f"{TYPE}:{name}", f"The field {name} must be {expected}, it is {shown(sale[name])}.")
-        for name, kind in FIELDS.items():
-            wrong = _check_value(kind, sale[name])
-            if wrong:
-                raise _Rejected(f"{VALEUR}:{name}", f"The field {name} is {shown(sale[name])}: {wrong}.")
+        message = _read(value)
+        kind = _form(message)
+        _check(message, FORMS[kind])
     except _Rejected as rejected:
         return rejected.verdict
-    unknown = sorted(set(sale) - set(FIELDS))
+    if kind != VENTE:
+        about = f"The message is a valid {kind} of the sale {shown(message['vente_id'])}"
+        return Verdict(EN_ATTENTE, f"{about}; no figure counts operations yet, and it is kept as it came.")
+    unknown = sorted(set(message) - set(FIELDS) - {OPERATION})
+    canonical = _canonical(message, FORMS[kind])
     if not unknown:
-        return Verdict(canonique=_canonical(sale))
+        return Verdict(canonique=canonical)
     fields = _unknown_fields(value.decode("utf-8"), unknown)
-    return Verdict(canonique=_canonical(sale), inconnus=json.dumps(unknown, ensure_ascii=True), champs=fields)
+    return Verdict(canonique=canonical, inconnus=json.dumps(unknown, ensure_ascii=True), champs=fields)

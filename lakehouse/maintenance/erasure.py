@@ -31,7 +31,7 @@ from lakehouse.lake import delta_tables, result, writer_lock
 from lakehouse.lake import history as lake_history
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
-from lakehouse.maintenance.whose_message import concerns
+from lakehouse.maintenance.whose_message import concerns, names_one_of
 from lakehouse.observability.provenance import read_origin
 
 
@@ -222,7 +222,7 @@ class _Erasing:
                 VENTES, (*places, "date_ingestion", "vente_id"), f"client_id = {client}"
             )
         ]
-        mine = {place[1:] for place, _, _ in sales}
+        mine, ids = {place[1:] for place, _, _ in sales}, {vente_id for *_, vente_id in sales}
         notes = []
         for of, p, o, t, when, text in self._rows(REJOUES, ("topic", *places, "date_rejeu", "correction")):
             if (p, o, t) in mine or (text is not None and concerns(client, text.encode())):
@@ -234,6 +234,7 @@ class _Erasing:
             for of, p, o, t, when, value, key, motif, text in self._rows(REJETS, columns)
             if (p, o, t) in mine
             or concerns(client, value, key)
+            or names_one_of(ids, value)
             or (motif == ILLISIBLE and concerns(client, text.encode()))  # the headers stand there
         ]
         return {REJOUES.name: notes, REJETS.name: bad, VENTES.name: sales}

@@ -1,10 +1,11 @@
-"""Whether a message that broke the contract is a client's: by its Kafka key, or by a ``client_id`` in its text."""
+"""Whether a message that broke the contract is a client's: by its Kafka key, by a ``client_id`` in its text, or by a sale of the
+client that it names."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -23,7 +24,7 @@ def concerns(client_id: int, value: bytes | None, key: bytes | None = None) -> b
     if of_key == client_id:
         return True
     text = _text(value)
-    if any(_number(item) == client_id for item in _fields(text)):
+    if any(_number(item) == client_id for item in _fields(text, "clientid")):
         return True
     plain = _ESCAPED.sub(lambda code: chr(int(code[1], 16)), text)
     for match in _NAMED.finditer(plain):
@@ -33,17 +34,22 @@ def concerns(client_id: int, value: bytes | None, key: bytes | None = None) -> b
     return False
 
 
+def names_one_of(sales: Collection[str], value: bytes | None) -> bool:
+    """Whether the value is JSON with a ``vente_id`` that is one of these: an operation names a sale, and no client."""
+    return any(item in sales for item in _fields(_text(value), "venteid") if isinstance(item, str))
+
+
 def _text(value: bytes | None) -> str:
     """As UTF-8, or as UTF-16 whose letters are those of ASCII."""
     return (value or b"").replace(b"\0", b"").decode("utf-8", "replace").strip()
 
 
-def _fields(text: str) -> Iterator[Any]:
-    """The values of every ``client_id`` in a text that is JSON."""
+def _fields(text: str, wanted: str) -> Iterator[Any]:
+    """The values of every field of this name, as one word in small letters, in a text that is JSON."""
     found: list[Any] = []
 
     def pairs(items: list[tuple[str, Any]]) -> None:
-        found.extend(item for name, item in items if re.sub(r"[_\s-]", "", name).lower() == "clientid")
+        found.extend(item for name, item in items if re.sub(r"[_\s-]", "", name).lower() == wanted)
 
     try:
         json.loads(text, object_pairs_hook=pairs, parse_float=str, parse_int=str, parse_constant=str)

@@ -93,6 +93,9 @@ def parser() -> argparse.ArgumentParser:
         ("duplicate", "an exact copy of one of the last 50 sales"),
         ("late", "late by more than the watermark delay, up to 3 days more"),
         ("malformed", "against the contract, in every way in turn"),
+        ("return", "a return of one of the last 50 sales, or of a part of it"),
+        ("cancel", "a cancellation of one of the last 50 sales"),
+        ("correction", "a correction of one of the last 50 sales"),
     ):
         option(
             f"--{name}-ratio",
@@ -118,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
 
 def body(args: argparse.Namespace, config: Config) -> int:
     """Send until the count is reached or a signal comes; the exit code. The options go before the settings."""
-    ratios = {f"{name}_ratio": getattr(args, f"{name}_ratio") for name in ("duplicate", "late", "malformed")}
+    ratios = {f"{name}_ratio": getattr(args, f"{name}_ratio") for name in config.producer.ratios}
     chosen = producer.with_options(config, rate=args.rate, clients=args.clients, **ratios)
     with process.serve(config, "producer") as watched:
         order = producer.RunOptions(args.count, args.seed, args.truth, args.start_time)

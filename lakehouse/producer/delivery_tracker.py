@@ -149,6 +149,8 @@ class DeliveryTracker:
         """Record a message just before it is handed to kafka-python. Raises ``LakehouseError`` if the truth file fails."""
         if self._truth:
             fields: dict[str, Any] = {"kind": message.kind, "motif": message.motif, **message.champs()}
+            if message.operation:
+                fields["operation"] = message.operation
             if message.motif:
                 fields["valeur_base64"] = base64.b64encode(message.value).decode()
             try:

@@ -1,4 +1,4 @@
-"""An endless, seeded stream of messages: valid, duplicate, late and malformed sales.
+"""An endless, seeded stream of messages: valid, duplicate, late and malformed sales, and operations on sales.
 
 The same seeds, mix and clock give the same bytes. One message costs about 4 µs: names come from Faker once a client,
 and each client and each product × quantity keeps its part of the JSON text ready (a Faker call a sale would cost
@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
+from lakehouse.contract.sale import EN_ATTENTE
 from lakehouse.producer import malformed
 from lakehouse.producer.catalogue import CATALOGUE, POOL_SEED, Client, Pool, Product, euros
+from lakehouse.producer.operations import EARLY, RecentSales, encoded
 
-Kind = Literal["vente", "doublon", "tardive", "malformee"]
-KINDS: tuple[Kind, ...] = ("vente", "doublon", "tardive", "malformee")
+Kind = Literal["vente", "doublon", "tardive", "malformee", "retour", "annulation", "correction"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 MAX_QUANTITY = 5
 RECENT = 50
@@ -30,18 +32,23 @@ LATE_SPAN = timedelta(days=3)
 
 @dataclass(frozen=True)
 class Mix:
-    """Probability of each message to be of a kind; the rest are plain sales. Each in 0..1, their sum at most 1."""
+    """Probability of each message to be of a kind; the rest are plain sales. Each in 0..1, their sum at most 1. ``back``:
+    returns; ``cancel`` and ``correct``: the other operations on sales."""
 
     duplicate: float = 0.0
     late: float = 0.0
     malformed: float = 0.0
+    back: float = 0.0
+    cancel: float = 0.0
+    correct: float = 0.0
 
 
 class Message(NamedTuple):
     """One message for Kafka and the truth about it. A tuple, since a frozen dataclass costs 1 µs more a message.
 
-    ``motif`` is the reject code that a malformed message must get, otherwise None; ``client`` … ``timestamp`` describe
-    the sale (of a malformed message: the sale before it was broken).
+    ``motif`` is the reject code that the message must get, otherwise None; ``client`` … ``timestamp`` describe the sale (of a
+    malformed message: the sale before it was broken; of an operation: the sale that it is about). ``operation`` holds the
+    fields of an operation, ``montant`` as text.
     """
 
     kind: Kind
@@ -53,6 +60,7 @@ class Message(NamedTuple):
     produit: Product
     quantite: int
     timestamp: str
+    operation: Mapping[str, Any] | None = None
 
     @property
     def montant(self) -> str:
@@ -143,7 +151,8 @@ def messages(
 
     A duplicate is an exact copy of one of the last ``RECENT`` sales (a plain sale when there is none yet); a late
     sale lies ``late_after`` or more before the clock; malformed messages rotate over every reject code, and the one
-    too far in the future lies ``future_by`` after the clock.
+    too far in the future lies ``future_by`` after the clock. An operation is about one of the sales sent last, or about the
+    next one, which then follows it; without a sale that allows it, a sale comes in its place.
     """
     rng = Random(f"ventes:{seed}")
     random, getrandbits = rng.random, rng.getrandbits
@@ -155,14 +164,32 @@ def messages(
     future = future_by // _MICROSECOND
     breaks = malformed.shapes()
     recent: deque[Message] = deque(maxlen=RECENT)
+    sold: RecentSales[Message] = RecentSales(rng)
     until_duplicate = mix.duplicate
     until_late = until_duplicate + mix.late
     until_malformed = until_late + mix.malformed
+    shares: tuple[tuple[Kind, float], ...] = (
+        ("retour", mix.back),
+        ("annulation", mix.cancel),
+        ("correction", mix.correct),
+    )
+    kinds = tuple(kind for kind, share in shares if share)
+    weights = [share for _, share in shares if share]
+    until_operation = until_malformed + sum(weights)
     second, prefix = None, ""
     while True:
         kind: Kind = "vente"
-        if until_malformed:
+        on_next: Kind | None = None
+        if until_operation:
             drawn = random()
+            if until_malformed <= drawn < until_operation:
+                (chosen,) = rng.choices(kinds, weights)
+                if random() < EARLY:
+                    on_next = chosen
+                elif made := operation(chosen, instant(clock()), sold):
+                    recent.append(made)
+                    yield made
+                    continue
             if drawn < until_duplicate and recent:
                 yield recent[int(random() * len(recent))]._replace(kind="doublon")
                 continue
@@ -196,4 +223,18 @@ def messages(
         message = Message(kind, key, value, vente_id, motif, client, produit, quantite, timestamp)
         if motif is None:
             recent.append(message)
+            if until_operation > until_malformed:
+                sold.add(message)
+        if on_next and (early := operation(on_next, timestamp, sold, message)):
+            recent.append(early)
+            yield early
         yield message
+
+
+def operation(kind: Kind, timestamp: str, sold: RecentSales[Message], about: Message | None = None) -> Message | None:
+    """The message of an operation on a sale (``RecentSales.draw``)."""
+    drawn = sold.draw(kind, timestamp, about)
+    if drawn is None:
+        return None
+    sale, fields = drawn
+    return sale._replace(kind=kind, value=encoded(fields), motif=EN_ATTENTE, operation=fields)

@@ -1,4 +1,5 @@
-"""Ways to corrupt a valid sale: several for each reject code of the contract, each with the code it must get."""
+"""Ways to corrupt a valid sale, or an operation on it: several for each reject code of the contract, each with the code it
+must get."""
 
 from __future__ import annotations
 
@@ -7,7 +8,20 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from lakehouse.contract.sale import FIELDS, FUTUR, JSON_INVALIDE, MANQUANT, TYPE, VALEUR, VIDE
+from lakehouse.contract.sale import (
+    ANNULATION,
+    CORRECTION,
+    CORRECTION_VIDE,
+    FIELDS,
+    FUTUR,
+    JSON_INVALIDE,
+    MANQUANT,
+    OPERATION,
+    RETOUR,
+    TYPE,
+    VALEUR,
+    VIDE,
+)
 
 Fields = dict[str, str]
 """Field → its value as JSON text, so that ``1e400`` or ``NaN`` can be written as they are."""
@@ -61,6 +75,41 @@ def _without(field: str) -> Malformation:
     )
 
 
+_OWN: dict[str, Fields] = {
+    ANNULATION: {"raison": '"erreur de caisse"'},
+    RETOUR: {"quantite": "1", "montant": "0.01", "raison": '"article abîmé"'},
+    CORRECTION: {"revision": "1", "segment": '"Entreprise"'},
+}
+"""What an operation of each kind holds of its own."""
+
+
+def _operation(kind: str, value: bytes) -> Fields:
+    """A valid operation of this kind on the sale."""
+    sale = _fields(value)
+    about = {
+        "operation_id": f'{sale["vente_id"][:-1]}-op"',
+        "vente_id": sale["vente_id"],
+        "timestamp": sale["timestamp"],
+    }
+    return {OPERATION: json.dumps(kind), **about, **_OWN[kind]}
+
+
+def _operation_with(motif: str, kind: str, field: str, text: str) -> Malformation:
+    return Malformation(
+        f"{motif}:{field}",
+        f"{kind}: {field} = {text}",
+        lambda value, _: _render({**_operation(kind, value), field: text}),
+    )
+
+
+def _operation_without(kind: str, field: str, code: str | None = None) -> Malformation:
+    return Malformation(
+        code or f"{MANQUANT}:{field}",
+        f"{kind} without {field}",
+        lambda value, _: _render({name: text for name, text in _operation(kind, value).items() if name != field}),
+    )
+
+
 def _with_nan(value: bytes, _: str) -> bytes:
     return _render({**_fields(value), "montant": "NaN"})
 
@@ -83,7 +132,13 @@ _JSON = (
     Malformation(JSON_INVALIDE, "no JSON", lambda _value, _: b"vente perdue"),
 )
 _EMPTY = (Malformation(VIDE, "empty", lambda _value, _: b""),)
-_MISSING = tuple(shape for field in FIELDS for shape in (_without(field), _with(MANQUANT, field, "null")))
+_MISSING = (
+    *(shape for field in FIELDS for shape in (_without(field), _with(MANQUANT, field, "null"))),
+    _operation_without(RETOUR, "operation_id"),
+    _operation_without(ANNULATION, "raison"),
+    _operation_without(CORRECTION, "revision"),
+    _operation_with(MANQUANT, RETOUR, "vente_id", "null"),
+)
 _INTEGERS = ("quantite", "client_id", "produit_id")
 _TEXTS = tuple(field for field in FIELDS if field not in (*_INTEGERS, "montant"))
 _TYPES = (
@@ -95,6 +150,10 @@ _TYPES = (
     _quoted("montant"),
     _with(TYPE, "montant", "false"),
     *(_with(TYPE, field, "7") for field in _TEXTS),
+    _with(TYPE, OPERATION, "7"),
+    _operation_with(TYPE, RETOUR, "operation_id", "7"),
+    _operation_with(TYPE, ANNULATION, "raison", "true"),
+    _operation_with(TYPE, CORRECTION, "revision", '"2"'),
 )
 _VALUES = (
     _with(VALEUR, "quantite", "0"),
@@ -110,6 +169,12 @@ _VALUES = (
     _with(VALEUR, "vente_id", '""'),
     _with(VALEUR, "vente_id", f'"{"x" * 65}"'),
     *(_with(VALEUR, field, '""') for field in ("client_nom", "produit_nom", "categorie", "pays")),
+    _with(VALEUR, OPERATION, '"remboursement"'),
+    _operation_with(VALEUR, RETOUR, "operation_id", '""'),
+    _operation_with(VALEUR, RETOUR, "montant", "-0.01"),
+    _operation_with(VALEUR, ANNULATION, "raison", '""'),
+    _operation_with(VALEUR, CORRECTION, "revision", "0"),
+    _operation_without(CORRECTION, "segment", CORRECTION_VIDE),
 )
 _FUTURE = (
     Malformation(

@@ -30,6 +30,7 @@ from lakehouse.producer import generator
 from lakehouse.producer.catalogue import POOL_SEED
 from lakehouse.producer.delivery_tracker import DeliveryTracker, TruthFile
 from lakehouse.producer.generator import KINDS, Message, Mix
+from lakehouse.producer.operations import OPERATIONS
 from lakehouse.producer.pacing import SendSchedule, Stop, event_clock
 
 _log = log.get("producer")
@@ -57,10 +58,10 @@ def with_options(config: Config, **given: Any) -> Config:
     Raises ``ConfigError`` when the ratios exceed 1 together.
     """
     made = dataclasses.replace(config.producer, **{name: value for name, value in given.items() if value is not None})
-    total = made.duplicate_ratio + made.late_ratio + made.malformed_ratio
+    total = sum(made.ratios.values())
     if total > 1:
         raise ConfigError(
-            f"--duplicate-ratio + --late-ratio + --malformed-ratio = {total:g} is not accepted: expected at most 1."
+            f"{' + '.join(f'--{name}-ratio' for name in made.ratios)} = {total:g} is not accepted: expected at most 1."
         )
     return dataclasses.replace(config, producer=made)
 
@@ -72,7 +73,7 @@ def stream(config: Config, order: RunOptions, seed: int) -> Iterator[Message]:
         seed=seed,
         clients=made.clients,
         clock=event_clock(order.start, made.rate),
-        mix=Mix(made.duplicate_ratio, made.late_ratio, made.malformed_ratio),
+        mix=Mix(*made.ratios.values()),
         pool_seed=POOL_SEED if order.seed is None else order.seed,
         late_after=streaming.watermark_delay + timedelta(minutes=1),
         future_by=_BACKFILL if order.start else streaming.future_tolerance + timedelta(days=1),
@@ -193,7 +194,8 @@ class Run:
 
 def summary(tracker: DeliveryTracker, seconds: float, seed: int) -> str:
     """The run in one line."""
-    kinds = ", ".join(f"{kind} {tracker.kinds[kind]}" for kind in KINDS)
+    shown = (kind for kind in KINDS if tracker.kinds[kind] or kind not in OPERATIONS)
+    kinds = ", ".join(f"{kind} {tracker.kinds[kind]}" for kind in shown)
     return (
         f"{tracker.sent} messages sent in {seconds:.1f} s ({tracker.sent / max(seconds, 1e-9):.1f}/s): "
         f"{tracker.acked} acknowledged, {tracker.lost} never acknowledged; {kinds}; seed {seed}"

@@ -91,11 +91,13 @@ PURE = {
         "producer.catalogue",
         "producer.generator",
         "producer.malformed",
+        "producer.operations",
         "silver.aggregates",
         "silver.corrections",
         "silver.distinct_counts",
         "silver.expressions",
         "silver.local_sql",
+        "silver.net_sales",
         "silver.spark_plans",
         "wording",
     ]

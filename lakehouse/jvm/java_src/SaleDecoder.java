@@ -39,6 +39,9 @@ public final class SaleDecoder {
     };
     static final String PARTICULIER = "Particulier";
     static final String ENTREPRISE = "Entreprise";
+    /** The field that tells an operation from a sale, and what a sale may say in it. */
+    private static final String OPERATION = "operation";
+    private static final String VENTE = "vente";
     private static final HashMap PLACES = new HashMap();
 
     static {
@@ -110,6 +113,12 @@ public final class SaleDecoder {
                     if (unknown == null) {
                         return UNKNOWN;
                     }
+                    if (OPERATION.equals(name)) {
+                        if (!isSale(parser, parser.nextToken())) {
+                            return REFUSED;
+                        }
+                        continue;
+                    }
                     keep(text, parser, name, unknown);
                     continue;
                 }
@@ -131,6 +140,11 @@ public final class SaleDecoder {
         } finally {
             parser.close();
         }
+    }
+
+    /** Whether a message with this value of the field operation is a sale; all others are read in Python. */
+    private static boolean isSale(JsonParser parser, JsonToken token) throws Exception {
+        return token == JsonToken.VALUE_NULL || token == JsonToken.VALUE_STRING && VENTE.equals(parser.getText());
     }
 
     /** The value of a field of the contract, null when it is against it. */

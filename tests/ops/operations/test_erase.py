@@ -134,6 +134,23 @@ def is_gone(base: str) -> None:
     assert {row["kafka_offset"] for row in held(base, REJETS) if row["kafka_offset"] >= 500} == {501}
 
 
+def test_an_operation_goes_with_the_sale_that_it_names(base: str, operate: Operate) -> None:
+    """Among the rejects, and by a key and a text that name no client."""
+    mine, other = (
+        next(row["vente_id"] for row in held(base, VENTES) if (row["client_id"] == CLIENT) is own)
+        for own in (True, False)
+    )
+    rows = [
+        {**held(base, REJETS)[0], "kafka_partition": 1, "kafka_offset": 900 + n, "cle": None, "motif": "operation_en_attente",
+         "valeur": json.dumps({"operation": "retour", "operation_id": f"o{n}", "vente_id": vente_id}).encode()}
+        for n, vente_id in enumerate((mine, other))
+    ]  # fmt: skip
+    job_lake.append(base, REJETS, rows, job_lake.CLOCK + timedelta(minutes=4), 4)
+    code, _ = operate(*ERASE)
+    assert code == 0
+    assert {row["kafka_offset"] for row in held(base, REJETS) if row["kafka_offset"] >= 900} == {901}
+
+
 def test_the_person_goes_the_books_balance_and_nothing_that_stays_names_them(base: str, operate: Operate) -> None:
     reconciled(operate)  # signed: what it explained must stay explained
     mine = [row for row in held(base, VENTES) if row["client_id"] == CLIENT]

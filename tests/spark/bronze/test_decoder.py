@@ -17,6 +17,7 @@ from lakehouse.bronze import transforms
 from lakehouse.contract import sale
 from lakehouse.contract.tables import REJETS, VENTES
 from lakehouse.producer import generator
+from tests.unit.contract.test_operations import FAULTS, SALES, WELL_FORMED, operations
 from tests.unit.contract.test_sale import ACCEPTED, CASES, VALID, messages, text
 
 KAFKA = "key binary, value binary, topic string, partition int, offset bigint, timestamp timestamp, timestampType int"
@@ -75,6 +76,15 @@ def test_spark_and_the_exact_judge_agree_on_every_case(spark: SparkSession) -> N
             if field == "timestamp":
                 value = datetime.fromisoformat(str(value)).replace(tzinfo=None)
             assert row[field] == value, name
+
+
+def test_the_decoder_takes_no_operation_for_a_sale_and_no_sale_for_an_operation(spark: SparkSession) -> None:
+    """Above all no cancellation that has all fields of its sale."""
+    values = [*(value for _, value in WELL_FORMED), *(value for _, value, _ in FAULTS), *(value for _, value in SALES)]
+    for value, row in zip(values, decoded(spark, list(values)), strict=True):
+        verdict = sale.validate(value)
+        assert (row.motif, row.explication) == (verdict.motif, verdict.explication), value
+        assert (row[transforms.UNKNOWN], row.champs_inconnus) == (verdict.inconnus, verdict.champs), value
 
 
 TIMES = [
@@ -174,6 +184,14 @@ def test_spark_and_the_exact_judge_agree_on_any_message(spark: SparkSession, dra
             assert {name: row[name] for name in sale.FIELDS if name != "timestamp"} == {
                 name: value for name, value in read.items() if name != "timestamp"
             }
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(operations(), min_size=300, max_size=400))
+def test_the_decoder_and_the_validator_agree_on_any_operation(spark: SparkSession, drawn: list[bytes]) -> None:
+    for value, row in zip(drawn, decoded(spark, list(drawn)), strict=True):
+        verdict = sale.validate(value)
+        assert (row.motif, row.explication) == (verdict.motif, verdict.explication), value
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse.contract.sale import FUTUR, ILLISIBLE, JSON_INVALIDE, TYPE, VALEUR, VIDE, reasons
+from lakehouse.contract.sale import EN_ATTENTE, FUTUR, ILLISIBLE, JSON_INVALIDE, TYPE, VALEUR, VIDE, reasons
 from lakehouse.operations.reconcile.sent_vs_stored import Sent
 from lakehouse.producer import malformed
 from tests.support.harness import Lake, rejected
@@ -60,6 +60,7 @@ def odd_messages() -> list[tuple[bytes | None, str]]:
         (encoded(sale(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))), FUTUR),
         (encoded(sale()) + encoded(sale()), JSON_INVALIDE),
         (encoded(sale())[:-1] + b', "montant": 1.00}', JSON_INVALIDE),
+        (encoded(sale())[:-1] + b', "operation": "annulation", "operation_id": "a", "raison": "b"}', EN_ATTENTE),
         (encoded(sale()) + b"\n}", JSON_INVALIDE),
     ]
 

@@ -57,7 +57,7 @@ def test_the_published_file_is_the_contract() -> None:
     Draft202012Validator.check_schema(json.loads(FILE.read_text(encoding="utf-8")))
     assert FILE.read_text(encoding="utf-8") == generate().schema_text(), "type: .venv/bin/python docs/generate.py"
     made = json_schema.schema()
-    assert list(made["properties"]) == made["required"] == list(sale.FIELDS)
+    assert list(made["else"]["properties"]) == made["else"]["required"] == list(sale.FIELDS)
 
 
 @pytest.mark.parametrize("value", [value for _, value, _ in ACCEPTED], ids=[name for name, _, _ in ACCEPTED])
@@ -104,4 +104,4 @@ def test_every_way_to_write_a_time_that_the_contract_reads_fits(day: str, betwee
 
 def test_the_schema_has_no_default_and_forbids_no_further_field() -> None:
     assert fits(json.dumps({**VALID, "remise": {"taux": 5}}).encode())
-    assert Path(FILE).stat().st_size < 5000
+    assert Path(FILE).stat().st_size < 15_000

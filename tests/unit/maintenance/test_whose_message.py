@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.maintenance.whose_message import concerns
+from lakehouse.maintenance.whose_message import concerns, names_one_of
 from tests.support.messages import encoded, sale
 
 NESTED = json.dumps({"payload": json.dumps({"client_id": 42})})
@@ -81,3 +81,20 @@ def test_a_sale_is_its_clients_wherever_it_was_cut_off_behind_the_number(client:
 def test_a_megabyte_is_read_once() -> None:
     for text in (b'"client_id": ' * 80_000, b"client_id" + b" " * 1_000_000, b"client_id=" + b"1" * 1_000_000):
         assert not concerns(42, text, b"7")
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        (b'{"operation": "retour", "vente_id": "a"}', True),
+        (b'{"payload": [{"venteId": "a"}], "vente_id": "c"}', True),
+        (b'{"vente_id": "\\u0061"}', True),
+        (b'{"vente_id": "c"}', False),
+        (b'{"operation_id": "a"}', False),
+        (b'{"vente_id": ["a"]}', False),
+        (b'{"vente_id": "a"', False),
+        (None, False),
+    ],
+)
+def test_an_operation_is_known_by_the_sale_that_it_names(value: bytes | None, named: bool) -> None:
+    assert names_one_of({"a", "b"}, value) is named

@@ -147,7 +147,7 @@ def test_every_broken_message_gets_its_code(shape: malformed.Malformation) -> No
 
 
 def test_the_shapes_cover_every_reject_code_there_is() -> None:
-    assert {shape.motif for shape in malformed.SHAPES} == set(sale.reasons()) - {sale.ILLISIBLE}
+    assert {shape.motif for shape in malformed.SHAPES} == set(sale.reasons()) - {sale.ILLISIBLE, sale.EN_ATTENTE}
 
 
 def test_six_malformed_messages_show_every_family() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import threading
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -177,7 +179,8 @@ def test_a_broker_that_is_not_there_is_tried_again_and_named(
         ),
         (
             ["--duplicate-ratio", "0.6", "--late-ratio", "0.6"],
-            "--duplicate-ratio + --late-ratio + --malformed-ratio = 1.2 is not accepted: expected at most 1.",
+            "--duplicate-ratio + --late-ratio + --malformed-ratio + --return-ratio + --cancel-ratio + --correction-ratio = 1.2 "
+            "is not accepted: expected at most 1.",
         ),
     ],
 )
@@ -197,10 +200,12 @@ def test_options_win_over_the_settings(kafka: Kafka, monkeypatch: pytest.MonkeyP
 
 
 def test_settings_hold_where_no_option_is_given() -> None:
-    config = load(PRODUCER__RATE="7", PRODUCER__LATE_RATIO="0.25")
+    config = load(PRODUCER__RATE="7", PRODUCER__LATE_RATIO="0.25", PRODUCER__CANCEL_RATIO="0.5")
     made = producer.with_options(config, rate=None, clients=None, late_ratio=None).producer
     assert made == config.producer
     assert (made.rate, made.late_ratio) == (Rate(7), 0.25)
+    found = Counter(message.kind for message in itertools.islice(producer.stream(config, RunOptions(), 3), 400))
+    assert found["annulation"] > 100 and found["tardive"] > 50 and not found["retour"]
 
 
 def test_the_delay_of_late_sales_follows_the_watermark(kafka: Kafka) -> None:
