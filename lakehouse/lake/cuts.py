@@ -146,7 +146,7 @@ class Backlog:
             return Waiting()
         self._seen = {version: one for version, one in self._seen.items() if version > source.version}
         version = max(self._seen, default=source.version) + 1
-        while one := _appended(Path(self._path, "_delta_log", f"{version:020}.json")):
+        while one := _appended(Path(log_entry.place(self._path, version))):
             self._seen[version] = one
             version += 1
         came = [(rows, moment) for rows, moment in self._seen.values() if rows]
@@ -160,5 +160,5 @@ def _appended(entry: Path) -> tuple[int, datetime] | None:
     except (OSError, ValueError):
         return None
     info = log_entry.commit_info(actions)
-    brings = any(action["add"].get("dataChange") for action in actions if "add" in action)
+    brings = any(log_entry.changes_rows(action["add"]) for action in actions if "add" in action)
     return read_origin(info).added or 0 if brings else 0, datetime.fromtimestamp(info.get("timestamp", 0) / 1000, UTC)
