@@ -46,6 +46,8 @@ _ABOUT_THE_MACHINE = re.compile(
 _CONDITION = re.compile(r"\[[A-Z][A-Z0-9_.]+\]")
 """Spark's and Delta's names of what went wrong; the text that follows may show a row's values."""
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
+_PHRASE = re.compile(r"Python worker exited unexpectedly|Resources exhausted|Version mismatch|ExecutorLostFailure")
+"""Words that tell a cause by themselves; what is around them is left out."""
 
 
 def quoting_cause_of(failure: BaseException) -> str:
@@ -68,8 +70,8 @@ def cause_of(failure: BaseException) -> str:
     name, said = (java[1], java[2] or "") if java else (type(failure).__name__, text)
     if system := _OS_ERROR.search(said):
         return f"{name}: {os.strerror(int(system[1]))}"
-    condition = _CONDITION.match(said)
-    return f"{name}: {condition[0]}" if condition else name
+    told = _CONDITION.match(said) or _PHRASE.search(said)
+    return f"{name}: {told[0]}" if told else name
 
 
 def traceback_of(failure: BaseException) -> str:

@@ -314,7 +314,7 @@ class Isolation:
         with self._sink.writing:
             for spec in (VENTES, REJETS):
                 if not spark_tables.read(spark, spec, config).where(here).isEmpty():
-                    _log.warning("a message that fails stands in a table already", place=place, table=spec.name)
+                    _log.warning("a message that fails is in a table already", place=place, table=spec.name)
                     return
             clock = self._tick()
             kept = None if message.value is None else bytes(message.value[: config.kafka.max_message_bytes])

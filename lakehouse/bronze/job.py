@@ -119,7 +119,7 @@ class BronzeJob:
     def _run(self, spark: SparkSession) -> None:
         config = self._config
         decoder.register(spark)
-        self._monitor.phase("the tables and the checkpoint are looked at")
+        self._monitor.phase("the tables and the checkpoint are checked")
         checkpoint = Checkpoint(spark, checkpoint_path(config.delta.base_path, JOB))
         checkpoint.check(topic=config.kafka.topic)  # refuses a damaged checkpoint before anything is written
         for spec in (VENTES, REJETS):

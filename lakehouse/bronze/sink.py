@@ -200,7 +200,7 @@ class BronzeSink:
 def _warn_of_drift(rows: DataFrame, sales: int, *, kept: bool) -> None:
     fields = rows.agg(F.max(F.substring(transforms.UNKNOWN, 1, 200)).alias("fields")).first()
     _log.warning(
-        f"schema drift: sales with unknown fields, taken in {'with' if kept else 'without'} them",
+        f"schema drift: sales with unknown fields, ingested {'with' if kept else 'without'} them",
         sales=sales,
         fields=fields.fields if fields else None,
     )

@@ -149,7 +149,7 @@ def _backups(config: Config) -> list[Leftover]:
     try:
         ids = Backups(place, config).ids()
     except (LakehouseError, OSError) as error:
-        return [Leftover(f"backups in {place}", f"could not be looked at: {error}", "not known")]
+        return [Leftover(f"backups in {place}", f"could not be read: {error}", "not known")]
     return [
         Leftover(
             f"backup {backup}", f"the lake as it was, in {place}: erase again after a restore", "until it is removed"

@@ -86,7 +86,7 @@ def erase(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
         shown += _leftovers(left)
         shown.append(f"Receipt {kept['receipt']}, SHA-256 {kept['sha256']}. It names no one; only with this word, which is kept nowhere, and the number can be shown whose it is: {token}")  # fmt: skip
     else:
-        shown.append("Nothing of this client stands in Bronze.")
+        shown.append("Nothing of this client is in Bronze.")
     erasure.end(config, request)
     shown.append(_SILVER_DUE if due else "Bronze, the rejects and Silver hold nothing of this client any more.")
     return Outcome(data, shown, 1 if due else 0, summary)

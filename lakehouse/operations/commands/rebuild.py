@@ -85,7 +85,7 @@ def _bronze(found: RebuildPlan) -> list[Shown]:
         places = ", ".join(
             f"partition {one.partition} offsets {one.lost[0]} to {one.lost[1]}" for one in lost if one.lost
         )
-        sure = "were not read" if found.exact else "stand in no table (copies among them cannot be told)"
+        sure = "were not read" if found.exact else "are in no table (copies among them cannot be told)"
         said.append(
             f"Kafka cannot give back {places}: they {sure} and it no longer holds them. They are recorded as lost."
         )

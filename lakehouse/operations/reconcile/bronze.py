@@ -347,7 +347,7 @@ class BronzeReconciliation:
         spans = joined(UnaccountedOffsets(m.partition, m.offset, m.offset, m.gap.day) for m in aborted)
         more = f" and {len(spans) - _NAMED} more ranges" if len(spans) > _NAMED else ""
         self._result.notes.append(
-            f"messages of aborted transactions, which stand in no table: {'; '.join(map(str, spans[:_NAMED]))}{more}"
+            f"messages of aborted transactions, which are in no table: {'; '.join(map(str, spans[:_NAMED]))}{more}"
         )
 
     # --- rows --------------------------------------------------------------------------------------------------------

@@ -222,7 +222,7 @@ def _look_at(
         if first and commit.version > expected:
             looked.notes.append(
                 f"{spec.name}: versions {expected} to {commit.version - 1} had left the log ([DELTA] log_retention) before a "
-                f"reconciliation looked at them"
+                f"reconciliation checked them"
             )
         first = False
         looked.commits += 1

@@ -60,7 +60,7 @@ def _text(partition: int, mine: Sequence[UnaccountedOffsets], size: int, why: st
     named = ", ".join(f"{one.first} to {one.last}" if one.size > 1 else f"{one.first}" for one in spans[:_NAMED])
     more = f" and {len(spans) - _NAMED} more ranges" if len(spans) > _NAMED else ""
     return (
-        f"partition {partition}: {size} consumed offsets stand in no table, and whether sales lay there cannot be told, since "
+        f"partition {partition}: {size} consumed offsets are in no table, and whether sales lay there cannot be told, since "
         f"{why}: {named}{more}. Reconcile while Kafka answers and holds them; what it no longer holds a person can only "
         f"accept: {TYPE}"
     )
@@ -68,6 +68,6 @@ def _text(partition: int, mine: Sequence[UnaccountedOffsets], size: int, why: st
 
 def _changed(partition: int, span: tuple[int, int]) -> str:
     return (
-        f"partition {partition}: the offsets up to {span[1] - 1} that stand in no table are not those of the last signed record, "
+        f"partition {partition}: the offsets up to {span[1] - 1} that are in no table are not those of the last signed record, "
         f"and Kafka was not asked or no longer holds them"
     )

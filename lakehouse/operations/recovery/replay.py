@@ -187,7 +187,7 @@ class Replay:
             if one.fields is None:
                 yield one
             elif one.reject.key[1:] in landed:  # a replay that was killed had appended it
-                yield Decision(one.reject, VENTE, "Its row stands in Bronze already.", None, one.edited)
+                yield Decision(one.reject, VENTE, "Its row is in Bronze already.", None, one.edited)
             elif one.fields["vente_id"] in taken:
                 yield Decision(one.reject, DOUBLON, "Bronze holds this sale already.", None, one.edited)
             else:

@@ -127,7 +127,7 @@ def _downstream(spec: TableSpec, gone: int | None, erased: int) -> tuple[str, ..
         return ("Silver's next pass builds all six tables anew from Bronze: the restored figures stand until then.",)
     again = (
         "Bronze's checkpoint is moved aside: its next start reads the topic again from what Kafka still holds, lets no sale "
-        "in twice, and so takes in again what leaves the table now."
+        "in twice, and so ingests again what leaves the table now."
     )
     lost = {
         None: "Whether Kafka still holds what leaves the table cannot be said: it does not answer, or rows cannot be counted.",

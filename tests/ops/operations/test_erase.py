@@ -209,7 +209,7 @@ def test_a_dry_run_counts_and_changes_nothing(base: str, operate: Operate) -> No
     assert before == [DeltaTable(spec.path(base)).version() for spec in (VENTES, REJETS, REJOUES)]
     assert not Path(EFFACES.path(base)).exists() and not Path(base, "locks", "requests").exists()
     code, text = operate("erase", "--client-id", "99999", "--yes")
-    assert code == 0 and "Nothing of this client stands in Bronze." in text
+    assert code == 0 and "Nothing of this client is in Bronze." in text
     assert before == [DeltaTable(spec.path(base)).version() for spec in (VENTES, REJETS, REJOUES)]
 
 

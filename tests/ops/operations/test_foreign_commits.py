@@ -252,7 +252,7 @@ def test_what_was_signed_is_not_looked_at_again_and_what_left_the_log_unseen_is_
         (log / f"{version:020}.json").unlink()
     notes = json.loads(operate("reconcile", "--without-kafka", "--json")[1])["notes"]
     assert [note for note in notes if "had left the log" in note] == [
-        "ventes_stream: versions 2 to 2 had left the log ([DELTA] log_retention) before a reconciliation looked at them"
+        "ventes_stream: versions 2 to 2 had left the log ([DELTA] log_retention) before a reconciliation checked them"
     ]
 
 

@@ -289,6 +289,7 @@ QUOTING = "The value 'Wilhelmine' of the type \"STRING\" cannot be cast."
             "org.apache.spark.SparkDateTimeException: [CAST_INVALID_INPUT]",
         ),
         (RuntimeError(f"x\n: java.lang.IllegalStateException: {QUOTING}"), "java.lang.IllegalStateException"),
+        (ValueError(f"{QUOTING} Resources exhausted: 1 GB for Wilhelmine"), "ValueError: Resources exhausted"),
         (KeyError("Wilhelmine"), "KeyError"),
     ],
     ids=str,

@@ -168,4 +168,4 @@ def test_compose_mounts_what_is_there_behind_a_profile() -> None:
     assert len(mounted) == 3 and all((PROJECT / place).exists() for place in mounted)
     for name in ("prometheus", "grafana"):
         (service,) = re.findall(rf"^  {name}:\n((?:    .*\n)+)", text, re.MULTILINE)
-        assert 'profiles: ["monitoring"]' in service and re.search(r"image: \S+:v?\d+\.\d+\.\d+\n", service)
+        assert 'profiles: ["monitoring"]' in service and re.search(r"image: \S+:v?\d+\.\d+\.\d+@sha256:", service)

@@ -82,6 +82,7 @@ def test_what_is_not_stored_is_unaccounted_and_what_is_stored_again_is_doubled(
     found, doubled = offset_balance.unaccounted(breaks, {0: (start, start + size)}, EARLIER)
     assert offsets(found) == [(0, offset) for offset in range(start, start + size) if offset not in rows]
     assert offsets(doubled) == [(0, offset) for n, offset in enumerate(rows) if n and rows[n - 1] == offset]
+    assert all(gap.size > 0 for gap in found)
     for gap in found:
         before = [offset for offset in rows if offset < gap.first]
         assert gap.day == (EARLIER if not rows or (before and gap.last < rows[-1]) else DAY)

@@ -117,6 +117,27 @@ def test_the_image_copies_what_there_is_and_its_entry_point_is_a_shell_script() 
     assert "lakehouse" in copied and all(list(PROJECT.glob(word)) for word in copied)
 
 
+def test_every_image_of_others_is_taken_by_its_digest() -> None:
+    """A tag may be moved to other bytes. Our own image is built from this checkout."""
+    texts = [
+        (PROJECT / name).read_text(encoding="utf-8") for name in ("docker-compose.yml", "ops/kubernetes/Dockerfile")
+    ]
+    named = [name for text in texts for name in re.findall(r"^(?:\s*image:|FROM) (\S+)", text, re.MULTILINE)]
+    others = [name for name in named if "ventes-lakehouse" not in name]
+    assert len(others) == 4 and all(
+        re.fullmatch(r"\S+:v?\d+\.\d+\.\d+\S*@sha256:[0-9a-f]{64}", name) for name in others
+    )
+
+
+def test_every_action_of_others_is_taken_by_its_commit() -> None:
+    used = [
+        name
+        for path in (PROJECT / ".github/workflows").glob("*.y*ml")
+        for name in re.findall(r"^\s*(?:- )?uses: (\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert used and all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", name) for name in used), used
+
+
 def test_the_image_takes_each_package_by_its_hash() -> None:
     text = (FOLDER / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     installs = re.findall(r"pip install [^&\n]*", text)
