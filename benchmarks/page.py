@@ -78,21 +78,29 @@ def soak(found: Figures) -> list[Grid]:
 def silver(found: Figures) -> list[Grid]:
     rows = []
     for history, lake in found["lakes"].items():
-        for kind, days in (("today", 1), ("spread", found["spread_days"])):
+        kinds = (
+            ("few", found.get("few"), 1),
+            ("today", found["new"], 1),
+            ("spread", found["new"], found["spread_days"]),
+        )
+        for kind, new, days in kinds:
             own = [run for run in found["runs"] if run["history"] == history and run["kind"] == kind]
-            middle = {
-                name: median(run[name] for run in own)
-                for name in ("seconds", "process_seconds", "jobs", "files", "rows")
-            }
+            if not own:  # figures of an earlier release
+                continue
+
+            def middle(name: str, digits: int = 0, own: list[Figures] = own) -> str:
+                return number(median(run[name] for run in own), digits) if name in own[0] else "–"
+
             rows.append((
-                number(lake["sales"]), str(days), number(middle["seconds"], 2), number(middle["process_seconds"], 2),
-                number(middle["files"]), number(middle["rows"]), number(middle["jobs"]), number(lake["full_seconds"], 1),
-                f"{lake['full_seconds'] / middle['seconds']:.0f} ×", number(lake["differing_cells"]),
+                lake.get("engine", "spark"), number(lake["sales"]), number(new), str(days), middle("seconds", 2),
+                middle("process_seconds", 2), middle("cpu_seconds", 2), middle("files"), middle("rows"), middle("jobs"),
+                number(lake["full_seconds"], 1), f"{lake['full_seconds'] / median(run['seconds'] for run in own):.0f} ×",
+                number(lake["differing_cells"]),
             ))  # fmt: skip
-    head = ("rows of history", "days of the new sales", "pass s", "with lock and snapshot s", "files scanned", "rows scanned",
-            "Spark jobs", "full recompute s", "full ÷ pass", "differing cells")  # fmt: skip
-    title = f"A pass over the same {found['new']:,} new sales; {found['days']} days and {found['clients']:,} clients of history"
-    return [Grid(title, head, tuple(rows), texts=0)]
+    head = ("engine", "rows of history", "new sales", "days of them", "pass s", "with lock and snapshot s", "CPU s", "files scanned",
+            "rows scanned", "Spark jobs", "full recompute s", "full ÷ pass", "differing cells")  # fmt: skip
+    title = f"A pass over the same new sales; {found['days']} days and {found['clients']:,} clients of history"
+    return [Grid(title, head, tuple(rows), texts=1)]
 
 
 def explorer(found: Figures) -> list[Grid]:

@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import SetupError
+from lakehouse.jvm import launch
 from lakehouse.lake import shared_storage
 
 
@@ -25,7 +26,7 @@ def test_a_data_folder_that_executors_do_not_see_is_refused(
     shared_storage.check_folder(spark, base)  # one process: nothing to ask, nothing is made
     assert not Path(base).exists()
 
-    monkeypatch.setattr(shared_storage, "is_local", lambda _: False)
+    monkeypatch.setattr(launch, "is_local", lambda _: False)
     shared_storage.check_folder(spark, base)
     assert list(Path(base).iterdir()) == []
     shared_storage.check_folder(spark, "s3a://bucket/lake")
