@@ -61,6 +61,24 @@ def ours(base: str) -> dict[str, str]:
     return {row["pays"]: row["revenue_total"] for row in json.loads(text)}
 
 
+COLD = {
+    "a named question": ("revenue-by-country",),
+    "--sql": ("--sql", f"SELECT pays, SUM(montant) FROM {VENTES.name} GROUP BY pays"),
+    "--batch": ("--batch",),
+}
+
+
+def small(base: str) -> Iterator[tuple[str, float]]:
+    """Cold processes over a lake of 3,000 sales, which is made at ``base``: what the start itself takes."""
+    big_lake.build(base, sales=3_000, days=5, last=datetime.now(UTC).date())
+    for what, words in COLD.items():
+        turns = [
+            timed(lambda words=words: _output([sys.executable, "query_utils.py", *words], base))[0]
+            for _ in range(REPEAT)
+        ]  # type: ignore[misc]
+        yield f"cold on a small lake: {what}", round(statistics.median(turns), 2)
+
+
 def pyspark(base: str, files: str) -> dict[str, str]:
     """The same from a new PySpark, which reads the same Silver table."""
     text = _output([sys.executable, "-c", _PYSPARK, PAR_PAYS.path(base), files], base)

@@ -108,6 +108,15 @@ def explorer(found: Figures) -> Verdict:
     return Verdict(f"{seconds:.2f} s", seconds <= 0.5)
 
 
+def cold(found: Figures) -> Verdict:
+    limits = {"a named question": 0.2, "--sql": 0.5, "--batch": 0.6}
+    seconds = {what: found.get(f"cold on a small lake: {what}") for what in limits}
+    if None in seconds.values():
+        return UNKNOWN
+    text = " · ".join(f"{value:.2f} s" for value in seconds.values())
+    return Verdict(text, all(seconds[what] <= limit for what, limit in limits.items()))
+
+
 def start(found: Figures) -> Verdict:
     ours, textbook = (median(found["seconds"][who]) for who in ("ours", "textbook"))
     return Verdict(f"{ours:.1f} s, {ours / textbook:.2f} ×", ours <= 10 and ours / textbook <= 0.5)
@@ -118,6 +127,11 @@ def memory(found: Figures) -> Verdict:
     short = "" if found["minutes"] >= 60 else f" (after {found['minutes']:g} minutes only)"
     reached = size <= 2500 and abs(slope) <= FLAT_MB_PER_HOUR
     return Verdict(f"{size / 1000:.2f} GB, {slope:+.0f} MB an hour{short}", None if short and reached else reached)
+
+
+def low_rate(found: Figures) -> Verdict:
+    ours, pair = ({run["contender"]: run["share"] for run in found["runs"]}[who] for who in ("ours", "textbook pair"))
+    return Verdict(f"{ours:.0%} of a core, {ours / pair:.2f} ×", ours <= 0.2 and ours / pair <= 0.5)
 
 
 def sending(found: Figures) -> Verdict:
@@ -137,6 +151,8 @@ GOALS = (
     Goal(9, "Bronze job: start → first commit, warm JARs", "≤ 10 s, ≤ 0.5 × the textbook job's", "start", start),
     Goal(10, "resident memory, whole default pipeline, after 1 hour", f"≤ 2.5 GB, slope ≈ 0 (± {FLAT_MB_PER_HOUR:g} MB an hour)", "memory", memory),
     Goal(11, "producer at full speed against kafka-python sending one constant message", "≥ 0.85 ×", "producer", sending),
+    Goal(12, "CPU of the whole default pipeline, a sale every 2 s, after 10 minutes, beside a textbook pair of jobs", "≤ 20 % of a core, ≤ 0.5 ×", "low-rate", low_rate),
+    Goal(13, "explorer, a cold process on a small lake: a named question · --sql · --batch", "≤ 0.2 s · ≤ 0.5 s · ≤ 0.6 s", "explorer", cold),
 )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from lakehouse.kafka.broker.properties import free_port
 from lakehouse.observability import metrics
 
 EVERY = 10.0
-_SCRIPTS = ("producer_ventes", "spark_streaming_delta", "streaming_silver", "dashboard", "setup_utils")
+SCRIPTS = ("producer_ventes", "spark_streaming_delta", "streaming_silver", "dashboard", "setup_utils")
 
 
 def measure(config: Config, home: Path, minutes: float, say: Callable[[str], None]) -> dict[str, Any]:
@@ -60,25 +60,25 @@ def settings_of(config: Config, folder: Path) -> Config:
     )
 
 
-def by_process(session: int) -> dict[str, tuple[float, float]]:
+def by_process(session: int, scripts: Sequence[str] = SCRIPTS) -> dict[str, tuple[float, float]]:
     """(RSS, PSS) in MB of all that ``session``'s first process has started, added up by what it is."""
     found: dict[str, tuple[float, float]] = {}
     with contextlib.suppress(psutil.NoSuchProcess):
         root = psutil.Process(session)
         for process in (root, *root.children(recursive=True)):
             with contextlib.suppress(psutil.Error, OSError):
-                name = kind(process)
+                name = kind(process, scripts)
                 rss, pss = found.get(name, (0.0, 0.0))
                 info = process.memory_full_info()
                 found[name] = (rss + info.rss / 1e6, pss + getattr(info, "pss", info.rss) / 1e6)
     return found
 
 
-def kind(process: psutil.Process) -> str:
+def kind(process: psutil.Process, scripts: Sequence[str] = SCRIPTS) -> str:
     """``bronze: java``, ``dashboard`` …: the script that it belongs to, and its Java apart."""
     java = process.name() == "java"
     for one in (process, *process.parents()):
-        for script in _SCRIPTS:
+        for script in scripts:
             if any(re.search(rf"\b{script}\.py$", word) for word in one.cmdline()):
                 name = "kafka" if script == "setup_utils" and "kafka" in one.cmdline() else script
                 return f"{name}: Java" if java else name

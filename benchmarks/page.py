@@ -161,9 +161,27 @@ def producer(found: Figures) -> list[Grid]:
     ]
 
 
+def low_rate(found: Figures) -> list[Grid]:
+    runs = {run["contender"]: run for run in found["runs"]}
+    names = dict.fromkeys(name for run in runs.values() for name in run["shares"])
+    rows = [(name, *(_percent(run["shares"].get(name)) for run in runs.values())) for name in names]
+    rows.append(("all", *(_percent(run["share"]) for run in runs.values())))
+    rows.append(("commits in Bronze a minute", *(number(run["commits_per_second"] * 60, 1) for run in runs.values())))
+    rows.append(("PSS MB", *(number(run["pss_mb"]) for run in runs.values())))
+    title = (
+        f"A sale every two seconds: CPU in % of one core, over {found['minutes']:g} minutes after "
+        f"{found['warm_up_minutes']:g} minutes"
+    )
+    return [Grid(title, ("process", *runs), tuple(rows))]
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share * 100:.1f}"
+
+
 GRIDS: dict[str, Callable[[Figures], list[Grid]]] = {
     "drain": drain, "latency": latency, "soak": soak, "silver": silver, "explorer": explorer, "start": start,
-    "memory": memory, "producer": producer,
+    "memory": memory, "low-rate": low_rate, "producer": producer,
 }  # fmt: skip
 
 

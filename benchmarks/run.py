@@ -88,6 +88,9 @@ def parser() -> argparse.ArgumentParser:
         help="explorer: sales in its lake (default: 5,000,000; quick 300,000)",
     )
     option("--minutes", type=number, default=60, metavar="N", help="memory: length of the run (default: %(default)s)")
+    option(
+        "--low-rate-minutes", type=number, default=5, metavar="N", help="low-rate: the window (default: %(default)s)"
+    )
     option("--count", type=number, metavar="N", help="producer: messages of a turn (default: 300,000; quick 50,000)")
     option("--output", type=Path, default=OUTPUT, metavar="FILE", help="all figures as JSON (default: %(default)s)")
     option("--write", action="store_true", help="put the figures into docs/benchmarks.json and docs/BENCHMARKS.md")
@@ -120,6 +123,7 @@ def command_of(name: str, args: argparse.Namespace) -> str:
     used = {
         "drain": ("sales", "repeat"), "latency": ("rate", "latency_seconds"), "soak": ("rate", "soak_minutes", "soak_held"),
         "silver": ("history", "repeat"), "explorer": ("explorer_sales",), "start": ("repeat",), "memory": ("minutes",),
+        "low-rate": ("low_rate_minutes",),
         "producer": ("count", "repeat"),
     }[name]  # fmt: skip
     given = " ".join(f"--{one.replace('_', '-')} {getattr(args, one)}" for one in used if getattr(args, one))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from kafka.errors import KafkaError
 from benchmarks import (
     big_lake,
     contenders,
+    cpu_shares,
     explorer,
     kafka_tools,
     latency,
@@ -144,7 +146,7 @@ def _explorer(_config: Config, home: Path, args: argparse.Namespace, say: Say) -
     base = str(home / "explorer")
     big_lake.build(base, sales=args.explorer_sales, days=EXPLORER_DAYS, last=datetime.now(UTC).date())
     found = {}
-    for what, value in explorer.measure(base):
+    for what, value in itertools.chain(explorer.small(str(home / "small")), explorer.measure(base)):
         found[what] = value
         say(f"  {what}: {value:g}")
     return {"sales": args.explorer_sales // EXPLORER_DAYS * EXPLORER_DAYS, **found}
@@ -157,6 +159,10 @@ def _start(config: Config, _home: Path, args: argparse.Namespace, _say: Say) -> 
 
 def _memory(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
     return memory.measure(config, home, args.minutes, say)
+
+
+def _low_rate(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
+    return cpu_shares.both(config, home, warm_up=10, minutes=args.low_rate_minutes, say=say)
 
 
 def _producer(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
@@ -174,9 +180,12 @@ SECTIONS = {
     "soak": Section("the latency over half an hour", _soak, True),
     "silver": Section("Silver over much and little history, and the full recompute", _silver, False),
     "memory": Section("resident memory of the whole pipeline", _memory, False),
+    "low-rate": Section(
+        "CPU of the whole pipeline at its default rate, beside a textbook pair of jobs", _low_rate, False
+    ),
 }
 SHORT = ("drain", "latency", "start", "explorer", "producer")
-LONG = ("soak", "silver", "memory")
+LONG = ("soak", "silver", "memory", "low-rate")
 
 
 def wrong(name: str, figures: Row) -> list[str]:

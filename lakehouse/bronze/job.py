@@ -37,7 +37,7 @@ from lakehouse.observability.health import Monitor
 _log = log.get("bronze")
 
 JOB = "bronze"
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.5
 _REPORT_SECONDS = 1.0
 """Between two readings of Spark's progress reports."""
 
@@ -234,10 +234,10 @@ class BronzeJob:
         self, spark: SparkSession, sink: BronzeSink, path: str, *, once: bool, fail_on_data_loss: bool
     ) -> StreamingQuery:
         config = self._config
-        source = spark.readStream.format("kafka").options(
-            **kafka_batch.source_options(config, fail_on_data_loss=fail_on_data_loss)
-        )
-        messages = source.load()
+        options = kafka_batch.source_options(config, fail_on_data_loss=fail_on_data_loss)
+        if not once:
+            options |= kafka_batch.gathering_options(config)
+        messages = spark.readStream.format("kafka").options(**options).load()
         if sink.settled_batch is not None:
             messages = messages.where(F.lit(False))  # Spark does not read at all then: see ``Isolation.passing``
         rows = rows_of(messages, sink.settings.before_query())

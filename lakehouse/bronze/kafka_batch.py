@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Protocol
 
 from pyspark.sql import DataFrame, SparkSession
@@ -54,6 +55,18 @@ def source_options(config: Config, *, fail_on_data_loss: bool) -> dict[str, str]
         "kafka.fetch.max.wait.ms": str(round(performance.fetch_max_wait.total_seconds() * 1000)),
         "kafka.request.timeout.ms": str(round(config.kafka.request_timeout.total_seconds() * 1000)),
         "kafka.default.api.timeout.ms": str(round(config.kafka.request_timeout.total_seconds() * 1000)),
+    }
+
+
+def gathering_options(config: Config) -> dict[str, str]:
+    """Further options of a query that runs until it is stopped: a few messages wait for more, for a bounded time. A query that
+    ends at the topic's end must not have them: Spark would end it with these few unread."""
+    streaming = config.streaming
+    if not streaming.max_trigger_delay:
+        return {}
+    return {
+        "minOffsetsPerTrigger": str(min(streaming.min_offsets_per_trigger, streaming.max_offsets_per_trigger)),
+        "maxTriggerDelay": f"{streaming.max_trigger_delay // timedelta(milliseconds=1)}ms",
     }
 
 

@@ -117,7 +117,7 @@ FREE: Mapping[str, str] = {
         "checkpoint_interval maintenance_interval auto_compact auto_compact_min_files snapshot_partitions backup_path lock_timeout"
     ),
     "S3": "region path_style access_key secret_key secret_key_file",
-    "STREAMING": "trigger_interval max_restarts restart_delay",
+    "STREAMING": "trigger_interval min_offsets_per_trigger max_trigger_delay max_restarts restart_delay",
     "PRODUCER": (
         "rate clients duplicate_ratio late_ratio malformed_ratio return_ratio cancel_ratio correction_ratio linger batch_size "
         "buffer_memory compression delivery_timeout"

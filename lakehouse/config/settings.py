@@ -146,7 +146,21 @@ class Streaming:
     future_tolerance: timedelta = setting(
         timedelta(minutes=5), "how far a sale may lie after the broker's clock; at most watermark_delay", low=0
     )
-    trigger_interval: timedelta = setting(timedelta(seconds=0.5), "between the starts of two micro-batches", low=0)
+    trigger_interval: timedelta = setting(
+        timedelta(seconds=0.5),
+        "how often Kafka is asked for new messages; each time that there are min_offsets_per_trigger, or fewer and "
+        "max_trigger_delay has passed, a micro-batch starts, at once after one that took longer",
+        low=0,
+    )
+    min_offsets_per_trigger: int = setting(
+        10, "messages that start a micro-batch at once; fewer wait for more, as long as max_trigger_delay says", low=1
+    )
+    max_trigger_delay: timedelta = setting(
+        timedelta(seconds=5),
+        "how long such few messages wait at most, since a micro-batch costs as much for one message as for a thousand; 0 ms: "
+        "not at all",
+        low=0,
+    )
     max_offsets_per_trigger: int = setting(1_500_000, "messages in one micro-batch, at most", low=1)
     starting_offsets: Literal["earliest", "latest"] = setting("earliest", "where a new checkpoint starts to read")
     state_store: Literal["memory", "rocksdb"] = setting(

@@ -75,6 +75,8 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         # what Spark remembers for its web interface, also without one: 1,000 queries with their plans were 60 MB, and of 100, with
         # a number for each metric and task, Silver's were 80 MB after thirteen passes
         "spark.sql.ui.retainedExecutions": "100" if spark.ui else "5",
+        # the text of each plan, which is made for that interface alone: a seventeenth of the thread that plans a micro-batch
+        "spark.sql.ui.explainMode": "formatted" if spark.ui else "simple",
         "spark.ui.retainedJobs": "200",
         "spark.ui.retainedStages": "200",
         "spark.ui.retainedTasks": "5000",

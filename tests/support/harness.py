@@ -69,6 +69,7 @@ def config_of(base: Path, servers: str, topic: str, **overrides: str) -> Config:
         "SPARK__JAVA_OPTIONS": SHORT_LIVED,
         "SPARK__CONF": "\n".join(f"{key}={text}" for key, text in INTERPRETED.items()),
         "STREAMING__TRIGGER_INTERVAL": "0 seconds",
+        "STREAMING__MAX_TRIGGER_DELAY": "0 seconds",
         "STREAMING__RESTART_DELAY": "200 ms",
         "MONITORING__PROGRESS_INTERVAL": "1 second",
         "MONITORING__SAMPLE_INTERVAL": "500 ms",

@@ -23,6 +23,7 @@ from rich.table import Table
 from benchmarks import (
     big_lake,
     contenders,
+    cpu_shares,
     goals,
     latency,
     memory,
@@ -92,9 +93,16 @@ SENDING = {"count": 1000, "bytes": 300, "failures": [], "runs": [
     {"contender": "ours", "turn": 1, "rate": 9000.0, "process_seconds": 2.0, "cpu_per_million": 90.0},
     {"contender": "constant", "turn": 1, "rate": 10_000.0, "process_seconds": 1.9, "cpu_per_million": None},
 ]}  # fmt: skip
+LOW_RATE = {"warm_up_minutes": 10, "minutes": 5, "runs": [
+    {"contender": "ours", "share": 0.18, "shares": {"kafka: Java": 0.1, "dashboard": 0.08}, "commits_per_second": 0.2, "pss_mb": 900.0},
+    {"contender": "textbook pair", "share": 0.4, "shares": {"kafka: Java": 0.4}, "commits_per_second": 0.5, "pss_mb": 1000.0},
+]}  # fmt: skip
 FIGURES = {
-    "drain": DRAIN, "latency": LATENCY, "soak": SOAK, "silver": SILVER, "memory": MEMORY, "producer": SENDING,
-    "explorer": {"sales": 5_000_000, "cold: explorer": 0.4, "cold: PySpark": 9.0, "cold: PySpark / explorer": 22.5},
+    "drain": DRAIN, "latency": LATENCY, "soak": SOAK, "silver": SILVER, "memory": MEMORY, "low-rate": LOW_RATE, "producer": SENDING,
+    "explorer": {
+        "sales": 5_000_000, "cold on a small lake: a named question": 0.2, "cold on a small lake: --sql": 0.4,
+        "cold on a small lake: --batch": 0.61, "cold: explorer": 0.4, "cold: PySpark": 9.0, "cold: PySpark / explorer": 22.5,
+    },
     "start": {"seconds": {"ours": [6.0, 5.0, 7.0], "textbook": [13.0, 12.0, 11.0]}},
 }  # fmt: skip
 ABOUT = {
@@ -150,6 +158,8 @@ def test_every_goal_is_judged_by_the_median_turns() -> None:
         9: ("6.0 s, 0.50 ×", "reached"),
         10: ("2.40 GB, -12 MB an hour", "reached"),
         11: ("0.90 ×", "reached"),
+        12: ("18% of a core, 0.45 ×", "reached"),
+        13: ("0.20 s · 0.40 s · 0.61 s", "missed"),
     }
 
 
@@ -179,6 +189,19 @@ def test_a_goal_is_not_reached_by_a_smaller_run_nor_without_its_contender() -> N
         "open",
     )
     assert {goals.verdict(goal, {}) for goal in goals.GOALS} == {("–", "not measured")}
+
+
+def test_a_low_rate_is_judged_by_its_share_of_a_core_and_beside_the_pair() -> None:
+    ours, pair = LOW_RATE["runs"]
+    assert verdicts(**{"low-rate": {"runs": [{**ours, "share": 0.21}, {**pair, "share": 0.9}]}})[12][1] == "missed"
+    assert verdicts(**{"low-rate": {"runs": [ours, {**pair, "share": 0.3}]}})[12][1] == "missed"
+    (grid,) = page.low_rate(LOW_RATE)
+    assert grid.rows[0] == ("kafka: Java", "10.0", "40.0") and grid.rows[1] == ("dashboard", "8.0", "–")
+    before = cpu_shares.Account({"a": 1.0, "gone": 5.0}, {("a", "C2"): 0.5}, {}, 3)
+    after = cpu_shares.Account({"a": 4.0, "new": 1.0}, {("a", "C2"): 2.5, ("a", "idle"): 0.001}, {"a": 10.0}, 9)
+    found = cpu_shares.figures(before, after, 10.0)
+    assert found["shares"] == {"a": 0.3, "new": 0.1} and found["share"] == pytest.approx(0.4)
+    assert found["threads"] == {"a": {"C2": 0.2}} and found["commits_per_second"] == 0.6
 
 
 def test_the_drains_table_shows_medians_and_a_table_that_differs() -> None:

@@ -87,6 +87,8 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "STREAMING.watermark_delay": ("20 minutes", BatchSettings.of),
     "STREAMING.future_tolerance": ("1 minute", BatchSettings.of),
     "STREAMING.trigger_interval": ("5 seconds", lambda c: bronze_job.trigger(c, once=False)),
+    "STREAMING.min_offsets_per_trigger": ("5", kafka_batch.gathering_options),
+    "STREAMING.max_trigger_delay": ("2 seconds", kafka_batch.gathering_options),
     "STREAMING.max_offsets_per_trigger": ("10", lambda c: kafka_batch.source_options(c, fail_on_data_loss=True)),
     "STREAMING.starting_offsets": ("latest", lambda c: kafka_batch.source_options(c, fail_on_data_loss=True)),
     "STREAMING.restart_delay": ("1 second", lambda c: bronze_job.pause(c, 2)),
