@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyspark.sql import Column, DataFrame, Observation, Row
 from pyspark.sql import functions as F
@@ -89,6 +89,18 @@ class Observed:
         return BatchStats(**self._observation.get)
 
 
+class ObservedLate:
+    """How many of the sales that are written have a late sender: counted while they are."""
+
+    def __init__(self, sales: DataFrame) -> None:
+        self._observation = Observation()
+        self.sales = sales.observe(self._observation, F.count_if(F.col("est_tardif")).alias("late"))
+
+    def late(self) -> int:
+        """After the action."""
+        return int(self._observation.get["late"])
+
+
 def _counts() -> list[Column]:
     """Numbers only: with a text or a set among them, Spark aggregates row by row without generated code."""
     bad, exact = F.col("motif").isNotNull(), F.col(transforms.NEEDS_EXACT_DEDUP)
@@ -118,22 +130,47 @@ REASONS = (sale.VIDE, sale.JSON_INVALIDE, sale.MANQUANT, sale.TYPE, sale.VALEUR,
 """The reject codes without the field: the values of the metrics' label."""
 
 
+class Written(NamedTuple):
+    """The rows of ``ventes_stream`` that one batch, or a part of one, has added, and those of them with ``est_tardif``."""
+
+    sales: int
+    late: int
+
+
+@dataclass(frozen=True)
+class BatchCounts:
+    """What one batch, or a part of one, has added to the tables. ``entered``: its messages after the stream's deduplication.
+    ``repeated``: another process has added its sales, and counted them."""
+
+    entered: int
+    new: int = 0
+    late: int = 0
+    rejected: int = 0
+    repeated: bool = False
+
+
 @dataclass
 class Totals:
-    """Rows since the process started."""
+    """Messages since the process started, batch by batch as each is committed, so that always ``read`` = ``new`` +
+    ``duplicates`` + ``rejected``. ``new``, ``late`` (of the new ones) and ``rejected`` are rows that the tables got."""
 
     batches: int = 0
-    sales: int = 0
-    rejected: int = 0
+    read: int = 0
+    new: int = 0
     late: int = 0
-    drifted: int = 0
+    rejected: int = 0
 
-    def add(self, stats: BatchStats) -> None:
-        """The rows of a batch, or of a part of one."""
-        self.sales += stats.sales
-        self.rejected += stats.rejected
-        self.late += stats.late
-        self.drifted += stats.drifted
+    @property
+    def duplicates(self) -> int:
+        """Messages that were left out because the tables had their sale, or them, already."""
+        return self.read - self.new - self.rejected
+
+    def add(self, counts: BatchCounts, read: int) -> None:
+        """A batch, or a part of one, of which ``read`` messages were read."""
+        self.read += counts.rejected if counts.repeated else read
+        self.new += counts.new
+        self.late += counts.late
+        self.rejected += counts.rejected
 
 
 def sales(meter: Meter, stats: BatchStats, written: int | None) -> None:

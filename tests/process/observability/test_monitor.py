@@ -162,7 +162,7 @@ def test_the_producer_is_not_ready_when_messages_wait_too_long(tmp_path: Path) -
     assert watched.answer("readyz")[0] == 200
     now[0] += 11
     assert watched.answer("readyz")[1]["reasons"] == [
-        "no acknowledgement for 11 s while 1 messages wait; [MONITORING] producer_stale_after is 10 seconds"
+        "no acknowledgement for 11 s while on their way: 1 message; [MONITORING] producer_stale_after is 10 seconds"
     ]
     text = exposition(watched.meter)[0].decode()
     for line in (
