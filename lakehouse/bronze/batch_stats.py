@@ -89,18 +89,6 @@ class Observed:
         return BatchStats(**self._observation.get)
 
 
-class ObservedLate:
-    """How many of the sales that are written have a late sender: counted while they are."""
-
-    def __init__(self, sales: DataFrame) -> None:
-        self._observation = Observation()
-        self.sales = sales.observe(self._observation, F.count_if(F.col("est_tardif")).alias("late"))
-
-    def late(self) -> int:
-        """After the action."""
-        return int(self._observation.get["late"])
-
-
 def _counts() -> list[Column]:
     """Numbers only: with a text or a set among them, Spark aggregates row by row without generated code."""
     bad, exact = F.col("motif").isNotNull(), F.col(transforms.NEEDS_EXACT_DEDUP)

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.bronze import exact_dedup, transforms
 from lakehouse.bronze.batch_settings import BatchSettings
-from lakehouse.bronze.batch_stats import BatchStats, ObservedLate, Written
+from lakehouse.bronze.batch_stats import BatchStats
 from lakehouse.bronze.kafka_batch import BatchSource
 from lakehouse.bronze.table_writer import TableWriter
 from lakehouse.config import Config
@@ -107,8 +107,8 @@ class WritePlan(Protocol):
     def stats(self) -> BatchStats:
         """The statistics of all rows."""
 
-    def write_sales(self, tables: TableWriter, commit_facts: Mapping[str, object]) -> Written | None:
-        """Commit the sales; None when the table had the batch already."""
+    def write_sales(self, tables: TableWriter, commit_facts: Mapping[str, object]) -> int | None:
+        """Commit the sales; the rows written, None when the table had the batch already."""
 
 
 @dataclass(frozen=True)
@@ -119,19 +119,9 @@ class CachedRows:
     rows: DataFrame
     stats: BatchStats
 
-    def write_sales(self, tables: TableWriter, commit_facts: Mapping[str, object]) -> Written | None:
+    def write_sales(self, tables: TableWriter, commit_facts: Mapping[str, object]) -> int | None:
         """See ``WritePlan``."""
         batch = self.batch
         new = exact_dedup.new_sales(self.rows, self.stats, batch.config, batch.cached, batch.scope.zones)
-        sales, stats = transforms.accepted(new, keep_unknown=batch.keep_unknown), self.stats
-        observed = ObservedLate(sales) if stats.late and stats.to_compare else None  # copies may be left out
-        written = tables.append(
-            observed.sales if observed else sales,
-            VENTES,
-            batch_id=batch.batch_id,
-            batch_rows=stats.rows,
-            facts=commit_facts,
-        )
-        if written is None:
-            return None
-        return Written(written, observed.late() if observed and written != stats.sales else stats.late)
+        sales = transforms.accepted(new, keep_unknown=batch.keep_unknown)
+        return tables.append(sales, VENTES, batch_id=batch.batch_id, batch_rows=self.stats.rows, facts=commit_facts)

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 
 from lakehouse.bronze import exact_dedup, transforms
-from lakehouse.bronze.batch_stats import BatchStats, Observed, Written
+from lakehouse.bronze.batch_stats import BatchStats, Observed
 from lakehouse.bronze.micro_batch import CachedRows, MicroBatch
 from lakehouse.bronze.table_writer import TableWriter
-from lakehouse.contract.tables import EFFACES, VENTES
-from lakehouse.lake import spark_tables
+from lakehouse.contract.tables import VENTES
 from lakehouse.lake.append import Append
 
 
@@ -27,12 +26,10 @@ class StagedBacklog:
     rows: DataFrame
     stats: BatchStats
     append: Append
-    late: int
 
-    def write_sales(self, tables: TableWriter, commit_facts: Mapping[str, object]) -> Written | None:
+    def write_sales(self, tables: TableWriter, commit_facts: Mapping[str, object]) -> int | None:
         """Commit the files. See ``WritePlan``."""
-        written = tables.commit(VENTES, lambda: self.append.commit(commit_facts))
-        return None if written is None else Written(written, self.late)
+        return tables.commit(VENTES, lambda: self.append.commit(commit_facts))
 
 
 def fits(batch: MicroBatch, on_time: CachedRows, messages: int | None) -> bool:
@@ -54,7 +51,7 @@ def stage(on_time: CachedRows, others: DataFrame, tables: TableWriter) -> Staged
     observed = Observed(rows)
     sales = transforms.accepted(observed.rows, keep_unknown=batch.keep_unknown)
     begun.write(exact_dedup.without_erased_sales(sales, batch.config))
-    stats, whole = observed.stats(), not spark_tables.exists(rows.sparkSession, EFFACES, batch.config)
+    stats = observed.stats()
     if stats.to_compare:
         written, settings = begun.written(), batch.settings
         compared = transforms.is_stale(settings.watermark_delay, settings.floor_us) | transforms.is_far_ahead(
@@ -68,6 +65,5 @@ def stage(on_time: CachedRows, others: DataFrame, tables: TableWriter) -> Staged
             assert again is not None  # this process alone writes the table
             again.write(new.unionByName(written.where(~compared)))
             begun.discard()
-            begun, whole = again, False
-    late = stats.late if whole or not stats.late else begun.written().where("est_tardif").count()
-    return StagedBacklog(rows, stats, begun, late)
+            begun = again
+    return StagedBacklog(rows, stats, begun)
