@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyspark.sql import Column, DataFrame, Observation, Row
 from pyspark.sql import functions as F
@@ -121,22 +121,47 @@ REASONS = (
 """The reject codes without the field: the values of the metrics' label."""
 
 
+class Written(NamedTuple):
+    """The rows of ``ventes_stream`` that one batch, or a part of one, has added, and those of them with ``est_tardif``."""
+
+    sales: int
+    late: int
+
+
+@dataclass(frozen=True)
+class BatchCounts:
+    """What one batch, or a part of one, has added to the tables. ``entered``: its messages after the stream's deduplication.
+    ``repeated``: another process has added its sales, and counted them."""
+
+    entered: int
+    new: int = 0
+    late: int = 0
+    rejected: int = 0
+    repeated: bool = False
+
+
 @dataclass
 class Totals:
-    """Rows since the process started."""
+    """Messages since the process started, batch by batch as each is committed, so that always ``read`` = ``new`` +
+    ``duplicates`` + ``rejected``. ``new``, ``late`` (of the new ones) and ``rejected`` are rows that the tables got."""
 
     batches: int = 0
-    sales: int = 0
-    rejected: int = 0
+    read: int = 0
+    new: int = 0
     late: int = 0
-    drifted: int = 0
+    rejected: int = 0
 
-    def add(self, stats: BatchStats) -> None:
-        """The rows of a batch, or of a part of one."""
-        self.sales += stats.sales
-        self.rejected += stats.rejected
-        self.late += stats.late
-        self.drifted += stats.drifted
+    @property
+    def duplicates(self) -> int:
+        """Messages that were left out because the tables had their sale, or them, already."""
+        return self.read - self.new - self.rejected
+
+    def add(self, counts: BatchCounts, read: int) -> None:
+        """A batch, or a part of one, of which ``read`` messages were read."""
+        self.read += counts.rejected if counts.repeated else read
+        self.new += counts.new
+        self.late += counts.late
+        self.rejected += counts.rejected
 
 
 def sales(meter: Meter, stats: BatchStats, written: int | None) -> None:

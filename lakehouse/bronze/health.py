@@ -211,8 +211,10 @@ class BronzeHealth:
         seen, dropped = False, ""
         for batch in reports.new():
             seen = True
-            deduplicated = self._sink.deduplicated.pop(batch.batch_id, None) if self._sink else None
-            record(self._meter, batch, deduplicated, time.time())
+            counts = self._sink.unreported.pop(batch.batch_id, None) if self._sink else None
+            record(self._meter, batch, counts.entered if counts else None, time.time())
+            if self._sink and counts:
+                self._sink.totals.add(counts, batch.rows)
             self._committed(batch.ends)
             _log.file_only(
                 "info",

@@ -283,7 +283,8 @@ class Isolation:
             rows = batch.with_need(decoded).drop(transforms.KEY, transforms.CLOCK)
             rows = batch.cache(rows, StorageLevel.MEMORY_AND_DISK)
             plan = CachedRows(batch, rows, batch_stats.of(rows))
-            self._sink.commit(batch, plan, self._tables, self._facts(clock))
+            counts = self._sink.commit(batch, plan, self._tables, self._facts(clock))
+            self._sink.totals.add(counts, counts.entered)
         finally:
             batch.release()
 
@@ -330,7 +331,7 @@ class Isolation:
             self._tables.append(rows, REJETS, batch_id=self._part, batch_rows=1, facts=self._facts(clock))
         self._monitor.meter.add(metrics.ISOLATED)
         self._monitor.meter.add(metrics.REJECTED, 1, ILLISIBLE)
-        self._sink.totals.rejected += 1
+        self._sink.totals.add(batch_stats.BatchCounts(1, rejected=1), 1)
         _log.error("a message was isolated", place=place, reason=ILLISIBLE, size=message.size, fault=logged or why)
 
 

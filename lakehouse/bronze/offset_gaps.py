@@ -17,6 +17,7 @@ from lakehouse.errors import DataLoss
 from lakehouse.lake import spark_tables
 from lakehouse.lake.checkpoint_files import Planned
 from lakehouse.observability import audit_log, provenance
+from lakehouse.wording import counted
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Gap:
             return (
                 f"{self.topic}[{self.partition}] ends at {self.last}, before offset {self.first} that was read already"
             )
-        return f"{self.topic}[{self.partition}] offsets {self.first} to {self.last} ({self.last - self.first + 1} messages)"
+        return f"{self.topic}[{self.partition}] offsets {self.first} to {self.last} ({counted(self.last - self.first + 1, 'message')})"
 
 
 def find(committed: Planned | None, held: Mapping[int, tuple[int, int]], config: Config) -> list[Gap]:

@@ -26,14 +26,16 @@ from lakehouse.bronze import (
     transforms,
 )
 from lakehouse.bronze.batch_settings import BatchSettings
-from lakehouse.bronze.batch_stats import BatchStats, Totals
+from lakehouse.bronze.batch_stats import BatchCounts, BatchStats, Totals, Written
 from lakehouse.bronze.kafka_batch import BatchSource
 from lakehouse.bronze.micro_batch import MicroBatch, WritePlan
 from lakehouse.bronze.noted_settings import NotedSettings, SettingsChange
 from lakehouse.bronze.table_writer import TableWriter
 from lakehouse.config import Config
+from lakehouse.contract.tables import VENTES
 from lakehouse.errors import ClockWentBack, LakehouseError
 from lakehouse.jvm import compiler
+from lakehouse.lake import spark_tables
 from lakehouse.lake.checkpoint import Checkpoint
 from lakehouse.maintenance import scheduler
 from lakehouse.observability import log
@@ -75,7 +77,8 @@ class BronzeSink:
         self.settled_batch: int | None = None
         """A batch whose messages are in the tables already, and which the stream repeats without any. No other is begun."""
         self.newest: float | None = None  # the broker's time of the newest sale, seconds since 1970
-        self.deduplicated: dict[int, int] = {}  # batch → its rows after deduplication, until its report is counted
+        self.unreported: dict[int, BatchCounts] = {}  # by batch, until Spark's report of it is counted
+        self._written: dict[int, Written] = {}  # of the last batch: it may be repeated within this process
         self.writing = threading.Lock()
         """Held while a batch is written, and by whatever else writes these tables in this process."""
 
@@ -107,7 +110,7 @@ class BronzeSink:
             raise StopAtBoundary
         rows = stream_rows.count()
         assert rows == 0, "the settled batch was read again"
-        self.deduplicated[batch_id] = 0
+        self.unreported[batch_id] = BatchCounts(entered=0)
 
     def reload(self) -> None:
         """Take up what another writer of this process has set for the table."""
@@ -171,30 +174,47 @@ class BronzeSink:
             plan = self._choose(batch)
             batch.check_losses()  # after all of it was read: Kafka drops what is read last, too
             stats = plan.stats
-            self.deduplicated[batch.batch_id] = stats.rows
-            self.commit(batch, plan, self._tables, batch.commit_facts(stats))
+            counts = self.commit(batch, plan, self._tables, batch.commit_facts(stats))
+            self.unreported[batch.batch_id] = counts
         finally:
             batch.release()
         self.totals.batches += 1
 
     def commit(
         self, batch: MicroBatch, plan: WritePlan, tables: TableWriter, commit_facts: Mapping[str, object]
-    ) -> None:
+    ) -> BatchCounts:
         """Write the plan's sales and bad messages through ``tables``, and count them."""
-        stats = plan.stats
+        stats, rejected = plan.stats, 0
+        written = None if stats.sales else Written(0, 0)
         self._remember_sales_ahead(batch, stats)
         if stats.sales:
-            written = plan.write_sales(tables, commit_facts)
+            rows = plan.write_sales(tables, commit_facts)
             assert stats.newest_arrival is not None  # there is a sale
             self.newest = max(self.newest or 0.0, stats.newest_arrival / 1e6)
-            batch_stats.sales(self._meter, stats, written)
+            batch_stats.sales(self._meter, stats, rows)
+            if rows is not None:
+                written = Written(rows, self._late(stats, rows))
+                self._written = {batch.batch_id: written} if batch.planned else self._written
         if stats.rejected:
             reasons = rejects.write(batch, plan, tables, commit_facts)
             if reasons is not None:
+                rejected = reasons.messages
                 batch_stats.rejects(self._meter, reasons, batch.batch_id, self._config.kafka.topic)
         if stats.drifted:
             _warn_of_drift(plan.rows, stats.drifted, kept=batch.keep_unknown)
-        self.totals.add(stats)
+        if written is None and batch.planned:  # by this process, before the batch failed; or by one before it
+            written = self._written.get(batch.batch_id)
+        if written is None:
+            return BatchCounts(stats.rows, rejected=rejected, repeated=True)
+        return BatchCounts(stats.rows, written.sales, written.late, rejected)
+
+    def _late(self, stats: BatchStats, written: int) -> int:
+        """How many of the batch's rows in ``ventes_stream`` have a late sender. Read there only when some of the sales were left
+        out: all its rows, and no other ones, have the batch's clock."""
+        if not stats.late or written == stats.sales:
+            return stats.late
+        mine = F.col("date_ingestion") == F.timestamp_micros(F.lit(stats.clock))
+        return spark_tables.read(self._spark, VENTES, self._config).where(mine & F.col("est_tardif")).count()
 
 
 def _warn_of_drift(rows: DataFrame, sales: int, *, kept: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lakehouse.explorer.formats.titles import LANGUAGES, Language
+from lakehouse.explorer.formats.titles import LANGUAGES, Language, unit
 from lakehouse.explorer.formats.titles import titled as titled_column
 
 FIELDS: dict[str, tuple[str, str]] = {
@@ -51,8 +51,9 @@ RFM_SEGMENTS: dict[str, tuple[str, str]] = {
 
 
 def titled(name: str, language: Language) -> str:
-    """The title of a column, a process's figure or a record's field; a name without one stands for itself."""
+    """The title of a column, a process's figure or a record's field; a name without one stands for itself. With the unit, where
+    the cells do not show it."""
     found = titled_column(name, language)
-    return (
-        found if found != name else (FIGURES.get(name) or FIELDS.get(name) or (name, name))[LANGUAGES.index(language)]
-    )
+    if found == name:
+        return (FIGURES.get(name) or FIELDS.get(name) or (name, name))[LANGUAGES.index(language)]
+    return found if unit(name) in ("", "EUR", "%") else f"{found} ({unit(name)})"

@@ -33,11 +33,13 @@ class BronzePosition:
 @dataclass(frozen=True)
 class SilverPosition:
     """The Bronze version that Silver holds all of. Not ``settled``: a build or a batch is in progress, or was interrupted, or the last
-    batch ended inside the next version, of which Silver then holds a part."""
+    batch ended inside the next version, of which Silver then holds a part. ``batch``: the last that was committed, -1 for the
+    build; None while that is not whole."""
 
     generation: str
     bronze_version: int
     settled: bool
+    batch: int | None
     seen: tuple[Any, ...]
     """Changes with every step of the job: equal before and after means that nothing happened in between."""
 
@@ -85,4 +87,5 @@ def silver(config: Config) -> SilverPosition | None:
             end = folder.existing(committed[0]).delta_end()
         version, whole = end.whole_version, not end.is_inside_version
     settled = last["etat"] == "fin" and planned == committed and whole
-    return SilverPosition(last["generation"], version, settled, (seen, *planned, None, *committed))
+    batch = (committed or [-1])[0] if last["etat"] == "fin" and whole else None
+    return SilverPosition(last["generation"], version, settled, batch, (seen, *planned, None, *committed))

@@ -23,6 +23,7 @@ from lakehouse.observability import log
 from lakehouse.observability.metrics import ACK_BOUNDS
 from lakehouse.observability.registry import Distribution
 from lakehouse.producer.generator import Message
+from lakehouse.wording import counted
 
 _log = log.get("producer")
 
@@ -207,7 +208,9 @@ class DeliveryTracker:
             since = self._stalled_since
             if since is None and waiting and silent >= STALL_SECONDS:
                 self._stalled_since = last
-                _log.warning(f"no acknowledgement for {silent:.0f} s, {waiting} messages in flight; retrying")
+                _log.warning(
+                    f"no acknowledgement for {silent:.0f} s, in flight: {counted(waiting, 'message')}; retrying"
+                )
             elif since is not None and last > since:
                 self._stalled_since = None
                 _log.info(f"acknowledgements are back after {last - since:.0f} s", in_flight=waiting)

@@ -32,6 +32,7 @@ from lakehouse.producer.delivery_tracker import DeliveryTracker, TruthFile
 from lakehouse.producer.generator import KINDS, Message, Mix
 from lakehouse.producer.operations import OPERATIONS
 from lakehouse.producer.pacing import SendSchedule, Stop, event_clock
+from lakehouse.wording import counted
 
 _log = log.get("producer")
 
@@ -219,7 +220,7 @@ def _show(config: Config, tracker: DeliveryTracker, monitor: Monitor) -> None:
     def not_ready() -> Iterator[str]:
         if (silent := tracker.silent_seconds) > limit.total_seconds():
             yield (
-                f"no acknowledgement for {silent:.0f} s while {tracker.in_flight} messages wait; "
+                f"no acknowledgement for {silent:.0f} s while on their way: {counted(tracker.in_flight, 'message')}; "
                 f"[MONITORING] producer_stale_after is {format_duration(limit)}"
             )
 

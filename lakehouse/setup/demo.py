@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from lakehouse import cli
@@ -28,6 +29,7 @@ from lakehouse.kafka.broker.node import STOP_TIMEOUT, Broker
 from lakehouse.kafka.broker.properties import free_port
 from lakehouse.operations.reconcile import producer_truth, sent_vs_stored
 from lakehouse.operations.reconcile.sent_vs_stored import Difference, Sent
+from lakehouse.wording import counted, euros
 
 ROUNDS = (300, 200)
 """Messages of each round. Silver builds its tables in the first, and adds to them in the second."""
@@ -98,7 +100,7 @@ class Demo:
 
     def _round(self, number: int, count: int) -> None:
         ratios = [f"--{kind}-ratio={RATIO}" for kind in ("duplicate", "late", "malformed")]
-        self._say(f"round {number}: {count} messages to Kafka, one in ten each doubled, late, malformed")
+        self._say(f"round {number}: {counted(count, 'message')} to Kafka, one in ten each doubled, late, malformed")
         told = self._script(
             f"producer-{number}",
             "producer_ventes.py",
@@ -156,17 +158,17 @@ class Demo:
 
     def _conclude(self, sent: Sequence[Sent], differences: Sequence[Difference], seconds: float) -> None:
         if differences:
-            print(f"{len(differences)} differences:", *map(str, differences[:SHOWN]), sep="\n  ")
+            print(f"{counted(len(differences), 'difference')}:", *map(str, differences[:SHOWN]), sep="\n  ")
             print(f"The lake differs from what was sent. All of it is kept in {self._base}")
             return
         found = producer_truth.counts(sent)
-        revenue = sum(country.revenue_total for country in sent_vs_stored.by_country(sent).values())
+        revenue = sum((each.revenue_total for each in sent_vs_stored.by_country(sent).values()), Decimal("0.00"))
         copies = found["kind:doublon"]
         print(
-            f"All is equal: {found['messages']} messages sent and acknowledged = {found['ventes']} sales, each once in "
+            f"All is equal: {counted(found['messages'], 'message')} sent and acknowledged = {counted(found['ventes'], 'sale')}, each once in "
             f"Bronze with every field as it was sent ({found['kind:tardive']} of them late), + {copies} copies left out "
             f"+ {found['rejets']} malformed messages, each in the reject table with its reason and its bytes. "
-            f"Silver's revenue is {revenue} EUR, as sent.\n"
+            f"Silver's revenue is {euros(revenue)}, as sent.\n"
             f"It took {seconds:.0f} s. The data: {self._base}\n"
             f"Look around: VENTES_DELTA__BASE_PATH={self._base} python query_utils.py\n"
             f"Remove it:   rm -r {self._base}"

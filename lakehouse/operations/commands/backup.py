@@ -11,6 +11,7 @@ from lakehouse.lake.result import Column, Result
 from lakehouse.operations.commands.runner import Outcome, Shown, Subparsers, Work, group, verb
 from lakehouse.operations.recovery.backup import Backups
 from lakehouse.operations.recovery.manifest import Manifest
+from lakehouse.wording import counted
 
 _SHOWN = 20
 
@@ -84,7 +85,7 @@ def create(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     name = "A backup" if work.dry_run else f"Backup {manifest.id}"
     shown: list[Shown] = [
         *_moment(manifest),
-        f"{name}: {len(manifest.entries)} files, {_size(manifest.size)}; {made.new_files} new files, "
+        f"{name}: {counted(len(manifest.entries), 'file')}, {_size(manifest.size)}; {counted(made.new_files, 'new file')}, "
         f"{_size(made.new_bytes)}, {verb_text}.",
     ]
     data = {**_facts(manifest), **facts, "damaged": list(made.damaged), "dry_run": work.dry_run}
@@ -178,7 +179,7 @@ def verify(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     shown += [f"DIFFERENCE: {text}" for text in record["found"][:_SHOWN]]
     found = record["differences"]
     shown.append(
-        f"Restored into a scratch folder and reconciled: {found} differences were found."
+        f"Restored into a scratch folder and reconciled: {counted(found, 'difference')} found."
         if found
         else "Restored into a scratch folder and reconciled: everything is accounted for."
     )
@@ -193,7 +194,7 @@ def restore(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     target = backups.target(args.to)
     if not work.dry_run:
         backups.restore(manifest, args.to, work.progress)
-    facts = f"{len(manifest.entries)} files, {_size(manifest.size)}"
+    facts = f"{counted(len(manifest.entries), 'file')}, {_size(manifest.size)}"
     end = (
         f"{facts} would be brought back into {target}. Nothing was changed."
         if work.dry_run

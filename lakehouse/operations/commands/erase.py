@@ -25,6 +25,7 @@ from lakehouse.observability import audit_log, provenance, run_files
 from lakehouse.operations import leftovers
 from lakehouse.operations.commands.runner import Outcome, Shown, Subparsers, Work, verb
 from lakehouse.operations.reconcile import silver
+from lakehouse.wording import counted
 
 FOLDER = "erasures"
 """Of the receipts, under the audit's folder."""
@@ -62,7 +63,7 @@ def erase(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
         left = _leftovers_of(config, datetime.now(UTC), True) if any(found.values()) else []
         shown: list[Shown] = [_counts(found), *_leftovers(left), "Nothing was changed."]
         return Outcome({"dry_run": True, "rows": found, "remains": left}, shown)
-    what = ", ".join(f"{n} rows of {name}" for name, n in found.items() if n) or "no row of Bronze"
+    what = ", ".join(f"{counted(n, 'row')} of {name}" for name, n in found.items() if n) or "no row of Bronze"
     work.confirm(f"This takes {what}, and the person's figures, out of the lake for ever.", "erase")
     with work.progress("erasing in Bronze"):
         request = _serve(config, erasure.ask(config, args.client_id), args.wait, work)

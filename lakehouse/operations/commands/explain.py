@@ -11,11 +11,14 @@ from typing import Any
 from lakehouse.config import Config
 from lakehouse.contract.tables import VENTES, TableSpec
 from lakehouse.errors import ConfigError, TableMissing
+from lakehouse.explorer.arguments import choose
 from lakehouse.explorer.formats.export import records
 from lakehouse.lake.query import Query, literal
+from lakehouse.lake.reader import Lake
 from lakehouse.operations.commands.runner import Outcome, Shown
 from lakehouse.operations.reconcile import silver
 from lakehouse.operations.reconcile.silver import FIGURES, key_sql
+from lakehouse.wording import counted, euros
 
 _LISTED = (
     "vente_id",
@@ -30,7 +33,8 @@ _LISTED = (
 
 
 def explain(words: Sequence[str], limit: int, config: Config) -> Outcome:
-    """The row of one key, the sum over its sales in Bronze, and the sales. Exit code 1 when they differ."""
+    """The row of one key as Silver's last completed pass left it, the sum over its sales in Bronze, and the sales. Exit code 1
+    when they differ; raises ``ConfigError`` for a key that does not exist."""
     tables = {one.table.name: one for one in FIGURES}
     if words[0] not in tables:
         raise ConfigError(f"--explain knows no table {words[0]!r}. Known: {', '.join(tables)}.")
@@ -40,11 +44,16 @@ def explain(words: Sequence[str], limit: int, config: Config) -> Outcome:
         raise ConfigError(
             f"--explain {words[0]} needs {len(keys)} words for its key ({', '.join(keys)}), and {len(words) - 1} were given."
         )
-    literals = [_literal(one.table, key, word) for key, word in zip(keys, words[1:], strict=True)]
-    found = silver.settled(config, lambda: time.sleep(0.2)) if silver.exists(config) else None
+    for key, word in zip(keys, words[1:], strict=True):
+        _literal(one.table, key, word)  # before anything is read
+    found = None
+    if silver.exists(config):
+        found = silver.last_pass(config) or silver.settled(config, lambda: time.sleep(0.2))
     if found is None:
         raise TableMissing("The Silver tables are not built yet: python streaming_silver.py")
     position, lake = found
+    typed = [_known(lake, one.table, key, word) for key, word in zip(keys, words[1:], strict=True)]
+    literals = [_literal(one.table, key, word) for key, word in zip(keys, typed, strict=True)]
     zone = config.analytics.timezone.key
     of_silver = " AND ".join(f"{key} = {literal}" for key, literal in zip(keys, literals, strict=True))
     of_bronze = " AND ".join(f"{key_sql(key, zone)} = {literal}" for key, literal in zip(keys, literals, strict=True))
@@ -63,10 +72,17 @@ def explain(words: Sequence[str], limit: int, config: Config) -> Outcome:
             (VENTES.name,),
         )
     )
+    if not figure.rows and not totals[0]:
+        named = ", ".join(f"{key} {word}" for key, word in zip(keys, typed, strict=True))
+        raise ConfigError(
+            f"{one.table.name} has no row for {named}, and no sale has that key. What there is: "
+            f"python query_utils.py {one.table.name} --limit 0"
+        )
     row: tuple[Any, ...] = figure.rows[0][len(keys) :] if figure.rows else (0, Decimal("0.00"), 0)
     expected = (totals[0], totals[1] or Decimal("0.00"), totals[2] or 0)[: len(row)]
     equal = tuple(row) == expected
-    said = f"{totals[0]} sales, {expected[1]} EUR" + (f", {expected[2]} items" if len(row) > 2 else "")
+    said = f"{counted(totals[0], 'sale')}, {euros(totals[1] or Decimal('0.00'))}"
+    said += f", {counted(totals[2] or 0, 'item')}" if len(row) > 2 else ""
     verdict = (
         "The sum over the sales equals the figure."
         if equal
@@ -81,6 +97,15 @@ def explain(words: Sequence[str], limit: int, config: Config) -> Outcome:
         "sales": totals[0], "amount": expected[1], "listed": records(sales),
     }  # fmt: skip
     return Outcome(data, shown, 0 if equal else 1, {"explained": one.table.name, "equal": equal})
+
+
+def _known(lake: Lake, table: TableSpec, key: str, word: str) -> str:
+    """The word as the tables have it, whatever its case and accents; raises ``ConfigError`` for a text that none has."""
+    if dict(table.columns)[key] != "STRING":
+        return word
+    either = f"SELECT {key} FROM {table.name} UNION SELECT {key} FROM {VENTES.name}"
+    found = lake.read(Query(f"SELECT DISTINCT {key} FROM ({either}) ORDER BY {key}", (table.name, VENTES.name)))
+    return choose(word, [name for (name,) in found.rows], {"pays": "country"}.get(key, key))
 
 
 def _literal(table: TableSpec, key: str, word: str) -> str:

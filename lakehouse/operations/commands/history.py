@@ -12,6 +12,7 @@ from lakehouse.lake.reader import SPECS, Lake
 from lakehouse.lake.result import Column, Kind, Result
 from lakehouse.observability.provenance import read_origin
 from lakehouse.operations.commands.runner import Outcome, Subparsers, Work, count, verb
+from lakehouse.wording import counted
 
 _COLUMNS = (
     Column("version", "integer"), Column("date_commit", "timestamp"), Column("operation", "text"), Column("who", "text"),
@@ -54,7 +55,7 @@ def history(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
             *(Column(name, _kind(kinds[name])) for name in changed_rows.shown(spec)),
         )
         result = Result(columns, rows, cut=cut)
-        shown = (result, f"{len(rows)} rows{', and more' if cut else ''}")
+        shown = (result, f"{counted(len(rows), 'row')}{', and more' if cut else ''}")
         return Outcome(
             {"version": args.version, "rows": [dict(zip(result.names, row, strict=True)) for row in rows], "cut": cut},
             shown,

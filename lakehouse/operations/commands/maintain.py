@@ -14,6 +14,7 @@ from lakehouse.maintenance import scheduler
 from lakehouse.maintenance.scheduler import Round
 from lakehouse.observability import run_files
 from lakehouse.operations.commands.runner import Outcome, Shown, Subparsers, Work, verb
+from lakehouse.wording import counted, euros
 
 JOBS = ("bronze", "silver")
 
@@ -107,8 +108,8 @@ def _said(found: Round) -> list[Shown]:
     said: list[Shown] = [f"The {found.job} tables:", Result(tuple(Column(*one) for one in _COLUMNS), rows)]
     said += [f"{one.spec.name}: {one.held}" for one in found.tables if one.held]
     for one in found.due:
-        amount = f", {one.amount} EUR" if one.amount is not None else ""
-        said.append(f"Retention: {one.rows} rows{amount} of {one.spec.name} are of days before {one.day}.")
+        amount = f", {euros(one.amount)}," if one.amount is not None else ""
+        said.append(f"Retention: {counted(one.rows, 'row')}{amount} of {one.spec.name} before {one.day}.")
         if one.waits:
             said.append(f"They stay for now: {one.waits}.")
     if found.checkpoints:
@@ -127,11 +128,13 @@ def _said(found: Round) -> list[Shown]:
 
 
 def _did(job: str, done: dict[str, Any]) -> str:
-    tables = done["tables"].values()
+    def total(name: str) -> int:
+        return sum(one[name] for one in done["tables"].values())
+
     return (
-        f"done: {job}: {sum(one['merged'] for one in tables)} files fewer by merging, {sum(one['dead'] for one in tables)} dead "
-        f"files and {sum(one['log'] for one in tables)} log files removed, {sum(done['removed'].values())} rows removed by "
-        f"retention, {done['checkpoints']} old checkpoints removed"
+        f"done: {job}: {counted(total('merged'), 'file')} fewer by merging; removed: {counted(total('dead'), 'dead file')}, "
+        f"{counted(total('log'), 'log file')}, {counted(sum(done['removed'].values()), 'row')} by retention, "
+        f"{counted(done['checkpoints'], 'old checkpoint')}"
     )
 
 

@@ -10,6 +10,7 @@ from lakehouse.lake.writer_lock import writer_lock
 from lakehouse.operations.commands.runner import Outcome, Shown, Subparsers, Work, verb
 from lakehouse.operations.recovery import rebuild as recovery_rebuild
 from lakehouse.operations.recovery.rebuild import RebuildPlan
+from lakehouse.wording import counted
 
 STARTS = {"bronze": "python spark_streaming_delta.py", "silver": "python streaming_silver.py"}
 
@@ -79,7 +80,7 @@ def _bronze(found: RebuildPlan) -> list[Shown]:
         "Kafka gives again, by partition: what is in the tables already is not ingested twice; the rest is validated "
         "as if it came now (to_validate: new messages, and copies that were left out before).",
         table,
-        f"{found.beyond} rows of the tables are older than what Kafka holds: they stay as they are.",
+        f"Older than what Kafka holds: {counted(found.beyond, 'row')} of the tables. They stay as they are.",
     ]
     if lost:
         places = ", ".join(
@@ -101,7 +102,9 @@ def _lost(one: recovery_rebuild.OffsetRange) -> int:
 def _silver(found: RebuildPlan) -> list[Shown]:
     if found.generation is None:
         return ["Silver is not built yet, or is due to be built anew: its next pass does it."]
-    return [f"Silver needs no Kafka: its next pass builds all six tables anew from the {found.sales} sales of Bronze."]
+    return [
+        f"Silver needs no Kafka: its next pass builds all six tables anew from {counted(found.sales, 'sale')} of Bronze."
+    ]
 
 
 def _data(found: RebuildPlan) -> dict[str, object]:

@@ -12,6 +12,7 @@ from lakehouse.operations.commands.explain import explain
 from lakehouse.operations.commands.runner import Outcome, Shown, Subparsers, Work, count, verb
 from lakehouse.operations.reconcile.offset_balance import COUNTS
 from lakehouse.operations.reconcile.report import Reconciliation
+from lakehouse.wording import counted
 
 SHOWN = 50
 """Differences that are printed; the record keeps more."""
@@ -74,10 +75,10 @@ def _shown(record: Mapping[str, Any], *, by_day: bool) -> list[Shown]:
     shown += [f"note: {note}" for note in record["notes"]]
     shown += [f"DIFFERENCE: {text}" for text in record["found"][:SHOWN]]
     if (more := record["differences"] - SHOWN) > 0:
-        shown.append(f"and {more} more differences: --json lists them")
+        shown.append(f"and {counted(more, 'more difference')}: --json lists them")
     if record["differences"]:
         shown.append(
-            f"{record['differences']} differences were found. Nothing was changed. What each kind means and what to type next: "
+            f"{counted(record['differences'], 'difference')} found. Nothing was changed. What each kind means and what to type next: "
             f"docs/TROUBLESHOOTING.md"
         )
     else:

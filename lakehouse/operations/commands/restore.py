@@ -9,6 +9,7 @@ from lakehouse.contract.tables import TableSpec
 from lakehouse.lake.reader import SPECS
 from lakehouse.operations.commands.runner import Outcome, Subparsers, Work, verb
 from lakehouse.operations.recovery import restore as recovery_restore
+from lakehouse.wording import counted
 
 
 def add(subparsers: Subparsers) -> None:
@@ -53,9 +54,10 @@ def _planned(version: int, spec: TableSpec, config: Config, work: Work) -> recov
 
 
 def _said(found: recovery_restore.RestorePlan) -> tuple[str, ...]:
-    rows = f"{found.leaving} rows leave it, {found.returning} rows come back."
-    if found.leaving is None:
-        rows = "how many rows leave it cannot be counted, since a file of it is lost or damaged."
+    rows = "how many rows leave it cannot be counted, since a file of it is lost or damaged."
+    if found.leaving is not None and found.returning is not None:
+        leave, come = "leaves" if found.leaving == 1 else "leave", "comes" if found.returning == 1 else "come"
+        rows = f"{counted(found.leaving, 'row')} {leave} it, {counted(found.returning, 'row')} {come} back."
     first = f"{found.spec.name} goes from version {found.now} back to version {found.version}: {rows}"
     return (first, *found.downstream)
 

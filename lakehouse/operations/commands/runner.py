@@ -22,6 +22,7 @@ from lakehouse import cli
 from lakehouse.config import Config, paths
 from lakehouse.errors import ConfigError, LakehouseError, is_full_disk
 from lakehouse.explorer.formats import export, terminal
+from lakehouse.explorer.formats.titles import with_titles
 from lakehouse.explorer.formats.values import plain, visible
 from lakehouse.lake.result import Result
 from lakehouse.observability import audit_log
@@ -247,6 +248,6 @@ def _print(items: Sequence[Shown], config: Config) -> None:
     out = terminal.console()
     for item in items:
         if isinstance(item, Result):
-            terminal.show(out, item, zone=config.analytics.timezone, footer=False)
+            terminal.show(out, with_titles(item, "en"), zone=config.analytics.timezone, footer=False)
         else:
             out.print(Text(visible(item)), soft_wrap=True)

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from rich import box
@@ -18,6 +18,7 @@ from rich.text import Text
 
 from lakehouse import cli
 from lakehouse.config import Config, parse_float
+from lakehouse.contract.business_time import local_text
 from lakehouse.errors import ConfigError
 from lakehouse.explorer.formats import export
 from lakehouse.explorer.formats.values import visible
@@ -36,10 +37,10 @@ _BAD = ("failing", "dead", "unknown")
 _UNITS = {"_seconds": "s", "_bytes": "B", "_per_second": "/s"}
 
 
-def show(found: list[ProcessState]) -> None:
-    """The table and the errors, on stdout."""
+def show(found: list[ProcessState], zone: tzinfo) -> None:
+    """The table and the errors, on stdout. ``zone``: of the times."""
     console = cli.console()
-    console.print(table(found, wide=_wide(console)))
+    console.print(table(found, zone, wide=_wide(console)))
     for line in errors(found):
         console.print(line, soft_wrap=True)
 
@@ -56,6 +57,7 @@ def errors(found: list[ProcessState]) -> list[Text]:
 def watch(
     look: Callable[[], list[ProcessState]],
     seconds: float,
+    zone: tzinfo,
     *,
     json_lines: bool = False,
     wait: Callable[[float], None] = time.sleep,
@@ -66,12 +68,12 @@ def watch(
         if json_lines or not console.is_terminal:
             while True:
                 found = look()
-                print(export.dumps(as_data(found)), flush=True) if json_lines else show(found)
+                print(export.dumps(as_data(found)), flush=True) if json_lines else show(found, zone)
                 wait(seconds)
         with Live(console=console, auto_refresh=False, screen=True) as live:
             while True:
                 found = look()
-                live.update(Group(table(found, wide=_wide(console)), *errors(found)), refresh=True)
+                live.update(Group(table(found, zone, wide=_wide(console)), *errors(found)), refresh=True)
                 wait(seconds)
 
 
@@ -89,10 +91,10 @@ def as_data(found: list[ProcessState]) -> dict[str, Any]:
     return {"time": datetime.now(UTC).isoformat(), "processes": rows}
 
 
-def table(found: list[ProcessState], *, wide: bool = False) -> Table:
+def table(found: list[ProcessState], zone: tzinfo, *, wide: bool = False) -> Table:
     """The processes as a table; ``wide`` with all figures. What they say stands below: ``errors``."""
     made = Table(
-        title=f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}",
+        title=f"{local_text(datetime.now(UTC), zone)} {zone}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -108,7 +110,7 @@ def table(found: list[ProcessState], *, wide: bool = False) -> Table:
         cells = [
             Text(one.name),
             Text(one.state, style=COLOURS[one.state]),
-            Text(since(one.since)),
+            Text(local_text(one.since, zone) if one.since else ""),
             Text(str(one.pid or "")),
             Text("" if lag is None else f"{lag:,.0f}"),
             Text("" if fresh is None else duration(fresh)),
@@ -131,14 +133,6 @@ def _figure(name: str, value: float) -> str:
         if name.endswith(ending):
             return f"{name.removesuffix(ending).replace('_', ' ')} {value:,.4g} {unit}".replace(" /", "/")
     return f"{name.replace('_', ' ')} {value:,.0f}"
-
-
-def since(moment: datetime | None) -> str:
-    """The time, with the date when that is another day's."""
-    if moment is None:
-        return ""
-    here = moment.astimezone()
-    return f"{here:%H:%M:%S}" if here.date() == datetime.now().astimezone().date() else f"{here:%Y-%m-%d %H:%M}"
 
 
 def duration(seconds: float) -> str:
@@ -179,14 +173,14 @@ def status(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     if args.watch is not None and args.exit_code:
         raise ConfigError("--watch and --exit-code exclude each other: give one.")
     if args.watch is not None:
-        watch(lambda: processes(config), args.watch, json_lines=work.json)
+        watch(lambda: processes(config), args.watch, config.analytics.timezone, json_lines=work.json)
         return Outcome({})
     found = processes(config)
     code = 0 if well(found) else 1
     if args.exit_code:
         found = [one for one in found if one.state in _BAD]
     if found and not work.json:
-        show(found)
+        show(found, config.analytics.timezone)
     if args.exit_code and not found:
         return Outcome({}, silent=True)
     return Outcome(as_data(found), (), code, {one.name: one.state for one in found})

@@ -19,6 +19,7 @@ from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import retention
 from lakehouse.operations.reconcile.audit_evidence import TYPE, Evidence, Finding
+from lakehouse.wording import counted
 
 Spans = dict[int, list[tuple[int, int]]]
 """Partition → ranges: first, and the offset after the last."""
@@ -75,9 +76,9 @@ def _holds(made: Recorded, name: str, rows: int, evidence: Evidence) -> bool:
     if name in evidence.running:
         made.notes.append(f"the erasure {name} has not ended: type the same erase command again")
         return True
-    has = "no entry" if known is None else f"an entry of {known} rows"
+    has = "no entry" if known is None else f"an entry of {counted(known, 'row')}"
     finding = Finding(
-        f"{EFFACES.name}: {rows} rows of the erasure {name}, of which the audit log has {has}, so that they explain nothing. "
+        f"{EFFACES.name}: {counted(rows, 'row')} of the erasure {name}, of which the audit log has {has}, so that they explain nothing. "
         f"If a person did ask for it: {TYPE}",
         ("erasure", name, rows),
     )
@@ -117,9 +118,9 @@ def _was_done(
         return True
     if one.name not in removals and (retention.stands(lake, one) or commits.first(config, spec) > one.before + 1):
         return True  # it was killed before the rows went; or its commit has left the log
-    has = f"took {removals[one.name]} rows" if one.name in removals else "is not in the log"
+    has = f"took {counted(removals[one.name], 'row')}" if one.name in removals else "is not in the log"
     finding = Finding(
-        f"{RETRAITS.name}: {rows} rows of the removal {one.name} from {spec.name}, whose commit {has}, so that they explain "
+        f"{RETRAITS.name}: {counted(rows, 'row')} of the removal {one.name} from {spec.name}, whose commit {has}, so that they explain "
         f"nothing. If retention did remove them: {TYPE}",
         ("removal", one.name, rows),
     )

@@ -29,7 +29,7 @@ from lakehouse.contract.tables import (
     TableSpec,
 )
 from lakehouse.errors import LakehouseError, TableMissing
-from lakehouse.lake import delta_tables, job_progress
+from lakehouse.lake import commits, delta_tables, job_progress
 from lakehouse.lake.query import Query, literal, timestamp_type
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import retention
@@ -109,6 +109,38 @@ def settled(config: Config, wait: Callable[[], None]) -> tuple[job_progress.Silv
         f"Silver had no settled moment in {_PATIENCE:.0f} s: a pass is in hand, or one broke off. If no Silver job runs: "
         f"python streaming_silver.py, then reconcile again."
     )
+
+
+def last_pass(config: Config) -> tuple[job_progress.SilverPosition, Lake] | None:
+    """Silver as its last completed pass left it, though another may be in hand or broken off: its position, and a ``Lake``
+    at the versions of that moment. None when there is no such pass: a build is in hand, or the pass ended inside a version."""
+    position = job_progress.silver(config)
+    if position is None or position.batch is None:
+        return None
+    versions = {VENTES.name: position.bronze_version}
+    for spec in SILVER:
+        versions[spec.name] = _before(config, spec, f"{spec.name}-{position.generation}", position.batch)
+    return position, Lake.of(config, versions=versions)
+
+
+def _before(config: Config, spec: TableSpec, application: str, batch: int) -> int:
+    """The newest version of a Silver table without the commits of passes behind ``batch``: the job writes each table once a
+    pass, and in the order of the passes, so that all that came after such a commit is left out too."""
+    upto = Lake.of(config).snapshot(spec.name).source.version
+    newest = upto
+    while upto >= 0:
+        for commit in reversed(list(commits.read(config, spec, after=upto - _LOOKED_AT, upto=upto))):
+            written = commit.transactions.get(application)
+            if f"{application}-build" in commit.transactions or (written is not None and written <= batch):
+                return newest
+            if written is not None:
+                newest = commit.version - 1
+        upto -= _LOOKED_AT
+    return newest
+
+
+_LOOKED_AT = 20
+"""Commits that are read at once, from the newest on."""
 
 
 def compare(

@@ -24,6 +24,7 @@ from lakehouse.lake.query import Query, literal
 from lakehouse.lake.reader import Lake
 from lakehouse.observability import audit_log
 from lakehouse.operations.recovery import restore
+from lakehouse.wording import counted
 
 WHAT = "rebuild"
 
@@ -164,7 +165,7 @@ def rebuild(config: Config, found: RebuildPlan) -> list[str]:
     if found.job == "silver" and restore.invalidate_silver(config):
         done.append("Silver was told to build anew")
     if n := _declare(config, found):
-        done.append(f"{n} gaps were recorded in bronze/{PERTES.name}")
+        done.append(f"recorded in bronze/{PERTES.name}: {counted(n, 'gap')}")
     if moved := restore.move_aside(found.place, "broken"):
         done.append(f"the checkpoint was moved to {moved}")
     return done

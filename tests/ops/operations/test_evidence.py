@@ -113,7 +113,7 @@ def test_a_forged_erasure_hides_no_deleted_sale(
     forged = [erasure_of(row, name) for row in rows[10:12]]
     job_lake.commit(base, EFFACES, forged, provenance.commit_metadata("erase", erasure=name))
     record = reconciled(operate)
-    has = "an entry of 1 rows" if known else "no entry"
+    has = "an entry of 1 row" if known else "no entry"
     assert any(
         text.startswith(f"_effacements: 2 rows of the erasure {name}, of which the audit log has {has}")
         for text in record["found"]
@@ -142,7 +142,7 @@ def test_a_forged_removal_hides_no_deleted_sale(operate: Operate, base: str, row
         deleted(base, victim)
     job_lake.commit(base, RETRAITS, [removal], provenance.commit_metadata("retention"))
     record = reconciled(operate)
-    has = "took 1 rows" if more else "is not in the log"
+    has = "took 1 row" if more else "is not in the log"
     assert any(
         text.startswith(f"retraits: {1 + more} rows of the removal 0123456789ab from ventes_stream, whose commit {has}")
         for text in record["found"]

@@ -171,7 +171,7 @@ def test_a_silver_table_and_the_rejects_each_need_their_own_steps(run: Run, base
     job_lake.build(base)
     job_lake.table(base, PAR_PAYS).delete("pays = 'Japon'")
     code, out = run("restore-table", "ventes_par_pays", "--version", "0", "--yes")
-    assert code == 0 and "0 rows leave it, 1 rows come back" in out
+    assert code == 0 and "0 rows leave it, 1 row comes back" in out
     assert (count(base, PAR_PAYS), states(base)[-1], checkpoints(base)) == (4, "invalide", ["bronze"])
 
     job_lake.append(

@@ -127,7 +127,7 @@ def test_one_cent_in_silver_is_found_with_table_and_key(run: Run, base: str) -> 
     silver, bronze = map(Decimal, re.findall(r"\d+\.\d\d", text))
     assert silver - bronze == Decimal("0.01")
     code, out = run()
-    assert code == 1 and "DIFFERENCE: ventes_par_pays pays=Japon" in out and "2 differences were found" in out
+    assert code == 1 and "DIFFERENCE: ventes_par_pays pays=Japon" in out and "2 differences found" in out
 
 
 def test_two_errors_that_cancel_out_in_a_total_are_both_found(run: Run, base: str) -> None:

@@ -174,7 +174,7 @@ def test_an_offset_of_an_untied_record_is_named_once(operate: Operate, base: str
     job_lake.table(base, VENTES).delete(f"vente_id = '{victim['vente_id']}'")
     job_lake.commit(base, EFFACES, [erasure_of(victim)], provenance.commit_metadata("erase", erasure=ERASURE))
     texts = reconciled(operate)["found"]
-    assert any(text.startswith("_effacements: 1 rows") for text in texts)
+    assert any(text.startswith("_effacements: 1 row") for text in texts)
     assert not [text for text in texts if "whether sales lay there cannot be told" in text]
 
 

@@ -144,6 +144,10 @@ def test_one_is_not_many(language: Language, said: list[str]) -> None:
 
 
 def test_every_rfm_segment_has_a_name_in_french() -> None:
+    assert (
+        column_titles.titled("retard_minutes", "fr") == "Retard (min)"
+        and column_titles.titled("montant", "en") == "Amount"
+    )
     assert set(column_titles.RFM_SEGMENTS) == {name for name, _ in RFM_RULES}
     assert column_titles.RFM_SEGMENTS["Lost"] == ("Lost", "Perdus")
 

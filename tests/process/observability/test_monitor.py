@@ -14,8 +14,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pytest
 from rich.console import Console
@@ -162,7 +164,7 @@ def test_the_producer_is_not_ready_when_messages_wait_too_long(tmp_path: Path) -
     assert watched.answer("readyz")[0] == 200
     now[0] += 11
     assert watched.answer("readyz")[1]["reasons"] == [
-        "no acknowledgement for 11 s while 1 messages wait; [MONITORING] producer_stale_after is 10 seconds"
+        "no acknowledgement for 11 s while on their way: 1 message; [MONITORING] producer_stale_after is 10 seconds"
     ]
     text = exposition(watched.meter)[0].decode()
     for line in (
@@ -400,18 +402,18 @@ def test_watch_looks_again_until_interrupted(config: Config, capsys: pytest.Capt
         if len(waits) == 3:
             raise KeyboardInterrupt
 
-    commands_status.watch(lambda: status.processes(config), 2.0, json_lines=True, wait=wait)
+    commands_status.watch(lambda: status.processes(config), 2.0, ZoneInfo("Asia/Tokyo"), json_lines=True, wait=wait)
     assert waits == [2.0, 2.0, 2.0]
     assert len([json.loads(line) for line in capsys.readouterr().out.splitlines()]) == 3
     waits.clear()
-    commands_status.watch(lambda: status.processes(config), 1.0, wait=wait)
+    commands_status.watch(lambda: status.processes(config), 1.0, ZoneInfo("Asia/Tokyo"), wait=wait)
     assert capsys.readouterr().out.count("never") >= 3
 
 
 def test_what_a_process_says_is_shown_as_text_not_as_markup() -> None:
     console = Console(width=200, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
     one = status.ProcessState("bronze", "failing", 7, None, ("[red]topic[2][/]",), "boom", {"lag_records": 1234.0})
-    console.print(commands_status.table([one]))
+    console.print(commands_status.table([one], UTC))
     assert "1,234" in console.export_text(clear=False)
     for line in commands_status.errors([one]):
         console.print(line)
@@ -425,9 +427,14 @@ def test_a_long_error_stands_whole_below_the_table(
     monkeypatch.setenv("COLUMNS", "80")
     long = f"{'why ' * 60}\x1b[31mat last"
     commands_status.show(
-        [status.ProcessState("bronze", "failing", 7, last_error=long), status.ProcessState("kafka", "running")]
+        [
+            status.ProcessState("bronze", "failing", 7, datetime(2026, 11, 27, 20, 0, 5, tzinfo=UTC), last_error=long),
+            status.ProcessState("kafka", "running"),
+        ],
+        ZoneInfo("Asia/Tokyo"),
     )
     head, _, below = capsys.readouterr().out.rpartition("kafka")
+    assert "2026-11-28 05:00:05" in head and " Asia/Tokyo " in head
     assert "why" not in head and f"bronze: last error: {'why ' * 60}\\x1b[31mat last\n" in below
 
 

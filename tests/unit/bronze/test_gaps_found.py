@@ -23,8 +23,8 @@ def test_nothing_is_missing(held: tuple[int, int]) -> None:
 
 
 def test_one_message_is_missing() -> None:
-    assert found(10, (11, 30)) == [f"{TOPIC}[2] offsets 10 to 10 (1 messages)"]
-    assert found(10, (11, 11)) == [f"{TOPIC}[2] offsets 10 to 10 (1 messages)"]
+    assert found(10, (11, 30)) == [f"{TOPIC}[2] offsets 10 to 10 (1 message)"]
+    assert found(10, (11, 11)) == [f"{TOPIC}[2] offsets 10 to 10 (1 message)"]
 
 
 def test_more_are_missing() -> None:

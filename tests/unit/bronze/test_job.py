@@ -12,7 +12,7 @@ import streaming_silver
 from lakehouse import config
 from lakehouse.bronze import health
 from lakehouse.bronze import job as bronze_job
-from lakehouse.bronze.batch_stats import Totals
+from lakehouse.bronze.batch_stats import BatchCounts, Totals
 from lakehouse.bronze.health import BronzeHealth
 from lakehouse.bronze.job import BronzeJob
 from lakehouse.bronze.sink import StopAtBoundary
@@ -128,7 +128,12 @@ def test_each_report_is_counted_once_and_none_is_missed() -> None:
     watched = BronzeHealth(config_, Monitor(config_, "bronze"))
     query = SimpleNamespace(lastProgress=None, recentProgress=[], status={"message": "Initializing sources"})
     reports = health.Reports(query)
-    watched._sink = SimpleNamespace(deduplicated={0: 8, 2: 10})  # type: ignore[assignment]  # batch 1 ran before this start
+    totals = Totals()
+    counts = {
+        0: BatchCounts(entered=8, new=5, late=1, rejected=2),
+        2: BatchCounts(entered=10, rejected=1, repeated=True),
+    }
+    watched._sink = SimpleNamespace(unreported=counts, totals=totals)  # type: ignore[assignment]  # batch 1 ran before this start
     meter = watched._meter
 
     watched.read(reports)
@@ -138,6 +143,7 @@ def test_each_report_is_counted_once_and_none_is_missed() -> None:
     watched.read(reports)
     watched.read(reports)
 
+    assert (totals.read, totals.new, totals.duplicates, totals.late, totals.rejected) == (11, 5, 3, 1, 3)
     assert meter.value(metrics.BATCHES) == 3 and meter.value(metrics.BATCH_ID) == 2
     assert meter.value(metrics.INPUT_ROWS) == 30 and meter.value(metrics.DUPLICATES, "memory") == 2
     assert meter.values(metrics.PHASE_SECONDS) == {

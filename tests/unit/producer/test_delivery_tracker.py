@@ -128,7 +128,7 @@ def test_silence_and_its_end_are_said_once(capsys: pytest.CaptureFixture[str]) -
         tracker.watch()
     said = capsys.readouterr()
     text = said.out + said.err
-    assert text.count("no acknowledgement for 6 s, 1 messages in flight; retrying") == 1
+    assert text.count("no acknowledgement for 6 s, in flight: 1 message; retrying") == 1
     assert text.count("acknowledgements are back after 20 s") == 1
 
 
