@@ -119,7 +119,7 @@ FREE: Mapping[str, str] = {
     "S3": "region path_style access_key secret_key secret_key_file",
     "STREAMING": "trigger_interval max_restarts restart_delay",
     "PRODUCER": (
-        "rate clients duplicate_ratio late_ratio malformed_ratio linger batch_size buffer_memory compression delivery_timeout"
+        "rate clients duplicate_ratio late_ratio malformed_ratio history linger batch_size buffer_memory compression delivery_timeout"
     ),
     "ANALYTICS": "top_clients dernieres_ventes silver_every engine engine_memory",
     "MONITORING": (

@@ -18,8 +18,9 @@ from typing import Literal, NamedTuple
 from lakehouse.producer import malformed
 from lakehouse.producer.catalogue import CATALOGUE, POOL_SEED, Client, Pool, Product, euros
 
-Kind = Literal["vente", "doublon", "tardive", "malformee"]
-KINDS: tuple[Kind, ...] = ("vente", "doublon", "tardive", "malformee")
+Kind = Literal["vente", "doublon", "tardive", "malformee", "historique"]
+KINDS: tuple[Kind, ...] = ("vente", "doublon", "tardive", "malformee", "historique")
+"""What a message is: a sale of now, a copy, a late sale, a malformed message, a sale of an announced backfill."""
 
 MAX_QUANTITY = 5
 RECENT = 50
