@@ -113,6 +113,15 @@ def start(found: Figures) -> Verdict:
     return Verdict(f"{ours:.1f} s, {ours / textbook:.2f} ×", ours <= 10 and ours / textbook <= 0.5)
 
 
+def first_hour(found: Figures) -> Verdict:
+    """From the empty clone, and from the second command, to the first sale; and from there to the first Silver figure."""
+    cold, warm = found["cold"], found["warm"]
+    first = cold["set-up"] + cold["first sale"]
+    silver = max(run["first Silver figure"] - run["first sale"] for run in (cold, warm))
+    reached = first <= 120 and warm["first sale"] <= 30 and silver <= 30
+    return Verdict(f"{first:.0f} s, {warm['first sale']:.0f} s, Silver {silver:.0f} s later", reached)
+
+
 def memory(found: Figures) -> Verdict:
     size, slope = found["pss_mb"], found["slope_mb_per_hour"]
     short = "" if found["minutes"] >= 60 else f" (after {found['minutes']:g} minutes only)"
@@ -137,6 +146,7 @@ GOALS = (
     Goal(9, "Bronze job: start → first commit, warm JARs", "≤ 10 s, ≤ 0.5 × the textbook job's", "start", start),
     Goal(10, "resident memory, whole default pipeline, after 1 hour", f"≤ 2.5 GB, slope ≈ 0 (± {FLAT_MB_PER_HOUR:g} MB an hour)", "memory", memory),
     Goal(11, "producer at full speed against kafka-python sending one constant message", "≥ 0.85 ×", "producer", sending),
+    Goal(12, "empty clone → first sale; second start → first sale; first sale → first Silver figure", "≤ 120 s; ≤ 30 s; ≤ 30 s", "first-hour", first_hour),
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from benchmarks import (
     big_lake,
     contenders,
     explorer,
+    first_hour,
     kafka_tools,
     latency,
     memory,
@@ -155,6 +156,10 @@ def _start(config: Config, _home: Path, args: argparse.Namespace, _say: Say) -> 
     return {"seconds": start.measure(config, args.repeat)}
 
 
+def _first_hour(_config: Config, home: Path, _args: argparse.Namespace, say: Say) -> Row:
+    return first_hour.measure(home / "first-hour", say)
+
+
 def _memory(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
     return memory.measure(config, home, args.minutes, say)
 
@@ -169,13 +174,16 @@ SECTIONS = {
     "drain": Section("backlog drain, beside four others", _drain, True),
     "latency": Section("Kafka timestamp to visible, beside the textbook job", _latency, True),
     "start": Section("command to first commit, beside the textbook job", _start, False),
+    "first-hour": Section(
+        "an empty clone to the first sale and the first Silver figure, and the second start", _first_hour, False
+    ),
     "explorer": Section("the explorer, cold and warm, beside PySpark", _explorer, False),
     "producer": Section("the producer at full speed, beside kafka-python and ProducerPerformance", _producer, True),
     "soak": Section("the latency over half an hour", _soak, True),
     "silver": Section("Silver over much and little history, and the full recompute", _silver, False),
     "memory": Section("resident memory of the whole pipeline", _memory, False),
 }
-SHORT = ("drain", "latency", "start", "explorer", "producer")
+SHORT = ("drain", "latency", "start", "first-hour", "explorer", "producer")
 LONG = ("soak", "silver", "memory")
 
 

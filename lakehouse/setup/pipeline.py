@@ -124,7 +124,12 @@ def _say_what_next(supervisor: Supervisor, config: Config) -> None:
     base = config.delta.base_path
     names = [child.name for child in supervisor.children]
     for line in (
-        f"running: {', '.join(names)}; the first sale is on the page in half a minute, in the Silver figures a little later",
+        f"running: {', '.join(names)}",
+        *(
+            ["the first sale is on the page in half a minute, in the Silver figures a little later"]
+            if "bronze" in names
+            else []
+        ),
         *([f"open in a browser:  {dashboard_address(config)}"] if DASHBOARD in names else []),
         "see the figures, in a second terminal:  .venv/bin/python query_utils.py --batch",
         "is every process well:  .venv/bin/python ops_utils.py status",

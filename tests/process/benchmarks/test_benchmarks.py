@@ -23,6 +23,7 @@ from rich.table import Table
 from benchmarks import (
     big_lake,
     contenders,
+    first_hour,
     goals,
     latency,
     memory,
@@ -92,10 +93,15 @@ SENDING = {"count": 1000, "bytes": 300, "failures": [], "runs": [
     {"contender": "ours", "turn": 1, "rate": 9000.0, "process_seconds": 2.0, "cpu_per_million": 90.0},
     {"contender": "constant", "turn": 1, "rate": 10_000.0, "process_seconds": 1.9, "cpu_per_million": None},
 ]}  # fmt: skip
+FIRST_HOUR = {
+    "tool": "uv", "archive": 61.0, "warm": {"start": 4.0, "first sale": 25.0, "first Silver figure": 40.0},
+    "cold": {"packages": 50.0, "Java": 2.0, "JARs": 30.0, "set-up": 70.0, "start": 8.0, "first sale": 40.0, "first Silver figure": 60.0},
+}  # fmt: skip
 FIGURES = {
     "drain": DRAIN, "latency": LATENCY, "soak": SOAK, "silver": SILVER, "memory": MEMORY, "producer": SENDING,
     "explorer": {"sales": 5_000_000, "cold: explorer": 0.4, "cold: PySpark": 9.0, "cold: PySpark / explorer": 22.5},
     "start": {"seconds": {"ours": [6.0, 5.0, 7.0], "textbook": [13.0, 12.0, 11.0]}},
+    "first-hour": FIRST_HOUR,
 }  # fmt: skip
 ABOUT = {
     "date": "2026-01-02T03:04:05+00:00", "commit": "abc1234", "versions": {"Python": "3.11"}, "settings_changed": {},
@@ -150,6 +156,7 @@ def test_every_goal_is_judged_by_the_median_turns() -> None:
         9: ("6.0 s, 0.50 ×", "reached"),
         10: ("2.40 GB, -12 MB an hour", "reached"),
         11: ("0.90 ×", "reached"),
+        12: ("110 s, 25 s, Silver 20 s later", "reached"),
     }
 
 
@@ -164,6 +171,9 @@ def test_goals_that_are_missed_by_a_little() -> None:
     assert verdicts(silver={"lakes": wrong})[7] == ("170 × (one day), 100 × (60 days), 2 cells DIFFER", "missed")
     assert verdicts(explorer={"cold: explorer": 0.51})[8][1] == "missed"
     assert verdicts(start={"seconds": {"ours": [10.1], "textbook": [30.0]}})[9][1] == "missed"
+    slow_start = {"warm": {**FIRST_HOUR["warm"], "first sale": 30.1}}  # type: ignore[dict-item]
+    assert verdicts(**{"first-hour": FIRST_HOUR})[12] == ("110 s, 25 s, Silver 20 s later", "reached")
+    assert verdicts(**{"first-hour": slow_start})[12][1] == "missed"
     assert verdicts(memory={"slope_mb_per_hour": 51.0})[10][1] == verdicts(memory={"pss_mb": 2501.0})[10][1] == "missed"
 
 
@@ -203,6 +213,15 @@ def test_the_page_names_where_each_figure_comes_from_and_what_was_not_measured()
     assert page.part("soak", kept) == (
         "Not measured yet. This measures it and writes it here: `python -m benchmarks.run --only soak --write`."
     )
+
+
+def test_the_first_hours_shares_come_from_what_set_up_prints() -> None:
+    said = (
+        "1/4 Python packages: 39 into .venv with uv\n1/4 Python packages, .venv: done in 1 s\n"
+        "1/4 Python packages: done in 40 s\n2/4 Java: done in 2 s\n1/4 Python packages: done in 9 s\n"
+        "3/4 JARs: done in 20 s\n3/4 JARs, our own Java: done in 3 s\n4/4 Ready: all that a run needs is there\n"
+    )
+    assert first_hour.shares(said) == {"packages": 50.0, "Java": 2.0, "JARs": 23.0}
 
 
 def test_every_section_has_its_table_and_the_plots_are_sound_xml() -> None:
