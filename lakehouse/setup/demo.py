@@ -28,6 +28,7 @@ from lakehouse.kafka.broker.node import STOP_TIMEOUT, Broker
 from lakehouse.kafka.broker.properties import free_port
 from lakehouse.operations.reconcile import producer_truth, sent_vs_stored
 from lakehouse.operations.reconcile.sent_vs_stored import Difference, Sent
+from lakehouse.status_line import waiting
 
 ROUNDS = (300, 200)
 """Messages of each round. Silver builds its tables in the first, and adds to them in the second."""
@@ -130,7 +131,8 @@ class Demo:
                 start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip
             try:
-                told, _ = process.communicate()
+                with waiting(f"       {script} runs: seconds, on a busy machine a minute or two"):
+                    told, _ = process.communicate()
             except BaseException:
                 _end(process)
                 raise
