@@ -268,7 +268,7 @@ def produce(config: Config, order: RunOptions, stop: Stop | None = None, monitor
                 run = Run(config, producer, tracker, stop, monitor)
                 monitor.started()
                 try:
-                    first = _send_history(config, order, seed, run) if order.history else 0
+                    first = _send_history(config, order, seed, run, stop) if order.history else 0
                     run.send(stream(config, order, seed), order.count, first=first)
                 finally:
                     run.finish()
@@ -282,12 +282,20 @@ def produce(config: Config, order: RunOptions, stop: Stop | None = None, monitor
     return 0
 
 
-def _send_history(config: Config, order: RunOptions, seed: int, run: Run) -> int:
+def _never_used(config: Config, stop: Stop) -> bool:
+    """Whether the topic has never held a message; asked again while its partitions, just created, have no leader yet."""
+    while not stop.times:
+        try:
+            return not any(end for _, end in clients.earliest_and_latest_offsets(config, log_end=True).values())
+        except BrokerUnavailable:
+            stop.wait(_TICK)
+    return False
+
+
+def _send_history(config: Config, order: RunOptions, seed: int, run: Run, stop: Stop) -> int:
     """Send the history to a topic that has never held a message, announced in the audit log before; how many were to be sent.
     Any other topic is left as it is."""
-    if not config.producer.history or any(
-        end for _, end in clients.earliest_and_latest_offsets(config, log_end=True).values()
-    ):
+    if not config.producer.history or not _never_used(config, stop):
         return 0
     now = datetime.now(UTC)
     since, count, messages = past(config, order, seed, now)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from lakehouse.config import Config
+from lakehouse.errors import BrokerUnavailable
 from lakehouse.kafka import clients
 from lakehouse.observability import audit_log
 from lakehouse.producer import history, producer
@@ -109,6 +110,21 @@ def test_there_is_none_for_a_topic_that_has_held_a_message_nor_unasked(
         config = load(**{**FAST, "DELTA__BASE_PATH": str(tmp_path / "data"), "PRODUCER__HISTORY": "0 ms"})
     assert producer.produce(config, RunOptions(count=3, history=why != "not asked for")) == 0
     assert len(kafka.values) == 3 and audit_log.backfills(config) == []
+
+
+def test_a_topic_whose_partitions_have_no_leader_yet_is_asked_again(
+    kafka: Kafka, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([BrokerUnavailable("no leader yet"), {0: (0, 0)}])
+
+    def ask(_config: Config, **_how: object) -> dict[int, tuple[int, int]]:
+        if isinstance(answer := next(answers), BrokerUnavailable):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(clients, "earliest_and_latest_offsets", ask)
+    assert producer.produce(config, RunOptions(count=3, history=True)) == 0
+    assert len(kafka.values) == 1503
 
 
 def test_a_stop_ends_the_history(kafka: Kafka, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
