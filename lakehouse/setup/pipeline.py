@@ -79,7 +79,10 @@ def _java(config: Config) -> None:
 
 def _class_archive(config: Config, status: PipelineStatus) -> WhenIdle | None:
     """The class archive's making, once nobody waits: some time after Silver's first pass. None when it is there."""
-    if config.development.jars != "lock" or class_archive.are_made(class_archive.paths(config)):
+    try:
+        if config.development.jars != "lock" or class_archive.are_made(class_archive.paths(config)):
+            return None
+    except SetupError:  # what the jobs need is missing: they say so themselves, and an archive is only a cache
         return None
     passed: list[float] = []
 
