@@ -36,7 +36,7 @@ setup: $(RUNTIME) ## Make .venv, install the packages of a run, get Java and the
 run: $(RUNTIME) ## Set up, then run the whole pipeline; Ctrl-C stops it cleanly
 	@exec $(PY) setup_utils.py run
 
-demo: $(RUNTIME) ## A bounded run of 500 sales, checked against the generator's own truth
+demo: $(RUNTIME) ## A bounded run: two weeks of sales and 500 messages, checked against the generator's own truth
 	@$(PY) -m lakehouse.setup.demo
 
 archive: $(INSTALLED) $(RUNTIME)

@@ -90,6 +90,7 @@ def archive(_args: argparse.Namespace, config: Config) -> int:
     from lakehouse.errors import SetupError
     from lakehouse.jvm import class_archive
     from lakehouse.setup import class_archive_training
+    from lakehouse.status_line import waiting
 
     if not class_archive.are_made(class_archive.paths(config)):
         print(
@@ -97,7 +98,8 @@ def archive(_args: argparse.Namespace, config: Config) -> int:
             flush=True,
         )
     try:
-        class_archive_training.make(config)
+        with waiting("broker and jobs run once, so that their classes are known: a minute or two"):
+            class_archive_training.make(config)
     except SetupError as error:  # a cache: nothing is wrong without it, but for the waiting
         print(f"{error}\nSpark and Kafka start without the archives, some seconds slower. Nothing else changes.")
         return 0

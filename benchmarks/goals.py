@@ -122,6 +122,15 @@ def start(found: Figures) -> Verdict:
     return Verdict(f"{ours:.1f} s, {ours / textbook:.2f} ×", ours <= 10 and ours / textbook <= 0.5)
 
 
+def first_hour(found: Figures) -> Verdict:
+    """From the empty clone, and from the second command, to the first sale; and from there to the first Silver figure."""
+    cold, warm = found["cold"], found["warm"]
+    first = cold["set-up"] + cold["first sale"]
+    silver = max(run["first Silver figure"] - run["first sale"] for run in (cold, warm))
+    reached = first <= 120 and warm["first sale"] <= 30 and silver <= 30
+    return Verdict(f"{first:.0f} s, {warm['first sale']:.0f} s, Silver {silver:.0f} s later", reached)
+
+
 def memory(found: Figures) -> Verdict:
     size, slope = found["pss_mb"], found["slope_mb_per_hour"]
     short = "" if found["minutes"] >= 60 else f" (after {found['minutes']:g} minutes only)"
@@ -153,6 +162,7 @@ GOALS = (
     Goal(11, "producer at full speed against kafka-python sending one constant message", "≥ 0.85 ×", "producer", sending),
     Goal(12, "CPU of the whole default pipeline, a sale every 2 s, after 10 minutes, beside a textbook pair of jobs", "≤ 20 % of a core, ≤ 0.5 ×", "low-rate", low_rate),
     Goal(13, "explorer, a cold process on a small lake: a named question · --sql · --batch", "≤ 0.2 s · ≤ 0.5 s · ≤ 0.6 s", "explorer", cold),
+    Goal(14, "empty clone → first sale; second start → first sale; first sale → first Silver figure", "≤ 120 s; ≤ 30 s; ≤ 30 s", "first-hour", first_hour),
 )  # fmt: skip
 
 

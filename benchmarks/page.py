@@ -125,6 +125,20 @@ def start(found: Figures) -> list[Grid]:
     ]
 
 
+def first_hour(found: Figures) -> list[Grid]:
+    shares = {
+        "packages": "packages", "Java": "Java", "JARs": "JARs", "set-up": "set-up, in all", "start": "start of all processes",
+        "first sale": "first sale in Bronze", "first Silver figure": "first Silver figure",
+    }  # fmt: skip
+    rows = [
+        (title, *(number(run[name], 1) if name in run else "–" for run in (found["cold"], found["warm"])))
+        for name, title in shares.items()
+    ]
+    rows.append(("class archive, between the two", number(found["archive"], 1), "–"))
+    title = f"The first hour: an empty clone, then the second start; packages by {found['tool']}"
+    return [Grid(title, ("s", "first", "second"), tuple(rows))]
+
+
 def memory(found: Figures) -> list[Grid]:
     parts = tuple((name, number(value)) for name, value in found["by_process"].items())
     total = ("all", number(found["pss_mb"]))
@@ -181,7 +195,7 @@ def _percent(share: float | None) -> str:
 
 GRIDS: dict[str, Callable[[Figures], list[Grid]]] = {
     "drain": drain, "latency": latency, "soak": soak, "silver": silver, "explorer": explorer, "start": start,
-    "memory": memory, "low-rate": low_rate, "producer": producer,
+    "first-hour": first_hour, "memory": memory, "low-rate": low_rate, "producer": producer,
 }  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     number = cli.checked(_whole)
     option = made.add_argument
     listed = "; ".join(f"{name}: {one.title}" for name, one in SECTIONS.items())
-    option("--only", nargs="+", choices=tuple(SECTIONS), metavar="SECTION", help=f"{listed} (default: the first five)")
+    option("--only", nargs="+", choices=tuple(SECTIONS), metavar="SECTION", help=f"{listed} (default: the first six)")
     option("--long", action="store_true", help=f"{', '.join(LONG)} instead: about three hours")
     option("--quick", action="store_true", help="fewer sales and one turn: about 5 minutes, for no document")
     option("--sales", type=number, metavar="N", help="sales to drain (default: 5,000,000; quick 200,000)")
@@ -122,7 +122,7 @@ def command_of(name: str, args: argparse.Namespace) -> str:
     """What to type for one section's figures again."""
     used = {
         "drain": ("sales", "repeat"), "latency": ("rate", "latency_seconds"), "soak": ("rate", "soak_minutes", "soak_held"),
-        "silver": ("history", "repeat"), "explorer": ("explorer_sales",), "start": ("repeat",), "memory": ("minutes",),
+        "silver": ("history", "repeat"), "explorer": ("explorer_sales",), "start": ("repeat",), "first-hour": (), "memory": ("minutes",),
         "low-rate": ("low_rate_minutes",),
         "producer": ("count", "repeat"),
     }[name]  # fmt: skip

@@ -20,6 +20,7 @@ from benchmarks import (
     contenders,
     cpu_shares,
     explorer,
+    first_hour,
     kafka_tools,
     latency,
     memory,
@@ -157,6 +158,10 @@ def _start(config: Config, _home: Path, args: argparse.Namespace, _say: Say) -> 
     return {"seconds": start.measure(config, args.repeat)}
 
 
+def _first_hour(_config: Config, home: Path, _args: argparse.Namespace, say: Say) -> Row:
+    return first_hour.measure(home / "first-hour", say)
+
+
 def _memory(config: Config, home: Path, args: argparse.Namespace, say: Say) -> Row:
     return memory.measure(config, home, args.minutes, say)
 
@@ -175,6 +180,9 @@ SECTIONS = {
     "drain": Section("backlog drain, beside four others", _drain, True),
     "latency": Section("Kafka timestamp to visible, beside the textbook job", _latency, True),
     "start": Section("command to first commit, beside the textbook job", _start, False),
+    "first-hour": Section(
+        "an empty clone to the first sale and the first Silver figure, and the second start", _first_hour, False
+    ),
     "explorer": Section("the explorer, cold and warm, beside PySpark", _explorer, False),
     "producer": Section("the producer at full speed, beside kafka-python and ProducerPerformance", _producer, True),
     "soak": Section("the latency over half an hour", _soak, True),
@@ -184,7 +192,7 @@ SECTIONS = {
         "CPU of the whole pipeline at its default rate, beside a textbook pair of jobs", _low_rate, False
     ),
 }
-SHORT = ("drain", "latency", "start", "explorer", "producer")
+SHORT = ("drain", "latency", "start", "first-hour", "explorer", "producer")
 LONG = ("soak", "silver", "memory", "low-rate")
 
 

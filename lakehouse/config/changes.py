@@ -119,8 +119,8 @@ FREE: Mapping[str, str] = {
     "S3": "region path_style access_key secret_key secret_key_file",
     "STREAMING": "trigger_interval min_offsets_per_trigger max_trigger_delay max_restarts restart_delay",
     "PRODUCER": (
-        "rate clients duplicate_ratio late_ratio malformed_ratio return_ratio cancel_ratio correction_ratio linger batch_size "
-        "buffer_memory compression delivery_timeout"
+        "rate clients duplicate_ratio late_ratio malformed_ratio return_ratio cancel_ratio correction_ratio history linger "
+        "batch_size buffer_memory compression delivery_timeout"
     ),
     "ANALYTICS": "top_clients dernieres_ventes silver_every engine engine_memory",
     "MONITORING": (

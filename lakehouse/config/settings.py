@@ -194,6 +194,9 @@ class Producer:
     )
     cancel_ratio: float = setting(0.0, "share of messages that are cancellations of a sale", low=0, high=1)
     correction_ratio: float = setting(0.0, "share of messages that are corrections of a sale", low=0, high=1)
+    history: timedelta = setting(
+        timedelta(days=14), "back-dated sales with which make run and make demo begin an empty topic; 0 ms: none", low=0
+    )
     linger: timedelta = setting(timedelta(milliseconds=5), "how long kafka-python waits to fill a batch", low=0)
     batch_size: int = setting(65_536, "largest batch of messages for one partition", unit="bytes", low=1)
     buffer_memory: int = setting(33_554_432, "messages that wait for the broker, at most", unit="bytes", low=1024)

@@ -36,6 +36,7 @@ FIGURES: dict[str, tuple[str, str]] = {
     "age_seconds": ("Silver’s age (s)", "Âge de Silver (s)"),
     "merged": ("Rows merged", "Lignes fusionnées"),
     "behind_versions": ("Behind Bronze (versions)", "En retard sur Bronze (versions)"),
+    "pass_tables": ("Tables merged in this pass", "Tables fusionnées dans ce passage"),
 }
 
 

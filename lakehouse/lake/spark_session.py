@@ -18,6 +18,7 @@ from lakehouse.errors import ConfigError, SetupError, SparkEnded
 from lakehouse.jvm import class_archive, compiler, jars, java, launch, spark_internals
 from lakehouse.lake import object_store, shared_storage
 from lakehouse.observability import log, provenance
+from lakehouse.status_line import waiting
 
 STATE_STORES = {
     "memory": "org.apache.spark.sql.execution.streaming.state.HDFSBackedStateStoreProvider",
@@ -35,6 +36,7 @@ _FIXED = {
 }
 """What no one may set otherwise."""
 _HIDDEN = "(?i)secret|password|passwd|token|access[.]?key|jaas|url"
+_WAIT = "waiting for Spark to start: 5 to 15 s, on a busy machine a minute"
 _LOG4J = Path(jars.__file__).with_name("log4j2-spark.properties")
 _COMPILER = Path(jars.__file__).with_name("java-compiler.json")
 
@@ -255,10 +257,21 @@ def _answers(session: SparkSession) -> bool:
 
 
 @contextmanager
+def _announced(config: Config) -> Iterator[None]:
+    """Say on stderr that Spark is waited for. ``build`` points the process's stderr elsewhere meanwhile. No line among JSON's."""
+    if config.monitoring.log_format == "json":
+        yield
+        return
+    with os.fdopen(os.dup(2), "w", encoding="utf-8") as terminal, waiting(_WAIT, stream=terminal):
+        yield
+
+
+@contextmanager
 def opened(config: Config, job: str, *, name: str | None = None) -> Iterator[SparkSession]:
     """The session of ``build``, stopped at the block's end. Raises ``SparkEnded`` in place of whatever a JVM that died in
     the block's middle made of the call that was waiting for it."""
-    session = build(config, job, name=name)
+    with _announced(config):
+        session = build(config, job, name=name)
     try:
         yield session
     except Exception as error:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,22 @@ LOSSES = "losses"
 """The field of an entry that declares offsets as lost: topic, partition, first and last offset of each gap."""
 
 
+BACKFILL = "backfill"
+"""The verb of an entry that announces back-dated sales: topic, messages, and from when to when their event times are."""
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """An announced backfill: sales of ``topic`` with event times from ``since`` to ``until`` that arrive after ``announced``.
+    They are late by definition, and nobody's fault."""
+
+    topic: str
+    since: datetime
+    until: datetime
+    announced: datetime
+    messages: int
+
+
 def folder(config: Config) -> Path:
     """The log's folder, on this machine: an object in a store cannot be appended to."""
     return paths.state(config) / "audit"
@@ -41,6 +58,29 @@ def declare_losses(config: Config, verb: str, losses: Iterable[tuple[str, int, i
     """Put on record that these offsets (topic, partition, first, last) are given up as lost, before the table says so: without
     the entry ``reconcile`` does not believe the table. Raises ``OSError``."""
     AuditLog(folder(config)).append(verb=verb, state="declared", **{LOSSES: [list(loss) for loss in losses]})
+
+
+def announce_backfill(config: Config, topic: str, since: datetime, until: datetime, messages: int) -> None:
+    """Put a backfill on record before its first message is sent. Raises ``OSError``."""
+    AuditLog(folder(config)).append(
+        verb=BACKFILL,
+        state="announced",
+        topic=topic,
+        since=since.isoformat(),
+        until=until.isoformat(),
+        messages=messages,
+    )
+
+
+def backfills(config: Config) -> list[Backfill]:
+    """The announced backfills of this lake, oldest first."""
+    found = []
+    for entry in AuditLog(folder(config)).entries():
+        if entry.get("verb") == BACKFILL and entry.get("state") == "announced":
+            with suppress(KeyError, TypeError, ValueError):  # a changed line announces nothing; ``verify`` finds it
+                since, until, time = (datetime.fromisoformat(entry[key]) for key in ("since", "until", "time"))
+                found.append(Backfill(entry["topic"], since, until, time, int(entry["messages"])))
+    return found
 
 
 def digest(line: bytes) -> str:

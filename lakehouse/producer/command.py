@@ -116,6 +116,12 @@ def parser() -> argparse.ArgumentParser:
         help="event time of the first sale; each next one is 1/rate later (1 s at rate max), never after now "
         "(default: events happen now)",
     )
+    option(
+        "--history",
+        action="store_true",
+        help="begin a topic that has never held a message with the back-dated sales of [PRODUCER] history, announced in the "
+        "audit log; they come before --count",
+    )
     return made
 
 
@@ -124,7 +130,7 @@ def body(args: argparse.Namespace, config: Config) -> int:
     ratios = {f"{name}_ratio": getattr(args, f"{name}_ratio") for name in config.producer.ratios}
     chosen = producer.with_options(config, rate=args.rate, clients=args.clients, **ratios)
     with process.serve(config, "producer") as watched:
-        order = producer.RunOptions(args.count, args.seed, args.truth, args.start_time)
+        order = producer.RunOptions(args.count, args.seed, args.truth, args.start_time, args.history)
         return producer.produce(chosen, order, monitor=watched)
 
 

@@ -20,8 +20,10 @@ from lakehouse.producer import malformed
 from lakehouse.producer.catalogue import CATALOGUE, POOL_SEED, Client, Pool, Product, euros
 from lakehouse.producer.operations import EARLY, RecentSales, encoded
 
-Kind = Literal["vente", "doublon", "tardive", "malformee", "retour", "annulation", "correction"]
+Kind = Literal["vente", "doublon", "tardive", "malformee", "historique", "retour", "annulation", "correction"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What a message is: a sale of now, a copy, a late sale, a malformed message, a sale of an announced backfill, an operation on a
+sale."""
 
 MAX_QUANTITY = 5
 RECENT = 50

@@ -13,8 +13,9 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from kafka.errors import KafkaError, KafkaTimeoutError
@@ -24,9 +25,9 @@ from lakehouse.errors import BrokerUnavailable, ConfigError, UndeliveredMessages
 from lakehouse.kafka import clients
 from lakehouse.kafka.connection import START_COMMAND
 from lakehouse.kafka.options import servers
-from lakehouse.observability import log, metrics
+from lakehouse.observability import audit_log, log, metrics
 from lakehouse.observability.health import Monitor
-from lakehouse.producer import generator
+from lakehouse.producer import generator, history
 from lakehouse.producer.catalogue import POOL_SEED
 from lakehouse.producer.delivery_tracker import DeliveryTracker, TruthFile
 from lakehouse.producer.generator import KINDS, Message, Mix
@@ -38,6 +39,7 @@ _log = log.get("producer")
 
 _TICK = 0.5  # seconds between two checks of the tracker, the truth file and the progress line
 _LONGEST_PAUSE = 5.0  # seconds between two attempts to reach a broker that does not answer yet
+_COUNT_EVERY = 30.0  # seconds between two lines about a broker that does not answer, after the first
 _BACKFILL = timedelta(
     days=365_000
 )  # a backfill's clock is behind the broker's: its future sales must be in the broker's future too
@@ -51,6 +53,8 @@ class RunOptions:
     seed: int | None = None
     truth: Path | None = None
     start: datetime | None = None
+    history: bool = False
+    """Whether an empty topic begins with ``[PRODUCER] history``; it is not among ``count``."""
 
 
 def with_options(config: Config, **given: Any) -> Config:
@@ -81,10 +85,22 @@ def stream(config: Config, order: RunOptions, seed: int) -> Iterator[Message]:
     )
 
 
+def past(config: Config, order: RunOptions, seed: int, now: datetime) -> tuple[datetime, int, Iterator[Message]]:
+    """The history before ``now``: when it begins, how many messages it has, and the messages. None of its sales is one of
+    ``stream``'s; the clients are the same."""
+    made, since = config.producer, now - config.producer.history
+    count = history.how_many(made.history, made.rate)
+    rhythm = history.moments(since, now, count, config.analytics.timezone, Random(f"history:{seed}"))
+    pool_seed = POOL_SEED if order.seed is None else order.seed
+    sales = generator.messages(seed=-seed - 1, clients=made.clients, clock=lambda: next(rhythm), pool_seed=pool_seed)
+    return since, count, (message._replace(kind="historique") for message in sales)
+
+
 def connect(config: Config, stop: Stop, *, give_up_after: timedelta | None) -> Any:
     """A connected ``KafkaProducer``; None when told to stop before. Raises ``BrokerUnavailable`` after ``give_up_after``."""
-    deadline = math.inf if give_up_after is None else time.monotonic() + give_up_after.total_seconds()
-    pause = 0.5
+    began = time.monotonic()
+    deadline = math.inf if give_up_after is None else began + give_up_after.total_seconds()
+    pause, attempts, told = 0.5, 0, began
     while not stop.times:
         try:
             clients.ensure_topic(config)
@@ -93,8 +109,12 @@ def connect(config: Config, stop: Stop, *, give_up_after: timedelta | None) -> A
         except BrokerUnavailable:
             if time.monotonic() + pause > deadline:
                 raise
-            where = ", ".join(servers(config))
-            _log.warning(f"Kafka does not answer at {where}; retrying in {pause:g} s", start_one=START_COMMAND)
+            attempts, now, where = attempts + 1, time.monotonic(), ", ".join(servers(config))
+            if attempts == 1:
+                _log.warning(f"Kafka does not answer at {where}; retrying until it does", start_one=START_COMMAND)
+            elif now - told >= _COUNT_EVERY:
+                told = now
+                _log.warning("Kafka still does not answer", attempts=attempts, seconds=round(now - began))
         stop.wait(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
     return None
@@ -112,11 +132,14 @@ class Run:
         self._next_tick = 0.0
         self._next_progress = time.monotonic() + config.monitoring.progress_interval.total_seconds()
 
-    def send(self, messages: Iterator[Message], count: int | None) -> None:
-        """Send at the settings' rate; returns when all were handed over or when told to stop."""
-        schedule = SendSchedule(self._config.producer.rate)
-        for n in itertools.count() if count is None else range(count):
-            while (pause := schedule.pause(n)) and not self._stop.wait(min(pause, _TICK)):
+    def send(
+        self, messages: Iterator[Message], count: int | None, *, first: int = 0, rate: float | None = None
+    ) -> None:
+        """Send at ``rate`` (default: the settings'); returns when all were handed over or when told to stop. ``first`` is the
+        number of the first message in the truth file."""
+        schedule = SendSchedule(self._config.producer.rate if rate is None else rate)
+        for n in itertools.count(first) if count is None else range(first, first + count):
+            while (pause := schedule.pause(n - first)) and not self._stop.wait(min(pause, _TICK)):
                 self._tick()
             if self._stop.times:
                 return
@@ -195,7 +218,7 @@ class Run:
 
 def summary(tracker: DeliveryTracker, seconds: float, seed: int) -> str:
     """The run in one line."""
-    shown = (kind for kind in KINDS if tracker.kinds[kind] or kind not in OPERATIONS)
+    shown = (kind for kind in KINDS if tracker.kinds[kind] or kind not in (*OPERATIONS, "historique"))
     kinds = ", ".join(f"{kind} {tracker.kinds[kind]}" for kind in shown)
     return (
         f"{tracker.sent} messages sent in {seconds:.1f} s ({tracker.sent / max(seconds, 1e-9):.1f}/s): "
@@ -248,7 +271,8 @@ def produce(config: Config, order: RunOptions, stop: Stop | None = None, monitor
                 run = Run(config, producer, tracker, stop, monitor)
                 monitor.started()
                 try:
-                    run.send(stream(config, order, seed), order.count)
+                    first = _send_history(config, order, seed, run, stop) if order.history else 0
+                    run.send(stream(config, order, seed), order.count, first=first)
                 finally:
                     run.finish()
             tracker.check(at_most_every=0)
@@ -259,6 +283,32 @@ def produce(config: Config, order: RunOptions, stop: Stop | None = None, monitor
     if tracker.lost:
         raise _undelivered(tracker, truth)
     return 0
+
+
+def _never_used(config: Config, stop: Stop) -> bool:
+    """Whether the topic has never held a message; asked again while its partitions, just created, have no leader yet."""
+    while not stop.times:
+        try:
+            return not any(end for _, end in clients.earliest_and_latest_offsets(config, log_end=True).values())
+        except BrokerUnavailable:
+            stop.wait(_TICK)
+    return False
+
+
+def _send_history(config: Config, order: RunOptions, seed: int, run: Run, stop: Stop) -> int:
+    """Send the history to a topic that has never held a message, announced in the audit log before; how many were to be sent.
+    Any other topic is left as it is."""
+    if not config.producer.history or not _never_used(config, stop):
+        return 0
+    now = datetime.now(UTC)
+    since, count, messages = past(config, order, seed, now)
+    if not count:
+        return 0
+    audit_log.announce_backfill(config, config.kafka.topic, since, now, count)
+    span = format_duration(config.producer.history)
+    _log.info(f"the topic is empty: {count} back-dated sales of the last {span} are sent first", announced="audit log")
+    run.send(messages, count, rate=math.inf)
+    return count
 
 
 def _undelivered(tracker: DeliveryTracker, truth: TruthFile | None) -> UndeliveredMessages:

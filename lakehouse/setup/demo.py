@@ -1,4 +1,4 @@
-"""``make demo``: 500 messages through the whole pipeline on free ports, then a comparison with the producer's truth.
+"""``make demo``: 500 messages after a fortnight of back-dated ones, then a comparison with the producer's truth.
 
 The steps are the project's own scripts, one after the other, as a person would type them. Everything lies in a new
 folder under ``base_path``/demo; nothing that is there is touched.
@@ -29,6 +29,7 @@ from lakehouse.kafka.broker.node import STOP_TIMEOUT, Broker
 from lakehouse.kafka.broker.properties import free_port
 from lakehouse.operations.reconcile import producer_truth, sent_vs_stored
 from lakehouse.operations.reconcile.sent_vs_stored import Difference, Sent
+from lakehouse.status_line import waiting
 from lakehouse.wording import counted, euros
 
 ROUNDS = (300, 200)
@@ -100,13 +101,18 @@ class Demo:
 
     def _round(self, number: int, count: int) -> None:
         ratios = [f"--{kind}-ratio={RATIO}" for kind in ("duplicate", "late", "malformed")]
-        self._say(f"round {number}: {counted(count, 'message')} to Kafka, one in ten each doubled, late, malformed")
+        span = settings.format_duration(self._config.producer.history)
+        before = f"back-dated sales of the last {span}, then " if number == 1 and self._config.producer.history else ""
+        self._say(
+            f"round {number}: {before}{counted(count, 'message')} to Kafka, one in ten each doubled, late, malformed"
+        )
         told = self._script(
             f"producer-{number}",
             "producer_ventes.py",
             "--rate=max",
             f"--count={count}",
             f"--truth={self._truth}",
+            "--history",
             *ratios,
         )
         print(f"       {told.strip()}", flush=True)
@@ -129,7 +135,8 @@ class Demo:
                 start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip
             try:
-                told, _ = process.communicate()
+                with waiting(f"       {script} runs: seconds, on a busy machine a minute or two"):
+                    told, _ = process.communicate()
             except BaseException:
                 _end(process)
                 raise
@@ -166,7 +173,7 @@ class Demo:
         copies = found["kind:doublon"]
         print(
             f"All is equal: {counted(found['messages'], 'message')} sent and acknowledged = {counted(found['ventes'], 'sale')}, each once in "
-            f"Bronze with every field as it was sent ({found['kind:tardive']} of them late), + {copies} copies left out "
+            f"Bronze with every field as it was sent ({found['kind:tardive']} of them late, {found['kind:historique']} back-dated), + {copies} copies left out "
             f"+ {found['rejets']} malformed messages, each in the reject table with its reason and its bytes. "
             f"Silver's revenue is {euros(revenue)}, as sent.\n"
             f"It took {seconds:.0f} s. The data: {self._base}\n"
@@ -196,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``make demo``."""
     made = cli.parser(
         "lakehouse.setup.demo",
-        f"Send {sum(ROUNDS)} messages, duplicates, late and malformed ones among them, through Kafka, Bronze and Silver in "
+        f"Send {sum(ROUNDS)} messages after the back-dated sales of [PRODUCER] history, duplicates, late and malformed ones among them, through Kafka, Bronze and Silver in "
         "a folder of its own and on free ports, print the report, and compare all with what was sent. Exit code 0: all is "
         "equal.",
         ("make demo", "python -m lakehouse.setup.demo"),

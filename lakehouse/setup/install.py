@@ -133,7 +133,7 @@ class Setup:
             first = Path(text) / "first.txt"
             first.write_text(excerpt(lock, FETCHES_JARS), encoding="utf-8")
             packages = self._start(
-                "1/4 Python packages",
+                "1/4 Python packages, Spark",
                 installer(self._uv, self._python, PROJECT / BUILD, isolated=True),
                 installer(self._uv, self._python, first),
             )
@@ -156,7 +156,7 @@ class Setup:
         self._line.say("4/4 Ready: all that a run needs is there")
 
     def _all_packages(self, lock: str) -> tuple[str, list[str]]:
-        return "1/4 Python packages", installer(self._uv, self._python, PROJECT / lock)
+        return "1/4 Python packages, the others", installer(self._uv, self._python, PROJECT / lock)
 
     def _make_venv(self) -> None:
         if not self._python.is_file():

@@ -79,7 +79,10 @@ def _java(config: Config) -> None:
 
 def _class_archive(config: Config, status: PipelineStatus) -> WhenIdle | None:
     """The class archive's making, once nobody waits: some time after Silver's first pass. None when it is there."""
-    if config.development.jars != "lock" or class_archive.are_made(class_archive.paths(config)):
+    try:
+        if config.development.jars != "lock" or class_archive.are_made(class_archive.paths(config)):
+            return None
+    except SetupError:  # what the jobs need is missing: they say so themselves, and an archive is only a cache
         return None
     passed: list[float] = []
 
@@ -124,7 +127,12 @@ def _say_what_next(supervisor: Supervisor, config: Config) -> None:
     base = config.delta.base_path
     names = [child.name for child in supervisor.children]
     for line in (
-        f"running: {', '.join(names)}; the first sale is on the page in half a minute, in the Silver figures a little later",
+        f"running: {', '.join(names)}",
+        *(
+            ["the first sale is on the page in half a minute, in the Silver figures a little later"]
+            if "bronze" in names
+            else []
+        ),
         *([f"open in a browser:  {dashboard_address(config)}"] if DASHBOARD in names else []),
         "see the figures, in a second terminal:  .venv/bin/python query_utils.py --batch",
         "is every process well:  .venv/bin/python ops_utils.py status",

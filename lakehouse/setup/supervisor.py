@@ -249,12 +249,12 @@ class Supervisor:
             self._idle.wait()
         first = [child for child in self.children if child.name == FIRST]
         rest = [child for child in self.children if child.name != FIRST]
+        self._line.clear()
         if self._signal is not None:
             self.say(
                 f"{self._signal.name}: stopping {', '.join(c.name for c in (*rest, *first) if c.alive) or 'nothing'} "
                 f"(10 s or less, or until the batch and the pass in hand are done)"
             )
-        self._line.clear()
         self._line = StatusLine(self._output, first=self._limits.silent)
         self._stop(rest)
         self._stop(first)

@@ -13,11 +13,14 @@ import psutil
 import pytest
 from deltalake import DeltaTable
 
+from lakehouse import config as settings
 from lakehouse.contract.tables import PAR_PAYS, VENTES
 from lakehouse.errors import ConfigError
 from lakehouse.kafka.broker.node import running_pid
 from lakehouse.kafka.broker.properties import free_port
+from lakehouse.observability import audit_log
 from lakehouse.operations.reconcile import producer_truth, sent_vs_stored
+from lakehouse.producer import history
 from lakehouse.setup import demo
 from tests.support.children import Child, eventually
 from tests.support.harness import Lake
@@ -44,11 +47,14 @@ def test_the_demo_ends_with_everything_equal(lake: Lake) -> None:
     assert run.wait(800) == 0, run.said()
     folder, said = folder_of(run), run.said()
     assert folder.parent == lake.base / "demo"
-    assert "All is equal: 500 messages sent and acknowledged" in said
+    past = history.how_many(settings.load(env={}).producer.history, float("inf"))
+    assert f"All is equal: {past + 500} messages sent and acknowledged" in said
 
     sent = producer_truth.read([folder / "truth.jsonl"])
-    assert len(sent) == sum(demo.ROUNDS)
-    assert {message.kind for message in sent} == {"vente", "doublon", "tardive", "malformee"}
+    assert len(sent) == past + sum(demo.ROUNDS)
+    assert {message.kind for message in sent} == {"vente", "doublon", "tardive", "malformee", "historique"}
+    (announced,) = audit_log.backfills(settings.load(env={"VENTES_DELTA__BASE_PATH": str(folder)}))
+    assert announced.messages == past == sum(message.kind == "historique" for message in sent)
     assert producer_truth.check(sent, str(folder)) == []
     assert (
         sent_vs_stored.compare_countries(sent_vs_stored.by_country(sent), producer_truth.held(PAR_PAYS, str(folder)))

@@ -106,7 +106,7 @@ class Reconciliation:
             "differences": len(differences),
             "found": differences[:KEPT],
             "acceptable": [{"text": one.text, "key": list(one.key)} for one in bronze_result.acceptable],
-            "notes": bronze_result.notes,
+            "notes": [*bronze_result.notes, *_backfills(self._config, position.topic)],
             "proofs": bronze_result.proofs,
             "per_partition": [_line(line) for line in bronze_result.balance.by_partition()],
             "per_day": [_line(line) for line in bronze_result.balance.by_day()],
@@ -185,6 +185,16 @@ class Reconciliation:
         data = export.dumps(plain(dict(record))).encode()
         atomic_file.write(folder / name, data)
         return {"record": name, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _backfills(config: Config, topic: str) -> list[str]:
+    """What the audit log announces of back-dated sales: counted like all others, and late by definition."""
+    return [
+        f"an announced backfill of {one.messages} sales with event times from {one.since:%Y-%m-%d %H:%M} to "
+        f"{one.until:%Y-%m-%d %H:%M} UTC is among them, sent from {one.announced:%Y-%m-%d %H:%M} UTC on"
+        for one in audit_log.backfills(config)
+        if one.topic == topic
+    ]
 
 
 def _notes(kept: Kept) -> list[str]:

@@ -24,6 +24,7 @@ from benchmarks import (
     big_lake,
     contenders,
     cpu_shares,
+    first_hour,
     goals,
     latency,
     memory,
@@ -97,6 +98,10 @@ LOW_RATE = {"warm_up_minutes": 10, "minutes": 5, "runs": [
     {"contender": "ours", "share": 0.18, "shares": {"kafka: Java": 0.1, "dashboard": 0.08}, "commits_per_second": 0.2, "pss_mb": 900.0},
     {"contender": "textbook pair", "share": 0.4, "shares": {"kafka: Java": 0.4}, "commits_per_second": 0.5, "pss_mb": 1000.0},
 ]}  # fmt: skip
+FIRST_HOUR = {
+    "tool": "uv", "archive": 61.0, "warm": {"start": 4.0, "first sale": 25.0, "first Silver figure": 40.0},
+    "cold": {"packages": 50.0, "Java": 2.0, "JARs": 30.0, "set-up": 70.0, "start": 8.0, "first sale": 40.0, "first Silver figure": 60.0},
+}  # fmt: skip
 FIGURES = {
     "drain": DRAIN, "latency": LATENCY, "soak": SOAK, "silver": SILVER, "memory": MEMORY, "low-rate": LOW_RATE, "producer": SENDING,
     "explorer": {
@@ -104,6 +109,7 @@ FIGURES = {
         "cold on a small lake: --batch": 0.61, "cold: explorer": 0.4, "cold: PySpark": 9.0, "cold: PySpark / explorer": 22.5,
     },
     "start": {"seconds": {"ours": [6.0, 5.0, 7.0], "textbook": [13.0, 12.0, 11.0]}},
+    "first-hour": FIRST_HOUR,
 }  # fmt: skip
 ABOUT = {
     "date": "2026-01-02T03:04:05+00:00", "commit": "abc1234", "versions": {"Python": "3.11"}, "settings_changed": {},
@@ -160,6 +166,7 @@ def test_every_goal_is_judged_by_the_median_turns() -> None:
         11: ("0.90 ×", "reached"),
         12: ("18% of a core, 0.45 ×", "reached"),
         13: ("0.20 s · 0.40 s · 0.61 s", "missed"),
+        12: ("110 s, 25 s, Silver 20 s later", "reached"),
     }
 
 
@@ -174,6 +181,9 @@ def test_goals_that_are_missed_by_a_little() -> None:
     assert verdicts(silver={"lakes": wrong})[7] == ("170 × (one day), 100 × (60 days), 2 cells DIFFER", "missed")
     assert verdicts(explorer={"cold: explorer": 0.51})[8][1] == "missed"
     assert verdicts(start={"seconds": {"ours": [10.1], "textbook": [30.0]}})[9][1] == "missed"
+    slow_start = {"warm": {**FIRST_HOUR["warm"], "first sale": 30.1}}  # type: ignore[dict-item]
+    assert verdicts(**{"first-hour": FIRST_HOUR})[14] == ("110 s, 25 s, Silver 20 s later", "reached")
+    assert verdicts(**{"first-hour": slow_start})[14][1] == "missed"
     assert verdicts(memory={"slope_mb_per_hour": 51.0})[10][1] == verdicts(memory={"pss_mb": 2501.0})[10][1] == "missed"
 
 
@@ -226,6 +236,15 @@ def test_the_page_names_where_each_figure_comes_from_and_what_was_not_measured()
     assert page.part("soak", kept) == (
         "Not measured yet. This measures it and writes it here: `python -m benchmarks.run --only soak --write`."
     )
+
+
+def test_the_first_hours_shares_come_from_what_set_up_prints() -> None:
+    said = (
+        "1/4 Python packages: 39 into .venv with uv\n1/4 Python packages, .venv: done in 1 s\n"
+        "1/4 Python packages: done in 40 s\n2/4 Java: done in 2 s\n1/4 Python packages: done in 9 s\n"
+        "3/4 JARs: done in 20 s\n3/4 JARs, our own Java: done in 3 s\n4/4 Ready: all that a run needs is there\n"
+    )
+    assert first_hour.shares(said) == {"packages": 50.0, "Java": 2.0, "JARs": 23.0}
 
 
 def test_every_section_has_its_table_and_the_plots_are_sound_xml() -> None:

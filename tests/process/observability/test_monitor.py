@@ -144,11 +144,26 @@ def test_silver_is_not_ready_when_a_pass_is_overdue(tmp_path: Path) -> None:
     assert watched.reasons("readyz") == ["the first pass has not ended"]
     made.passed(sales=5, seconds=2.0, behind=3)
     assert watched.answer("readyz")[0] == 200
-    assert watched.meter.figures() == {"age_seconds": pytest.approx(0, abs=5), "merged": 5, "behind_versions": 3}
+    figures = {"age_seconds": pytest.approx(0, abs=30), "merged": 5, "behind_versions": 3, "pass_tables": 0}
+    assert watched.meter.figures() == figures
     made._last = time.monotonic() - 69
     assert watched.answer("readyz")[0] == 200
     made._last = time.monotonic() - 71
     assert watched.answer("readyz")[1]["reasons"][0].startswith("no pass has ended for 71 s, and one is due every 60 s")
+
+
+def test_silver_says_how_many_tables_the_pass_in_hand_has_merged(tmp_path: Path) -> None:
+    watched = Monitor(config_of(tmp_path), "silver")
+    made = SilverHealth(watched.config, watched)
+    names = [table.name for table in metrics.TABLES["silver"]]
+    seen = []
+    for name in [*names[:3], *names]:  # the first one broke off, and its batch is repeated
+        made.merged(name, 0.1)
+        seen.append(watched.meter.figures()["pass_tables"])
+    assert seen == [1, 2, 3, 1, 2, 3, 4, 5, 0]
+    made.merged(names[0], 0.1)
+    made.passed(sales=1, seconds=1.0, behind=1)
+    assert watched.meter.figures()["pass_tables"] == 0
 
 
 def test_the_producer_is_not_ready_when_messages_wait_too_long(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.first_hour import clone
 from lakehouse.config import PROJECT
-from tests.support.clones import clone
 
 OLDEST_SYNTAX = (3, 8)
 SCRIPTS = sorted(path.name for path in PROJECT.glob("*.py"))

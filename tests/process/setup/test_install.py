@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.first_hour import clone
 from lakehouse.config import PROJECT
 from lakehouse.setup import install
 from lakehouse.setup.supply_chain import normal, pins
 from lakehouse.status_line import StatusLine
-from tests.support.clones import clone
 
 UV = """#!{python}
 import json, pathlib, sys

@@ -142,6 +142,7 @@ SHOWN_BY: dict[str, str] = {
     "PRODUCER.return_ratio": "tests/unit/producer/test_producer.py::test_settings_hold_where_no_option_is_given",
     "PRODUCER.cancel_ratio": "tests/unit/producer/test_producer.py::test_settings_hold_where_no_option_is_given",
     "PRODUCER.correction_ratio": "tests/unit/producer/test_producer.py::test_settings_hold_where_no_option_is_given",
+    "PRODUCER.history": "tests/unit/producer/test_history.py::test_there_is_none_for_a_topic_that_has_held_a_message_nor_unasked",
     "PRODUCER.buffer_memory": "tests/unit/producer/test_delivery_tracker.py::test_a_full_buffer_has_no_room_until_an_answer_comes",
     "ANALYTICS.top_clients": "tests/unit/explorer/test_explorer.py::test_the_report_obeys_its_settings",
     "ANALYTICS.dernieres_ventes": "tests/unit/explorer/test_explorer.py::test_the_report_obeys_its_settings",
