@@ -69,6 +69,11 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "octets": ("Bytes", "Octets"),
     "date_commit": ("Written", "Écrite le"),
     "operation": ("Operation", "Opération"),
+    "quoi": ("What", "Quoi"),
+    "numero": ("No.", "N°"),
+    "ventes": ("Sales", "Ventes"),
+    "secondes": ("Seconds", "Secondes"),
+    "minute": ("Minute", "Minute"),
     "moteur": ("Written by", "Écrit par"),
     "mesures": ("What it did", "Ce qu’il a fait"),
     "processus": ("Process", "Processus"),
@@ -123,6 +128,8 @@ FIGURES: dict[str, tuple[str, str]] = {
     "log_bytes": ("Log on disk (bytes)", "Journal sur disque (octets)"),
     "age_seconds": ("Silver’s age (s)", "Âge de Silver (s)"),
     "merged": ("Rows merged", "Lignes fusionnées"),
+    "pass_seconds": ("Last pass (s)", "Dernière passe (s)"),
+    "memory": ("Memory (MiB)", "Mémoire (Mio)"),
     "behind_versions": ("Behind Bronze (versions)", "En retard sur Bronze (versions)"),
 }
 

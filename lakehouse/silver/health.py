@@ -55,6 +55,7 @@ class SilverHealth:
         self._meter.add(metrics.MERGED, sales)
         if sales:
             self._meter.observe(metrics.REFRESH_SECONDS, seconds)
+            self._meter.set(metrics.LAST_PASS_SECONDS, seconds)
         self._monitor.started()
 
     def built(self) -> None:
