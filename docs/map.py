@@ -1,8 +1,9 @@
-"""Writes the dashboard's map, ``lakehouse/dashboard/static/world.svg`` and ``lakehouse/dashboard/countries.json``.
+"""Writes the dashboard's map, ``world.svg`` in ``lakehouse/dashboard/static``, ``countries.json`` and
+``country_names.json`` beside it.
 
 The shapes are Natural Earth's (public domain, naturalearthdata.com) at 1:110 million, as the npm package world-atlas 2.0.2
-carries them; the names are Unicode CLDR's, through Babel. Neither is needed to run the project: the two files are in
-the tree. To write them anew::
+carries them; the names are Unicode CLDR's, through Babel. Neither is needed to run the project: the three files are
+in the tree. To write them anew::
 
     npm pack world-atlas@2.0.2 && tar xzf world-atlas-2.0.2.tgz package/countries-110m.json && pip install babel==2.18.0
     python docs/map.py package/countries-110m.json
@@ -106,6 +107,9 @@ def main() -> int:
     (FOLDER / "countries.json").write_text(
         json.dumps(dict(sorted(codes.items())), ensure_ascii=False, indent=0) + "\n", encoding="utf-8"
     )
+    known = sorted({code for code in codes.values() if code in names["en"]})
+    lines_ = [f'"{code}": {json.dumps([names[one][code] for one in names], ensure_ascii=False)}' for code in known]
+    (FOLDER / "country_names.json").write_text("{\n" + ",\n".join(lines_) + "\n}\n", encoding="utf-8")
     head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="-486 -262 972 440">'
     note = "<!-- Natural Earth 1:110m, public domain; projected by docs/map.py -->"
     body = "\n".join(sorted(shapes))

@@ -1,24 +1,26 @@
-"""Results → what the templates draw: texts, and positions in whole thousandths. Only a position is ever rounded."""
+"""Results → what the templates draw: texts, and positions. Only a position is ever rounded."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
 
 from lakehouse.dashboard.amounts import change, euros, grouped, is_number, shown
 from lakehouse.dashboard.column_titles import FIELDS, FIGURES, RFM_SEGMENTS, titled
-from lakehouse.dashboard.country_shapes import key
 from lakehouse.dashboard.pages import Card
 from lakehouse.dashboard.request import Language, View
+from lakehouse.dashboard.scales import Tick, day, per_cent, scale, short, short_euros, spread, ticks
 from lakehouse.dashboard.translations import counted, say
-from lakehouse.explorer.formats.values import visible
+from lakehouse.dashboard.verdicts import quantity
 from lakehouse.lake.result import Column, Result
 
 DAYS = 366
 """Days in the chart at most, the newest; the table under it has all that were asked for."""
+SPAN = timedelta(hours=2)
+"""Of a process's curves."""
 FULL = 1000
 LONG = frozenset({"explication", "raisons", "derniere_erreur", "mesures", "contenu"})
 
@@ -67,44 +69,53 @@ class Kpi:
     change: str
     rises: bool | None
     before: str
+    spark: str = ""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One column of a chart: its place and height in thousandths of the chart's own units."""
+    """One column of a chart, in per cent of the chart: ``x`` and ``width`` of the column, ``left`` and ``thick`` of the bar in
+    it, ``top`` and ``height``. ``open``: its time is not over."""
 
-    x: int
-    height: int
+    x: str
+    width: str
+    left: str
+    thick: str
+    top: str
+    height: str
     hint: str
+    open: bool = False
+
+
+@dataclass(frozen=True)
+class Label:
+    """A text under the chart, at a place from its left."""
+
+    x: str
+    text: str
 
 
 @dataclass(frozen=True)
 class BarChart:
-    """Bars with the labels of the axis."""
+    """Bars, the lines behind them, and the labels below."""
 
     bars: list[Bar]
-    width: int
-    scale: list[str]
-    ends: list[str]
+    ticks: list[Tick]
+    labels: list[Label]
     label: str
+    unit: str = ""
 
 
 @dataclass(frozen=True)
-class CountryShape:
-    """A country on the map: its code, colour level and tooltip."""
+class Curve:
+    """A line over the last two hours: ``points`` as SVG's, in thousandths; ``marks`` are the places that show a value."""
 
-    code: str
-    level: int
-    hint: str
-
-
-@dataclass(frozen=True)
-class Map:
-    """The world map; ``off`` names what is not on it."""
-
-    shapes: list[CountryShape]
-    off: str
-    label: str
+    title: str
+    last: str
+    points: str
+    bars: list[Bar]
+    ticks: list[Tick]
+    labels: list[Label]
 
 
 @dataclass(frozen=True)
@@ -114,15 +125,19 @@ class Matrix:
     rows: list[tuple[int, list[tuple[str, int, str]]]] = field(default_factory=list)
 
 
-def table(card: Card, result: Result, view: View, zone: tzinfo) -> Table:
-    """The card's columns, cut to its rows."""
+def table(card: Card, result: Result, view: View, zone: tzinfo, place: Callable[[str], str] = str) -> Table:
+    """The card's columns, cut to its rows; ``place`` gives a country's name in the page's language."""
     names = [name for name in (card.columns or result.names) if name in result.names]
     picked = [result.names.index(name) for name in names]
     columns = [result.columns[index] for index in picked]
     rows = result.rows[: card.rows]
     most = max((row[result.names.index(card.bar)] or 0 for row in rows), default=0) if card.bar else 0
     heads = [Head(titled(one.name, view.language), is_number(one), one.name in card.wide) for one in columns]
-    cells = [[_cell(card, row[index], result.columns[index], most, view, zone) for index in picked] for row in rows]
+    cells = [
+        [_cell(card, place(row[index]) if result.columns[index].name == "pays" and row[index] else row[index],
+               result.columns[index], most, view, zone) for index in picked]
+        for row in rows
+    ]  # fmt: skip
     return Table(heads, cells, _cut(card, result, view.language))
 
 
@@ -158,8 +173,8 @@ def length(value: Any, most: Any) -> int:
     return max(4, int(value * FULL / most)) if value > 0 else 0
 
 
-def kpis(now: Result, before: Result | None, view: View) -> list[Kpi]:
-    """Revenue, sales, basket, customers, each beside the period before."""
+def kpis(now: Result, before: Result | None, series: Result | None, view: View) -> list[Kpi]:
+    """Revenue, sales, basket, customers, each beside the period before; ``series``: the period by day or by hour."""
     found = []
     for label, name in (
         ("kpi-revenue", "revenue_total"), ("kpi-sales", "total_transactions"), ("kpi-basket", "transaction_moyenne"),
@@ -174,7 +189,43 @@ def kpis(now: Result, before: Result | None, view: View) -> list[Kpi]:
             text = say("before", view.language, _amount(old, view.language))
             if not before.column("total_transactions")[0]:
                 text = say("before-none", view.language)
-        found.append(Kpi(say(label, view.language), value, difference, rises, text))
+        line = spark(_in_order(series, name)) if series is not None else ""
+        found.append(Kpi(say(label, view.language), value, difference, rises, text, line))
+    return found
+
+
+def _in_order(series: Result, name: str) -> list[Decimal | int | None]:
+    """A figure of each day or hour, the oldest first; none for a figure that they do not have."""
+    by = [key_ for key_ in ("jour", "heure") if key_ in series.names]
+    rows = sorted(zip(*(series.column(one) for one in (*by, "revenue_total", "total_transactions")), strict=True))
+    if name == "transaction_moyenne":
+        return [revenue / count if count else None for *_, revenue, count in rows]
+    if name not in ("revenue_total", "total_transactions"):
+        return []
+    return [row[-2] if name == "revenue_total" else row[-1] for row in rows]
+
+
+def client(result: Result, view: View, zone: tzinfo) -> list[tuple[str, str]]:
+    """A client's totals, first and last purchase, as (label, text)."""
+    values = dict(zip(result.names, result.rows[0], strict=True))
+    kinds = {column.name: column for column in result.columns}
+    named = (
+        ("spent", "total_depense"), ("purchases", "nb_achats"), ("kpi-basket", "panier_moyen"), ("first-purchase", "premier_achat"),
+        ("last-purchase", "dernier_achat"),
+    )  # fmt: skip
+    return [(say(label, view.language), shown(values[name], kinds[name], zone, view.language)) for label, name in named]
+
+
+def done(result: Result, language: Language) -> list[tuple[datetime, str, str]]:
+    """(moment, sentence, tables) of what was done to the tables: ``Silver pass 31: 76 sales, 2.1 s``."""
+    found = []
+    for moment, what, number, sales, seconds, tables in result.rows:
+        name = {"silver pass": "done-silver", "bronze batch": "done-bronze"}.get(what)
+        text = say(name, language, number) if name else what
+        parts = [counted("sale", language, sales, grouped(f"{sales:,}", language))] if sales is not None else []
+        parts += [say("done-seconds", language, grouped(f"{seconds:.1f}", language))] if seconds else []
+        colon = ": " if language == "en" else "\u00a0: "
+        found.append((moment, text + (colon + ", ".join(parts) if parts else ""), "" if name else tables or ""))
     return found
 
 
@@ -184,91 +235,172 @@ def _amount(value: Any, language: Language) -> str:
     return grouped(f"{value:,}", language) if value is not None else "–"
 
 
-def ceiling(most: Decimal) -> int:
-    """The next 1, 2, 3, 4, 5, 6 or 8 times a power of ten: the top of a scale whose half is a whole number too."""
-    top = 10
-    while top < most:
-        for factor in (2, 3, 4, 5, 6, 8, 10):
-            if top * factor >= most:
-                return top * factor
-        top *= 10
-    return top
+@dataclass(frozen=True)
+class Place:
+    """One column of a chart: what it is called, its amount (None: nothing was sold), its sales, whether its time is over."""
+
+    name: str
+    amount: Decimal | None
+    sales: int | None
+    open: bool = False
 
 
-def chart(
-    name: str, places: Sequence[tuple[str, Decimal | None, int | None]], ends: list[str], language: Language
-) -> BarChart:
-    """Columns from left to right: (label, revenue, sales); None where nothing was sold."""
-    top = ceiling(max((amount for _, amount, _ in places if amount is not None), default=Decimal(0)))
-    bars = [
-        Bar(index * 10, length(amount, top) if amount else 0,
-            f"{label}: {euros(amount or Decimal('0.00'), language)}, {counted('sale', language, count or 0, grouped(f'{count or 0:,}', language))}")
-        for index, (label, amount, count) in enumerate(places)
-    ]  # fmt: skip
-    scale = [euros(Decimal(top), language), euros(Decimal(top // 2), language), euros(Decimal(0), language)]
-    return BarChart(bars, len(places) * 10, scale, ends, say(name, language))
+def hint(place: Place, language: Language) -> str:
+    """What a column says when it is pointed at."""
+    digits = grouped(f"{place.sales or 0:,}", language)
+    text = f"{place.name}: {euros(place.amount or Decimal('0.00'), language)}, {counted('sale', language, place.sales or 0, digits)}"
+    return f"{text} ({say('open', language)})" if place.open else text
 
 
-def days(result: Result, view: View) -> BarChart | None:
-    """Every calendar day of the period, those without a sale too; the newest ``DAYS``."""
-    sold: dict[date, tuple[Decimal, int]] = {
-        jour: (revenue, count)
-        for jour, revenue, count in zip(
-            result.column("jour"), result.column("revenue_total"), result.column("total_transactions"), strict=True
-        )
-    }
+def columns(heights: Sequence[Decimal], hints: Sequence[str], top: Decimal, opens: Sequence[bool] = ()) -> list[Bar]:
+    """Bars from left to right; what is not zero stays visible."""
+    count = len(heights)
+    found = []
+    for number, (height, text) in enumerate(zip(heights, hints, strict=True)):
+        high = max(height, top / 200) if height > 0 else Decimal(0)
+        found.append(
+            Bar(
+                per_cent(number, count), per_cent(1, count),
+                per_cent(Decimal(number) + Decimal("0.1"), count), per_cent(Decimal("0.8"), count),
+                per_cent(top - high, top), per_cent(high, top), text, opens[number] if opens else False,
+            )
+        )  # fmt: skip
+    return found
+
+
+def chart(name: str, places: Sequence[Place], labels: Mapping[int, str], language: Language) -> BarChart:
+    """Columns of revenue; ``labels``: the texts under some of them."""
+    amounts = [place.amount or Decimal(0) for place in places]
+    values = ticks(max(amounts, default=Decimal(0)))
+    return BarChart(
+        columns(amounts, [hint(place, language) for place in places], values[-1], [place.open for place in places]),
+        scale(values, [short_euros(value, language) for value in values]),
+        [Label(per_cent(2 * number + 1, 2 * len(places)), text) for number, text in labels.items()],
+        say(name, language),
+    )
+
+
+Sold = Mapping[Any, tuple[Decimal, int]]
+
+
+def _sold(result: Result, *keys: str) -> Sold:
+    """(revenue, sales) of each key, summed."""
+    found: dict[Any, tuple[Decimal, int]] = {}
+    names = [result.column(name) for name in (*keys, "revenue_total", "total_transactions")]
+    for *parts, revenue, count in zip(*names, strict=True):
+        place = tuple(parts) if len(parts) > 1 else parts[0]
+        before = found.get(place, (Decimal(0), 0))
+        found[place] = (before[0] + revenue, before[1] + count)
+    return found
+
+
+def _place(sold: Sold, where: Any, name: str, *, open_: bool) -> Place:
+    amount, sales = sold.get(where, (None, None))
+    return Place(name, amount, sales, open_)
+
+
+def days(result: Result, view: View, now: datetime) -> BarChart | None:
+    """Every calendar day of the period, those without a sale too; the newest ``DAYS``. ``now`` in the business zone."""
+    sold = _sold(result, "jour")
     if not sold:
         return None
     first, last = view.du or min(sold), view.au or max(sold)
     first = date.fromordinal(max(first.toordinal(), last.toordinal() - (DAYS - 1)))
     span = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    places = [(day.isoformat(), *sold.get(day, (None, None))) for day in span]
-    middle = [span[len(span) // 2].isoformat()] if len(span) > 2 else []
-    ends = [span[0].isoformat(), *middle, *([span[-1].isoformat()] if len(span) > 1 else [])]
-    return chart("by-day", places, ends, view.language)
+    places = [_place(sold, each, each.isoformat(), open_=each == now.date()) for each in span]
+    return chart("by-day", places, {at: day(span[at], view.language) for at in spread(len(span))}, view.language)
+
+
+def span_hours(result: Result, view: View, now: datetime) -> BarChart | None:
+    """Every hour of a period of at most ``HOURLY`` days, up to the present one."""
+    sold = _sold(result, "jour", "heure")
+    if not sold or view.du is None or view.au is None:
+        return None
+    hours_ = [
+        (each, hour)
+        for each in (view.du + timedelta(days=number) for number in range((view.au - view.du).days + 1))
+        for hour in range(24)
+        if (each, hour) <= (now.date(), now.hour)
+    ]
+    places = [
+        _place(sold, (each, hour), f"{each} {hour:02}:00", open_=(each, hour) == (now.date(), now.hour))
+        for each, hour in hours_
+    ]
+    texts = {at: f"{hours_[at][1]:02}:00" if len(hours_) <= 24 else f"{day(hours_[at][0], view.language)}, {hours_[at][1]:02}:00"
+             for at in spread(len(hours_), 6 if len(hours_) <= 24 else 5)}  # fmt: skip
+    return chart("by-span-hour", places, texts, view.language)
 
 
 def hours(result: Result, view: View) -> BarChart | None:
     """The 24 hours of the day."""
-    sold: dict[int, tuple[Decimal, int]] = {
-        heure: (revenue, count)
-        for heure, revenue, count in zip(
-            result.column("heure"), result.column("revenue_total"), result.column("total_transactions"), strict=True
-        )
-    }
+    sold = _sold(result, "heure")
     if not sold:
         return None
-    places = [(f"{hour:02}:00", *sold.get(hour, (None, None))) for hour in range(24)]
-    return chart("by-hour", places, ["00:00", "12:00", "23:00"], view.language)
+    places = [_place(sold, hour, f"{hour:02}:00", open_=False) for hour in range(24)]
+    return chart("by-hour", places, {hour: f"{hour:02}:00" for hour in range(0, 24, 4)}, view.language)
 
 
-def world(result: Result, codes: Mapping[str, str], language: Language) -> Map | None:
-    """Countries shaded by their share of the highest revenue: 5 from a half on, 4 from a quarter, and so on."""
-    rows = list(zip(result.column("pays"), result.column("revenue_total"), strict=True))
-    if not rows:
+def minutes(result: Result, now: datetime, language: Language) -> list[BarChart]:
+    """The last 60 minutes and the present one, which is not over: revenue, and sales. ``now`` in the business zone."""
+    sold = _sold(result, "minute")
+    end = now.replace(second=0, microsecond=0)
+    span = [end - timedelta(minutes=number) for number in range(60, -1, -1)]
+    places = [_place(sold, each.astimezone(UTC), f"{each:%H:%M}", open_=each == end) for each in span]
+    labels = {at: f"{span[at]:%H:%M}" for at in range(len(span)) if span[at].minute % 15 == 0}
+    revenue = chart("minute-revenue", places, labels, language)
+    counts = [Decimal(place.sales or 0) for place in places]
+    values = ticks(max(counts), whole=True)
+    sales = BarChart(
+        columns(counts, [hint(place, language) for place in places], values[-1], [place.open for place in places]),
+        scale(values, [short(value, language) for value in values]), revenue.labels, say("minute-sales", language),
+    )  # fmt: skip
+    return [sales, revenue]
+
+
+def curve(
+    title: str, points: Sequence[tuple[datetime, float]], unit: str, now: datetime, language: Language
+) -> Curve | None:
+    """A line of the last two hours. ``now`` in the business zone."""
+    if not points:
         return None
-    most = max(amount for _, amount in rows)
-    shapes: dict[str, list[tuple[str, Decimal]]] = {}
-    off = []
-    for name, amount in rows:
-        code = codes.get(key(name))
-        if code is None:
-            off.append(f"{visible(name)} ({euros(amount, language)})")
-        else:
-            shapes.setdefault(code, []).append((name, amount))
-    drawn = [
-        CountryShape(code, shade(sum((amount for _, amount in found), Decimal(0)), most),
-              "; ".join(f"{name}: {euros(amount, language)}" for name, amount in found))
-        for code, found in shapes.items()
-    ]  # fmt: skip
-    return Map(drawn, say("off-map", language, ", ".join(off)) if off else "", say("map", language))
+    began = now - SPAN
+    values = ticks(max(Decimal(f"{value:.3f}") for _, value in points))
+    top = values[-1]
+    places = [
+        (int((moment - began) / SPAN * FULL), int(FULL - Decimal(f"{value:.3f}") * FULL / top))
+        for moment, value in points
+    ]
+    bars = []
+    for number, ((moment, value), (x, y)) in enumerate(zip(points, places, strict=True)):
+        left = (places[number - 1][0] + x) // 2 if number else max(0, x - 4)
+        text = f"{moment.astimezone(now.tzinfo):%H:%M}: {quantity(value, unit, language)}"
+        bars.append(
+            Bar(
+                per_cent(left, FULL),
+                per_cent(max(1, x - left) * 2, FULL),
+                per_cent(x, FULL),
+                "0",
+                per_cent(y, FULL),
+                "0",
+                text,
+            )
+        )
+    labels = [Label(per_cent(part, 4), f"{began + part * SPAN / 4:%H:%M}") for part in range(1, 4)]
+    line = " ".join(f"{x},{y}" for x, y in places)
+    texts = [short(value, language) for value in values]
+    return Curve(title, quantity(points[-1][1], unit, language), line, bars, scale(values, texts), labels)
 
 
-def shade(amount: Any, most: Any) -> int:
-    """Colour level of an amount, in proportion to the largest."""
-    if amount <= 0:
-        return 0
-    return next((level for level, parts in ((5, 2), (4, 4), (3, 8), (2, 16)) if amount * parts >= most), 1)
+def spark(values: Sequence[Decimal | int | None]) -> str:
+    """A small line under a key figure, as SVG's points in thousandths; empty when there are not three of them."""
+    if len(values) < 3:
+        return ""
+    known = [Decimal(value or 0) for value in values]
+    most = max(known) or Decimal(1)
+    return " ".join(
+        f"{round(number * FULL / (len(known) - 1))},{int(FULL - value * FULL / most)}"
+        for number, value in enumerate(known)
+    )
 
 
 def matrix(result: Result, language: Language) -> Matrix:

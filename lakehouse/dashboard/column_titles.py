@@ -35,6 +35,8 @@ FIGURES: dict[str, tuple[str, str]] = {
     "log_bytes": ("Log on disk (bytes)", "Journal sur disque (octets)"),
     "age_seconds": ("Silver’s age (s)", "Âge de Silver (s)"),
     "merged": ("Rows merged", "Lignes fusionnées"),
+    "pass_seconds": ("Last pass (s)", "Dernière passe (s)"),
+    "memory": ("Memory (MiB)", "Mémoire (Mio)"),
     "behind_versions": ("Behind Bronze (versions)", "En retard sur Bronze (versions)"),
     "pass_tables": ("Tables merged in this pass", "Tables fusionnées dans ce passage"),
 }

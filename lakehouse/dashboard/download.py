@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lakehouse.config import Config
+from lakehouse.dashboard import entries
 from lakehouse.dashboard.pages import filters_of
 from lakehouse.dashboard.process_facts import FACTS
 from lakehouse.dashboard.request import View
 from lakehouse.explorer.formats.export import csv_value, csv_writer
-from lakehouse.explorer.queries import registry
 from lakehouse.lake import cuts
 from lakehouse.lake import result as lake_result
 from lakehouse.lake.reader import CutGone, Lake
@@ -47,7 +47,7 @@ def rows(name: str, view: View, config: Config) -> tuple[str, Iterator[str]]:
     if name in FACTS:
         result = FACTS[name].find(config, lake)
         return f"{name}.csv", _lines([result.names, *result.rows])
-    entry = registry.entry(name)
+    entry = entries.entry(name)
     if entry.build is None:
         raise KeyError(name)
     query, cut = entry.query(filters_of(name, view)), cuts.newest(config)

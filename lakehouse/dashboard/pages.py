@@ -7,12 +7,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from lakehouse.dashboard import entries
 from lakehouse.dashboard.question import Question
 from lakehouse.dashboard.request import View
-from lakehouse.explorer.queries import registry
 from lakehouse.explorer.queries.model import Filters
 
-Shape = Literal["kpis", "days", "hours", "map", "table", "matrix", "processes"]
+Shape = Literal[
+    "kpis",
+    "days",
+    "hours",
+    "minutes",
+    "map",
+    "table",
+    "matrix",
+    "processes",
+    "client",
+    "client-days",
+    "trust",
+    "running",
+    "tiles",
+    "curves",
+    "commits",
+]
+HOURLY = 3
+"""Days of a period that is shown by the hour; a longer one is shown by the day."""
 ROWS = 12
 """Rows of a list on the page; its CSV has all."""
 
@@ -47,6 +65,8 @@ _LESS = ("transaction_moyenne", "unique_customers")
 
 CARDS: dict[str, tuple[Card, ...]] = {
     "sales": (
+        Card("right-now", "minutes", live=True),
+        Card("arriving", columns=("timestamp", "client_nom", "produit_nom", "montant", "pays"), wide=("produit_nom",), rows=10, live=True),
         Card("key-figures", "kpis", "totals", full=True),
         Card("by-day", "days", full=True),
         Card("map", "map", "revenue-by-country"),
@@ -60,6 +80,8 @@ CARDS: dict[str, tuple[Card, ...]] = {
         ),
     ),
     "clients": (
+        Card("client-totals", "client", full=True, none="client-unknown"),
+        Card("client-days", "client-days", full=True, none="client-unknown"),
         Card(
             "top-clients",
             columns=("client_id", "client_nom", "total_depense", "nb_achats", "panier_moyen", "nb_jours_actifs", "dernier_jour"),
@@ -85,6 +107,7 @@ CARDS: dict[str, tuple[Card, ...]] = {
         ),
     ),
     "trust": (
+        Card("trust-verdict", "trust", "verdict", fact=True, full=True),
         Card("rejects-by-reason", columns=("motif", "messages", "dernier"), bar="messages", none="empty-good"),
         Card("offsets-without-row", note="offsets-note", wide=("premier_offset", "dernier_offset")),
         Card(
@@ -105,15 +128,18 @@ CARDS: dict[str, tuple[Card, ...]] = {
         ),
     ),
     "running": (
+        Card("running-verdict", "running", "processes", fact=True, full=True),
+        Card("tiles", "tiles", "figures", fact=True, full=True, none="figures-none"),
+        Card("curves", "curves", "figures", fact=True, full=True, none="curves-none"),
         Card("processes", "processes", wide=("pid", "depuis"), fact=True, full=True),
-        Card("figures", fact=True, full=True, none="figures-none"),
         Card("tables", wide=("couche", "version", "date_commit"), fact=True, full=True, none="tables-none"),
         Card("latest-sales", wide=("vente_id", "segment", "produit_nom", "quantite"), rows=ROWS, full=True, live=True),
-        Card("commits", wide=("mesures", "moteur"), fact=True, full=True, none="tables-none"),
+        Card("commits", "commits", fact=True, full=True, none="tables-none"),
     ),
 }  # fmt: skip
 LISTS = frozenset(
     {
+        "arriving",
         "corrections",
         "rejets-rejoues",
         "client-sales",
@@ -127,13 +153,21 @@ LISTS = frozenset(
 )
 """Questions of which a page asks one row more than it shows; of the others it asks every row."""
 
+OF_A_CLIENT = frozenset({"client-totals", "client-days", "client-sales"})
+"""Questions that need a client: their cards are not there without one, but for the last, which says how to choose."""
+
+FOLDED = frozenset({
+    "rejects-by-reason", "latest-rejects", "late-sales", "late-by-country", "corrections", "pertes-declarees", "rejets-rejoues", "drift",
+})  # fmt: skip
+"""Cards of the page of trust that fold into one line together when they have nothing to show."""
+
 RARE = frozenset({"corrections", "pertes-declarees", "rejets-rejoues"})
 """Tables that appear with their first row: while they are not there, there is nothing to show."""
 
 
 def filters_of(name: str, view: View) -> Filters:
     """The view's filters, as far as the question takes them."""
-    takes, given = registry.entry(name).filters, view.filters
+    takes, given = entries.entry(name).filters, view.filters
     return Filters(
         du=given.du if "dates" in takes else None,
         au=given.au if "dates" in takes else None,
@@ -145,16 +179,23 @@ def filters_of(name: str, view: View) -> Filters:
 
 def left_out(name: str, view: View) -> list[str]:
     """The filters that the view has and the question does not take."""
-    return sorted(view.filters.used - registry.entry(name).filters)
+    return sorted(view.filters.used - entries.entry(name).filters)
+
+
+def by_hour(view: View) -> bool:
+    """Whether the period is so short that it is shown by the hour."""
+    return view.du is not None and view.au is not None and (view.au - view.du).days < HOURLY
 
 
 def question(card: Card, view: View) -> Question | None:
     """The question of the card; None when it needs a choice first."""
     if card.fact:
         return Question(card.question)
-    if card.question == "client-sales" and view.client is None:
+    if card.question in OF_A_CLIENT and view.client is None:
         return None
     filters = filters_of(card.question, view)
+    if card.shape == "days" and by_hour(view):
+        return Question("by-day-hour", filters)
     if card.question in LISTS and card.rows:
         filters = dataclasses.replace(filters, limit=card.rows + 1)
     return Question(card.question, filters, card.live)
@@ -165,11 +206,14 @@ COUNTRIES = Question("revenue-by-country")
 DAYS = Question("by-day")
 """The first and the last day that the lake holds."""
 PROCESSES = Question("processes")
+FIGURES = Question("figures")
 
 
 def questions(view: View) -> Iterator[Question]:
     """All questions of the page, in the order in which it shows the answers."""
     yield PROCESSES
+    if view.page == "running":
+        yield FIGURES
     for card in CARDS[view.page]:
         asked = question(card, view)
         if asked is not None:

@@ -6,19 +6,29 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Any
 
+import psutil
+
 from lakehouse.config import Config
-from lakehouse.contract.tables import PUBLIC
+from lakehouse.contract.tables import PUBLIC, SILVER, VENTES
 from lakehouse.errors import TableMissing
 from lakehouse.explorer.formats.values import plain
+from lakehouse.lake import cuts
+from lakehouse.lake import history as lake_history
 from lakehouse.lake.reader import Lake
 from lakehouse.lake.result import Column, Kind, Result
 from lakehouse.observability import audit_log
+from lakehouse.observability.provenance import Origin, read_origin
 from lakehouse.operations import status
 from lakehouse.operations.status import ProcessState
 
-COMMITS_PER_TABLE, COMMITS = 5, 15
+COMMITS_PER_TABLE, COMMITS = 8, 12
+FOUND = 10
+"""Differences of a reconciliation that a page lists."""
+_SILVER = frozenset(spec.name for spec in SILVER)
 MAX_AGE = 1.0
 RECORD = ("finished", "differences", "found", "notes", "record", "versions", "silver_bronze_version", "operator")
 """The fields of a reconciliation's record that are shown, in this order; the others are long."""
@@ -67,11 +77,28 @@ def processes(config: Config, _lake: Lake) -> Result:
 
 
 def figures(config: Config, _lake: Lake) -> Result:
-    """One row per process × figure of its health data: lag, seconds of a batch, freshness; never money."""
-    rows: list[tuple[Any, ...]] = [
-        (one.name, name, float(value)) for one in _process_states.states(config) for name, value in one.figures.items()
-    ]
+    """One row per process × figure of its health data: lag, seconds of a batch, freshness, MiB of memory; never money."""
+    rows: list[tuple[Any, ...]] = [(process, name, value) for (process, name), value in measured(config).items()]
     return Result(_columns(("processus", "text"), ("mesure", "text"), ("valeur_mesuree", "float")), rows)
+
+
+def measured(config: Config) -> dict[tuple[str, str], float]:
+    """(process, figure) → value, of every process that tells; ``memory`` (MiB) is the operating system's, with the children."""
+    found = {}
+    for one in _process_states.states(config):
+        for name, value in one.figures.items():
+            found[one.name, name] = float(value)
+        if one.pid is not None and (memory := _memory(one.pid)):
+            found[one.name, "memory"] = memory
+    return found
+
+
+def _memory(pid: int) -> float | None:
+    try:
+        process = psutil.Process(pid)
+        return float(sum(each.memory_info().rss for each in (process, *process.children(recursive=True)))) / 2**20
+    except psutil.Error:
+        return None  # it runs elsewhere, or has ended
 
 
 def tables(_config: Config, lake: Lake) -> Result:
@@ -96,21 +123,47 @@ def tables(_config: Config, lake: Lake) -> Result:
     )  # fmt: skip
 
 
-def commits(_config: Config, lake: Lake) -> Result:
-    """The newest commits of all tables, newest first."""
-    rows: list[tuple[Any, ...]] = []
+def commits(config: Config, lake: Lake) -> Result:
+    """What was done to the tables last, newest first. The commits of one Silver pass, or of one maintenance, are one row:
+    ``quoi`` is what it was, ``numero`` its batch, ``ventes`` the rows that it brought, ``secondes`` from its first commit to its last."""
+    done: dict[tuple[Any, ...], list[tuple[datetime, str, Origin]]] = {}
     for spec in PUBLIC:
         try:
-            found = lake.history(spec.name, limit=COMMITS_PER_TABLE)
+            found = lake_history.newest(partial(lake.newest_handle, spec.name), COMMITS_PER_TABLE)
         except TableMissing:
             continue
-        picked = [found.column(name) for name in ("date_commit", "version", "operation", "mesures", "moteur")]
-        rows += [(moment, spec.name, *rest) for moment, *rest in zip(*picked, strict=True)]
-    rows.sort(key=lambda row: (row[0] is not None, row[0]), reverse=True)
+        for commit in found:
+            moment, origin = lake_history.moment(commit.get("timestamp")), read_origin(commit)
+            what = origin.what or str(commit.get("operation", "?")).lower()
+            number = origin.facts.get("batch")
+            alone = (
+                None
+                if what.startswith(("silver", "bronze batch")) and number is not None
+                else (spec.name, commit["version"])
+            )
+            if moment is not None:
+                done.setdefault((what, number, origin.facts.get("generation"), alone), []).append(
+                    (moment, spec.name, origin)
+                )
+    passes = cuts.last(config, COMMITS)
+    rows: list[tuple[Any, ...]] = []
+    for cut, sales in passes:
+        moments = [one.committed for name, one in cut.tables.items() if name in _SILVER and one.committed]
+        seconds = (max(moments) - min(moments)).total_seconds() if moments else None
+        rows.append((cut.recorded, "silver pass", cut.number, sales, seconds, None))
+    for (what, number, _, _), parts in done.items():
+        if passes and what == "silver batch":
+            continue
+        moments = [moment for moment, _, _ in parts]
+        brought = sum(origin.added or 0 for _, name, origin in parts if name == VENTES.name)
+        names = ", ".join(sorted({name for _, name, _ in parts}))
+        seconds = (max(moments) - min(moments)).total_seconds() if len(parts) > 1 else None
+        rows.append((max(moments), what, number, brought if what == "bronze batch" else None, seconds, names))
+    rows.sort(key=lambda row: row[0], reverse=True)
     return Result(
         _columns(
-            ("date_commit", "timestamp"), ("table", "text"), ("version", "integer"), ("operation", "text"),
-            ("mesures", "text"), ("moteur", "text"),
+            ("date_commit", "timestamp"), ("quoi", "text"), ("numero", "integer"), ("ventes", "integer"), ("secondes", "float"),
+            ("table", "text"),
         ),
         rows[:COMMITS],
     )  # fmt: skip
@@ -122,6 +175,33 @@ def reconciliation(config: Config, _lake: Lake) -> Result:
     shown = {field: last[field] for field in RECORD if field in last} if last else {}
     rows: list[tuple[Any, ...]] = [(field, _text(value) or None) for field, value in shown.items()]
     return Result(_columns(("champ", "text"), ("contenu", "text")), rows)
+
+
+def verdict(config: Config, _lake: Lake) -> Result:
+    """The last reconciliation in one row; none when there was none."""
+    last = audit_log.last_reconciliation(config)
+    rows: list[tuple[Any, ...]] = []
+    if last and "finished" in last:
+        lines = last.get("per_partition", [])
+        consumed = sum(line.get("consumed", 0) for line in lines if isinstance(line, dict))
+        open_ = sum(abs(line.get("difference", 0)) for line in lines if isinstance(line, dict))
+        found = [str(text) for text in last.get("found", ())][:FOUND]
+        rows.append(
+            (
+                datetime.fromisoformat(last["finished"]),
+                int(last.get("differences", 0)),
+                consumed,
+                consumed - open_,
+                found,
+            )
+        )
+    return Result(
+        _columns(
+            ("finished", "timestamp"), ("differences", "integer"), ("consumed", "integer"), ("accounted", "integer"),
+            ("found", "other"),
+        ),
+        rows,
+    )  # fmt: skip
 
 
 def drift(config: Config, lake: Lake) -> Result:
@@ -151,5 +231,6 @@ FACTS: dict[str, Fact] = {
     "tables": Fact(tables),
     "commits": Fact(commits),
     "reconciliation": Fact(reconciliation, every=10),
+    "verdict": Fact(verdict, every=2),
     "drift": Fact(drift, every=2),
 }

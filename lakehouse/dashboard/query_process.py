@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 
 from lakehouse.config import Config
-from lakehouse.dashboard import process_facts
+from lakehouse.dashboard import entries, process_facts
 from lakehouse.dashboard.question import Question
 from lakehouse.errors import LakehouseError, TableMissing
-from lakehouse.explorer.queries import registry
 from lakehouse.lake.cuts import Cut
 from lakehouse.lake.reader import Lake, SnapshotGone
 from lakehouse.lake.result import Result, Source
@@ -88,7 +87,7 @@ class LakeQueries:
     def _read(self, question: Question) -> Result:
         if question.name in process_facts.FACTS:
             return process_facts.FACTS[question.name].find(self._config, self._lake)
-        query = registry.entry(question.name).query(question.filters)
+        query = entries.entry(question.name).query(question.filters)
         try:
             return self._lake.read(query)
         except SnapshotGone:

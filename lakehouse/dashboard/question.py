@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lakehouse.explorer.queries import registry
+from lakehouse.dashboard import entries
 from lakehouse.explorer.queries.model import Filters
 
 EVERYTHING = Filters()
@@ -14,10 +14,10 @@ EVERYTHING = Filters()
 @lru_cache(1000)
 def _tables(name: str, filters: Filters) -> tuple[str, ...]:
     try:
-        entry = registry.entry(name)
+        found = entries.entry(name)
     except KeyError:
         return ()
-    return entry.query(filters).tables if entry.build else ()
+    return found.query(filters).tables if found.build else ()
 
 
 @dataclass(frozen=True)

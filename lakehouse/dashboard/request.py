@@ -17,7 +17,7 @@ from lakehouse.explorer.queries.model import Filters
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
 PAGES = ("sales", "clients", "trust", "running")
-PERIODS = {"today": 1, "7d": 7, "30d": 30, "all": None, "dates": None}
+PERIODS = {"today": 1, "7d": 7, "30d": 30, "month": None, "all": None, "dates": None}
 DEFAULT_PERIOD = "7d"
 LONGEST = 200
 """Characters of a country or segment in an address; more is no name."""
@@ -35,6 +35,7 @@ class View:
     pays: str = ""
     segment: str = ""
     client: int | None = None
+    today: date = date.min
     mistake: str = ""
     """The part of the address that is not accepted; the page says so and shows the default period."""
 
@@ -68,7 +69,7 @@ class View:
 
 def read(page: str, given: Mapping[str, str], *, today: date, accepted: str = "") -> View:
     """The view of an address; ``accepted`` is the browser's list of languages. Never raises: see ``View.mistake``."""
-    view = View(page, _language(given.get("lang", ""), accepted))
+    view = View(page, _language(given.get("lang", ""), accepted), today=today)
     period = given.get("periode", "")
     if not period:
         period = "dates" if given.get("du") or given.get("au") else DEFAULT_PERIOD
@@ -100,6 +101,8 @@ def _days(period: str, given: Mapping[str, str], today: date) -> tuple[date | No
         if du is not None and au is not None and du > au:
             raise ValueError(f"du={du} > au={au}")
         return du, au
+    if period == "month":
+        return today.replace(day=1), today
     length = PERIODS[period]
     return (None, None) if length is None else (today - timedelta(days=length - 1), today)
 

@@ -7,9 +7,11 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
@@ -19,12 +21,14 @@ from starlette.staticfiles import StaticFiles
 
 from lakehouse.config import Config
 from lakehouse.contract.tables import VENTES
-from lakehouse.dashboard import download, pages
+from lakehouse.dashboard import download, pages, process_facts
 from lakehouse.dashboard.answer_cache import AnswerCache
 from lakehouse.dashboard.html import BUSY, Page, PageRenderer, is_old
+from lakehouse.dashboard.process_history import History
 from lakehouse.dashboard.query_process import QueryProcess
+from lakehouse.dashboard.reconciler import Reconciler
 from lakehouse.dashboard.request import PAGES, View, read
-from lakehouse.errors import ConfigError, LakehouseError, TableMissing
+from lakehouse.errors import ConfigError, LakehouseError, TableMissing, one_line
 from lakehouse.observability import log, web_access
 from lakehouse.observability.health import Monitor
 from lakehouse.observability.http_server import Server
@@ -42,7 +46,9 @@ class Dashboard:
         self._config = config
         self._queries = QueryProcess(config)
         self._cache = AnswerCache(config, ask=self._queries.ask)
-        self._renderer = PageRenderer(config)
+        self._history = History(lambda: process_facts.measured(config))
+        self._reconciler = Reconciler(config)
+        self._renderer = PageRenderer(config, self._history, self._reconciler)
         self._pages: OrderedDict[tuple[object, ...], Page] = OrderedDict()
 
     def app(self) -> Starlette:
@@ -52,9 +58,11 @@ class Dashboard:
                 Route("/", self._home),
                 *(Route(f"/{page}", self._page) for page in PAGES),
                 Route("/csv/{name}.csv", self._csv),
+                Route("/reconcile", self._reconcile, methods=["POST"]),
                 Mount("/static", StaticFiles(directory=Path(__file__).resolve().parent / "static")),
             ],
             middleware=[Middleware(GZipMiddleware, minimum_size=2000, compresslevel=4)],
+            exception_handlers={404: self._error, 405: self._error, 500: self._error},
             lifespan=self._lifespan,
         )
 
@@ -65,13 +73,38 @@ class Dashboard:
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         self._cache.start()
+        self._history.start()
         yield
+        self._history.stop()
+        self._reconciler.stop()
         self._cache.stop()
         self._queries.stop()
 
     def _view(self, request: Request, page: str) -> View:
         today = datetime.now(self._config.analytics.timezone).date()
         return read(page, request.query_params, today=today, accepted=request.headers.get("accept-language", ""))
+
+    async def _error(self, request: Request, error: Exception) -> Response:
+        """A page for people; a text for what is no page."""
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        if status == 500:
+            _log.error("a page could not be made", path=request.url.path, fault=one_line(error) or type(error).__name__)
+        path = request.url.path
+        if path.startswith(("/csv/", "/static/", "/reconcile")):
+            return PlainTextResponse(f"{status}\n", status)
+        what = path if status == 404 else one_line(error) or type(error).__name__
+        view = self._view(request, path.strip("/") if path.strip("/") in PAGES else PAGES[0])
+        return Response(self._renderer.error(view, status, what), status, media_type="text/html; charset=utf-8")
+
+    async def _reconcile(self, request: Request) -> Response:
+        """Start a reconciliation and go back to the page. Only this site's own pages may ask: another site's form is refused."""
+        site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin", "")
+        ours = site == "same-origin" if site is not None else urlsplit(origin).netloc == request.headers.get("host")
+        if not ours:
+            return PlainTextResponse("A reconciliation is started from this dashboard's own page.\n", 403)
+        if self._reconciler.start():
+            _log.info("a reconciliation was started from the page")
+        return RedirectResponse(self._view(request, "trust").address(), 303)
 
     async def _home(self, request: Request) -> Response:
         return RedirectResponse(self._view(request, PAGES[0]).address())
@@ -91,8 +124,8 @@ class Dashboard:
         answers, cut = self._cache.page(questions, first=FIRST, later=LATER)
         tables, now = self._cache.tables(), datetime.now(UTC)
         key = (
-            view, cut and cut.number, tables.waiting, is_old(tables.sources.get(VENTES.name), now), tuple(tables.broken.items()), VENTES.name in tables.sources,
-            *(answer and answer.serial for answer in answers.values()),
+            view, now.minute if view.page in ("sales", "running") else None, cut and cut.number, tables.waiting, is_old(tables.sources.get(VENTES.name), now), tuple(tables.broken.items()), VENTES.name in tables.sources,
+            self._reconciler.running, self._reconciler.problem, *(answer and answer.serial for answer in answers.values()),
         )  # fmt: skip
         if key not in self._pages:
             self._pages[key] = self._renderer.page(view, answers, tables, now, cut)

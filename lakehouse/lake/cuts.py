@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from lakehouse import atomic_file
@@ -96,6 +97,21 @@ def named(config: Config, text: str) -> Cut:
             f"--cut {text!r} is not accepted: expected last, or a number from {numbers[0]} to {numbers[-1]} that is still kept."
         )
     return cut
+
+
+def last(config: Config, count: int) -> list[tuple[Cut, int | None]]:
+    """The last cuts, the newest first, each with the sales that its pass took in: None where Bronze's log no longer tells."""
+    found = [cut for number in _numbers(config)[-count - 1 :] if (cut := _read(config, number))]
+    return [(cut, _taken_in(config, before, cut)) for before, cut in pairwise(found)][::-1]
+
+
+def _taken_in(config: Config, before: Cut, cut: Cut) -> int | None:
+    versions = [one.tables[VENTES.name].version for one in (before, cut) if VENTES.name in one.tables]
+    if len(versions) < 2 or paths.is_uri(config.delta.base_path):
+        return None
+    log_ = Path(VENTES.path(config.delta.base_path), "_delta_log")
+    rows = [_appended(log_ / f"{version:020}.json") for version in range(versions[0] + 1, versions[1] + 1)]
+    return sum(one[0] for one in rows if one) if None not in rows else None
 
 
 def record(config: Config, generation: str, tables: Mapping[str, Source]) -> Cut:

@@ -183,6 +183,7 @@ REFRESH_BOUNDS = (1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0, 1200.0)
 MERGED = _counter("silver", "silver_merged_rows", "Sales that were merged into the Silver tables.")
 PASSES = _counter("silver", "silver_passes", "Passes that ended well, those with nothing to do among them.")
 REFRESH_SECONDS = _histogram("silver", "silver_refresh_seconds", "Duration of a pass that had sales.", REFRESH_BOUNDS)
+LAST_PASS_SECONDS = _gauge("silver", "silver_last_pass_seconds", "Duration of the last pass that had sales.")
 LAST_PASS = _gauge("silver", "silver_last_pass_timestamp_seconds", "When the last pass ended well.")
 SILVER_AGE = _gauge("silver", "silver_age_seconds", "Time since a pass last ended well.")
 BEHIND = _gauge("silver", "silver_behind_versions", "Versions of ventes_stream that Silver had not merged, at a pass.")
@@ -234,6 +235,7 @@ FIGURES: dict[str, dict[str, tuple[Metric, Literal["sum", "max"]]]] = {
     },
     "silver": {
         "age_seconds": (SILVER_AGE, "max"),
+        "pass_seconds": (LAST_PASS_SECONDS, "max"),
         "merged": (MERGED, "sum"),
         "behind_versions": (BEHIND, "max"),
         "pass_tables": (PASS_TABLES, "max"),

@@ -56,6 +56,7 @@ class SilverHealth:
         self._meter.add(metrics.MERGED, sales)
         if sales:
             self._meter.observe(metrics.REFRESH_SECONDS, seconds)
+            self._meter.set(metrics.LAST_PASS_SECONDS, seconds)
         self._merged.clear()
         self._meter.set(metrics.PASS_TABLES, 0)
         self._monitor.started()

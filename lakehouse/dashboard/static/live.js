@@ -38,6 +38,8 @@
         });
         tag = live.dataset.tag;
         tellAges();
+        mark();
+        document.dispatchEvent(new Event("live"));
       } else if (answer.status !== 304) {
         throw new Error(String(answer.status));
       }
@@ -57,7 +59,24 @@
   for (const field of document.querySelectorAll("#du, #au")) {
     field.addEventListener("change", () => { document.getElementById("periode").value = "dates"; });
   }
-  document.getElementById("live-mark").hidden = false;
+  function mark() {
+    const on = Boolean(live.dataset.live), place = document.getElementById("live-mark");
+    place.classList.toggle("out", !on);
+    place.textContent = on ? place.dataset.on : place.dataset.quiet;
+    place.hidden = false;
+  }
+
+  const form = document.querySelector("form.filters");
+  if (form) {
+    document.getElementById("apply").hidden = true;
+    form.addEventListener("change", (event) => {
+      const dates = [form.elements.du, form.elements.au];
+      if (dates.includes(event.target) && dates.some((one) => one.value === "")) return;  // half of a period
+      if (!dates.includes(event.target) && form.elements.periode.value !== "dates") for (const one of dates) one.disabled = true;
+      form.requestSubmit();
+    });
+  }
+  mark();
   setInterval(tellAges, 1000);
   tellAges();
   plan();

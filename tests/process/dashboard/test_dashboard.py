@@ -21,6 +21,7 @@ from lakehouse.config import PROJECT
 from lakehouse.dashboard import (
     amounts,
     download,
+    entries,
     pages,
     process_facts,
     translations,
@@ -65,41 +66,42 @@ def test_each_process_has_the_state_that_its_health_data_says(base: str, monkeyp
     ]
     monkeypatch.setattr(process_facts.status, "processes", lambda _: states)
     text = page_text(base)
-    assert "Not everything is running. silver: dead. Start it again with: make run" in text
+    assert "The answer No: 1 not running Start it again with: make run." in text
+    assert "silver: dead. no heartbeat for 90 s" in text
+    assert "Not everything is running. silver: dead. Start it again with: make run" in page_text(base, "sales")
     assert "silver dead 43 2026-11-22 08:00:00 no heartbeat for 90 s DataLoss: gone" in text
-    assert (
-        "bronze running 42" in text and "bronze Kafka lag (messages) 12" in text and "bronze Last batch (s) 1.2" in text
-    )
+    assert "bronze running 42" in text
+    assert "bronze: Kafka lag 12 messages" in text and "bronze: Last batch 1.2 s well below 10 s" in text
 
 
 def test_an_old_lake_an_empty_one_and_an_empty_period_say_what_to_do(base: str, tmp_path: Path) -> None:
-    assert "The newest sales are old" not in page_text(base)
-    old = page_text(base, now=datetime.now(UTC) + timedelta(minutes=5))
+    assert "The newest sales are old" not in page_text(base, "sales")
+    old = page_text(base, "sales", now=datetime.now(UTC) + timedelta(minutes=5))
     assert "Nothing was written to Bronze since" in old and "make run" in old
     empty = page_text(str(tmp_path / "nothing"), "sales")
-    assert "No data yet. Nothing has been written to" in empty and "Start the pipeline: make run." in empty
+    assert "The lake is still empty" in empty and "The pipeline is started: make run (to come)" in empty
+    assert "not running" not in empty and "cannot" not in empty, "one calm card"
     period = page_text(base, "sales", du="2020-01-01", au="2020-01-02")
     assert "No sale in this period. The lake holds sales from 2026-11-10 to 2026-11-21. Show all days" in period
 
 
-def test_an_empty_place_has_no_table_rather_than_none_in_this_period(tmp_path: Path) -> None:
-    text = page_text(str(tmp_path / "lake"))
-    assert text.count("No table has been written yet.") == 2
-
-
 def test_the_last_reconciliation_is_shown_or_how_to_make_one(tmp_path: Path, base: str) -> None:
     base = shutil.copytree(base, tmp_path / "lake").as_posix()
-    assert "Never run. Type: python ops_utils.py reconcile" in page_text(base, "trust")
+    assert "The answer Not proven yet" in page_text(base, "trust")
     record = {
         "finished": "2026-11-22T08:00:00+00:00",
         "differences": 0,
         "versions": {"ventes_stream": 3},
+        "per_partition": [{"consumed": 1200, "difference": 0}, {"consumed": 485, "difference": 0}],
         "per_day": ["a line a day"],
     }
     folder = Path(base) / "audit" / "reconciliations"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "20261122T080000.000000Z-essai.json").write_text(json.dumps(record))
     text = page_text(base, "trust")
+    assert (
+        "The answer Yes 1,685 of 1,685 messages accounted for, no difference. Reconciled 2026-11-22 08:00:00 ." in text
+    )
     assert (
         "Finished 2026-11-22T08:00:00+00:00 Differences 0 Record 20261122T080000.000000Z-essai.json Versions ventes_stream: 3"
         in text
@@ -150,6 +152,10 @@ def test_a_hostile_name_is_text(served: Served) -> None:
     assert SCRIPT not in hostile and "<b>" not in hostile and "is not accepted" in hostile
 
 
+ENGLISH = {"Belgique": "Belgium", "Japon": "Japan", "Côte d'Ivoire": "Côte d’Ivoire"}
+"""The names of ``lakes.PLACES`` on an English page."""
+
+
 @pytest.mark.parametrize(
     "given", [PERIOD, f"{PERIOD}&pays=France", "periode=all", f"{PERIOD}&segment=Entreprise&pays=Japon"]
 )
@@ -158,6 +164,8 @@ def test_the_figures_are_those_of_the_explorer_at_the_same_version(served: Serve
     filters = read("sales", dict(pair.split("=") for pair in given.split("&")), today=TODAY).filters
     lake = Lake(base)
     for card in pages.CARDS["sales"]:
+        if card.live:
+            continue
         result = lake.read(registry.entry(card.question).query(filters))
         if card.shape == "kpis":
             (row,) = result.rows
@@ -169,7 +177,10 @@ def test_the_figures_are_those_of_the_explorer_at_the_same_version(served: Serve
         elif card.shape == "table":
             columns = [result.columns[result.names.index(name)] for name in card.columns]
             rows = [
-                [amounts.shown(value, column, UTC, "en") for value, column in zip(picked, columns, strict=True)]
+                [
+                    amounts.shown(ENGLISH.get(value, value), column, UTC, "en")
+                    for value, column in zip(picked, columns, strict=True)
+                ]
                 for picked in zip(*(result.column(name) for name in card.columns), strict=True)
             ]
             assert cells(text, card.name) == rows, card.name
@@ -193,6 +204,12 @@ def test_only_this_machines_names_are_answered(served: Served) -> None:
     assert served.get("/sales", Host="evil.example").status == 400
     assert served.get("/nothing").status == 404 and served.get("/csv/nothing.csv").status == 404
     assert served.get("/static/../server.py").status == 404 and served.get("/static/%2e%2e/server.py").status == 404
+
+
+def test_a_page_that_does_not_exist_is_a_page(served: Served) -> None:
+    reply = served.get("/sale?lang=fr")
+    assert reply.status == 404 and "Cette page n’existe pas" in reply.text and 'href="/sales?lang=fr"' in reply.text
+    assert "<b>" not in served.get("/%3Cb%3E").text
 
 
 def luminance(colour: str) -> float:
@@ -244,7 +261,9 @@ def test_every_download_that_a_page_offers_is_there(served: Served) -> None:
     assert {served.get(f"/csv/{name}.csv").status for name in ("row-counts", "history", "sql", "corrections")} == {404}
 
 
-ASKED = sorted({card.question for cards in pages.CARDS.values() for card in cards if not card.fact} - pages.RARE)
+ASKED = sorted(
+    {card.question for cards in pages.CARDS.values() for card in cards if not card.fact} - pages.RARE - set(entries.OWN)
+)
 
 
 @pytest.mark.parametrize("name", ASKED)
