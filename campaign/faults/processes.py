@@ -128,8 +128,8 @@ class Job:
         family = self.family()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        psutil.wait_procs(family, timeout=60)
-        self.process.wait()
+        self.process.wait()  # before psutil does, which would take the exit code away
+        psutil.wait_procs(family[1:], timeout=60)
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
