@@ -44,6 +44,7 @@ from benchmarks.kafka_tools import Consumed, Produced, parse, parse_produced
 from benchmarks.latency import LatencyRun
 from lakehouse.config import PROJECT, Config
 from lakehouse.errors import ConfigError, LakehouseError
+from lakehouse.setup.procfile import read_procfile
 
 Row = dict[str, Any]
 
@@ -212,6 +213,17 @@ def test_a_low_rate_is_judged_by_its_share_of_a_core_and_beside_the_pair() -> No
     found = cpu_shares.figures(before, after, 10.0)
     assert found["shares"] == {"a": 0.3, "new": 0.1} and found["share"] == pytest.approx(0.4)
     assert found["threads"] == {"a": {"C2": 0.2}} and found["commits_per_second"] == 0.6
+
+
+def test_the_textbook_pair_runs_beside_our_broker_and_producer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contenders.jars, "resolve", lambda *_: [Path("/jars/one.jar"), Path("/jars/two.jar")])
+    file = cpu_shares._procfile(contenders.configured(Config(), tmp_path, "sales"), tmp_path / "Procfile")
+    commands = read_procfile(file)
+    assert list(commands) == ["kafka", "producer", "bronze", "totals"]
+    script, *options = commands["totals"][1:]
+    assert Path(script).is_file() and f"--bronze={tmp_path}/bronze/ventes_stream" in options
+    told = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True).stdout
+    assert all(option.split("=")[0] in told for option in options)
 
 
 def test_the_drains_table_shows_medians_and_a_table_that_differs() -> None:
