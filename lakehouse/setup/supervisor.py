@@ -161,6 +161,7 @@ class Supervisor:
                     self._give_up(code or 1, f"{FIRST} ended before it answered: see its lines above")
                 elif time.monotonic() > deadline:
                     self._give_up(1, f"{FIRST} did not answer within {self._limits.ready:g} s")
+        self._line.clear()
         for child in self.children:
             if self._goes_on() and child is not first:
                 self._start(child)

@@ -21,13 +21,13 @@ from lakehouse.setup.supervisor import Limits, Supervisor
 wait = "while :; do sleep 0.02; done"
 slow = f"trap 'while test ! -e go; do sleep 0.02; done; exit 0' TERM; echo silver built; {wait}"
 commands = {"kafka": ["sh", "-c", f"trap 'exit 0' TERM; {wait}"], "silver": ["sh", "-c", slow]}
-looks = itertools.count(1)
+looks, asked = itertools.count(1), itertools.count()
 supervisor = Supervisor(
-    commands, env=os.environ, folder=Path(sys.argv[1]), ready=lambda _pid: True, limits=Limits(silent=0.0),
+    commands, env=os.environ, folder=Path(sys.argv[1]), ready=lambda _pid: next(asked) > 3, limits=Limits(silent=0.0),
     status=lambda: f"lag {next(looks)}", stopping=lambda name: "3 of 6 tables" if name == "silver" else "",
     kept="the data is kept in data",
 )
-sys.exit(supervisor.run())
+sys.exit(supervisor.run(when_up=lambda: supervisor.say('all are up')))
 """
 RENEWED = "\r\x1b[K"
 
@@ -39,7 +39,10 @@ def test_the_status_renews_itself_below_the_events_and_ctrl_c_is_explained(tmp_p
         encoding="utf-8", dimensions=(24, 100),
     )  # type: ignore[arg-type]  # fmt: skip
     try:
+        terminal.expect_exact(f"{RENEWED}waiting until kafka answers (0 s, at most 120 s)")
+        terminal.expect_exact("all are up\r\n")
         terminal.expect_exact("silver built\r\n")
+        assert "waiting until kafka" not in terminal.before, "that wait is over"
         for _ in range(3):
             terminal.expect(r"\r\x1b\[Klag \d+")
             assert "\n" not in terminal.before, "the same line is written again"
