@@ -308,7 +308,7 @@ def days(result: Result, view: View, now: datetime) -> BarChart | None:
     first = date.fromordinal(max(first.toordinal(), last.toordinal() - (DAYS - 1)))
     span = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     places = [_place(sold, each, each.isoformat(), open_=each == now.date()) for each in span]
-    return chart("by-day", places, {at: day(span[at], view.language) for at in spread(len(span))}, view.language)
+    return chart("by-day", places, {at: day(span[at], view.language) for at in spread(len(span), 8)}, view.language)
 
 
 def span_hours(result: Result, view: View, now: datetime) -> BarChart | None:

@@ -229,7 +229,7 @@ class PageRenderer:
         if asked is None:
             drawn.choose, drawn.csv = "client-none", ""
             return drawn
-        if not card.fact and (left := pages.left_out(card.question, view)):
+        if not card.fact and not card.live and (left := pages.left_out(card.question, view)):
             drawn.unfiltered = say(
                 "not-filtered", view.language, ", ".join(say(name, view.language).lower() for name in left)
             )

@@ -136,11 +136,7 @@ def commits(config: Config, lake: Lake) -> Result:
             moment, origin = lake_history.moment(commit.get("timestamp")), read_origin(commit)
             what = origin.what or str(commit.get("operation", "?")).lower()
             number = origin.facts.get("batch")
-            alone = (
-                None
-                if what.startswith(("silver", "bronze batch")) and number is not None
-                else (spec.name, commit["version"])
-            )
+            alone = None if what in ("silver batch", "silver build", "bronze batch") else (spec.name, commit["version"])
             if moment is not None:
                 done.setdefault((what, number, origin.facts.get("generation"), alone), []).append(
                     (moment, spec.name, origin)

@@ -9,6 +9,7 @@ as long as the versions that it names; one that names a version which is not tha
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -59,7 +60,12 @@ def _file(config: Config, number: int) -> Path:
 
 def _numbers(config: Config) -> list[int]:
     """Of the records that are there, the oldest first."""
-    return sorted(int(file.stem) for file in _folder(config).glob("*.json") if file.stem.isdecimal())
+    try:
+        with os.scandir(_folder(config)) as entries:  # tens of thousands, which a Path each would make slow
+            names = [entry.name for entry in entries]
+    except OSError:
+        return []
+    return sorted(int(stem) for stem, end in map(os.path.splitext, names) if end == ".json" and stem.isdecimal())
 
 
 def _read(config: Config, number: int) -> Cut | None:
@@ -101,7 +107,9 @@ def named(config: Config, text: str) -> Cut:
 
 def last(config: Config, count: int) -> list[tuple[Cut, int | None]]:
     """The last cuts, the newest first, each with the sales that its pass took in: None where Bronze's log no longer tells."""
-    found = [cut for number in _numbers(config)[-count - 1 :] if (cut := _read(config, number))]
+    end = newest(config)
+    numbers = range(max(1, end.number - count), end.number + 1) if end else ()
+    found = [cut for number in numbers if (cut := _read(config, number))]
     return [(cut, _taken_in(config, before, cut)) for before, cut in pairwise(found)][::-1]
 
 
@@ -114,13 +122,13 @@ def _taken_in(config: Config, before: Cut, cut: Cut) -> int | None:
     return sum(one[0] for one in rows if one) if None not in rows else None
 
 
-def record(config: Config, generation: str, tables: Mapping[str, Source]) -> Cut:
-    """Record a cut at these versions, unless the last one has the same. Who calls holds Silver's writer lock."""
-    last = newest(config)
+def record(config: Config, generation: str, tables: Mapping[str, Source], known: Cut | None = None) -> Cut:
+    """Record a cut at these versions, unless the last one has the same; ``known`` as for ``newest``. Who calls holds Silver's
+    writer lock."""
+    last = newest(config, known)
     if last is not None and dict(last.tables) == dict(tables) and last.generation == generation:
         return last
-    numbers = _numbers(config)
-    cut = Cut(numbers[-1] + 1 if numbers else 1, datetime.now(UTC), generation, dict(tables))
+    cut = Cut(last.number + 1 if last else 1, datetime.now(UTC), generation, dict(tables))
     text = {
         "recorded": cut.recorded.isoformat(),
         "generation": generation,

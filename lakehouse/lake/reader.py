@@ -132,11 +132,17 @@ class Lake:
         return self._open[name]
 
     def sources(self, specs: Iterable[TableSpec]) -> dict[str, Source]:
-        """Each of these tables that exists, by its name, at its pinned version."""
+        """Each of these tables that exists, by its name, at its pinned version; in an object store without the commit's time,
+        for which a store has to list all of the log."""
         there = {}
         for spec in specs:
             with contextlib.suppress(TableMissing):
-                there[spec.name] = self.snapshot(spec.name).source
+                if paths.is_uri(self.base):
+                    version = self.versions.get(spec.name)
+                    version = self._load(spec.name).version() if version is None else version
+                    there[spec.name] = Source(spec.name, version, None)
+                else:
+                    there[spec.name] = self.snapshot(spec.name).source
         return there
 
     def read(self, query: Query, *, max_rows: int | None = None) -> Result:

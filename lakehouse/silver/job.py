@@ -69,6 +69,7 @@ class SilverJob:
         self._entries = entries(config)
         self._definition = aggregates.definition(self._entries)
         self._stop = threading.Event()
+        self._cut: cuts.Cut | None = None
         self._schedule = scheduler.Schedule(config, JOB)
 
     # --- what the script calls ---------------------------------------------------------------------------------------
@@ -163,7 +164,7 @@ class SilverJob:
                 changed = True
                 continue
             if changed or outcome is PassOutcome.MERGED:
-                self._record_cut(engine, generation)
+                self._record_cut(engine, generation, tidy=changed)
             changed = self._schedule.between_batches()
             if every is None or self._pause(every - (time.monotonic() - started)):
                 break
@@ -341,15 +342,17 @@ class SilverJob:
             f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
         ) from failure
 
-    def _record_cut(self, engine: Engine, generation: Generation) -> None:
-        """Put on record which versions belong together now. Nothing depends on it: a fault is logged, and the job goes on."""
+    def _record_cut(self, engine: Engine, generation: Generation, *, tidy: bool) -> None:
+        """Put on record which versions belong together now; with ``tidy``, forget those of versions that are gone. Nothing
+        depends on it: a fault is logged, and the job goes on."""
         consumed, whole = generation.consumed(engine.checkpoint(generation))
         if not whole:
             return
         try:
             lake = Lake.of(self._config, versions={VENTES.name: consumed})
-            cuts.record(self._config, generation.name, lake.sources(cuts.TABLES))
-            cuts.forget(self._config, datetime.now(UTC))
+            self._cut = cuts.record(self._config, generation.name, lake.sources(cuts.TABLES), self._cut)
+            if tidy:
+                cuts.forget(self._config, datetime.now(UTC))
         except (LakehouseError, OSError) as fault:
             _log.warning("the cut was not recorded", fault=one_line(fault))
 

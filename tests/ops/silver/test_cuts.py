@@ -155,7 +155,7 @@ def test_a_damaged_record_is_passed_over(base: str) -> None:
     bronze(base, ROWS[40:60], 2)
     run()
     found = cuts.newest(settings, found)
-    assert found and found.number == 3
+    assert found and found.number == 2 and found.tables[VENTES.name].version == 2
 
 
 def test_a_cut_of_tables_that_were_replaced_is_refused_and_readers_take_the_newest(base: str, tmp_path: Path) -> None:
