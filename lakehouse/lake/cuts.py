@@ -117,8 +117,8 @@ def _taken_in(config: Config, before: Cut, cut: Cut) -> int | None:
     versions = [one.tables[VENTES.name].version for one in (before, cut) if VENTES.name in one.tables]
     if len(versions) < 2 or paths.is_uri(config.delta.base_path):
         return None
-    log_ = Path(VENTES.path(config.delta.base_path), "_delta_log")
-    rows = [_appended(log_ / f"{version:020}.json") for version in range(versions[0] + 1, versions[1] + 1)]
+    table = VENTES.path(config.delta.base_path)
+    rows = [_appended(Path(log_entry.place(table, version))) for version in range(versions[0] + 1, versions[1] + 1)]
     return sum(one[0] for one in rows if one) if None not in rows else None
 
 
