@@ -226,7 +226,7 @@ class Analytics:
         timedelta(seconds=60), "time between the starts of two Silver passes, with --every", low=1
     )
     engine: Literal["auto", "spark", "local"] = setting(
-        "spark",
+        "auto",
         "what merges Silver: Spark; or local, the job's own process without a JVM (local lakes only); auto: local where it can",
     )
     engine_memory: int = setting(

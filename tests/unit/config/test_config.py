@@ -100,7 +100,7 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
     "ANALYTICS.seuil_premium": ("600", job.entries),
     "ANALYTICS.seuil_standard": ("50", job.entries),
     "ANALYTICS.achats_fidele": ("3", job.entries),
-    "ANALYTICS.engine": ("local", engine_choice.chosen),
+    "ANALYTICS.engine": ("spark", engine_choice.chosen),
     "ANALYTICS.engine_memory": ("1", lambda c: engine_choice.too_large(c, [10_000_000])),
     "PERFORMANCE.open_writers": ("4", lambda c: spark_session.shared_settings(c, "bronze")),
     "PERFORMANCE.max_partition_fetch_bytes": ("2000", lambda c: kafka_batch.source_options(c, fail_on_data_loss=True)),

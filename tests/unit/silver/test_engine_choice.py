@@ -17,8 +17,13 @@ def settings(tmp_path: Path, **texts: str) -> Config:
     return config.load(env={f"VENTES_{name}": text for name, text in given.items()})
 
 
-def test_the_default_is_spark(tmp_path: Path) -> None:
-    assert engine_choice.chosen(settings(tmp_path)).engine == "spark"
+def test_the_default_is_auto(tmp_path: Path) -> None:
+    choice = engine_choice.chosen(settings(tmp_path))
+    assert choice.engine == "local" and "engine = auto" in choice.reason
+
+
+def test_spark_is_taken_when_it_is_asked_for(tmp_path: Path) -> None:
+    assert engine_choice.chosen(settings(tmp_path, ANALYTICS__ENGINE="spark")).engine == "spark"
 
 
 @pytest.mark.parametrize("asked", ["auto", "local"])
