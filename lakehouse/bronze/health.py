@@ -17,7 +17,7 @@ from lakehouse.config import Config, format_duration
 from lakehouse.errors import BrokerUnavailable, RowsDropped
 from lakehouse.kafka import clients
 from lakehouse.kafka.lag import Lag
-from lakehouse.kafka.progress_group import ProgressGroup
+from lakehouse.kafka.progress_group import LAST_ATTEMPTS, ProgressGroup
 from lakehouse.lake.checkpoint import Checkpoint
 from lakehouse.lake.table_metrics import TableWatch, newest_sale
 from lakehouse.observability import audit_log, log, metrics
@@ -232,7 +232,7 @@ class BronzeHealth:
             self._monitor.started()
             self._monitor.fault(None)
         if ended and self._group:
-            self._group.mirror()
+            self._group.mirror(attempts=LAST_ATTEMPTS)
         if dropped:
             raise RowsDropped(dropped)
 

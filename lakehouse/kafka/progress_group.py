@@ -6,6 +6,7 @@ told of batches that were committed; it may be behind by ``[MONITORING] sample_i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from lakehouse.config import Config
@@ -15,6 +16,9 @@ from lakehouse.observability import log, metrics
 from lakehouse.observability.registry import Meter
 
 _log = log.get("bronze")
+_PAUSE = 0.5
+LAST_ATTEMPTS = 6
+"""Of a job that ends, which has no next call."""
 
 
 class ProgressGroup:
@@ -30,13 +34,14 @@ class ProgressGroup:
     def read(self, ends: Mapping[int, int]) -> None:
         self._wanted.update(ends)
 
-    def mirror(self) -> None:
-        """Commit to the group what is new. A failure is counted, logged once, and tried again by the next call; never raised."""
+    def mirror(self, *, attempts: int = 1) -> None:
+        """Commit to the group what is new. A failure is counted, logged once, and tried again by the next call; never raised.
+        ``attempts``: a broker that meets its first group takes a second or two to answer for it."""
         wanted = dict(self._wanted)
         if wanted == self._told:
             return
         try:
-            clients.commit_offsets(self._config, self._config.kafka.progress_group, wanted)
+            self._commit(wanted, attempts)
         except LakehouseError as error:
             self._meter.add(metrics.PROGRESS_GROUP_FAILURES)
             if not self._failing:
@@ -48,3 +53,14 @@ class ProgressGroup:
             self._failing = True
         else:
             self._told, self._failing = wanted, False
+
+    def _commit(self, wanted: Mapping[int, int], attempts: int) -> None:
+        while True:
+            attempts -= 1
+            try:
+                clients.commit_offsets(self._config, self._config.kafka.progress_group, wanted)
+                return
+            except LakehouseError:
+                if attempts < 1:
+                    raise
+            time.sleep(_PAUSE)
