@@ -67,7 +67,8 @@ def test_silver_killed_at_random_moments_equals_the_recompute(lake: Lake, spark:
     chance = random.Random(9)
     lake.produce(300, 1)
     lake.bronze(spark)
-    building = lake.start("streaming_silver.py")
+    slow = lake.with_settings(ANALYTICS__ENGINE="spark")  # the local engine is done before a random moment comes
+    building = slow.start("streaming_silver.py")
     eventually(lambda: lake.version(GENERATIONS) >= 1 or not building.alive, 240, "the start of the build")
     at_a_random_moment(chance, 3)
     building.kill()
@@ -80,7 +81,7 @@ def test_silver_killed_at_random_moments_equals_the_recompute(lake: Lake, spark:
         lake.produce(150, 2 + cycle)
         lake.bronze(spark)
         versions = lake.silver_versions()
-        silver = lake.start("streaming_silver.py", "--every=1")
+        silver = slow.start("streaming_silver.py", "--every=1")
         # a moment of the pass: when the first of its tables, or of their members, has a new version
         eventually(lambda: lake.silver_versions() != versions or not silver.alive, 240, "the pass")  # noqa: B023
         at_a_random_moment(chance, 2)
