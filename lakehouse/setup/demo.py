@@ -173,7 +173,7 @@ class Demo:
         copies = found["kind:doublon"]
         print(
             f"All is equal: {counted(found['messages'], 'message')} sent and acknowledged = {counted(found['ventes'], 'sale')}, each once in "
-            f"Bronze with every field as it was sent ({found['kind:tardive']} of them late, {found['kind:historique']} back-dated), + {copies} copies left out "
+            f"Bronze with every field as it was sent ({found['kind:tardive']:,} of them late, {found['kind:historique']:,} back-dated), + {copies:,} copies left out "
             f"+ {found['rejets']} malformed messages, each in the reject table with its reason and its bytes. "
             f"Silver's revenue is {euros(revenue)}, as sent.\n"
             f"It took {seconds:.0f} s. The data: {self._base}\n"

@@ -48,7 +48,7 @@ def test_the_demo_ends_with_everything_equal(lake: Lake) -> None:
     folder, said = folder_of(run), run.said()
     assert folder.parent == lake.base / "demo"
     past = history.how_many(settings.load(env={}).producer.history, float("inf"))
-    assert f"All is equal: {past + 500} messages sent and acknowledged" in said
+    assert f"All is equal: {past + 500:,} messages sent and acknowledged" in said
 
     sent = producer_truth.read([folder / "truth.jsonl"])
     assert len(sent) == past + sum(demo.ROUNDS)
