@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 from collections.abc import Iterator
@@ -15,10 +16,12 @@ from typing import Any
 import pytest
 
 from lakehouse.config import PROJECT
+from lakehouse.observability import process
 from tests.e2e.dashboard.test_dashboard import COMPLETE
 from tests.support import lakes
 from tests.support.browsers import chromium
 from tests.support.dashboards import dashboard
+from tests.support.harness import config_of
 
 pytestmark = pytest.mark.timeout(300)
 SIZES = {"1440": {"width": 1440, "height": 900}, "390": {"width": 390, "height": 844}}
@@ -61,6 +64,16 @@ def taken(browser: Any, address: str, name: str, size: str, scheme: str, folder:
     return path
 
 
+@contextlib.contextmanager
+def pipeline(lake: str) -> Iterator[None]:
+    """The four processes' own health servers, in this process: the page asks them as it asks the real ones."""
+    config = config_of(Path(lake), "localhost:1", "pictures")
+    with contextlib.ExitStack() as running:
+        for name in ("kafka", "producer", "bronze", "silver"):
+            running.enter_context(process.serve(config, name)).started()
+        yield
+
+
 def test_the_first_five_minutes(browser: Any, tmp_path: Path) -> None:
     folder = PROJECT / "docs" / "images" if os.environ.get("VENTES_PICTURES") else tmp_path / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,9 +82,10 @@ def test_the_first_five_minutes(browser: Any, tmp_path: Path) -> None:
         made = [taken(browser, f"{found.address}sales?lang=en", "first-empty", "1440", "light", folder)]
         rows = sales(now - timedelta(days=14), now, 1)
         lakes.build(own, rows)
-        made += [
-            taken(browser, f"{found.address}sales?lang=en", "first-sales", "1440", "light", folder),
-            taken(browser, f"{found.address}trust?lang=en", "first-trust", "1440", "light", folder),
-            taken(browser, f"{found.address}sales?lang=fr", "first-phone", "390", "dark", folder),
-        ]
+        with pipeline(own):
+            made += [
+                taken(browser, f"{found.address}sales?lang=en", "first-sales", "1440", "light", folder),
+                taken(browser, f"{found.address}trust?lang=en", "first-trust", "1440", "light", folder),
+                taken(browser, f"{found.address}sales?lang=fr", "first-phone", "390", "dark", folder),
+            ]
     assert all(path.stat().st_size > 10_000 for path in made)
