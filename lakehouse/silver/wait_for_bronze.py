@@ -28,17 +28,23 @@ def no_bronze(config: Config) -> TableMissing:
 
 
 def wait_for_bronze(config: Config, every: float | None, stop: threading.Event) -> bool:
-    """False when told to stop meanwhile. Without ``every``, a missing Bronze raises ``TableMissing``."""
-    logged = False
-    while not bronze_exists(config):
-        if every is None:
+    """False when told to stop meanwhile. Without ``every``, a missing Bronze raises ``TableMissing``; with it, tables are not
+    built before there is a sale: a build over nothing would put off the first figures by a whole interval."""
+    if every is None:
+        if not bronze_exists(config):
             raise no_bronze(config)
-        if not logged:
-            _log.info("waiting for the first sales in Bronze")
-            logged = True
-        if stop.wait(1):
+        return True
+    if bronze_exists(config) and _has_sales(config):
+        return _wait_for_commit(config, every, stop)
+    _log.info("waiting for the first sales in Bronze")
+    while not (bronze_exists(config) and _has_sales(config)):
+        if stop.wait(0.5):
             return False
-    return every is None or _wait_for_commit(config, every, stop)
+    return True
+
+
+def _has_sales(config: Config) -> bool:
+    return bool(delta_tables.opened(VENTES, config).file_uris())
 
 
 def _wait_for_commit(config: Config, every: float, stop: threading.Event) -> bool:
