@@ -25,7 +25,7 @@ class Stop(threading.Event):
     def wait(self, timeout: float | None = None) -> bool:
         if self.steps:
             self.steps.pop(0)()  # type: ignore[operator]
-        return super().wait(0)
+        return super().wait(min(timeout or 0, 0.01))
 
 
 def test_an_empty_bronze_is_waited_for_until_it_has_a_sale(tmp_path: Path) -> None:
