@@ -270,13 +270,15 @@ ASKED = sorted(
 def test_a_download_is_the_explorers_csv_but_for_formulas(
     served: Served, base: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reply = served.get(f"/csv/{name}.csv?{PERIOD}&segment=Particulier")
+    of_client = "&client=10" if name == "client-sales" else ""  # the explorer asks for its client
+    reply = served.get(f"/csv/{name}.csv?{PERIOD}&segment=Particulier{of_client}")
     assert reply.status == 200 and reply.headers["content-type"] == "text/csv; charset=utf-8"
     assert re.search(rf'filename="{name}_v\d+(_v\d+)?\.csv"', reply.headers["content-disposition"])
     monkeypatch.setenv("VENTES_DELTA__BASE_PATH", base)
     takes = registry.entry(name).filters
     options = ["--du", "2026-11-10", "--au", "2026-11-21"] if "dates" in takes else []
     options += ["--segment", "Particulier"] if "segment" in takes else []
+    options += ["--client", "10"] if of_client else []
     assert command.main([name, *options, "--limit", "0", "--format", "csv"]) == 0
     exact = capsys.readouterr().out
     assert reply.text.replace(f"'{FORMULA}", FORMULA) == exact

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from packageurl import PackageURL
 
 from lakehouse.config import PROJECT
 from lakehouse.jvm import jars
-from lakehouse.setup import supply_chain
+from lakehouse.setup import install, supply_chain
 
 
 @pytest.mark.parametrize("name", supply_chain.LOCKS)
@@ -33,10 +34,12 @@ def test_no_lock_names_an_index_or_a_place_of_one_machine() -> None:
 
 
 def test_setup_installs_by_the_locks_alone() -> None:
-    text = (PROJECT / "Makefile").read_text(encoding="utf-8")
-    installs = re.findall(r"pip install(.*)", text)
-    assert len(installs) == 2 and all("--require-hashes" in line and ".lock" in line for line in installs)
-    assert "--no-build-isolation" in installs[1], "or pip would fetch an unpinned setuptools to build pyspark"
+    assert "pip install" not in (PROJECT / "Makefile").read_text(encoding="utf-8")
+    assert all(name.endswith(".lock") for name in (install.BUILD, install.RUNTIME, install.DEVELOPMENT))
+    for uv in (None, "uv"):
+        command = install.installer(uv, Path("python"), Path(install.RUNTIME))
+        assert "--require-hashes" in command
+        assert "--no-build-isolation" in command, "or an unpinned setuptools would be fetched to build pyspark"
 
 
 @pytest.fixture(scope="module")

@@ -360,7 +360,7 @@ def test_unknown_fields_are_kept_from_the_switch_on_over_the_same_checkpoint(
     table = spark_tables.read(spark, VENTES, keeping)
     assert {row.vente_id: row[CHAMPS_INCONNUS] for row in table.collect()} == expected
     assert table.count() == len(expected) and spark_tables.read(spark, REJETS, keeping).isEmpty()
-    assert (table.columns, sink.totals.drifted) == ([*VENTES.names, CHAMPS_INCONNUS], 2)
+    assert (table.columns, sink._meter.value(metrics.DRIFTED)) == ([*VENTES.names, CHAMPS_INCONNUS], 2)
 
     topic.deliver([("after", 0)], extra={"remise": 1})
     topic.drain(ignoring)  # switched off again: the column stays, and is null from then on
@@ -375,4 +375,4 @@ def test_schema_drift_is_counted_and_the_sales_are_kept(spark: SparkSession, tmp
     topic.deliver([("v1", 0)], extra={"remise": 1})
     sink = topic.drain(chosen)
     assert bronze_ids(spark, chosen) == ["v1"]
-    assert sink.totals.drifted == 1
+    assert sink._meter.value(metrics.DRIFTED) == 1

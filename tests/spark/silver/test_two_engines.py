@@ -99,7 +99,9 @@ class Both:
         return sorted(each for each in batches if each is not None)
 
     def made_by(self, spec: TableSpec) -> object:
-        return read_origin(delta_tables.opened(spec, self.config).history(1)[0]).facts.get("engine")
+        """The engine of the newest batch or build; Delta's own compaction of small files may have come after it."""
+        commits = (read_origin(commit).facts for commit in delta_tables.opened(spec, self.config).history())
+        return next((facts["engine"] for facts in commits if "engine" in facts), None)
 
     def settled(self) -> bool:
         position = job_progress.silver(self.config)
