@@ -59,12 +59,12 @@ def test_the_event_clock_starts_as_told_and_never_passes_now() -> None:
 
 
 def test_a_signal_ends_a_wait() -> None:
-    stop = Stop()
+    stop, before = Stop(), signal.getsignal(signal.SIGTERM)
     with stop.on_signals():
         threading.Timer(0.01, os.kill, [os.getpid(), signal.SIGTERM]).start()
         assert stop.wait(10)
     assert stop.times == 1
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 # --- a run ---

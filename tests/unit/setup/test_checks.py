@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import socket
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -154,15 +156,27 @@ def test_a_wrong_java_home_is_a_warning(config: Config, monkeypatch: pytest.Monk
     assert "/no/such/java is not used: no such file" in found.detail
 
 
+LISTENER = """
+import socket, sys
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print(server.getsockname()[1], flush=True)
+    sys.stdin.read()
+"""
+
+
 def test_a_pipeline_that_runs_is_said_with_its_data_folder_and_its_dashboard(config: Config) -> None:
     own = psutil.Process()
-    with socket.create_server(("127.0.0.1", 0)) as pages:
-        port = pages.getsockname()[1]
+    # a process of its own: this one may listen for other tests
+    with subprocess.Popen([sys.executable, "-c", LISTENER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as pages:
+        assert pages.stdout is not None
+        port, served = int(pages.stdout.readline()), psutil.Process(pages.pid)
         assert [one.name for one in checks.pipeline(config)] == ["Dashboard"], "nothing runs"
         run_files.folder(config).mkdir(parents=True)
-        for name, process_id in (("bronze", own.pid), ("dashboard", own.pid), ("silver", 2**22 + 1)):
-            run_files.write(config, run_of(name, process_id, own.create_time()))
+        for name, process in (("bronze", own), ("dashboard", served)):
+            run_files.write(config, run_of(name, process.pid, process.create_time()))
+        run_files.write(config, run_of("silver", 2**22 + 1, own.create_time()))
         runs, dashboard = checks.pipeline(config)
+        pages.kill()
     assert runs == CheckResult(checks.PIPELINE, "ok", f"runs: bronze, dashboard; data in {config.delta.base_path}"), (
         "a killed process does not run"
     )
