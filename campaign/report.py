@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from campaign.claims import CLAIMS, OUT_OF_SCOPE
+from campaign.planted.bugs import BUGS
 
 _FINDINGS = Path(__file__).parent / "findings.md"
 
@@ -63,7 +64,10 @@ def _planted(folder: Path) -> str:
     found = json.loads(path.read_text(encoding="utf-8"))
     caught = sum(map(bool, found.values()))
     said = [(name, by.split(":")[0] if by else "**not found**") for name, by in found.items()]
-    return f"{caught} of {len(found)} were found.\n\n" + _table(("bug", "found by"), said)
+    left = len(BUGS) - len(found)
+    return f"{caught} of {len(found)} were found; {left} more were not planted in this run.\n\n" + _table(
+        ("bug", "found by"), said
+    )
 
 
 def _commit(tree: Path) -> str:
