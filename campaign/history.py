@@ -8,7 +8,8 @@ import json
 import random
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from campaign.checkers import bronze, secrets, silver, versions
 from campaign.checkers.violation import Violation
 from campaign.faults import catalogue
 from campaign.faults.catalogue import Scene, Strike
-from campaign.faults.processes import Broker, Place, Stuck, crashing, words_of
+from campaign.faults.processes import Broker, Place, Stuck
 from campaign.generator import workload
 from campaign.generator.sender import Sender, Sent
 
@@ -64,25 +65,18 @@ class History:
 
     def run(self, faults: Iterable[tuple[str, str]] | None = None) -> Record:
         """``faults``: the pairs (Bronze's, Silver's) of each round; None lets the seed choose."""
-        started = time.monotonic()
         chosen = list(faults) if faults is not None else [self._choose() for _ in range(self._rounds)]
-        try:
+        with self._recorded():
             for number, (of_bronze, of_silver) in enumerate(chosen):
                 self.send(number)
                 self._strike("bronze", catalogue.BRONZE[of_bronze])
                 self._strike("silver", catalogue.SILVER[of_silver])
                 self.check()
-        except Stuck as failure:
-            self._violated([Violation("L1", str(failure)[:600])])
-        finally:
-            self._sender.close()
-            self.record.seconds = round(time.monotonic() - started, 1)
         return self.record
 
     def sweep(self, job: str) -> Record:
         """Crash at step 1, 2, 3 … of a job, each run taking up what the one before left, until one ends before its step."""
-        started = time.monotonic()
-        try:
+        with self._recorded():
             for number in range(1, 400):
                 self.send(number)
                 if job == "silver":
@@ -94,12 +88,19 @@ class History:
             self._recover("bronze")
             self._recover("silver")
             self.check()
+        return self.record
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """The time that the block takes goes on record, and what gets stuck in it as a violation; the sender is closed."""
+        started = time.monotonic()
+        try:
+            yield
         except Stuck as failure:
             self._violated([Violation("L1", str(failure)[:600])])
         finally:
             self._sender.close()
             self.record.seconds = round(time.monotonic() - started, 1)
-        return self.record
 
     def _choose(self) -> tuple[str, str]:
         return self._chance.choice(list(catalogue.BRONZE)), self._chance.choice(list(catalogue.SILVER))
@@ -147,9 +148,3 @@ class History:
 
     def _violated(self, found: Iterable[Violation]) -> None:
         self.record.violations += list(found)[:20]
-
-    def steps(self, job: str) -> list[str]:
-        """The names of all steps of a clean run of a job."""
-        log = self._scene.place.folder / f"all-steps-{job}.log"
-        self._scene.place.start(job, *words_of(job), **crashing(0, log)).wait()
-        return [line.split(" ", 1)[1] for line in log.read_text().splitlines()] if log.exists() else []
