@@ -18,11 +18,10 @@ from campaign.checkers import bronze, secrets, silver, versions
 from campaign.checkers.violation import Violation
 from campaign.faults import catalogue
 from campaign.faults.catalogue import Scene, Strike
-from campaign.faults.processes import Broker, Place, Stuck
+from campaign.faults.processes import SECRET, Broker, Place, Stuck
 from campaign.generator import workload
 from campaign.generator.sender import Sender, Sent
 
-SECRET = "campaign-secret-7f3a"  # the password of the page, which no file may hold
 RETRIES = 3
 """Plain starts after a fault, of which the last must end well: a fault may take two, when it left a lock that is just ending."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -155,6 +154,3 @@ SILVER: Mapping[str, Callable[[Scene, str], Strike]] = {
     "last commit entry gone": last_commit_entry_gone,
     "log's helpers gone": stale_last_checkpoint,
 }
-
-REFUSED = re.compile(r"Type: |Start (it|the)|type: |python \w+\.py|start again")
-"""A stop that needs a person names the next command."""

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil
 
+SECRET = "campaign-secret-7f3a"
+"""Every process is given this password, although the broker asks for none: no file may hold it."""
 PATIENCE = 300
 """Seconds after which a process that has not ended is a finding."""
 
@@ -49,6 +51,7 @@ class Place:
             "VENTES_KAFKA__PARTITIONS": "3",
             "VENTES_STREAMING__MAX_OFFSETS_PER_TRIGGER": "40",
             "VENTES_ANALYTICS__ENGINE": self.engine,
+            "VENTES_KAFKA__SASL_PASSWORD": SECRET,
             "VENTES_STREAMING__RESTART_DELAY": "200 ms",
             "VENTES_SPARK__JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m",
             **{

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from campaign.checkers import bronze
+from campaign.checkers import bronze, secrets
 from campaign.claims import CLAIMS
+from campaign.faults.processes import SECRET, Place
 from campaign.generator import workload
 from campaign.generator.sender import Sent
 from campaign.generator.workload import Message
@@ -97,6 +98,16 @@ def test_the_checkers_of_bronze_see_loss_doubles_and_wrong_places(tmp_path: Path
     assert claims("doubled", [*rows, rows[0]]) == {"S3", "S4"}
     assert claims("moved", [{**rows[0], "kafka_offset": 9}, *rows[1:]]) == {"S1"}
     assert claims("cents", [{**rows[0], "montant": 1}, *rows[1:]]) == {"S1"}
+
+
+def test_a_secret_that_every_process_has_is_looked_for_in_every_file(tmp_path: Path) -> None:
+    place = Place(ROOT, tmp_path, "localhost:1", "t")
+    assert SECRET in place.environment().values()
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "bronze.log").write_text("nothing")
+    assert list(secrets.check([tmp_path], [SECRET])) == []
+    (tmp_path / "logs" / "bronze.log").write_text(f"password={SECRET}")
+    assert [each.claim for each in secrets.check([tmp_path], [SECRET])] == ["S13"]
 
 
 def test_every_violation_has_a_claim() -> None:
