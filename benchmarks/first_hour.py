@@ -86,21 +86,21 @@ def _running(project: Path, environment: Mapping[str, str], log: Path) -> Iterat
             end_group(process.pid, 1.0)
 
 
-def _version(table: Path) -> int:
-    """The newest commit of a table's log; -1 before the first."""
-    return max((int(path.stem) for path in (table / "_delta_log").glob("0*.json")), default=-1)
+def _commits(table: Path) -> int:
+    """The commits in a table's log that add rows; the making of a table may, or may not, be one of them."""
+    return sum('"add":{' in entry.read_text(encoding="utf-8") for entry in (table / "_delta_log").glob("0*.json"))
 
 
 def start_shares(project: Path, environment: Mapping[str, str], log: Path) -> dict[str, float]:
     """Seconds from the command until all processes are started, the first new commit of Bronze, the first of Silver."""
     base = environment["VENTES_DELTA__BASE_PATH"]
     bronze, silver = Path(VENTES.path(base)), Path(PAR_PAYS.path(base))
-    before = _version(bronze), _version(silver)
+    before = _commits(bronze), _commits(silver)
     began = time.monotonic()
     reached: dict[str, Callable[[str], bool]] = {
         "start": lambda said: "running: " in said,
-        "first sale": lambda _said: _version(bronze) > max(before[0], 0),  # the first commit only makes the table
-        "first Silver figure": lambda _said: _version(silver) > max(before[1], 0),
+        "first sale": lambda _said: _commits(bronze) > before[0],
+        "first Silver figure": lambda _said: _commits(silver) > before[1],
     }
     found: dict[str, float] = {}
     with _running(project, environment, log) as said:

@@ -110,7 +110,7 @@ def completed(args: argparse.Namespace) -> argparse.Namespace:
     if args.quick and args.write:
         raise ConfigError("--quick with --write: figures of a quick run stand in no document. Leave one of them out.")
     if args.soak_held and args.write:
-        raise ConfigError("--soak-held with --write: goal 5 is about a run from its start. Leave one of them out.")
+        raise ConfigError("--soak-held with --write: goal 16 is about a run from its start. Leave one of them out.")
     if args.only and args.long:
         raise ConfigError("--only and --long: name the sections, or leave --only out.")
     sizes = {name: pair[args.quick] for name, pair in SIZES.items() if getattr(args, name) is None}

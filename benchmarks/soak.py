@@ -1,6 +1,6 @@
 """The latency over half an hour: does compaction, a checkpoint of the log or anything that grows make sales wait?
 
-As ``latency``, for our job alone and for longer. Goal 5 compares the first and the last 5 minutes of 30; a shorter run
+As ``latency``, for our job alone and for longer. Goal 16 compares the first and the last 5 minutes of 30; a shorter run
 compares its first and last sixth, and says so.
 """
 

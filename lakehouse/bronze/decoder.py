@@ -13,7 +13,7 @@ from lakehouse.bronze import transforms
 from lakehouse.contract import sale
 from lakehouse.jvm import compiler, spark_internals
 
-DECODER_CLASSES = ("BronzeRow", "SaleDecoder", "PlainSale", "Moment")
+DECODER_CLASSES = ("BronzeRow", "SaleDecoder", "Moment")
 """The Java classes that read a message."""
 
 

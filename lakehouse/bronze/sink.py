@@ -34,7 +34,6 @@ from lakehouse.bronze.table_writer import TableWriter
 from lakehouse.config import Config
 from lakehouse.contract.tables import VENTES
 from lakehouse.errors import ClockWentBack, LakehouseError
-from lakehouse.jvm import compiler
 from lakehouse.lake import spark_tables
 from lakehouse.lake.checkpoint import Checkpoint
 from lakehouse.maintenance import scheduler
@@ -71,7 +70,6 @@ class BronzeSink:
         self.settings = NotedSettings(checkpoint, wanted, self._tables.has, self._prepare)
         self.scope = exact_dedup.Scope.of(spark, config)
         self._schedule = scheduler.Schedule(config, "bronze")
-        self._heap = compiler.new(spark, "Heap")
         self.totals = Totals()
         self.failure: BaseException | None = None
         self.settled_batch: int | None = None
@@ -157,7 +155,6 @@ class BronzeSink:
         messages = batch.count()
         # a million rows fill a laptop's heap, which may hold the state as well: Java then spent its time on garbage collection
         large = messages is not None and messages > self._config.performance.small_batch_rows
-        self._heap.fit(large)
         storage = StorageLevel.DISK_ONLY if large else StorageLevel.MEMORY_AND_DISK
         on_time = on_time_batch.read(batch, storage)
         if on_time.stats.rows == messages:  # each message is an on-time sale and no duplicate

@@ -25,11 +25,11 @@ _SOURCES = Path(__file__).with_name("java_src")
 LOG_STORE = ("ConditionalS3LogStore",)
 """Delta's log on S3: only a lake there needs it."""
 CORE = (
-    "BronzeRow", "OldSale", "SaleDecoder", "PlainSale", "Moment", "DeltaAppend", "LocalFiles", "LocalFilesContext", "Heap",
+    "BronzeRow", "OldSale", "SaleDecoder", "Moment", "DeltaAppend", "LocalFiles", "LocalFilesContext", "NativeMemory",
     "LocalLogStore", "RareEvictionStateStoreProvider",
 )  # fmt: skip
 """The sale contract as Bronze's stream applies it, the append to a Delta table, local files and the log among them
-without more calls of the system than it takes, the room that a heap keeps, and when the state forgets."""
+without more calls of the system than it takes, what the C library gives back, and when the state forgets."""
 
 
 def source(classes: tuple[str, ...]) -> bytes:

@@ -106,9 +106,10 @@ def _admin(config: Config) -> Iterator[Any]:
         admin.close()
 
 
-def connect_producer(config: Config) -> Any:
-    """A ``KafkaProducer`` that knows the topic's partitions, idempotent, ``acks=all``."""
-    producer = _connect(KafkaProducer, config, producer_options(config))
+def connect_producer(config: Config, **options: Any) -> Any:
+    """A ``KafkaProducer`` that knows the topic's partitions, idempotent, ``acks=all``; ``options`` of kafka-python go before our
+    own."""
+    producer = _connect(KafkaProducer, config, producer_options(config) | options)
     try:
         producer.partitions_for(config.kafka.topic)
     except KafkaError as error:

@@ -38,7 +38,6 @@ _FIXED = {
 _HIDDEN = "(?i)secret|password|passwd|token|access[.]?key|jaas|url"
 _WAIT = "waiting for Spark to start: 5 to 15 s, on a busy machine a minute"
 _LOG4J = Path(jars.__file__).with_name("log4j2-spark.properties")
-_COMPILER = Path(jars.__file__).with_name("java-compiler.json")
 
 
 def shared_settings(config: Config, job: str) -> dict[str, str]:
@@ -112,9 +111,7 @@ def own_settings(config: Config) -> dict[str, str]:
         "spark.driver.extraJavaOptions": (
             f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} "
             f"-XX:+UseSerialGC -Xms256m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40 "
-            f"-XX:-ShrinkHeapInSteps -XX:MetaspaceSize=256m "
-            f"-XX:+UnlockDiagnosticVMOptions -XX:+DisplayVMOutputToStderr "
-            f"{java.option(f'-XX:CompilerDirectivesFile={_COMPILER}')} {spark.java_options}"
+            f"-XX:-ShrinkHeapInSteps -XX:MetaspaceSize=256m {spark.java_options}"
         ).strip(),
     }
     if launch.is_local(spark.master):
@@ -240,7 +237,7 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
         _check_zone(session, config)
         shared_storage.check_folder(session, config.delta.base_path)
         if not launch.under_submit():
-            compiler.new(session, "Heap").trimEvery(_TRIM_MILLISECONDS)
+            compiler.new(session, "NativeMemory").trimEvery(_TRIM_MILLISECONDS)
     except BaseException:
         session.stop()
         raise

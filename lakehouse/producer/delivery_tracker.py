@@ -112,6 +112,7 @@ class DeliveryTracker:
         self._last_answer = clock()
         self._stalled_since: float | None = None
         self._full = False
+        self._room_wanted = False
         self._write_error: OSError | None = None
         self.kinds: Counter[str] = Counter()
         self.sent = 0
@@ -137,10 +138,19 @@ class DeliveryTracker:
         return self._clock() - self._last_answer if self._waiting else 0.0
 
     def has_room(self, message: Message, timeout: float) -> bool:
-        """Wait up to ``timeout`` seconds for room in the buffer. One message always has room in an empty one."""
+        """Wait up to ``timeout`` seconds for room in the buffer. One message always has room in an empty one.
+
+        A full buffer has room again when an eighth of it is free: threads that wake each other for every message spend
+        their time on that. Only the thread that hands messages over may call it.
+        """
         size = _size(message)
+        if not self._bytes or self._bytes + size <= self._buffer:  # nobody else adds to it, so that no lock is needed
+            return True
+        enough = max(self._buffer - max(size, self._buffer // 8), 0)
         with self._changed:
-            room = self._changed.wait_for(lambda: not self._bytes or self._bytes + size <= self._buffer, timeout)
+            self._room_wanted = True
+            room = self._changed.wait_for(lambda: self._bytes <= enough, timeout)
+            self._room_wanted = False
             if not room and not self._full:
                 _log.warning("buffer full; waiting for Kafka", in_flight=self.in_flight, buffer_memory=self._buffer)
             self._full = not room
@@ -179,8 +189,9 @@ class DeliveryTracker:
             self._last_answer = self._clock()
             self.last_ack = time.time()
             self.ack_seconds.add(self._last_answer - known[1])
-            place = {"partition": metadata.partition, "offset": metadata.offset}
-            self._note("acquitte", n, **place, kafka_timestamp=metadata.timestamp)
+            if self._truth:
+                place = {"partition": metadata.partition, "offset": metadata.offset}
+                self._note("acquitte", n, **place, kafka_timestamp=metadata.timestamp)
 
     def failed(self, n: int, error: BaseException) -> None:
         """kafka-python's errback, with ``n`` bound: it does not retry this message."""
@@ -229,11 +240,12 @@ class DeliveryTracker:
         """Remove a message from those in flight: its id and hand-over time; None if its outcome is known already.
         Called with the lock held."""
         waiting = self._waiting.pop(n, None)
-        self._changed.notify_all()
         if waiting is None:
             return None
         vente_id, size, begun = waiting
         self._bytes -= size
+        if self._room_wanted:
+            self._changed.notify_all()
         return vente_id, begun
 
     def _note(self, etat: str, n: int, **fields: object) -> None:

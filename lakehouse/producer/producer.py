@@ -24,6 +24,7 @@ from lakehouse.config import Config, Rate, format_duration
 from lakehouse.errors import BrokerUnavailable, ConfigError, UndeliveredMessages
 from lakehouse.kafka import clients
 from lakehouse.kafka.connection import START_COMMAND
+from lakehouse.kafka.key_partitioner import KeyPartitioner
 from lakehouse.kafka.options import servers
 from lakehouse.observability import audit_log, log, metrics
 from lakehouse.observability.health import Monitor
@@ -105,7 +106,7 @@ def connect(config: Config, stop: Stop, *, give_up_after: timedelta | None) -> A
         try:
             clients.ensure_topic(config)
             clients.check_right(config, "WRITE")
-            return clients.connect_producer(config)
+            return clients.connect_producer(config, partitioner=KeyPartitioner())
         except BrokerUnavailable:
             if time.monotonic() + pause > deadline:
                 raise

@@ -51,8 +51,8 @@ public class OldSale implements UDF5 {
         if (found < 0) {
             return null;
         }
-        int colon = PlainSale.after(bytes, found);
-        int quote = colon < bytes.length && bytes[colon] == ':' ? PlainSale.after(bytes, colon + 1) : bytes.length;
+        int colon = after(bytes, found);
+        int quote = colon < bytes.length && bytes[colon] == ':' ? after(bytes, colon + 1) : bytes.length;
         if (quote >= bytes.length || bytes[quote] != '"') {
             return null;
         }
@@ -64,6 +64,15 @@ public class OldSale implements UDF5 {
             return null;
         }
         return Moment.micros(new String(bytes, quote + 1, end - quote - 1, StandardCharsets.ISO_8859_1));
+    }
+
+    /** Where the next byte stands that is no space. */
+    private static int after(byte[] bytes, int from) {
+        int there = from;
+        while (there < bytes.length && (bytes[there] == ' ' || bytes[there] == '\n' || bytes[there] == '\t' || bytes[there] == '\r')) {
+            there++;
+        }
+        return there;
     }
 
     private static boolean isKey(byte[] bytes, int at) {

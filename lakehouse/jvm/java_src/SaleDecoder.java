@@ -17,9 +17,8 @@ import java.util.TreeMap;
 /**
  * A Kafka message's bytes as a sale, or null: whether it keeps the contract of lakehouse/sale.py, and what it says then.
  *
- * One pass of Jackson, which is strict about JSON's grammar, and no float anywhere; a message in the plainest form does not
- * need it (PlainSale). It says no more than yes or no: the reason of a no is worked out by sale.validate, in Python, for the few
- * messages that need one.
+ * One pass of Jackson, which is strict about JSON's grammar, and no float anywhere. It says no more than yes or no: the reason
+ * of a no is worked out by sale.validate, in Python, for the few messages that need one.
  *
  * Columns: the contract's fields in its order (timestamp as microseconds since 1970), then the names of the fields that
  * the contract does not know as a JSON array, and these fields as a JSON object; both null when there are none.
@@ -67,16 +66,10 @@ public final class SaleDecoder {
     }
 
     /** Null for a message that is against the contract. */
-    static Object[] read(byte[] bytes) throws Exception {
+    public static Object[] read(byte[] bytes) throws Exception {
         if (bytes == null || bytes.length == 0) {
             return null;
         }
-        Object[] plain = PlainSale.read(bytes);
-        return plain == null ? readJson(bytes) : plain;
-    }
-
-    /** The same, by Jackson alone. */
-    public static Object[] readJson(byte[] bytes) throws Exception {
         String text = new String(bytes, StandardCharsets.UTF_8);
         if (text.indexOf('\ufffd') >= 0 && !isUtf8(bytes)) {
             return null;

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +14,6 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from lakehouse.bronze import transforms
 from lakehouse.contract import sale
 from lakehouse.contract.tables import REJETS, VENTES
-from lakehouse.producer import generator
 from tests.unit.contract.test_operations import FAULTS, SALES, WELL_FORMED, operations
 from tests.unit.contract.test_sale import ACCEPTED, CASES, VALID, messages, text
 
@@ -304,30 +301,6 @@ def test_a_sale_exactly_on_the_line_is_on_time(spark: SparkSession) -> None:
     # by the broker's time alone: an on-time sale's event time is at most the tolerance after it
     for behind, stale in ((900 * micros, False), (900 * micros + 1, True)):
         assert is_old.call(None, now - behind, now, 600 * micros, 300 * micros) is stale
-
-
-def shown(columns: Any) -> list[str | None] | None:
-    return None if columns is None else [None if each is None else str(each) for each in columns]
-
-
-def test_the_plain_way_reads_what_jackson_reads(spark: SparkSession) -> None:
-    """And what it leaves to Jackson is rare: what the producer sends is plain."""
-    plain, decoder = spark._jvm.ventes.PlainSale, spark._jvm.ventes.SaleDecoder  # type: ignore[union-attr]
-    for message in itertools.islice(
-        generator.messages(seed=5, clients=50, clock=itertools.count(1_790_000_000_000_000).__next__), 200
-    ):
-        read = shown(plain.read(message.value))
-        assert read is not None and read == shown(decoder.readJson(message.value))
-    unusual = [value for _, value, _ in CASES] + [value for _, value, _ in ACCEPTED]
-    unusual += [text(montant="@@").replace('"@@"', amount).encode() for amount in AMOUNTS]
-    unusual += [text(client_nom="@@").replace('"@@"', each).encode("utf-8", "surrogatepass") for each in ODDITIES]
-    unusual += [text(vente_id="é" * 33).encode(), text(vente_id="é" * 65).encode(), text(pays="Côte d’Ivoire").encode()]
-    taken = 0
-    for value in filter(None, unusual):
-        if (read := shown(plain.read(value))) is not None:
-            taken += 1
-            assert read == shown(decoder.readJson(value)), value
-    assert 10 < taken < len(unusual)
 
 
 def test_only_sales_have_a_key(spark: SparkSession) -> None:

@@ -278,18 +278,6 @@ def test_a_small_batch_is_one_file_and_a_large_one_is_not(
     assert len(spark_tables.read(spark, VENTES, chosen).inputFiles()) == files
 
 
-def test_the_heap_keeps_more_of_itself_free_while_a_backlog_is_read(spark: SparkSession, tmp_path: Path) -> None:
-    topic, heap = Topic(spark, tmp_path), compiler.new(spark, "Heap")
-    for sales, kept in (
-        (1, "20 40"),
-        (4, "40 70"),
-        (1, "20 40"),
-    ):  # the first is the session's own (``session.own_settings``)
-        topic.deliver([(f"{kept}-{n}", 3600) for n in range(sales)])
-        topic.drain(settings_of(tmp_path, PERFORMANCE__SMALL_BATCH_ROWS="3"))
-        assert heap.kept() == kept
-
-
 @pytest.mark.parametrize("began_with", ["memory", "rocksdb"])
 def test_a_checkpoint_keeps_the_state_store_that_it_began_with(
     spark: SparkSession, tmp_path: Path, began_with: Literal["memory", "rocksdb"]
@@ -308,7 +296,7 @@ def test_a_checkpoint_keeps_the_state_store_that_it_began_with(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc's memory can be trimmed")
 def test_what_the_c_library_keeps_of_freed_memory_goes_back(spark: SparkSession) -> None:
-    assert "native heap" in compiler.new(spark, "Heap").trim()
+    assert "native heap" in compiler.new(spark, "NativeMemory").trim()
 
 
 @pytest.mark.parametrize(("limit", "semi_join"), [("1000", True), ("0", False)])

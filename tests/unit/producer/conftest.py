@@ -13,6 +13,6 @@ from tests.support.fake_producer import Kafka
 def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     fake = Kafka()
     monkeypatch.setattr(clients, "ensure_topic", lambda _config: False)
-    monkeypatch.setattr(clients, "connect_producer", lambda _config: fake)
+    monkeypatch.setattr(clients, "connect_producer", lambda _config, **_options: fake)
     monkeypatch.setattr(producer, "_TICK", 0.001)
     return fake

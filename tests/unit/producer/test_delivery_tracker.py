@@ -105,6 +105,24 @@ def test_a_full_buffer_has_no_room_until_an_answer_comes() -> None:
     assert tracker.has_room(second, 0)
 
 
+def test_a_waiting_sender_goes_on_when_an_eighth_of_the_buffer_is_free() -> None:
+    made = sales(17)
+    tracker = DeliveryTracker(16 * (max(len(one.key) + len(one.value) for one in made) + RECORD_OVERHEAD))
+    results = [sent(tracker, message, n) for n, message in enumerate(made[:16])]
+    found: list[int] = []
+    sender = threading.Thread(target=lambda: tracker.has_room(made[16], 60) and found.append(tracker.in_flight))
+    sender.start()
+    for result in results:
+        while not tracker._room_wanted and sender.is_alive():
+            sender.join(0.001)
+        result.success((0, 0, None))
+        sender.join(0.01)
+        if found:
+            break
+    sender.join(60)
+    assert found == [14]
+
+
 def test_a_message_larger_than_the_buffer_goes_alone() -> None:
     assert DeliveryTracker(1).has_room(sales(1)[0], 0)
 
