@@ -164,8 +164,11 @@ def read(spark: SparkSession, spec: TableSpec, config: Config, *, version: int |
 
 
 def is_empty(spark: SparkSession, spec: TableSpec, config: Config) -> bool:
-    """Whether the table holds no row. For one that was just created the only commit tells: a query would take seconds."""
-    if version(spark, spec, config) == 0:
+    """Whether the table holds no row. One without a file holds none: a job's first query takes seconds of its start."""
+    if not paths.is_remote(config):
+        if not delta_tables.opened(spec, config).file_uris():
+            return True
+    elif version(spark, spec, config) == 0:
         return '"add":' not in _entry(spark, spec, config, 0)
     return read(spark, spec, config).isEmpty()
 
