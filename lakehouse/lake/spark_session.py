@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.config import Config
 from lakehouse.errors import ConfigError, SetupError, SparkEnded
-from lakehouse.jvm import class_archive, compiler, jars, java, launch, spark_internals
+from lakehouse.jvm import class_archive, compiler, jars, java, launch, log4j_names, spark_internals
 from lakehouse.lake import object_store, shared_storage
 from lakehouse.observability import log, provenance
 from lakehouse.status_line import waiting
@@ -215,7 +215,9 @@ def build(config: Config, job: str, *, name: str | None = None) -> SparkSession:
         os.environ.update(java.environment(config) | object_store.java_environment(config))
         file = log_file(config, name or job)
         file.parent.mkdir(parents=True, exist_ok=True)
-        os.environ["LAKEHOUSE_SPARK_LOG"] = str(file)  # read by log4j2-spark.properties
+        # read by log4j2-spark.properties
+        os.environ["LAKEHOUSE_SPARK_LOG"] = str(file)
+        os.environ["LAKEHOUSE_SPARK_LOG_PATTERN"] = log4j_names.pattern(file)
         terminal = _stderr_into(file.with_name(f"{file.stem}-console.log"))
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         settings |= own_settings(config)

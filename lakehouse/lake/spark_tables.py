@@ -52,6 +52,12 @@ def _create(spark: SparkSession, spec: TableSpec, config: Config, properties: Ma
     builder.execute()
 
 
+def _sql_name(spec: TableSpec, config: Config) -> str:
+    """The table as SQL names it by its path."""
+    path = spec.path(config.delta.base_path)
+    return f"delta.`{path.replace('`', '``')}`"
+
+
 def _asked_for(name: str, config: Config) -> bool:
     return name == CHAMPS_INCONNUS and config.streaming.champs_inconnus == "garder"
 
@@ -61,8 +67,7 @@ def add_columns(spark: SparkSession, spec: TableSpec, config: Config, wanted: Se
     there = read(spark, spec, config).columns if wanted else []
     missing = [f"`{name}` {kind}" for name, kind in wanted if name not in there]
     if missing:
-        path = spec.path(config.delta.base_path)
-        spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({', '.join(missing)})")
+        spark.sql(f"ALTER TABLE {_sql_name(spec, config)} ADD COLUMNS ({', '.join(missing)})")
         _log.info("columns added", table=spec.name, columns=missing)
 
 
@@ -72,14 +77,13 @@ def _schema(spark: SparkSession, spec: TableSpec) -> StructType:
 
 def set_properties(spark: SparkSession, spec: TableSpec, config: Config, wanted: Mapping[str, str]) -> None:
     """Set the table properties that differ; no commit when none does."""
-    path = spec.path(config.delta.base_path)
     current = properties(spark, spec, config)
     changed = {key: value for key, value in wanted.items() if current.get(key) != value}
     if changed and not paths.is_remote(config):
         delta_tables.set_properties(spec, config, changed, what=f"{spec.layer} job")
     elif changed:
         pairs = ", ".join(f"'{key}' = '{value}'" for key, value in changed.items())
-        spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({pairs})")
+        spark.sql(f"ALTER TABLE {_sql_name(spec, config)} SET TBLPROPERTIES ({pairs})")
 
 
 def _snapshot(spark: SparkSession, spec: TableSpec, config: Config) -> Any:

@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of an operator's command: a real process that waits at the moment the test chose, and is killed."""
+"""SIGKILL in the middle of a command or job: a real process that is killed at the moment the test chose."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from lakehouse.config import ENV_PREFIX, PROJECT
+from tests.support import preloaded
 from tests.support.children import eventually
 
 _CHILD = """
@@ -61,3 +63,23 @@ def killed_at(
     finally:
         child.kill()
     assert child.wait() == -signal.SIGKILL
+
+
+def at_commit(folder: Path, text: str, number: int, when: str) -> AbstractContextManager[None]:
+    """What is started in the block ends by SIGKILL in its ``number``-th commit, without Spark, that has ``text`` in it:
+    ``before`` the version is there, when its data files are written, or ``after``."""
+    library = preloaded.compiled("kill_at_commit", folder)
+    return preloaded.loaded(library, TEST_KILL_AT=str(number), TEST_KILL_TEXT=text, TEST_KILL_WHEN=when)
+
+
+def killed_at_commit(
+    base: str, words: Sequence[str], text: str, number: int, when: str, *, script: str = "ops_utils.py"
+) -> None:
+    """Run the script with ``words`` over the lake, killed as ``at_commit`` says. Asserts that it was."""
+    with at_commit(Path(base).parent, text, number, when):
+        ended = subprocess.run(
+            [sys.executable, script, *words],
+            cwd=PROJECT, env={**os.environ, f"{ENV_PREFIX}DELTA__BASE_PATH": base}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert ended.returncode == -signal.SIGKILL, f"exit code {ended.returncode}:\n{ended.stdout}{ended.stderr}"

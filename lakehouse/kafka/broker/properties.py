@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lakehouse.config import Config
 from lakehouse.config import paths as places
+from lakehouse.jvm import log4j_names
 from lakehouse.kafka import users
 from lakehouse.kafka.broker import security
 from lakehouse.kafka.options import LOCAL, host_and_port, servers
@@ -146,9 +147,9 @@ def escaped(value: str) -> str:
 
 
 def log4j_properties(file: Path) -> str:
-    """A rolling log of at most 40 MB. log4j replaces ``${…}`` in a file's name, and ``%…`` in a pattern of names."""
-    name = file.as_posix().replace("$", "$$")
-    return _LOG4J.format(file=escaped(name), pattern=escaped(name.replace("%", "%%")))
+    """A rolling log of at most 40 MB."""
+    name, pattern = log4j_names.plain(file.as_posix()), log4j_names.plain(log4j_names.pattern(file))
+    return _LOG4J.format(file=escaped(name), pattern=escaped(pattern))
 
 
 def server_properties(config: Config, node: Node) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -64,19 +63,24 @@ def _spans(gaps: Sequence[UnaccountedOffsets]) -> Iterator[list[UnaccountedOffse
 
 def _read_span(consumer: Any, config: Config, span: list[UnaccountedOffsets]) -> Iterator[TopicMessage]:
     place = TopicPartition(config.kafka.topic, span[0].partition)
+    start, end = span[0].first, span[-1].last + 1
     ahead = iter(span)
     gap = next(ahead)
-    with contextlib.suppress(
-        OffsetOutOfRangeError
-    ):  # removed by retention meanwhile: the caller asks again what Kafka holds
-        for message in bounded_reading.read_span(consumer, config, place, span[0].first, span[-1].last + 1):
-            while message.offset > gap.last:
-                gap = next(ahead)
-            if message.offset >= gap.first:
-                whole = message.unreadable is None
-                yield TopicMessage(
-                    place.partition, message.offset, message.value, message.key, message.moment, gap, whole
-                )
+    while start < end:
+        try:
+            for message in bounded_reading.read_span(consumer, config, place, start, end):
+                start = message.offset + 1
+                while message.offset > gap.last:
+                    gap = next(ahead)
+                if message.offset >= gap.first:
+                    whole = message.unreadable is None
+                    yield TopicMessage(
+                        place.partition, message.offset, message.value, message.key, message.moment, gap, whole
+                    )
+            return
+        except OffsetOutOfRangeError:  # retention took some meanwhile: on with the first that is left
+            left = consumer.beginning_offsets([place])[place]
+            start = left if left > start else end  # end: the log was cut off. The caller asks again what Kafka holds
 
 
 def validated(

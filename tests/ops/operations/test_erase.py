@@ -27,7 +27,7 @@ from lakehouse.maintenance.whose_message import concerns
 from lakehouse.observability import provenance, run_files
 from lakehouse.observability.audit_log import AuditLog
 from tests.support import job_lake, lakes
-from tests.support.kills import killed_at
+from tests.support.kills import killed_at, killed_at_commit
 from tests.support.messages import encoded, sale
 
 Operate = Callable[..., tuple[int, str]]
@@ -230,6 +230,26 @@ def test_an_erasure_that_is_killed_is_taken_up_again(
 ) -> None:
     expected = erasure.found(config.load(), CLIENT)
     killed_at(base, function, ERASE, number=number, when=when)
+    is_taken_up_again(base, operate, expected)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("number", [1, 2, 3], ids=["rejects", "replays", "sales"])
+def test_an_erasure_that_is_killed_within_a_commit_is_taken_up_again(
+    base: str, operate: Operate, number: int, when: str
+) -> None:
+    expected = erasure.found(config.load(), CLIENT)
+    tables = {spec.name: delta_tables.opened(spec, config.load()) for spec in (REJETS, REJOUES, VENTES)}
+    before = {name: table.version() for name, table in tables.items()}
+    killed_at_commit(base, ERASE, '"operation":"DELETE"', number, when)
+    for table in tables.values():
+        table.update_incremental()
+    done = [name for name, table in tables.items() if table.version() > before[name]]
+    assert len(done) == number - (when == "before"), "the kill met another commit"
+    is_taken_up_again(base, operate, expected)
+
+
+def is_taken_up_again(base: str, operate: Operate, expected: dict[str, int]) -> None:
     reconciled(operate)  # half of it is no difference either
     code, text = operate(*ERASE, "--json")
     assert code == 1 and answer(text)["rows"] == expected

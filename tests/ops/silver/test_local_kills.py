@@ -12,7 +12,7 @@ from lakehouse.lake import delta_tables, job_progress
 from lakehouse.silver.job import SilverJob
 from lakehouse.silver.local_engine import LocalEngine
 from tests.support import job_lake, lakes
-from tests.support.kills import killed_at
+from tests.support.kills import killed_at, killed_at_commit
 
 ROWS = lakes.sales(120, days=4)
 SINK = "lakehouse.silver.local_sink:LocalSink"
@@ -75,6 +75,19 @@ def test_a_pass_that_was_killed_is_taken_up_again(base: str, function: str, numb
     for spec in (*SILVER, MEMBRES):
         commits = [each for each in delta_tables.opened(spec, settings).history() if "silver batch" in str(each)]
         assert len(commits) == len({str(each["userMetadata"]).split('"batch"')[1][:4] for each in commits}) <= 2
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("number", [1, 4, len(SILVER)])
+def test_a_pass_that_was_killed_within_a_merge_is_taken_up_again(base: str, number: int, when: str) -> None:
+    bronze(base, ROWS[:50], 0)
+    run()
+    bronze(base, ROWS[50:80], 1)
+    killed_at_commit(base, [], '"operation":"MERGE"', number, when, script="streaming_silver.py")
+    assert not exact(), "the kill met no merge"
+    bronze(base, ROWS[80:], 2)
+    run()
+    assert exact()
 
 
 @pytest.mark.parametrize(("function", "number", "when"), BUILD)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lakehouse import config
 from lakehouse.errors import SetupError
+from lakehouse.jvm import log4j_names
 from lakehouse.kafka.broker import properties
 from lakehouse.kafka.broker.node import Broker
 
@@ -50,8 +51,8 @@ def test_the_broker_is_told_its_own_folder(tmp_path: Path, name: str, monkeypatc
     assert as_java_reads(properties.server_properties(own, node))["log.dirs"] == str(node.home / "log")
     file = tmp_path / name / "kafka.log"
     log4j = as_java_reads(properties.log4j_properties(file))
-    assert log4j["appender.file.fileName"].replace("$$", "$") == str(file)
-    assert log4j["appender.file.filePattern"].replace("%%", "%").replace("$$", "$") == f"{file}.%i"
+    assert log4j["appender.file.fileName"] == log4j_names.plain(str(file))
+    assert log4j["appender.file.filePattern"] == f"{log4j_names.plain(log4j_names.pattern(file))}.%i"
 
 
 def test_a_folder_that_kafka_would_take_for_two_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

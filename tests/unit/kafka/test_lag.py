@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lakehouse.bronze.health import BronzeHealth
-from lakehouse.kafka.lag import HANGING_SECONDS, Lag
+from lakehouse.kafka.lag import HANGING_SECONDS, Lag, OpenTransaction
 from lakehouse.observability import log, metrics
 from lakehouse.observability.health import Monitor
 from tests.support.harness import config_of
@@ -68,3 +69,74 @@ def test_bronze_is_not_ready_while_a_transaction_hangs_and_logs_it_once(
     looked(made._lag, {0: 8}, {0: 9}, {0: 2_000.0})
     made._say_hanging()
     assert capsys.readouterr().err.count("ventes[0]@8") == 1, "another one is said again"
+
+
+class Asked(Known):
+    """The same, and at which offsets times were asked for."""
+
+    def __init__(self, bounds: Mapping[int, tuple[int, int]], ages: Mapping[int, float]) -> None:
+        super().__init__(bounds, ages)
+        self.asked: list[tuple[int, int]] = []
+
+    def time_of(self, partition: int, offset: int) -> float | None:
+        self.asked.append((partition, offset))
+        return super().time_of(partition, offset)
+
+
+def near(seconds: float) -> Any:
+    return pytest.approx(seconds, abs=60)
+
+
+def test_the_lag_runs_from_what_was_read_and_the_headroom_to_what_kafka_drops_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def topic(_: Any) -> Any:
+        asked.append("settings")
+        return SimpleNamespace(settings={"retention.ms": "9000000"})
+
+    monkeypatch.setattr("lakehouse.kafka.lag.describe_topic", topic)
+    watched = Monitor(config_of(tmp_path, "localhost:1", "ventes"), "bronze")
+    lag: Any = Lag(watched.config, watched.meter)
+
+    def values(metric: metrics.Metric) -> dict[str, float]:
+        return {labels[0]: value for labels, value in watched.meter.values(metric).items()}
+
+    # behind, at the end, never read, behind what Kafka still holds, ahead of what is stable
+    bounds = {12: (0, 0), 0: (2, 10), 1: (3, 12), 2: (4, 9), 3: (5, 8), 4: (0, 6)}
+    lag._offsets = Asked(bounds, {0: 3_000, 2: 5_000, 3: -1_000})
+    lag._everything = Asked({n: span for n, span in bounds.items() if n != 12}, {})
+    lag.read({0: 7, 1: 12})
+    lag.read({3: 4, 4: 7})
+    for _ in range(2):
+        lag.look()
+    assert asked == ["settings"]
+    assert lag._offsets.asked == 2 * [(0, 7), (2, 4), (3, 5)] and lag._everything.asked == []
+    assert values(metrics.LAG_RECORDS) == {"0": 3, "1": 0, "2": 5, "3": 4, "4": 0, "12": 0}
+    assert values(metrics.LAG_SECONDS) == {"0": near(3_000), "1": 0, "2": near(5_000), "3": 0, "4": 0, "12": 0}
+    assert values(metrics.HEADROOM_RECORDS) == {"0": 5, "1": 9, "2": 0, "3": -1, "4": 7, "12": 0}
+    assert values(metrics.HEADROOM_SECONDS) == {
+        "0": near(6_000), "1": 9_000, "2": near(4_000), "3": 9_000, "4": 9_000, "12": 9_000,
+    }  # fmt: skip
+    assert watched.meter.values(metrics.KAFKA_SEEN)
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("0", {("0",): 0.0}), ("1500", {("0",): 1.5}), ("-1", {}), (None, {})])
+def test_a_topic_without_retention_has_no_headroom_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None, seconds: dict[Any, float]
+) -> None:
+    settings = {} if said is None else {"retention.ms": said}
+    monkeypatch.setattr("lakehouse.kafka.lag.describe_topic", lambda _: SimpleNamespace(settings=settings))
+    watched = Monitor(config_of(tmp_path, "localhost:1", "ventes"), "bronze")
+    lag: Any = Lag(watched.config, watched.meter)
+    lag._offsets = lag._everything = Known({0: (0, 0)}, {})
+    lag.look()
+    assert watched.meter.values(metrics.HEADROOM_SECONDS) == seconds
+
+
+def test_a_transaction_hangs_beyond_fifteen_minutes_and_partitions_are_named_in_order() -> None:
+    lag: Any = object.__new__(Lag)
+    lag._config = config_of(Path("lake"), "localhost:1", "ventes")
+    lag._open = {n: OpenTransaction(n, 1, HANGING_SECONDS + after) for n, after in ((9, 1), (2, 0), (1, 1))}
+    assert list(lag.hanging()) == ["ventes[1]@1", "ventes[9]@9"]

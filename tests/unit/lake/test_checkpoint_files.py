@@ -72,6 +72,12 @@ def test_an_offset_log_entry_of_a_table_is_read_as_written(
     assert found.whole_version == version - 1 and found.is_inside_version == (index is not None)
 
 
+def test_a_source_that_has_read_nothing_and_an_offset_without_an_index() -> None:
+    assert files.planned(0, offsets_text(1, "-")).kafka_ends("t") == {}
+    line = '{"reservoirId":null,"reservoirVersion":8}'
+    assert files.planned(0, offsets_text(1, line)).delta_end() == DeltaOffset(None, 8)
+
+
 def test_the_first_file_of_a_version_is_inside_it() -> None:
     line = '{"sourceVersion":1,"reservoirId":"t","reservoirVersion":8,"index":%d,"isStartingVersion":false}'
     before, after = (files.planned(0, offsets_text(1, line % index)).delta_end() for index in (-1, 0))
@@ -150,12 +156,48 @@ def test_a_text_nested_too_deep_is_damaged() -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ['{"t":[1]}', '{"t":{"zero":1}}', '{"t":{"0":"1"}}', '{"t":{"0":1.5}}', '{"t":{"0":null}}']
-)
+    "source",
+    [
+        '{"t":[1]}', '{"t":{"zero":1}}', '{"t":{"0x":1}}', '{"t":{"00000000000":1}}', '{"t":{"0":"1"}}', '{"t":{"0":1.5}}', '{"t":{"0":null}}',
+    ],
+)  # fmt: skip
 def test_offsets_of_another_shape_are_damaged(source: str) -> None:
     entry = files.planned(4, offsets_text(5, source))
     with pytest.raises(DamagedFile, match="its file offsets/4 is cut off or damaged"):
         entry.kafka_ends("t")
+
+
+@pytest.mark.parametrize("clock", ["0", "-1", "1.0", "true", '"5"', "null"])
+def test_a_batch_whose_clock_is_no_time_is_damaged(clock: str) -> None:
+    assert files.planned(4, 'v1\n{"batchTimestampMs":1}\n-') == Planned(4, 1, (None,))
+    with pytest.raises(DamagedFile, match="its file offsets/4 is cut off or damaged"):
+        files.planned(4, f'v1\n{{"batchTimestampMs":{clock}}}\n-')
+
+
+@pytest.mark.parametrize("text", ["{}", '{"id":""}', '{"id":7}', '{"id":null}', '{"id":["a"]}'])
+def test_a_query_has_an_id_that_is_a_text(text: str) -> None:
+    with pytest.raises(DamagedFile, match="its metadata file is damaged"):
+        files.query_id(text)
+
+
+@pytest.mark.parametrize("line", [
+    "-", "{}", '{"reservoirId":"t","reservoirVersion":"8"}', '{"reservoirId":"t","reservoirVersion":8.0,"index":-1}',
+    '{"reservoirId":"t","reservoirVersion":8,"index":"0"}', '{"reservoirId":"t","reservoirVersion":8,"index":null}',
+    '{"reservoirId":7,"reservoirVersion":8,"index":0}',
+])  # fmt: skip
+def test_a_tables_offset_of_another_shape_is_damaged(line: str) -> None:
+    entry = files.planned(4, offsets_text(5, line))
+    with pytest.raises(DamagedFile, match="its file offsets/4 is cut off or damaged"):
+        entry.delta_end()
+
+
+@pytest.mark.parametrize("version", ["", "1", "v", "version1", "v1.0", "V1", "v1 ", " v1"])
+def test_a_file_of_no_version_is_damaged(version: str) -> None:
+    assert files.next_watermark_ms(4, "v12\r\n{}\n") == 0, "no watermark yet"
+    with pytest.raises(DamagedFile):
+        files.next_watermark_ms(4, "v1\n{}\0")
+    with pytest.raises(DamagedFile, match="its file commits/4 is cut off or damaged"):
+        files.next_watermark_ms(4, f"{version}\n{{}}")
 
 
 def test_a_folder_names_the_damaged_file_and_the_next_command(tmp_path: Path) -> None:

@@ -67,6 +67,11 @@ Change = Callable[[], Mapping[str, str]]
         (lambda: {**files(), "metadata": ""}, "its metadata file is damaged"),
         (lambda: without("offsets/4"), "its offset log ends before batch 4, which was committed"),
         (lambda: without("offsets/3", "offsets/4"), "its offset log ends before batch 4"),
+        (lambda: without("offsets/3", "commits/4"), "its offset log has no batch 3, which was committed"),
+        (lambda: {**files(), "offsets/6": offsets()}, "its commit log ends at batch 4, and batch 6 was planned after it"),
+        (lambda: {**without("commits/4"), "offsets/3": "v1"}, "its file offsets/3 is cut off or damaged"),
+        (lambda: {**files(), "rows_dropped": "12 rows\n"}, "its watermark dropped sales, which are missing from Bronze (12 rows)"),
+        (lambda: {**files(), "offsets/4": offsets(source='{"ventes":[1]}')}, "its file offsets/4 is cut off or damaged"),
         (lambda: without("commits/3", "commits/4"), "its commit log ends at batch -1, and batch 4 was planned after it"),
         (lambda: {**files(), "offsets/4": offsets()[:30]}, "its file offsets/4 is cut off or damaged"),
         (lambda: {**files(), "offsets/4": offsets()[:-4]}, "its file offsets/4 is cut off or damaged"),
@@ -103,3 +108,25 @@ def test_the_refusal_names_the_command() -> None:
         "The checkpoint data/checkpoints/bronze cannot be used: its state is missing. Nothing was written. "
         "Type: python ops_utils.py rebuild bronze"
     )
+
+
+def test_what_spark_does_not_read_when_it_starts_may_be_damaged() -> None:
+    older = {**files(), "offsets/2": "", "commits/2": "", "commits/3": "", "offsets/3": ""}
+    assert fault(older) is None
+
+
+def test_a_file_that_went_after_it_was_listed_counts_as_damaged() -> None:
+    class Going(Folder):
+        def text(self, name: str) -> str | None:
+            return None if name == gone else super().text(name)
+
+    for gone in ("offsets/4", "commits/4"):
+        said = checkpoint_validation.fault(Going(files()), "bronze", topic=TOPIC)
+        assert said == f"its file {gone} is cut off or damaged"
+
+
+def test_a_table_that_is_not_asked_for_is_not_compared() -> None:
+    made = {"metadata": META, "offsets/0": offsets(source='{"reservoirId":"u","reservoirVersion":2}')}
+    assert checkpoint_validation.fault(Folder(made), "silver") is None
+    unread = {**made, "offsets/0": offsets(source="-")}
+    assert checkpoint_validation.fault(Folder(unread), "silver", table_id="t") is None

@@ -228,3 +228,16 @@ def test_only_keys_that_may_lose_an_extreme_or_a_member_are_read_again() -> None
     ]  # 5.00 → 4.50, and the same client: neither the least, nor the greatest, nor gone
     lake.add_operations([Operation(ANNULATION, "b", "v9")])
     assert lake.read == [{"France"}, {1}]
+
+
+def test_a_cancelled_sale_counts_in_what_was_sold_and_came_back_and_in_nothing_else() -> None:
+    sales = worth([SALE, {**SALE, "vente_id": "w", "client_id": 2}], [Operation(ANNULATION, "o", "w")])
+    assert BY_COUNTRY.recomputed(sales) == {
+        "France": Row(
+            2,
+            {
+                "total_transactions": 1, "revenue_total": Decimal("40.00"), "items_sold": 4, "revenu_brut": Decimal("80.00"),
+                "montant_rembourse": Decimal("40.00"), "nb_retours": 0, "nb_annulations": 1, "clients": frozenset({1}),
+            },
+        )
+    }  # fmt: skip
