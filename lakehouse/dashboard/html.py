@@ -257,7 +257,7 @@ class PageRenderer:
             drawn.plots = charts.minutes(result, now, view.language)
             drawn.nothing = "" if result.rows else "now-none"
             return
-        if not result.rows:
+        if not result.rows or (card.bar in pages.COUNTS and not any(result.column(card.bar))):
             drawn.nothing = card.none
             return
         if card.shape == "kpis":

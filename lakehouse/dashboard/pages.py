@@ -117,7 +117,7 @@ CARDS: dict[str, tuple[Card, ...]] = {
         Card("reconciliation", fact=True, none="reconciliation-never"),
         Card("drift", fact=True, none="drift-unknown"),
         Card("late-sales", wide=("vente_id", "pays", "segment", "kafka_timestamp"), rows=ROWS, full=True, none="empty-good"),
-        Card("late-by-country", bar="ventes_tardives", rows=30),
+        Card("late-by-country", bar="ventes_tardives", rows=30, none="empty-good"),
         Card("pertes-declarees", wide=("topic", "date_declaration"), rows=ROWS, none="empty-good"),
         Card(
             "corrections", wide=("date_correction", "segment", "articles", "generation", "lot"), rows=ROWS, full=True, none="empty-good"
@@ -160,6 +160,9 @@ FOLDED = frozenset({
     "rejects-by-reason", "latest-rejects", "late-sales", "late-by-country", "corrections", "pertes-declarees", "rejets-rejoues", "drift",
 })  # fmt: skip
 """Cards of the page of trust that fold into one line together when they have nothing to show."""
+
+COUNTS = frozenset({"ventes_tardives"})
+"""Bars of a card that has nothing to show when all of them are 0."""
 
 RARE = frozenset({"corrections", "pertes-declarees", "rejets-rejoues"})
 """Tables that appear with their first row: while they are not there, there is nothing to show."""

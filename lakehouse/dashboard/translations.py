@@ -128,7 +128,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Les {} processus vont bien. Dernière écriture dans Bronze :",
     ),
     "tiles": ("Figures of now", "Les mesures du moment"),
-    "tile-limit": ("well below {}", "bien sous {}"),
+    "tile-limit": ("limit: {}", "seuil : {}"),
     "unit-s": ("s", "s"),
     "unit-per-s": ("messages/s", "messages/s"),
     "unit-messages": ("messages", "messages"),

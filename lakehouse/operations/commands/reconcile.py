@@ -12,7 +12,7 @@ from lakehouse.operations.commands.explain import explain
 from lakehouse.operations.commands.runner import Outcome, Shown, Subparsers, Work, count, verb
 from lakehouse.operations.reconcile.offset_balance import COUNTS
 from lakehouse.operations.reconcile.report import Reconciliation
-from lakehouse.wording import counted
+from lakehouse.wording import EURO, counted
 
 SHOWN = 50
 """Differences that are printed; the record keeps more."""
@@ -48,7 +48,8 @@ def reconcile(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     """Account for every consumed Kafka offset, by partition and day, and compare Silver with Bronze key by key, to the
     cent. Exit code 1 and the places when something differs. Keeps a signed record. Runs beside the jobs."""
     if args.explain:
-        return explain(args.explain, args.limit, config)
+        with work.progress("the figure, and the sales behind it; seconds, or minutes where Bronze is large"):
+            return explain(args.explain, args.limit, config)
     run = Reconciliation(config, ask_kafka=not args.without_kafka, progress=work.progress)
     record = run.run()
     signed = run.sign(record)
@@ -67,7 +68,7 @@ def _shown(record: Mapping[str, Any], *, by_day: bool) -> list[Shown]:
     if record["per_table"]:
         shown += [
             "",
-            f"Silver beside Bronze version {record['silver_bronze_version']}: sales and EUR",
+            f"Silver beside Bronze version {record['silver_bronze_version']}: sales and amounts in {EURO}",
             _tables(record["per_table"]),
         ]
     shown.append("")

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from lakehouse.dashboard.request import PAGES
-from tests.e2e.dashboard.test_dashboard import COMPLETE, DESKTOP, PERIOD, PHONE, Tab
+from tests.e2e.dashboard.test_dashboard import DESKTOP, PERIOD, PHONE, Tab
 from tests.support import lakes
 from tests.support.browsers import chromium
-from tests.support.dashboards import Served, dashboard
+from tests.support.dashboards import COMPLETE, Served, dashboard
 
 pytestmark = pytest.mark.timeout(300)
 WIDE = {"width": 2560, "height": 1440}

@@ -268,7 +268,7 @@ def test_a_tile_has_a_unit_and_says_when_it_is_no_longer_well() -> None:
     titles = {name: name for _, name, _, _ in verdicts.TILES}
     found = verdicts.tiles({("bronze", "lag_seconds"): 75.0, ("bronze", "batch_seconds"): 1.26}, {}, titles, "en")
     assert [(tile.value, tile.kind) for tile in found] == [("75\u00a0s", "warn"), ("1.3\u00a0s", "good")]
-    assert found[0].limit == "well below 60\u00a0s"
+    assert found[0].limit == "limit: 60\u00a0s"
 
 
 def test_every_country_of_the_catalogue_is_on_the_map(base: str) -> None:

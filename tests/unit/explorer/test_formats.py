@@ -90,7 +90,9 @@ def test_a_narrow_terminal_leaves_out_what_is_less_wanted_and_says_so() -> None:
 def test_no_question_may_leave_out_an_amount(tmp_path: Path) -> None:
     lakes.build(str(tmp_path))
     for entry in (entry for entry in registry.ENTRIES if entry.less):
-        kinds = {column.name: column.kind for column in Lake(str(tmp_path)).read(entry.query(Filters(limit=1))).columns}
+        kinds = {
+            column.name: column.kind for column in Lake(str(tmp_path)).read(entry.query(Filters(limit=1), ())).columns
+        }
         assert {kinds[name] for name in entry.less} <= {"text", "integer", "boolean", "date", "timestamp"}
 
 
