@@ -134,6 +134,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "unit-messages": ("messages", "messages"),
     "unit-MiB": ("MiB", "Mio"),
     "unit-versions": ("versions", "versions"),
+    "one-messages": ("message", "message"),
+    "one-versions": ("version", "version"),
     "curves": ("The last two hours", "Les deux dernières heures"),
     "curves-none": ("The first curve needs a minute.", "La première courbe demande une minute."),
     "curve-lag": ("Messages not read yet", "Messages pas encore lus"),

@@ -105,4 +105,7 @@ def test_every_page_in_every_state_at_every_size(
                 assert found["wide"] <= 0 and said in found["text"], f"{target.stem}: {found['text'][:600]}"
                 late = say("late-by-country", "fr" if language == "fr" else "en")
                 assert late not in found["text"], "the back-dated sales are not late"
+                assert say("drift", "fr" if language == "fr" else "en") not in found["text"], (
+                    "none: one line for all that is empty"
+                )
     assert faults == []

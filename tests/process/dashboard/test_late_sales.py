@@ -15,7 +15,7 @@ from tests.support.dashboard_lake import TODAY, config_of
 
 def test_a_page_and_its_csv_count_no_sale_of_an_announced_backfill_as_late(own: str) -> None:
     config = config_of(own)
-    queries, view = LakeQueries(config), read("trust", {"lang": "en"}, today=TODAY)
+    queries, view = LakeQueries(config), read("trust", {"lang": "en", "periode": "all"}, today=TODAY)
 
     def late() -> tuple[int, int]:
         """Late sales on the page and in the file."""

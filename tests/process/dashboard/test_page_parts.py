@@ -239,7 +239,8 @@ def test_a_curve_keeps_two_hours_and_says_its_values() -> None:
     made = charts.curve("Lag", points, "messages", NOW, "en")
     assert made is not None and made.last == "12\u00a0messages" and made.points.startswith("500,")
     assert [bar.hint for bar in made.bars] == ["08:15: 1,204\u00a0messages", "09:15: 12\u00a0messages"]
-    assert charts.curve("Lag", [], "messages", NOW, "en") is None
+    assert charts.curve("Lag", points[:1], "messages", NOW, "en") is None, "one point is no line"
+    assert verdicts.quantity(1, "messages", "en") == "1\u00a0message" and verdicts.quantity(1, "s", "fr") == "1\u00a0s"
 
 
 # --- verdicts --------------------------------------------------------------------------------------------------------
