@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from lakehouse import config as settings
 from lakehouse.observability import audit_log
+from lakehouse.operations import command
 from lakehouse.operations.reconcile.report import _backfills
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,3 +57,16 @@ def test_the_end_of_a_backfill_is_that_of_the_last_one_of_its_topic_and_never_an
     audit_log.announce_backfill(config, "one", SINCE, SINCE, 1)  # the topic was created anew
     audit_log.end_backfill(config, "one", last + timedelta(days=1))
     assert [one.arrived for one in audit_log.backfills(config)] == [last, None, last + timedelta(days=1)]
+
+
+def test_the_list_of_the_audit_says_what_was_announced_and_when_it_had_arrived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VENTES_DELTA__BASE_PATH", str(tmp_path))
+    config = settings.load()
+    audit_log.announce_backfill(config, "ventes_stream", SINCE, SINCE + timedelta(days=14), 21_000)
+    audit_log.end_backfill(config, "ventes_stream", SINCE + timedelta(days=15))
+    assert command.main(["audit", "list"]) == 0
+    said = capsys.readouterr().out
+    assert "since=2026-01-01T00:00:00+00:00 until=2026-01-15T00:00:00+00:00 messages=21000" in said
+    assert "arrived=2026-01-16T00:00:00+00:00" in said and "previous=" not in said
