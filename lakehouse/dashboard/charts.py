@@ -22,7 +22,8 @@ DAYS = 366
 AT_LEAST = 12
 """Hours in the chart of a young lake at least, where its first day has as many."""
 SPAN = timedelta(hours=2)
-"""Of a process's curves."""
+"""Of a process's curves, when there is as much."""
+SHORT = timedelta(minutes=10)
 FULL = 1000
 LONG = frozenset({"explication", "raisons", "derniere_erreur", "mesures", "contenu"})
 
@@ -376,14 +377,15 @@ def minutes(result: Result, now: datetime, language: Language) -> list[BarChart]
 def curve(
     title: str, points: Sequence[tuple[datetime, float]], unit: str, now: datetime, language: Language
 ) -> Curve | None:
-    """A line of the last two hours; None of fewer than two points. ``now`` in the business zone."""
+    """A line of the last two hours, or since the first point, but of ``SHORT`` at least; None of fewer than two points. ``now`` in the business zone."""
     if len(points) < 2:
         return None
-    began = now - SPAN
+    began = max(now - SPAN, min(points[0][0], now - SHORT))
+    span = now - began
     values = ticks(max(Decimal(f"{value:.3f}") for _, value in points))
     top = values[-1]
     places = [
-        (int((moment - began) / SPAN * FULL), int(FULL - Decimal(f"{value:.3f}") * FULL / top))
+        (int((moment - began) / span * FULL), int(FULL - Decimal(f"{value:.3f}") * FULL / top))
         for moment, value in points
     ]
     bars = []
@@ -401,7 +403,9 @@ def curve(
                 text,
             )
         )
-    labels = [Label(per_cent(part, 4), f"{began + part * SPAN / 4:%H:%M}") for part in range(1, 4)]
+    labels = [
+        Label(per_cent(part, 4), f"{(began + part * span / 4).astimezone(now.tzinfo):%H:%M}") for part in range(1, 4)
+    ]
     line = " ".join(f"{x},{y}" for x, y in places)
     texts = [short(value, language) for value in values]
     return Curve(title, quantity(points[-1][1], unit, language), line, bars, scale(values, texts), labels)

@@ -39,9 +39,9 @@ DRAW = """([days, amounts]) => {
     new uPlot({
         width, height: 215, legend: {show: false}, cursor: {show: false},
         axes: [{stroke: colour('--soft'), grid: {show: false}},
-               {stroke: colour('--soft'), size: 60, grid: {stroke: colour('--line'), width: 1}, values: (_, all) => all.map(one => '€' + one)}],
+               {stroke: colour('--soft'), size: 60, grid: {stroke: colour('--line'), width: 1}, values: (_, all) => all.map(one => '€' + one / 1000 + ' k')}],
         series: [{}, {fill: colour('--bar'), stroke: colour('--bar'), paths: uPlot.paths.bars({size: [0.8, 100]}), points: {show: false}}],
-        scales: {y: {range: (_, low, high) => [0, high]}},
+        scales: {x: {range: (_, first, last) => [first - 43200, last + 43200]}, y: {range: (_, low, high) => [0, high * 1.02]}},
     }, [days.map(day => Date.parse(day) / 1000), amounts], document.querySelector('#uplot'));
     const chart = echarts.init(document.querySelector('#echarts'), null, {renderer: 'svg', width, height: 235});
     const last = days.length - 1;
@@ -112,7 +112,7 @@ def beside(browser: Any, shots: list[bytes]) -> bytes:
     opened.set_content(
         f"<body style='margin:0;display:flex;gap:10px;background:#888;align-items:start'>{images}</body>"
     )
-    made: bytes = opened.locator("body").screenshot()
+    made: bytes = opened.screenshot(full_page=True)
     opened.close()
     return made
 
