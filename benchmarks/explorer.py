@@ -111,12 +111,12 @@ def warm() -> dict[str, Query]:
     """What is asked again in a process that has asked before."""
     narrow = Filters(pays=("France",), segment=("Entreprise",))
     return {
-        "a warm Silver query": entry("revenue-by-country").query(Filters()),
+        "a warm Silver query": entry("revenue-by-country").query(Filters(), ()),
         "5 million Bronze rows grouped": Query(
             f"SELECT pays, COUNT(*), SUM(montant) FROM {VENTES.name} GROUP BY pays ORDER BY pays", (VENTES.name,)
         ),
-        "top clients of France, companies (from Bronze)": entry("top-clients").query(narrow),
-        "revenue by product of France, companies (from Bronze)": entry("revenue-by-product").query(narrow),
+        "top clients of France, companies (from Bronze)": entry("top-clients").query(narrow, ()),
+        "revenue by product of France, companies (from Bronze)": entry("revenue-by-product").query(narrow, ()),
     }
 
 

@@ -19,7 +19,7 @@ from lakehouse.config import PROJECT, Config
 from lakehouse.errors import LakehouseError
 from lakehouse.kafka import clients
 
-_SAID = re.compile(r"^(\d+) messages sent in ([\d.]+) s .*: (\d+) acknowledged, 0 never", re.MULTILINE)
+_SAID = re.compile(r"^([\d,]+) messages sent in ([\d.]+) s .*: ([\d,]+) acknowledged, 0 never", re.MULTILINE)
 _TIMEOUT = 900.0
 SAMPLE = 10_000
 Row = dict[str, Any]
@@ -30,7 +30,7 @@ def ours(text: str) -> tuple[int, float]:
     found = _SAID.search(text)
     if found is None or found[1] != found[3]:
         raise LakehouseError(f"producer_ventes.py gave no account of a run without losses: {text[-300:]}")
-    return int(found[1]), float(found[2])
+    return int(found[1].replace(",", "")), float(found[2])
 
 
 def constant(text: str) -> tuple[int, float]:

@@ -7,6 +7,7 @@ Exit codes: 0 done · 1 failed, or a check found a difference · 2 a wrong setti
 from __future__ import annotations
 
 import argparse
+import codecs
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from lakehouse import config as settings
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError, is_full_disk, is_no_place
 from lakehouse.observability import log
+from lakehouse.wording import showable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,12 +102,21 @@ def forget_reader() -> None:
     os.close(null)
 
 
+def _show_every_character() -> None:
+    """An output without UTF-8 shows EUR for the euro sign, and an escape for what it has nothing like; no tool ends for it."""
+    codecs.register_error("showable", showable)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not what a test or a notebook put there
+            stream.reconfigure(errors="showable")
+
+
 def run(
     made: argparse.ArgumentParser,
     body: Callable[[argparse.Namespace, Config], int],
     argv: Sequence[str] | None = None,
 ) -> int:
     """Parse, load the settings, configure logging, run ``body``; an expected error becomes one sentence and an exit code."""
+    _show_every_character()
     try:
         args = made.parse_args(argv)
     except SystemExit as stop:  # argparse exits by itself: 0 after --help, 2 for a wrong argument

@@ -19,10 +19,16 @@ from lakehouse.lake.result import Column, Result
 
 DAYS = 366
 """Days in the chart at most, the newest; the table under it has all that were asked for."""
+AT_LEAST = 12
+"""Hours in the chart of a young lake at least, where its first day has as many."""
 SPAN = timedelta(hours=2)
-"""Of a process's curves."""
+"""Of a process's curves, when there is as much."""
+SHORT = timedelta(minutes=10)
 FULL = 1000
 LONG = frozenset({"explication", "raisons", "derniere_erreur", "mesures", "contenu"})
+
+
+Sold = Mapping[Any, tuple[Decimal, int]]
 
 
 @dataclass(frozen=True)
@@ -280,9 +286,6 @@ def chart(name: str, places: Sequence[Place], labels: Mapping[int, str], languag
     )
 
 
-Sold = Mapping[Any, tuple[Decimal, int]]
-
-
 def _sold(result: Result, *keys: str) -> Sold:
     """(revenue, sales) of each key, summed."""
     found: dict[Any, tuple[Decimal, int]] = {}
@@ -316,12 +319,26 @@ def span_hours(result: Result, view: View, now: datetime) -> BarChart | None:
     sold = _sold(result, "jour", "heure")
     if not sold or view.du is None or view.au is None:
         return None
+    return _hours_of(sold, view.du, view.au, view, now)
+
+
+def young_hours(result: Result, view: View, now: datetime) -> BarChart | None:
+    """Every hour of a lake that is young, from its first one on, but ``AT_LEAST`` of them."""
+    sold = _sold(result, "jour", "heure")
+    return _hours_of(sold, min(sold)[0], max(sold)[0], view, now, since=min(sold)) if sold else None
+
+
+def _hours_of(
+    sold: Sold, first: date, last: date, view: View, now: datetime, since: tuple[date, int] | None = None
+) -> BarChart:
     hours_ = [
         (each, hour)
-        for each in (view.du + timedelta(days=number) for number in range((view.au - view.du).days + 1))
+        for each in (first + timedelta(days=number) for number in range((last - first).days + 1))
         for hour in range(24)
         if (each, hour) <= (now.date(), now.hour)
     ]
+    if since in hours_:
+        hours_ = hours_[min(hours_.index(since), max(0, len(hours_) - AT_LEAST)) :]
     places = [
         _place(sold, (each, hour), f"{each} {hour:02}:00", open_=(each, hour) == (now.date(), now.hour))
         for each, hour in hours_
@@ -360,14 +377,15 @@ def minutes(result: Result, now: datetime, language: Language) -> list[BarChart]
 def curve(
     title: str, points: Sequence[tuple[datetime, float]], unit: str, now: datetime, language: Language
 ) -> Curve | None:
-    """A line of the last two hours. ``now`` in the business zone."""
-    if not points:
+    """A line of the last two hours, or since the first point, but of ``SHORT`` at least; None of fewer than two points. ``now`` in the business zone."""
+    if len(points) < 2:
         return None
-    began = now - SPAN
+    began = max(now - SPAN, min(points[0][0], now - SHORT))
+    span = now - began
     values = ticks(max(Decimal(f"{value:.3f}") for _, value in points))
     top = values[-1]
     places = [
-        (int((moment - began) / SPAN * FULL), int(FULL - Decimal(f"{value:.3f}") * FULL / top))
+        (int((moment - began) / span * FULL), int(FULL - Decimal(f"{value:.3f}") * FULL / top))
         for moment, value in points
     ]
     bars = []
@@ -385,7 +403,9 @@ def curve(
                 text,
             )
         )
-    labels = [Label(per_cent(part, 4), f"{began + part * SPAN / 4:%H:%M}") for part in range(1, 4)]
+    labels = [
+        Label(per_cent(part, 4), f"{(began + part * span / 4).astimezone(now.tzinfo):%H:%M}") for part in range(1, 4)
+    ]
     line = " ".join(f"{x},{y}" for x, y in places)
     texts = [short(value, language) for value in values]
     return Curve(title, quantity(points[-1][1], unit, language), line, bars, scale(values, texts), labels)

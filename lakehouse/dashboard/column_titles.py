@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lakehouse.explorer.formats.titles import LANGUAGES, Language, unit
 from lakehouse.explorer.formats.titles import titled as titled_column
+from lakehouse.wording import EURO
 
 FIELDS: dict[str, tuple[str, str]] = {
     "finished": ("Finished", "Terminée le"),
@@ -59,4 +60,4 @@ def titled(name: str, language: Language) -> str:
     found = titled_column(name, language)
     if found == name:
         return (FIGURES.get(name) or FIELDS.get(name) or (name, name))[LANGUAGES.index(language)]
-    return found if unit(name) in ("", "EUR", "%") else f"{found} ({unit(name)})"
+    return found if unit(name) in ("", EURO, "%") else f"{found} ({unit(name)})"

@@ -23,6 +23,7 @@ from lakehouse.explorer.formats.export import csv_value, csv_writer
 from lakehouse.lake import cuts
 from lakehouse.lake import result as lake_result
 from lakehouse.lake.reader import CutGone, Lake
+from lakehouse.observability import audit_log
 
 
 def runs(text: str) -> bool:
@@ -50,7 +51,8 @@ def rows(name: str, view: View, config: Config) -> tuple[str, Iterator[str]]:
     entry = entries.entry(name)
     if entry.build is None:
         raise KeyError(name)
-    query, cut = entry.query(filters_of(name, view)), cuts.newest(config)
+    query = entry.query(filters_of(name, view), audit_log.backfills(config))
+    cut = cuts.newest(config)
     try:
         reader, sources = (lake.at_cut(cut) if cut is not None and cut.covers(query.tables) else lake).stream(query)
     except CutGone:

@@ -7,6 +7,8 @@ from lakehouse.explorer.queries import registry
 from lakehouse.explorer.queries.model import Entry, Filters, average, where
 from lakehouse.lake.query import Query
 
+HOURLY = 3
+"""Days of a period that is shown by the hour, and of a lake that is whatever the period; a longer one is shown by the day."""
 _LAST_HOUR = "\"timestamp\" >= now() - INTERVAL '61 minutes'"
 
 
@@ -43,6 +45,18 @@ ORDER BY jour, heure""",
     )
 
 
+def young_hours(filters: Filters) -> Query:
+    """The same while all sales of the lake lie within ``HOURLY``; no row of an older one."""
+    within = f"SELECT MAX(jour) < MIN(jour) + INTERVAL '{HOURLY} days' FROM {TENDANCES.name}"
+    return Query(
+        f"""SELECT jour, heure, SUM(total_transactions) AS total_transactions, SUM(revenue_total) AS revenue_total
+FROM {TENDANCES.name} {where(filters, f"({within})")}
+GROUP BY jour, heure
+ORDER BY jour, heure""",
+        (TENDANCES.name,),
+    )
+
+
 def client_totals(filters: Filters) -> Query:
     """One row: a client's purchases, amount, average, active days, first and last purchase."""
     return Query(
@@ -70,6 +84,7 @@ OWN = {
         Entry("right-now", "Right now", "", "", by_minute, registry.PLACES),
         Entry("arriving", "Arriving", "", "", arriving, registry.PLACES),
         Entry("by-day-hour", "By day and hour", "", "", by_day_and_hour, registry.ALL),
+        Entry("young-hours", "By hour", "", "", young_hours, registry.ALL),
         Entry("client-totals", "A client's totals", "", "", client_totals, frozenset({"client"})),
         Entry("client-days", "A client's days", "", "", client_days, frozenset({"client"})),
     )

@@ -257,7 +257,7 @@ class PageRenderer:
             drawn.plots = charts.minutes(result, now, view.language)
             drawn.nothing = "" if result.rows else "now-none"
             return
-        if not result.rows:
+        if not result.rows or (card.name in pages.COUNTS and not any(result.column(pages.COUNTS[card.name]))):
             drawn.nothing = card.none
             return
         if card.shape == "kpis":
@@ -290,6 +290,14 @@ class PageRenderer:
             made = None
             if card.shape == "hours":
                 made = charts.hours(result, view)
+            elif (
+                card.shape == "days"
+                and (young := answers.get(pages.young(view)))
+                and young.result
+                and young.result.rows
+            ):
+                result, drawn.title = young.result, say("by-day-hour", view.language)
+                made = charts.young_hours(result, view, now)
             elif card.shape == "days":
                 made = charts.span_hours(result, view, now) if pages.by_hour(view) else charts.days(result, view, now)
             drawn.plots = [made] if made else []

@@ -29,8 +29,6 @@ Shape = Literal[
     "curves",
     "commits",
 ]
-HOURLY = 3
-"""Days of a period that is shown by the hour; a longer one is shown by the day."""
 ROWS = 12
 """Rows of a list on the page; its CSV has all."""
 
@@ -66,7 +64,7 @@ _LESS = ("transaction_moyenne", "unique_customers")
 CARDS: dict[str, tuple[Card, ...]] = {
     "sales": (
         Card("right-now", "minutes", live=True),
-        Card("arriving", columns=("timestamp", "client_nom", "produit_nom", "montant", "pays"), wide=("produit_nom",), rows=10, live=True),
+        Card("arriving", columns=("timestamp", "client_nom", "produit_nom", "montant", "pays"), wide=("produit_nom",), rows=10, none="now-none", live=True),
         Card("key-figures", "kpis", "totals", full=True),
         Card("by-day", "days", full=True),
         Card("map", "map", "revenue-by-country"),
@@ -117,7 +115,7 @@ CARDS: dict[str, tuple[Card, ...]] = {
         Card("reconciliation", fact=True, none="reconciliation-never"),
         Card("drift", fact=True, none="drift-unknown"),
         Card("late-sales", wide=("vente_id", "pays", "segment", "kafka_timestamp"), rows=ROWS, full=True, none="empty-good"),
-        Card("late-by-country", bar="ventes_tardives", rows=30),
+        Card("late-by-country", bar="ventes_tardives", rows=30, none="empty-good"),
         Card("pertes-declarees", wide=("topic", "date_declaration"), rows=ROWS, none="empty-good"),
         Card(
             "corrections", wide=("date_correction", "segment", "articles", "generation", "lot"), rows=ROWS, full=True, none="empty-good"
@@ -161,6 +159,9 @@ FOLDED = frozenset({
 })  # fmt: skip
 """Cards of the page of trust that fold into one line together when they have nothing to show."""
 
+COUNTS = {"late-by-country": "ventes_tardives", "drift": "valeur_mesuree"}
+"""Columns of cards that have nothing to show when there are only zeros in it."""
+
 RARE = frozenset({"corrections", "pertes-declarees", "rejets-rejoues"})
 """Tables that appear with their first row: while they are not there, there is nothing to show."""
 
@@ -184,7 +185,7 @@ def left_out(name: str, view: View) -> list[str]:
 
 def by_hour(view: View) -> bool:
     """Whether the period is so short that it is shown by the hour."""
-    return view.du is not None and view.au is not None and (view.au - view.du).days < HOURLY
+    return view.du is not None and view.au is not None and (view.au - view.du).days < entries.HOURLY
 
 
 def question(card: Card, view: View) -> Question | None:
@@ -199,6 +200,11 @@ def question(card: Card, view: View) -> Question | None:
     if card.question in LISTS and card.rows:
         filters = dataclasses.replace(filters, limit=card.rows + 1)
     return Question(card.question, filters, card.live)
+
+
+def young(view: View) -> Question:
+    """The period by the hour, for a lake that is ``entries.HOURLY`` days old or less: one bar of a week would say nothing."""
+    return Question("young-hours", filters_of("young-hours", view))
 
 
 COUNTRIES = Question("revenue-by-country")
@@ -220,6 +226,8 @@ def questions(view: View) -> Iterator[Question]:
             yield asked
         if card.shape == "kpis" and (before := view.before):
             yield Question(card.question, before)
+        if card.shape == "days" and not by_hour(view):
+            yield young(view)
     yield COUNTRIES
     if view.page == "sales":
         yield DAYS

@@ -21,6 +21,7 @@ from lakehouse.errors import LakehouseError, TableMissing
 from lakehouse.lake.cuts import Cut
 from lakehouse.lake.reader import Lake, SnapshotGone
 from lakehouse.lake.result import Result, Source
+from lakehouse.observability import audit_log
 
 
 def is_of(question: Question, cut: Cut | None) -> bool:
@@ -87,7 +88,7 @@ class LakeQueries:
     def _read(self, question: Question) -> Result:
         if question.name in process_facts.FACTS:
             return process_facts.FACTS[question.name].find(self._config, self._lake)
-        query = entries.entry(question.name).query(question.filters)
+        query = entries.entry(question.name).query(question.filters, audit_log.backfills(self._config))
         try:
             return self._lake.read(query)
         except SnapshotGone:

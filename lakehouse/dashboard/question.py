@@ -17,7 +17,7 @@ def _tables(name: str, filters: Filters) -> tuple[str, ...]:
         found = entries.entry(name)
     except KeyError:
         return ()
-    return found.query(filters).tables if found.build else ()
+    return found.query(filters, ()).tables if found.build else ()
 
 
 @dataclass(frozen=True)

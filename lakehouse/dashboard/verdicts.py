@@ -87,6 +87,10 @@ TILES: tuple[tuple[str, str, str, float | None], ...] = (
 """(process, figure, unit, limit): the limit when no setting gives one."""
 
 
+ONE = ("messages", "versions")
+"""Units that are words, which have a singular."""
+
+
 def tiles(
     figures: Mapping[tuple[str, str], float],
     limits: Mapping[tuple[str, str], float],
@@ -111,4 +115,5 @@ def tiles(
 def quantity(value: float, unit: str, language: Language) -> str:
     """``12 s``, ``1.2 s``, ``1,204 messages``."""
     digits = f"{value:,.1f}".removesuffix(".0") if value < 100 else f"{value:,.0f}"
-    return f"{grouped(digits, language)}\u00a0{say('unit-' + unit, language)}"
+    single = f"one-{unit}" if abs(value) == 1 and unit in ONE else f"unit-{unit}"
+    return f"{grouped(digits, language)}\u00a0{say(single, language)}"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Literal, TypeVar
 
 from lakehouse.config.settings import Config
+from lakehouse.contract.backfill import Backfill
 from lakehouse.contract.sale import SEGMENTS
 from lakehouse.contract.table_properties import ZONES, zones_sentence
 from lakehouse.contract.tables import AGGREGES, PAR_PAYS, VENTES
@@ -23,6 +24,8 @@ from lakehouse.lake.cuts import Cut
 from lakehouse.lake.query import Query, literal
 from lakehouse.lake.reader import SPECS, Lake, SnapshotGone
 from lakehouse.lake.result import Flow, Result, Source
+from lakehouse.observability import audit_log
+from lakehouse.wording import counted
 
 T = TypeVar("T")
 FILTER_OPTIONS = {"dates": "--du/--au", "pays": "--pays", "segment": "--segment", "client": "--client"}
@@ -44,6 +47,9 @@ WHAT_THERE_IS = {
 }
 """The question that lists what a filter may name."""
 
+
+_LATE = {"ventes_tardives", "retard_minutes"}
+"""Columns of late sales."""
 
 _DAYS = {"jour", "heure", "premier_jour", "dernier_jour"}
 """Columns that depend on the business time zone."""
@@ -83,6 +89,11 @@ class Answers:
     @property
     def zone(self) -> tzinfo:
         return self.config.analytics.timezone
+
+    @property
+    def backfills(self) -> tuple[Backfill, ...]:
+        """The announced ones, as of now: a sale of theirs was not late at any version."""
+        return audit_log.backfills(self.config)
 
     def again(self) -> Answers:
         lake = self.lake
@@ -158,7 +169,7 @@ class Answers:
             found = glossary.answer(subject)
             end = None if filters.limit is None else filters.offset + filters.limit
             return dataclasses.replace(found, rows=found.rows[filters.offset : end])
-        return self._steady(lambda: self.lake.read(entry.query(filters)))
+        return self._steady(lambda: self.lake.read(entry.query(filters, self.backfills)))
 
     def _check_filters(self, entry: Entry, filters: Filters) -> None:
         unknown = filters.used - entry.filters
@@ -173,7 +184,7 @@ class Answers:
         """Every row of a question, read while it is written; raises ``ConfigError`` as ``ask`` does."""
         self._check_filters(entry, filters)
         self._to_the_newest()
-        return self._steady(lambda: self.lake.flow(entry.query(filters)))
+        return self._steady(lambda: self.lake.flow(entry.query(filters, self.backfills)))
 
     def sql(self, text: str, *, max_rows: int | None, timeout: float) -> Result:
         """One SELECT that a person wrote, checked and run in a process of its own with caps on rows, time and memory."""
@@ -209,7 +220,13 @@ class Answers:
 
     def remarks(self, result: Result, filters: Filters | None = None) -> list[str]:
         """What to say below an answer, beside where it was read from."""
-        return [text for text in (self.why_empty(result, filters), self.about_days(result), self.about_cut()) if text]
+        said = (
+            self.why_empty(result, filters),
+            self.about_days(result),
+            self.about_backfills(result),
+            self.about_cut(),
+        )
+        return [text for text in said if text]
 
     def about_cut(self) -> str:
         """The sentence that says how far a consistent answer lies behind Bronze; empty when it does not."""
@@ -222,6 +239,13 @@ class Answers:
         seconds = max(0, int((datetime.now(UTC) - late.since).total_seconds()))
         sales = "1 newer sale is" if late.sales == 1 else f"{late.sales:,} newer sales are"
         return f"{sales} on their way to these figures ({seconds} s): read at cut {cut.number}, which all tables have in common."
+
+    def about_backfills(self, result: Result) -> str:
+        """A sentence when the answer counts late sales, and there are back-dated ones that are not."""
+        if not _LATE.intersection(result.names):
+            return ""
+        sent = sum(one.messages for one in self.backfills)
+        return f"Not counted as late: {counted(sent, 'sale')} of an announced backfill." if sent else ""
 
     def about_days(self, result: Result) -> str:
         """A sentence when the answer has days, and these are of several time zones."""
@@ -252,7 +276,7 @@ class Answers:
         try:
             if section.entry.kind == "counts":
                 return SectionAnswer(section, self.lake.counts())
-            result = self.lake.read(section.entry.query(section.filters))
+            result = self.lake.read(section.entry.query(section.filters, self.backfills))
             return SectionAnswer(section, result, empty=self.why_empty(result))
         except TableMissing as error:
             if section.entry.kind == "counts":

@@ -16,6 +16,8 @@ from lakehouse.explorer.queries.model import Entry
 
 MAX_ROWS = 10_000
 TIMEOUT = 30
+READING = "the lake is read: seconds, or a minute where it is large"
+"""What is waited for while a question is answered."""
 
 
 def parse_day(text: str) -> date:

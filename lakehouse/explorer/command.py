@@ -18,6 +18,7 @@ from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.explorer.answers import Answers
 from lakehouse.explorer.arguments import (
     MAX_ROWS,
+    READING,
     TIMEOUT,
     find,
     parse_count,
@@ -32,6 +33,7 @@ from lakehouse.explorer.queries import registry
 from lakehouse.explorer.queries.model import Entry, Filters
 from lakehouse.lake import cuts
 from lakehouse.lake.result import Flow, Result
+from lakehouse.status_line import waiting
 
 EXAMPLES = (
     "query_utils.py                                   the menu",
@@ -76,7 +78,12 @@ def make_parser() -> argparse.ArgumentParser:
     out = made.add_argument_group("output")
     out.add_argument("--format", choices=("table", "csv", "json", "parquet"), default="table")
     out.add_argument("--output", metavar="FILE", help="write there instead of on the screen")
-    out.add_argument("--language", choices=LANGUAGES, default="en", help="of the column titles of tables (default en)")
+    out.add_argument(
+        "--language",
+        choices=LANGUAGES,
+        default="en",
+        help="of the titles over a table's columns (default en); all else is in English",
+    )
     out.add_argument("--no-chart", action="store_true", help="tables only")
     out.add_argument("--watch", type=_type(parse_seconds), metavar="SECONDS", help="ask again until Ctrl-C")
     caps = made.add_argument_group("limits of --sql")
@@ -126,8 +133,6 @@ def check(args: argparse.Namespace) -> None:
 
 def body(args: argparse.Namespace, config: Config) -> int:
     """Answer once, again and again, or by the menu; the exit code."""
-    if hasattr(sys.stdout, "reconfigure"):  # a terminal without UTF-8 shows escapes instead of a traceback
-        sys.stdout.reconfigure(errors="backslashreplace")
     check(args)
     alone, named = parse_versions(args.version)
     zone = config.analytics.timezone
@@ -178,7 +183,8 @@ def once(args: argparse.Namespace, answers: Answers, entry: Entry | None) -> int
     if args.batch:
         return output.report(answers, args.format, args.output)
     if args.sql is not None:
-        result = answers.sql(args.sql, max_rows=args.max_rows or None, timeout=args.timeout)
+        with waiting(f"your statement runs, {args.timeout:g} s at most (--timeout)"):
+            result = answers.sql(args.sql, max_rows=args.max_rows or None, timeout=args.timeout)
         _check_versions(answers, result)
         return output.answer(answers, result, args.format, args.output)
     assert entry is not None
@@ -189,7 +195,8 @@ def once(args: argparse.Namespace, answers: Answers, entry: Entry | None) -> int
     if args.format != "table" and filters.limit is None and entry.limit is not None and entry.kind == "query":
         found = answers.flow(entry, filters)
     else:
-        found = answers.ask(entry, filters, subject=args.table or "")
+        with waiting(READING):
+            found = answers.ask(entry, filters, subject=args.table or "")
     _check_versions(answers, found)
     return output.answer(answers, found, args.format, args.output, entry=entry, filters=filters)
 

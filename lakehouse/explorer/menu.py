@@ -19,13 +19,14 @@ from lakehouse.contract.tables import PAR_PAYS, VENTES
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.explorer import prompts
 from lakehouse.explorer.answers import Answers
-from lakehouse.explorer.arguments import MAX_ROWS, TIMEOUT, find, parse_time, parse_versions
+from lakehouse.explorer.arguments import MAX_ROWS, READING, TIMEOUT, find, parse_time, parse_versions
 from lakehouse.explorer.formats import terminal
 from lakehouse.explorer.formats.titles import with_titles
 from lakehouse.explorer.queries import registry
 from lakehouse.explorer.queries.model import Entry, Filters
 from lakehouse.lake.reader import SPECS
 from lakehouse.lake.result import Result
+from lakehouse.status_line import waiting
 
 HELP = """\
 A number or a name asks a question: 14 or revenue-by-country. A table's own name lists the table.
@@ -33,7 +34,7 @@ A number or a name asks a question: 14 or revenue-by-country. A table's own name
   c         clear all filters
   t         time travel: read all tables as they were at a time
   g NAME    what a column or a table means; g alone lists all of them
-  l         column titles in the other language
+  l         column titles in the other language, English or French; all else stays in English
   ? NAME    what a question answers       ?  this help
   m         the menu again                q  leave (also Ctrl-C, Ctrl-D)
 In a long answer: Enter or n next page, p page before, f filters, q back to the menu; or the next question's number or name.
@@ -183,9 +184,10 @@ class Menu:
         while True:
             most = min(self.limit or self.out.height, self.out.height)  # a row takes a line or more
             filters = self._usable(entry)
-            result = self.answers.ask(
-                entry, dataclasses.replace(filters, limit=most + 1, offset=offset), subject=subject
-            )
+            with waiting(READING):
+                result = self.answers.ask(
+                    entry, dataclasses.replace(filters, limit=most + 1, offset=offset), subject=subject
+                )
             result = with_titles(result, self.answers.language)
             remarks = self.answers.remarks(result, filters)
             if unused := self.filters.used - entry.filters - {"client"}:
@@ -280,7 +282,8 @@ class Menu:
         if not typed.lower().startswith(("select", "with", "(")):
             typed = f"SELECT {typed}"
         self.answers = self.answers.again()
-        result = self.answers.sql(typed, max_rows=MAX_ROWS, timeout=TIMEOUT)
+        with waiting(f"your statement runs, {TIMEOUT} s at most"):
+            result = self.answers.sql(typed, max_rows=MAX_ROWS, timeout=TIMEOUT)
         terminal.show(self.out, result, zone=self.answers.zone)
 
 

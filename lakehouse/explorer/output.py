@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from typing import IO
 
 from lakehouse.explorer.answers import Answers, SectionAnswer, sources
+from lakehouse.explorer.arguments import READING
 from lakehouse.explorer.formats import export
 from lakehouse.explorer.formats.titles import with_titles
 from lakehouse.explorer.queries.model import Entry, Filters
 from lakehouse.lake.result import Flow, Result
+from lakehouse.status_line import waiting
+from lakehouse.wording import EURO
 
 
 @contextlib.contextmanager
@@ -73,7 +76,8 @@ def _table(answers: Answers, result: Result, stream: IO[str], entry: Entry | Non
 
 def report(answers: Answers, kind: str, output: str | None) -> int:
     """The daily report: 0, or 1 when a table that it needs is not there."""
-    found = answers.report()
+    with waiting(READING):
+        found = answers.report()
     with _stream(output) as stream:
         if kind == "json":
             stream.write(_report_json(answers, found))
@@ -120,4 +124,6 @@ def _report_table(answers: Answers, found: list[SectionAnswer], stream: IO[str])
         out.print()
     if behind := answers.about_cut():
         terminal.note(out, behind)
-    terminal.note(out, f"read: {terminal.read_at(sources(found), answers.zone)} · times: {answers.zone} · amounts: EUR")
+    terminal.note(
+        out, f"read: {terminal.read_at(sources(found), answers.zone)} · times: {answers.zone} · amounts: {EURO}"
+    )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from datetime import date
+
+from rich.cells import cell_len
 
 from lakehouse.errors import ConfigError
 from lakehouse.explorer.arguments import choose, parse_day, parse_identity
@@ -18,7 +21,9 @@ Clients = Callable[[str], Sequence[tuple[int, str]]]
 
 def filters(now: Filters, countries: Sequence[str], segments: Sequence[str], read: Read, say: Say) -> Filters:
     """Each filter in turn: Enter keeps it, ``-`` takes it away. Raises ``ConfigError`` for days in the wrong order."""
-    say("Enter keeps, - takes away; several values with a comma, each by its number or its name")
+    say(
+        "Enter keeps, - takes away; several values with a comma, each by its number or its name. Ctrl-C leaves all as it was"
+    )
     du = day("from day", now.du, read, say)
     au = day("to day", now.au, read, say)
     if du and au and du > au:
@@ -91,5 +96,10 @@ def picked(name: str, known: Sequence[str], typed: str) -> str:
 
 def listed(known: Sequence[str], say: Say) -> None:
     """The names with their numbers, on as few lines as they need."""
-    if known:
-        say("  ".join(f"{number} {visible(name)}" for number, name in enumerate(known, 1)))
+    width, lines = shutil.get_terminal_size().columns, [""]
+    for item in (f"{number} {visible(name)}" for number, name in enumerate(known, 1)):
+        if lines[-1] and cell_len(f"{lines[-1]}  {item}") > width:
+            lines.append("")
+        lines[-1] += f"  {item}" if lines[-1] else item
+    for line in filter(None, lines):
+        say(line)

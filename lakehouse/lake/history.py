@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from lakehouse.config import paths
-from lakehouse.contract.business_time import local_text
 from lakehouse.errors import LakehouseError, TableMissing
 from lakehouse.lake import log_entry
 from lakehouse.lake.result import Column
+from lakehouse.wording import instant
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -86,8 +86,8 @@ def version_at(name: str, path: str, load: Callable[[], DeltaTable], at: datetim
         return versions[place - 1]
     never = versions[0] == 0
     raise (TableMissing if never else LakehouseError)(
-        f"{name} {'did not exist' if never else 'can no longer be read as it was'} at {local_text(at, UTC)} UTC: its first "
-        f"version that can be read is {versions[0]}, of {first:%Y-%m-%d %H:%M:%S} UTC. Type: query_utils.py history {name}"
+        f"{name} {'did not exist' if never else 'can no longer be read as it was'} at {instant(at)}: its first "
+        f"version that can be read is {versions[0]}, of {instant(first)}. Type: query_utils.py history {name}"
     )
 
 

@@ -11,20 +11,20 @@ import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import Config, paths
 from lakehouse.contract import tables
-from lakehouse.contract.business_time import local_text
 from lakehouse.contract.tables import TableSpec
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing, one_line
 from lakehouse.lake import history as lake_history
 from lakehouse.lake import object_store, result, table_handle
 from lakehouse.lake.query import Query
 from lakehouse.lake.result import Column, Flow, Kind, Result, Source
+from lakehouse.wording import instant
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -293,7 +293,7 @@ class Lake:
         except (DeltaError, OSError) as error:
             if cut is not None:
                 raise self._not_in_cut(name) from error
-            asked = f"state of {local_text(self.at, UTC)} UTC" if self.at is not None else f"version {wanted}"
+            asked = f"state of {instant(self.at)}" if self.at is not None else f"version {wanted}"
             raise LakehouseError(
                 f"The {asked} of {name} can no longer be read: its log entries were cleaned up "
                 f"([DELTA] log_retention). Type: query_utils.py history {name}"

@@ -12,15 +12,14 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from lakehouse import atomic_file
 from lakehouse.config import Config, paths
+from lakehouse.contract.backfill import Backfill
 from lakehouse.observability import provenance
 
 FIRST = "0" * 64
@@ -34,19 +33,8 @@ LOSSES = "losses"
 
 
 BACKFILL = "backfill"
-"""The verb of an entry that announces back-dated sales: topic, messages, and from when to when their event times are."""
-
-
-@dataclass(frozen=True)
-class Backfill:
-    """An announced backfill: sales of ``topic`` with event times from ``since`` to ``until`` that arrive after ``announced``.
-    They are late by definition, and nobody's fault."""
-
-    topic: str
-    since: datetime
-    until: datetime
-    announced: datetime
-    messages: int
+"""The verb of two entries about back-dated sales: one announces them (topic, messages, and from when to when their event times
+are), the other says when the last of them had arrived at the broker."""
 
 
 def folder(config: Config) -> Path:
@@ -72,15 +60,31 @@ def announce_backfill(config: Config, topic: str, since: datetime, until: dateti
     )
 
 
-def backfills(config: Config) -> list[Backfill]:
+def end_backfill(config: Config, topic: str, arrived: datetime) -> None:
+    """Put on record that no more messages of the topic's backfill come: the broker received the last of them at ``arrived``.
+    Raises ``OSError``."""
+    AuditLog(folder(config)).append(verb=BACKFILL, state="sent", topic=topic, arrived=arrived.isoformat())
+
+
+def backfills(config: Config) -> tuple[Backfill, ...]:
     """The announced backfills of this lake, oldest first."""
-    found = []
-    for entry in AuditLog(folder(config)).entries():
-        if entry.get("verb") == BACKFILL and entry.get("state") == "announced":
-            with suppress(KeyError, TypeError, ValueError):  # a changed line announces nothing; ``verify`` finds it
-                since, until, time = (datetime.fromisoformat(entry[key]) for key in ("since", "until", "time"))
-                found.append(Backfill(entry["topic"], since, until, time, int(entry["messages"])))
-    return found
+    found: list[Backfill] = []
+    for entry in AuditLog(folder(config)).entries(naming=BACKFILL):
+        # a changed line says nothing; ``verify`` finds it
+        with suppress(KeyError, TypeError, ValueError, OverflowError):
+            topic, state = entry["topic"], entry["state"]
+            if entry["verb"] == BACKFILL and state == "announced":
+                since, until, time = (_moment(entry[key]) for key in ("since", "until", "time"))
+                found.append(Backfill(topic, since, until, time, int(entry["messages"])))
+            elif entry["verb"] == BACKFILL and state == "sent":
+                last = max(n for n, one in enumerate(found) if one.topic == topic)
+                known = found[last].arrived or datetime.min.replace(tzinfo=UTC)
+                found[last] = replace(found[last], arrived=max(known, _moment(entry["arrived"])))
+    return tuple(found)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def digest(line: bytes) -> str:
@@ -120,6 +124,8 @@ class AuditLog:
 
     def append(self, **fields: Any) -> dict[str, Any]:
         """Add one line, on the disk when this returns, and return it. Raises ``OSError``."""
+        from filelock import FileLock  # takes its time: only for who writes
+
         self.place.mkdir(parents=True, exist_ok=True)
         with FileLock(self.place / ".lock"):
             number, last, torn = self._tail()
@@ -138,9 +144,12 @@ class AuditLog:
             self._note_head(number + 1, digest(line))
         return entry
 
-    def entries(self) -> Iterator[dict[str, Any]]:
-        """Every line that can be read, oldest first."""
+    def entries(self, *, naming: str = "") -> Iterator[dict[str, Any]]:
+        """Every line that can be read, oldest first; with ``naming`` only those in which that word stands."""
+        word = naming.encode()
         for line in self._lines():
+            if word not in line:
+                continue
             try:
                 yield json.loads(line)
             except ValueError:

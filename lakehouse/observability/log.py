@@ -13,11 +13,12 @@ import logging.handlers
 import os
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lakehouse import status_line
 from lakehouse.config import Config, Monitoring, paths
 from lakehouse.errors import traceback_of
 
@@ -46,6 +47,11 @@ def configure(monitoring: Monitoring) -> None:
     global _monitoring, _ready
     _monitoring, _ready = monitoring, False
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+
+
+def waiting(what: str) -> AbstractContextManager[None]:
+    """Say on stderr what is waited for while the block runs, once that takes a while (``status_line``). No line among JSON's."""
+    return nullcontext() if _monitoring.log_format == "json" else status_line.waiting(what)
 
 
 def folder(config: Config) -> Path:

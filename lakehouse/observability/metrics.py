@@ -141,7 +141,9 @@ REPLAYED = _counter("bronze", "stream_replayed_batches", "Batches that were plan
 # --- Bronze: the messages --------------------------------------------------------------------------------------------
 
 SALES = _counter("bronze", "bronze_sales", "Sales that were appended to ventes_stream.")
-LATE = _counter("bronze", "bronze_late_sales", "Sales read whose sender was late (est_tardif).")
+LATE = _counter(
+    "bronze", "bronze_late_sales", "Sales read whose sender was late (est_tardif), those of an announced backfill too."
+)
 DUPLICATES = _counter(
     "bronze", "bronze_duplicate_rows",
     "Copies that were left out: by the stream's deduplication state (memory) or by comparison with Bronze (table).", "found_by",

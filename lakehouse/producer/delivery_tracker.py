@@ -120,6 +120,7 @@ class DeliveryTracker:
         self.lost = 0
         self.first_lost: list[UndeliveredMessage] = []
         self.last_ack: float | None = None  # seconds since 1970
+        self.last_received = -1  # ms since 1970 by the broker's clock: when it received the last message
         self.ack_seconds = ack_seconds or Distribution(ACK_BOUNDS)
 
     @property
@@ -188,6 +189,7 @@ class DeliveryTracker:
             self.acked += 1
             self._last_answer = self._clock()
             self.last_ack = time.time()
+            self.last_received = max(self.last_received, metadata.timestamp)
             self.ack_seconds.add(self._last_answer - known[1])
             if self._truth:
                 place = {"partition": metadata.partition, "offset": metadata.offset}

@@ -39,6 +39,7 @@ from lakehouse.wording import counted
 _log = log.get("producer")
 
 _TICK = 0.5  # seconds between two checks of the tracker, the truth file and the progress line
+_SETTLE = 0.05  # seconds between two looks whether all was acknowledged
 _LONGEST_PAUSE = 5.0  # seconds between two attempts to reach a broker that does not answer yet
 _COUNT_EVERY = 30.0  # seconds between two lines about a broker that does not answer, after the first
 _BACKFILL = timedelta(
@@ -190,6 +191,14 @@ class Run:
                 in_flight=tracker.in_flight,
             )
 
+    def settle(self) -> datetime | None:
+        """Wait until nothing is in flight or somebody asks to stop: when the broker received the last message, None when it has
+        not said so."""
+        while self._tracker.in_flight and not self._stop.wait(_SETTLE):
+            self._tick()
+        last = self._tracker.last_received
+        return datetime.fromtimestamp(last / 1000, UTC) if last >= 0 else None
+
     def finish(self) -> None:
         """Wait for the acknowledgements: ``delivery_timeout``, after a signal ``request_timeout``; then count the rest
         as failed, and close. A second signal ends the wait."""
@@ -220,10 +229,10 @@ class Run:
 def summary(tracker: DeliveryTracker, seconds: float, seed: int) -> str:
     """The run in one line."""
     shown = (kind for kind in KINDS if tracker.kinds[kind] or kind not in (*OPERATIONS, "historique"))
-    kinds = ", ".join(f"{kind} {tracker.kinds[kind]}" for kind in shown)
+    kinds = ", ".join(f"{kind} {tracker.kinds[kind]:,}" for kind in shown)
     return (
-        f"{tracker.sent} messages sent in {seconds:.1f} s ({tracker.sent / max(seconds, 1e-9):.1f}/s): "
-        f"{tracker.acked} acknowledged, {tracker.lost} never acknowledged; {kinds}; seed {seed}"
+        f"{counted(tracker.sent, 'message')} sent in {seconds:.1f} s ({tracker.sent / max(seconds, 1e-9):.1f}/s): "
+        f"{tracker.acked:,} acknowledged, {tracker.lost:,} never acknowledged; {kinds}; seed {seed}"
     )
 
 
@@ -272,6 +281,7 @@ def produce(config: Config, order: RunOptions, stop: Stop | None = None, monitor
                 run = Run(config, producer, tracker, stop, monitor)
                 monitor.started()
                 try:
+                    _end_interrupted_history(config)
                     first = _send_history(config, order, seed, run, stop) if order.history else 0
                     run.send(stream(config, order, seed), order.count, first=first)
                 finally:
@@ -298,7 +308,7 @@ def _never_used(config: Config, stop: Stop) -> bool:
 
 def _send_history(config: Config, order: RunOptions, seed: int, run: Run, stop: Stop) -> int:
     """Send the history to a topic that has never held a message, announced in the audit log before; how many were to be sent.
-    Any other topic is left as it is."""
+    Any other topic is left as it is. Its end is put on record too, when all of it was acknowledged."""
     if not config.producer.history or not _never_used(config, stop):
         return 0
     now = datetime.now(UTC)
@@ -309,7 +319,16 @@ def _send_history(config: Config, order: RunOptions, seed: int, run: Run, stop: 
     span = format_duration(config.producer.history)
     _log.info(f"the topic is empty: {count} back-dated sales of the last {span} are sent first", announced="audit log")
     run.send(messages, count, rate=math.inf)
+    if (received := run.settle()) is not None and not stop.times:
+        audit_log.end_backfill(config, config.kafka.topic, received)
     return count
+
+
+def _end_interrupted_history(config: Config) -> None:
+    """Put the end of a history on record that an earlier run was stopped in: nothing more of it is sent."""
+    topic = config.kafka.topic
+    if any(one.topic == topic and one.arrived is None for one in audit_log.backfills(config)):
+        audit_log.end_backfill(config, topic, datetime.now(UTC))
 
 
 def _undelivered(tracker: DeliveryTracker, truth: TruthFile | None) -> UndeliveredMessages:

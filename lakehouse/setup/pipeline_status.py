@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from lakehouse.config import Config
 from lakehouse.contract.tables import SILVER
 from lakehouse.operations.status import ProcessState, processes
+from lakehouse.wording import counted
 
 LOOK_SECONDS = 2.0
 """Between two looks at the processes' health."""
@@ -93,7 +94,7 @@ def describe(states: Mapping[str, ProcessState], rate: float | None) -> str:
     if "age_seconds" in silver:
         parts.append(f"last Silver pass {silver['age_seconds']:.0f} s ago")
     if "rejected" in bronze:
-        parts.append(f"{bronze['rejected']:,.0f} rejects")
+        parts.append(counted(int(bronze["rejected"]), "reject"))
     for word in ("starting", "failing", "dead"):
         names = [name for name, one in states.items() if one.state == word]
         if names:

@@ -71,6 +71,7 @@ class SilverJob:
         self._stop = threading.Event()
         self._cut: cuts.Cut | None = None
         self._schedule = scheduler.Schedule(config, JOB)
+        self._waited_for = False
 
     # --- what the script calls ---------------------------------------------------------------------------------------
 
@@ -79,6 +80,7 @@ class SilverJob:
 
         A session that is given stays open, and signals are then its owner's.
         """
+        self._waited_for = every is None
         if spark is None:
             self._handle_signals()
         with writer_lock.writer_lock(self._config, JOB):
@@ -217,6 +219,10 @@ class SilverJob:
 
     # --- waiting and stopping ----------------------------------------------------------------------------------------
 
+    def _said(self, what: str) -> AbstractContextManager[None]:
+        """Say what takes so long, to a person who waits for one pass."""
+        return log.waiting(what) if self._waited_for else nullcontext()
+
     def _handle_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask_to_stop)
@@ -272,7 +278,8 @@ class SilverJob:
     def _build(self, engine: Engine, generation: Generation) -> Generation:
         if days := zones_sentence(engine.properties(VENTES).get(ZONES)):
             _log.warning(days)
-        with self._build_engine(engine, generation.bronze_version) as fitting:
+        said = self._said("building the six tables from Bronze: seconds, or minutes where it is large")
+        with self._build_engine(engine, generation.bronze_version) as fitting, said:
             built = fitting.build(generation, self._stop)
         if not built:
             _log.info(
@@ -310,7 +317,8 @@ class SilverJob:
             return PassOutcome.ERASED
         began = time.monotonic()
         removed = RETENTION in kinds
-        with self._pass_engine(engine, generation, newest) as fitting:
+        said = self._said("merging what is new in Bronze: seconds, or minutes after a long pause")
+        with self._pass_engine(engine, generation, newest) as fitting, said:
             rows, failure = fitting.advance(
                 generation, skip_removals=removed, merged=self._health.merged, beat=self._monitor.beat
             )
@@ -362,7 +370,8 @@ class SilverJob:
         generation = self._last_generation(engine)
         if generation is None or not generation.done:
             raise TableMissing("The Silver tables are not built yet: python streaming_silver.py")
-        consumed, versions = self._settled_versions(engine, generation)
+        with log.waiting(f"waiting for a moment between two passes of the Silver job, {_SETTLED_SECONDS} s at most"):
+            consumed, versions = self._settled_versions(engine, generation)
         _log.info("comparing with the recompute", bronze_version=consumed, engine=engine.name)
         found: list[CellDifference] = []
         for table in (VENTES, *(entry.table for entry in self._entries), MEMBRES, CORRECTIONS):

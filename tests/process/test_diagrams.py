@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import mermaid
+from tests.support import mermaid, npm
 from tests.support.browsers import not_to_be_had
 from tests.support.mermaid import Diagram, diagrams, fault
 from tests.unit.test_docs import generate
@@ -28,7 +28,7 @@ def page() -> Iterator[Any]:
         script = mermaid.fetch()
     except (OSError, subprocess.SubprocessError) as error:
         not_to_be_had(
-            f"NO MERMAID: the diagrams were NOT tested. mermaid {mermaid.VERSION} cannot be fetched: {error}. "
+            f"NO MERMAID: the diagrams were NOT tested. mermaid {mermaid.MERMAID.version} cannot be fetched: {error}. "
             f"npm is needed once: apt-get install npm"
         )
     with mermaid.page(script) as opened:
@@ -66,13 +66,13 @@ def test_a_text_that_is_no_diagram_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_package_with_another_hash_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def pack(_command: list[str], *, cwd: str, **_options: object) -> None:
-        Path(cwd, f"mermaid-{mermaid.VERSION}.tgz").write_bytes(b"another package")
+        Path(cwd, f"mermaid-{mermaid.MERMAID.version}.tgz").write_bytes(b"another package")
 
-    monkeypatch.setattr(mermaid, "SCRIPT", tmp_path / "cache" / "mermaid.js")
+    monkeypatch.setattr(npm, "CACHE", tmp_path)
     monkeypatch.setattr(subprocess, "run", pack)
     with pytest.raises(OSError, match="SHA-512"):
         mermaid.fetch()
-    assert not list((tmp_path / "cache").iterdir())
+    assert not list((tmp_path / "mermaid").iterdir())
 
 
 def test_the_package_diagram_equals_the_imports(monkeypatch: pytest.MonkeyPatch) -> None:

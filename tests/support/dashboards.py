@@ -14,6 +14,9 @@ from pathlib import Path
 from lakehouse import config as settings
 from tests.support.children import Child, eventually
 
+COMPLETE = "#live:not([data-pending])"
+"""On a page on which every card has its figures."""
+
 
 @dataclass(frozen=True)
 class Reply:

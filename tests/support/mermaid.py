@@ -1,8 +1,6 @@
 """The Mermaid diagrams of the documents, drawn by the real Mermaid in a browser.
 
-Mermaid is one file of its npm package, fetched once into the cache and compared with the hash below::
-
-    npm view mermaid version dist.integrity
+Mermaid is one file of its npm package.
 
 By hand, with a picture of each diagram::
 
@@ -12,13 +10,9 @@ By hand, with a picture of each diagram::
 from __future__ import annotations
 
 import argparse
-import base64
-import hashlib
 import re
 import subprocess
 import sys
-import tarfile
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,10 +21,11 @@ from typing import Any
 
 from lakehouse.config import PROJECT
 from tests.support.browsers import chromium
+from tests.support.npm import Package
 
-VERSION = "12.3.0"
-SHA512 = "4113TdXeLAsMruJ79OpFL5O8+LTFXhQqZ260rF3tgUmiNAtRm4Uume04I+65PRN6yZ69J4f8rVYWW8zRk65UYw=="
-SCRIPT = PROJECT / ".cache" / "mermaid" / f"mermaid-{VERSION}.min.js"
+MERMAID = Package(
+    "mermaid", "12.3.0", "4113TdXeLAsMruJ79OpFL5O8+LTFXhQqZ260rF3tgUmiNAtRm4Uume04I+65PRN6yZ69J4f8rVYWW8zRk65UYw=="
+)
 
 BLOCK = re.compile(
     r"^(?P<indent>[ \t]*)```mermaid[ \t]*\n(?P<text>.*?)^(?P=indent)```[ \t]*$", re.DOTALL | re.MULTILINE
@@ -78,26 +73,8 @@ def documents() -> list[Path]:
 
 
 def fetch() -> Path:
-    """Mermaid's script; from the npm registry the first time. Raises ``OSError`` or ``subprocess.SubprocessError``."""
-    if SCRIPT.is_file():
-        return SCRIPT
-    SCRIPT.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=SCRIPT.parent) as folder:
-        subprocess.run(
-            ["npm", "pack", "--silent", f"mermaid@{VERSION}"],
-            cwd=folder, check=True, capture_output=True, text=True, timeout=240,
-        )  # fmt: skip
-        package = Path(folder, f"mermaid-{VERSION}.tgz")
-        found = base64.b64encode(hashlib.sha512(package.read_bytes()).digest()).decode()
-        if found != SHA512:
-            raise OSError(f"mermaid {VERSION} from the npm registry has the SHA-512 {found}, not {SHA512}")
-        part = Path(folder, "part")
-        with tarfile.open(package) as archive:
-            script = archive.extractfile("package/dist/mermaid.min.js")
-            assert script is not None
-            part.write_bytes(script.read())
-        part.replace(SCRIPT)
-    return SCRIPT
+    """Mermaid's script. Raises ``OSError`` or ``subprocess.SubprocessError``."""
+    return MERMAID.file("dist/mermaid.min.js")
 
 
 @contextmanager

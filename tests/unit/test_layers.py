@@ -50,6 +50,7 @@ PURE = {
         "config.paths",
         "config.rules",
         "config.settings",
+        "contract.backfill",
         "contract.business_time",
         "contract.json_schema",
         "contract.sale",

@@ -6,6 +6,7 @@ sequences are shown, never obeyed. Off a terminal lines are as long as they need
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import tzinfo
@@ -21,7 +22,7 @@ from lakehouse.explorer.formats.text_table import fitted, table
 from lakehouse.explorer.formats.values import shown
 from lakehouse.explorer.queries.model import Chart
 from lakehouse.lake.result import Column, Flow, Result, Source
-from lakehouse.wording import counted
+from lakehouse.wording import counted, plain
 
 UNBOUND = 100_000
 BARS = "▏▎▍▌▋▊▉█"
@@ -122,6 +123,9 @@ def show(
 ) -> None:
     """One answer: its table, its drawing, and what it was read from. ``less``: see ``Entry``."""
     unicode = draws(out)
+    if not unicode:
+        heads = (dataclasses.replace(column, title=plain(column.head)) for column in result.columns)
+        result = dataclasses.replace(result, columns=tuple(heads))
     shown_here = fitted(result, zone=zone, width=out.width, less=less)
     if result.rows:
         out.print(table(shown_here, zone=zone, width=out.width, unicode=unicode), soft_wrap=False)
@@ -152,7 +156,7 @@ def footer_text(result: Result | Flow, zone: tzinfo, count: int) -> str:
 
 def note(out: Console, text: str) -> None:
     """Print a remark."""
-    out.print(Text(text if draws(out) else text.replace("·", "|"), style="dim"))
+    out.print(Text(text if draws(out) else plain(text), style="dim"))
 
 
 def heading(out: Console, text: str) -> None:

@@ -112,7 +112,7 @@ def table(result: Result, *, zone: tzinfo, width: int, unicode: bool = True) -> 
 
 
 def _folds(column: Column) -> bool:
-    return column.kind in ("text", "binary", "other")
+    return column.kind in ("text", "binary", "other") and not column.name.endswith("_id")
 
 
 def _cell(text: str, value: Any) -> Text:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 from lakehouse.lake.result import Result
+from lakehouse.wording import EURO
 
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
@@ -136,14 +137,14 @@ def titled(name: str, language: Language) -> str:
 
 
 def unit(name: str) -> str:
-    """``EUR``, ``%``, ``min``; empty for a column that has none."""
+    """``€``, ``%``, ``min``; empty for a column that has none."""
     if name in EUROS:
-        return "EUR"
+        return EURO
     return "%" if name.endswith("_pct") else "min" if name.endswith("_minutes") else ""
 
 
 def headed(name: str, language: Language) -> str:
-    """The head of a column on a terminal: ``Revenue (EUR)``."""
+    """The head of a column on a terminal: ``Revenue (€)``."""
     return titled(name, language) + (f" ({unit(name)})" if unit(name) and name in COLUMNS else "")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lakehouse.contract.tables import AGGREGES, PROFIL, VENTES
-from lakehouse.explorer.queries.model import Filters, average, where
+from lakehouse.explorer.queries.model import Filters, average, late, where
 from lakehouse.lake.query import Query
 
 
@@ -96,7 +96,7 @@ ORDER BY recence DESC, frequence DESC""",
 def client_sales(filters: Filters) -> Query:
     """The sales of the client that the filter names, newest event first."""
     return Query(
-        f"""SELECT "timestamp", client_id, client_nom, produit_nom, quantite, montant, pays, segment, est_tardif, vente_id
+        f"""SELECT "timestamp", client_id, client_nom, produit_nom, quantite, montant, pays, segment, {late(filters)} AS est_tardif, vente_id
 FROM {VENTES.name} {where(filters)}
 ORDER BY "timestamp" DESC, vente_id DESC""",
         (VENTES.name,),

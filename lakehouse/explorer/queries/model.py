@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from lakehouse.contract.backfill import Backfill
 from lakehouse.contract.tables import TableSpec
 from lakehouse.lake.query import Query, literal
 
@@ -19,6 +20,7 @@ class Filters:
     """The filters of a question. ``du`` and ``au`` are business days (column ``jour``), both included.
 
     Several countries or segments mean any of them. ``limit=None`` asks for every row.
+    ``backfills``: those that the lake knows of, which ``Entry.query`` puts in.
     """
 
     du: date | None = None
@@ -28,6 +30,7 @@ class Filters:
     limit: int | None = None
     offset: int = 0
     client: int | None = None
+    backfills: tuple[Backfill, ...] = ()
 
     @property
     def used(self) -> frozenset[FilterName]:
@@ -84,11 +87,12 @@ class Entry:
     kind: Literal["query", "counts", "history", "glossary", "sql", "travel"] = "query"
     less: tuple[str, ...] = ()
 
-    def query(self, filters: Filters) -> Query:
-        """The text for these filters, cut to their page; ``filters.used`` must be within ``self.filters``."""
+    def query(self, filters: Filters, backfills: Sequence[Backfill]) -> Query:
+        """The text for these filters, cut to their page; ``filters.used`` must be within ``self.filters``. ``backfills``: those
+        announced to the lake (``audit_log.backfills``), whose sales are not late."""
         if self.build is None:
             raise ValueError(f"{self.name} has no query of its own")
-        return self.build(filters).page(filters.limit, filters.offset)
+        return self.build(dataclasses.replace(filters, backfills=tuple(backfills))).page(filters.limit, filters.offset)
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,17 @@ def where(filters: Filters, *conditions: str) -> str:
     if filters.client is not None:
         found.append(f"client_id = {int(filters.client)}")
     return f"WHERE {' AND '.join(found)}" if found else ""
+
+
+def late(filters: Filters) -> str:
+    """The condition that a sale counts as late: its sender was late (``est_tardif``), and not with a back-dated sale of an
+    announced backfill."""
+    announced = (
+        f'"timestamp" BETWEEN {literal(one.since)} AND {literal(one.until)}'
+        + (f" AND kafka_timestamp <= {literal(one.arrived)}" if one.arrived else "")
+        for one in filters.backfills
+    )
+    return " AND NOT ".join(("est_tardif", *(f"({condition})" for condition in announced)))
 
 
 def average(total: str, count: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lakehouse.contract.tables import REJETS, VENTES
-from lakehouse.explorer.queries.model import Filters, where
+from lakehouse.explorer.queries.model import Filters, late, where
 from lakehouse.lake.query import Query
 
 
@@ -18,22 +18,22 @@ ORDER BY "timestamp" DESC, vente_id DESC""",
 
 
 def late_sales(filters: Filters) -> Query:
-    """The sales that their sender sent late, the latest first; retard_minutes is whole minutes, event → broker."""
+    """The sales that count as late, the latest first; retard_minutes is whole minutes, event → broker."""
     delay = '(CAST(kafka_timestamp AS BIGINT) - CAST("timestamp" AS BIGINT)) / 60000000'  # both count microseconds
     return Query(
         f"""SELECT {delay} AS retard_minutes, "timestamp", kafka_timestamp, vente_id, client_nom, montant, pays, segment
-FROM {VENTES.name} {where(filters, "est_tardif")}
+FROM {VENTES.name} {where(filters, late(filters))}
 ORDER BY retard_minutes DESC, vente_id""",
         (VENTES.name,),
     )
 
 
 def late_by_country(filters: Filters) -> Query:
-    """One row per pays: all sales, those that came late, and their share in per cent (one decimal, half up)."""
-    late = "SUM(CASE WHEN est_tardif THEN 1 ELSE 0 END)"
+    """One row per pays: all sales, those that count as late, and their share in per cent (one decimal, half up)."""
+    number = f"SUM(CASE WHEN {late(filters)} THEN 1 ELSE 0 END)"
     return Query(
-        f"""SELECT pays, COUNT(*) AS total_transactions, {late} AS ventes_tardives,
-  CAST(ROUND(100 * CAST({late} AS DECIMAL(18,2)) / CAST(COUNT(*) AS DECIMAL(18,0)), 1) AS DECIMAL(5,1)) AS tardives_pct
+        f"""SELECT pays, COUNT(*) AS total_transactions, {number} AS ventes_tardives,
+  CAST(ROUND(100 * CAST({number} AS DECIMAL(18,2)) / CAST(COUNT(*) AS DECIMAL(18,0)), 1) AS DECIMAL(5,1)) AS tardives_pct
 FROM {VENTES.name} {where(filters)}
 GROUP BY pays
 ORDER BY ventes_tardives DESC, pays""",

@@ -7,7 +7,7 @@ it reads Bronze, so that every column (distinct clients among them) stays exact;
 from __future__ import annotations
 
 from lakehouse.contract.tables import AGGREGES, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT, VENTES
-from lakehouse.explorer.queries.model import Filters, average, share, where
+from lakehouse.explorer.queries.model import Filters, average, late, share, where
 from lakehouse.lake.query import Query
 
 
@@ -17,7 +17,7 @@ def totals(filters: Filters) -> Query:
         f"""SELECT COUNT(*) AS total_transactions, SUM(montant) AS revenue_total,
   {average("SUM(montant)", "COUNT(*)")} AS transaction_moyenne, SUM(quantite) AS items_sold,
   COUNT(DISTINCT client_id) AS unique_customers, COUNT(DISTINCT pays) AS countries_count,
-  SUM(CASE WHEN est_tardif THEN 1 ELSE 0 END) AS ventes_tardives, MIN(jour) AS premier_jour, MAX(jour) AS dernier_jour
+  SUM(CASE WHEN {late(filters)} THEN 1 ELSE 0 END) AS ventes_tardives, MIN(jour) AS premier_jour, MAX(jour) AS dernier_jour
 FROM {VENTES.name} {where(filters)}""",
         (VENTES.name,),
     )

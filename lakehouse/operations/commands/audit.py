@@ -87,8 +87,13 @@ def accept(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     return Outcome(data, shown, 0, {"accepted": [one["key"] for one in found]})
 
 
+_OF_EVERY_ENTRY = frozenset({"n", "time", "who", "run", "code", "verb", "state", "exit_code", "repaired", "previous"})
+
+
 def _cell(entry: dict[str, Any], name: str) -> Any:
     value = entry.get(name)
+    if name == "arguments" and value is None:  # of no verb: what a process put on record
+        value = {key: item for key, item in entry.items() if key not in _OF_EVERY_ENTRY}
     if name == "time" and isinstance(value, str):
         return datetime.fromisoformat(value)
     if isinstance(value, dict):

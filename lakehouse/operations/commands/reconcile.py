@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from lakehouse.config import Config
-from lakehouse.lake.result import Column, Kind, Result
+from lakehouse.lake.result import Column, Result
 from lakehouse.operations.commands.explain import explain
 from lakehouse.operations.commands.runner import Outcome, Shown, Subparsers, Work, count, verb
 from lakehouse.operations.reconcile.offset_balance import COUNTS
 from lakehouse.operations.reconcile.report import Reconciliation
-from lakehouse.wording import counted
+from lakehouse.wording import EURO, counted
 
 SHOWN = 50
 """Differences that are printed; the record keeps more."""
@@ -48,7 +49,8 @@ def reconcile(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     """Account for every consumed Kafka offset, by partition and day, and compare Silver with Bronze key by key, to the
     cent. Exit code 1 and the places when something differs. Keeps a signed record. Runs beside the jobs."""
     if args.explain:
-        return explain(args.explain, args.limit, config)
+        with work.progress("the figure, and the sales behind it; seconds, or minutes where Bronze is large"):
+            return explain(args.explain, args.limit, config)
     run = Reconciliation(config, ask_kafka=not args.without_kafka, progress=work.progress)
     record = run.run()
     signed = run.sign(record)
@@ -67,7 +69,7 @@ def _shown(record: Mapping[str, Any], *, by_day: bool) -> list[Shown]:
     if record["per_table"]:
         shown += [
             "",
-            f"Silver beside Bronze version {record['silver_bronze_version']}: sales and EUR",
+            f"Silver beside Bronze version {record['silver_bronze_version']}: sales and amounts in {EURO}",
             _tables(record["per_table"]),
         ]
     shown.append("")
@@ -100,10 +102,14 @@ def _balance_table(lines: Sequence[Mapping[str, Any]], by_day: bool) -> Result:
 
 
 def _tables(tables: Sequence[Mapping[str, Any]]) -> Result:
-    kinds: tuple[tuple[str, Kind], ...] = (
-        ("table", "text"), ("keys", "integer"), ("sales_bronze", "integer"), ("sales_silver", "integer"),
-        ("amount_bronze", "text"), ("amount_silver", "text"), ("differing", "integer"),
+    columns = (
+        Column("table", "text", "Table"), Column("keys", "integer", "Keys"),
+        Column("sales_bronze", "integer", "Sales in Bronze"), Column("sales_silver", "integer", "Sales in Silver"),
+        Column("amount_bronze", "decimal", f"Revenue in Bronze ({EURO})"),
+        Column("amount_silver", "decimal", f"Revenue in Silver ({EURO})"), Column("differing", "integer", "Keys that differ"),
     )  # fmt: skip
-    return Result(
-        tuple(Column(name, kind) for name, kind in kinds), [tuple(table[name] for name, _ in kinds) for table in tables]
-    )
+    rows = [
+        tuple(Decimal(table[one.name]) if one.kind == "decimal" else table[one.name] for one in columns)
+        for table in tables
+    ]
+    return Result(columns, rows)

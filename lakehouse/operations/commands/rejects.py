@@ -32,6 +32,7 @@ from lakehouse.operations.recovery.replay import (
     validate,
     waiting,
 )
+from lakehouse.wording import instant
 
 _LISTED = 100
 
@@ -118,7 +119,7 @@ def show(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
         else f"{now.resultat}: {now.explication}"
     )
     shown = (
-        f"{reject.topic}[{reject.partition}]@{reject.offset}, broker's time {reject.kafka_timestamp:%Y-%m-%d %H:%M:%S} UTC",
+        f"{reject.topic}[{reject.partition}]@{reject.offset}, broker's time {instant(reject.kafka_timestamp)}",
         f"rejected as {reject.motif}: {reject.explication}", f"by the present contract: {verdict}",
         f"key: {decoded(reject.cle or b'')}", "value:", decoded(reject.valeur or b""),
     )  # fmt: skip

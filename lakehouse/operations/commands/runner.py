@@ -26,6 +26,7 @@ from lakehouse.explorer.formats.titles import with_titles
 from lakehouse.explorer.formats.values import plain, visible
 from lakehouse.lake.result import Result
 from lakehouse.observability import audit_log
+from lakehouse.status_line import waiting
 
 Subparsers = Any  # argparse's own type has no public name
 Shown = str | Result
@@ -77,15 +78,20 @@ class Work:
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-        """A bar on stderr while the block runs; call what is yielded with the steps that were done. Only on a terminal."""
+        """A bar on stderr while the block runs, elsewhere than on a terminal a line once that takes a while; call what is yielded
+        with the steps that were done."""
         console = cli.console(file=sys.stderr)
+        if not console.is_terminal:
+            with waiting(f"{self.verb.name}: {what}"):
+                yield lambda _steps: None
+            return
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task(what, total=total)
 
             def advance(steps: int) -> None:

@@ -14,7 +14,7 @@ from lakehouse.lake import history
 from lakehouse.lake.query import Query, literal
 from lakehouse.lake.reader import Lake
 from lakehouse.observability.provenance import read_origin
-from lakehouse.wording import counted
+from lakehouse.wording import counted, instant
 
 _MEANWHILE = 200
 """Commits that a running job may add between two readings of the log."""
@@ -43,7 +43,7 @@ def compare(lake: Lake, spec: TableSpec, after: int) -> tuple[int, list[str]]:
     present: dict[datetime, int] = dict(lake.read(Query(sql, (spec.name,))).rows)
     removed, erased = _removed(lake, spec), _erased(lake, spec)
     return len(written), [
-        f"{spec.name}: the commit of version {version} ({clock:%Y-%m-%d %H:%M:%S} UTC, {what}) wrote {counted(rows, 'row')}, "
+        f"{spec.name}: the commit of version {version} ({instant(clock)}, {what}) wrote {counted(rows, 'row')}, "
         f"{present.get(clock, 0)} stand there now"
         for clock, (version, rows, what) in written.items()
         if rows - present.get(clock, 0) - erased.get(clock, 0) not in (0, removed.get(clock, 0))

@@ -38,6 +38,7 @@ from lakehouse.operations.reconcile.offset_balance import (
     without,
 )
 from lakehouse.operations.recovery.replay import STANDING_NOTES, VENTE
+from lakehouse.wording import counted
 
 _NAMED = 20
 """Ranges of aborted offsets that the record names; it counts all."""
@@ -212,7 +213,7 @@ class BronzeReconciliation:
         outside = f"SELECT COUNT(*) FROM {VENTES.name} WHERE NOT ({self._inside()})"
         if n := self._lake.read_one(Query(outside, (VENTES.name,))):
             self._result.notes.append(
-                f"{n} sales of Bronze lie outside of what this checkpoint has committed (an earlier one's, or a batch in hand)"
+                f"{counted(n, 'sale')} of Bronze outside of what this checkpoint has committed (an earlier one's, or a batch in hand)"
             )
 
     def _copies_of_erased(self, wanted: set[str]) -> set[str]:

@@ -19,7 +19,7 @@ from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import retention
 from lakehouse.operations.reconcile.audit_evidence import TYPE, Evidence, Finding
-from lakehouse.wording import counted
+from lakehouse.wording import counted, instant
 
 Spans = dict[int, list[tuple[int, int]]]
 """Partition → ranges: first, and the offset after the last."""
@@ -46,7 +46,7 @@ def declared(lake: Lake, topic: str, since: datetime, evidence: Evidence) -> Rec
         if moment < since:
             continue
         finding = Finding(
-            f"{PERTES.name}: {topic}[{partition}] offsets {first} to {last}, declared {moment:%Y-%m-%d %H:%M:%S} UTC by "
+            f"{PERTES.name}: {topic}[{partition}] offsets {first} to {last}, declared {instant(moment)} by "
             f"{who}, are declared in no entry of the audit log, so that they explain nothing. If a person did declare them: "
             f"{TYPE}",
             ("loss", topic, partition, first, last, moment.isoformat()),

@@ -36,6 +36,7 @@ from lakehouse.lake.commits import Commit
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
 from lakehouse.operations.reconcile.audit_evidence import TYPE, Evidence, Finding
+from lakehouse.wording import instant
 
 _VERBS = {"restore-table": ("restore-table", "rebuild"), "rejects replay": ("rejects replay",), "rebuild": ("rebuild",)}
 """The verbs whose runs write commits that say so."""
@@ -264,7 +265,7 @@ def _finding(spec: TableSpec, commit: Commit, why: str) -> Finding:
         undo = f"To undo it: {back}. To leave it as it is: {TYPE}"
     else:
         undo = f"Find out who did it. To leave it as it is: {TYPE}"
-    when = f"{moment:%Y-%m-%d %H:%M:%S} UTC, " if moment else ""
+    when = f"{instant(moment)}, " if moment else ""
     return Finding(
         f"{spec.name} version {commit.version} ({when}{commit.operation} by {who}) changed rows and is no commit of the "
         f"jobs or the verbs: {why}. {undo}",

@@ -32,6 +32,7 @@ from lakehouse.operations.reconcile.bronze import BronzeReconciliation, BronzeRe
 from lakehouse.operations.reconcile.foreign_commits import Looked
 from lakehouse.operations.reconcile.offset_balance import Line
 from lakehouse.operations.reconcile.silver import FIGURES, TableComparison
+from lakehouse.wording import counted, instant
 
 T = TypeVar("T")
 
@@ -161,7 +162,8 @@ class Reconciliation:
 
     def _read_silver(self, bronze_result: BronzeResult, before: Mapping[str, Any]) -> _Silver | None:
         """Silver at a settled moment; None when it is due for a rebuild. Raises ``SnapshotGone``."""
-        found = silver.settled(self._config, lambda: time.sleep(0.2))
+        with self._progress("waiting for a moment between two passes of Silver, 2 min at most"):
+            found = silver.settled(self._config, lambda: time.sleep(0.2))
         if found is None:
             return None
         position, lake = found
@@ -188,10 +190,10 @@ class Reconciliation:
 
 
 def _backfills(config: Config, topic: str) -> list[str]:
-    """What the audit log announces of back-dated sales: counted like all others, and late by definition."""
+    """What the audit log announces of back-dated sales: counted like all others, but not as late."""
     return [
-        f"an announced backfill of {one.messages} sales with event times from {one.since:%Y-%m-%d %H:%M} to "
-        f"{one.until:%Y-%m-%d %H:%M} UTC is among them, sent from {one.announced:%Y-%m-%d %H:%M} UTC on"
+        f"an announced backfill of {counted(one.messages, 'sale')} with event times from {instant(one.since)} to "
+        f"{instant(one.until)} is among them, sent from {instant(one.announced)} on"
         for one in audit_log.backfills(config)
         if one.topic == topic
     ]

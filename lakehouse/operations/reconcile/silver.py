@@ -34,6 +34,7 @@ from lakehouse.lake.query import Query, literal, timestamp_type
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import retention
 from lakehouse.maintenance.retention import Kept
+from lakehouse.wording import euros
 
 LISTED = 20
 """Differing keys of one table that are named."""
@@ -235,13 +236,19 @@ def _named(one: Figures, row: tuple[Any, ...]) -> str:
     key = " × ".join(f"{name}={value}" for name, value in zip(keys, row, strict=False))
     pairs = row[len(keys) : len(keys) + 8]
     parts = [
-        f"{what} {found if found is not None else 'none'} in Silver, {expected if expected is not None else 'none'} in Bronze"
+        f"{what} {_text(found)} in Silver, {_text(expected)} in Bronze"
         for what, expected, found in zip(
-            ("sales", "EUR", "items", one.once[0] if one.once else ""), pairs[::2], pairs[1::2], strict=True
+            ("sales", "revenue", "items", one.once[0] if one.once else ""), pairs[::2], pairs[1::2], strict=True
         )
         if found != expected
     ]
     return f"{key}: {'; '.join(parts)}"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    return euros(value) if isinstance(value, Decimal) else f"{value:,}"
 
 
 def exists(config: Config) -> bool:

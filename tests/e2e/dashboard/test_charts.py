@@ -6,16 +6,17 @@ import re
 import shutil
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lakehouse.dashboard.request import PAGES
-from tests.e2e.dashboard.test_dashboard import COMPLETE, DESKTOP, PERIOD, PHONE, Tab
+from tests.e2e.dashboard.test_dashboard import DESKTOP, PERIOD, PHONE, Tab
 from tests.support import lakes
 from tests.support.browsers import chromium
-from tests.support.dashboards import Served, dashboard
+from tests.support.dashboards import COMPLETE, Served, dashboard
 
 pytestmark = pytest.mark.timeout(300)
 WIDE = {"width": 2560, "height": 1440}
@@ -110,6 +111,11 @@ def test_chips_choose_a_period_and_filters_fit_two_lines_on_a_phone(browser: Any
         """() => new Set([...document.querySelectorAll('.chips, #pays, #segment')].map(one => Math.round(one.getBoundingClientRect().top))).size"""
     )
     assert lines == 2
+    page.goto(f"{served.address}clients?lang=fr")
+    boxes = page.evaluate(
+        "[...document.querySelectorAll('#pays, #segment, #client, .dates summary')].map(one => one.getBoundingClientRect().toJSON())"
+    )
+    assert all(one["right"] <= next_["left"] for one, next_ in pairwise(boxes)), "nothing stands on another"
     page.goto(f"{served.address}running?lang=en")
     assert page.locator("form.filters").count() == 0, "they would change nothing there"
     assert tab.faults == []

@@ -19,11 +19,10 @@ import pytest
 from lakehouse.dashboard.request import PAGES
 from tests.support import lakes
 from tests.support.browsers import chromium
-from tests.support.dashboards import Served, dashboard
+from tests.support.dashboards import COMPLETE, Served, dashboard
 
 SCRIPT = "<script>alert(1)</script>"
 PERIOD = "du=2026-11-10&au=2026-11-21"
-COMPLETE = "#live:not([data-pending])"
 DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
 pytestmark = pytest.mark.timeout(300)
 

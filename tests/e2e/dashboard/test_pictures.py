@@ -1,14 +1,14 @@
-"""The pictures of a new user's first five minutes that the README shows: made here, so that they show the page as it is.
+"""Pictures of the pages: those of a new user's first five minutes, which the README shows, and those of every state of a lake.
 
-``VENTES_PICTURES=1`` writes them to docs/images; otherwise they are made and thrown away.
+``VENTES_PICTURES=1`` writes the README's to docs/images, ``VENTES_STATES=FOLDER`` keeps the others there; otherwise they are made and
+thrown away.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,17 @@ from typing import Any
 import pytest
 
 from lakehouse.config import PROJECT
-from lakehouse.observability import process
-from tests.e2e.dashboard.test_dashboard import COMPLETE
-from tests.support import lakes
+from lakehouse.dashboard.request import PAGES
+from lakehouse.dashboard.translations import say
+from tests.support import page_states
 from tests.support.browsers import chromium
 from tests.support.dashboards import dashboard
-from tests.support.harness import config_of
 
 pytestmark = pytest.mark.timeout(300)
-SIZES = {"1440": {"width": 1440, "height": 900}, "390": {"width": 390, "height": 844}}
-COUNTRIES = (("France", 30), ("Allemagne", 14), ("Espagne", 9), ("Belgique", 8), ("Italie", 7), ("Royaume-Uni", 6))
-RHYTHM = (2, 1, 1, 1, 1, 2, 4, 8, 14, 20, 24, 26, 22, 20, 22, 24, 22, 20, 18, 14, 10, 8, 5, 3)
+SHOTS = (
+    ("390", "light", "en"), ("1440", "light", "en"), ("2560", "light", "fr"), ("390", "dark", "fr"), ("1440", "dark", "fr"),
+    ("2560", "dark", "en"),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -35,57 +35,77 @@ def browser() -> Iterator[Any]:
         yield launched
 
 
-def sales(since: datetime, until: datetime, per_minute: float) -> list[lakes.Row]:
-    """Sales with a daily rhythm, seeded."""
-    chance = random.Random(5)
-    template = lakes.sales(300)
-    found: list[lakes.Row] = []
-    moment = since
-    while moment < until:
-        moment += timedelta(seconds=chance.expovariate(per_minute * RHYTHM[moment.hour] / 12 / 60))
-        row = chance.choice(template)
-        place = chance.choices([name for name, _ in COUNTRIES], [weight for _, weight in COUNTRIES])[0]
-        found.append({
-            **row, "vente_id": f"p{len(found):06}", "timestamp": moment, "jour": moment.date(), "pays": place, "est_tardif": False,
-            "client_nom": f"Client {row['client_id']}", "date_ingestion": moment, "kafka_timestamp": moment, "kafka_offset": len(found),
-        })  # fmt: skip
-    return found[:-1]
-
-
-def taken(browser: Any, address: str, name: str, size: str, scheme: str, folder: Path) -> Path:
-    context = browser.new_context(viewport=SIZES[size], color_scheme=scheme, locale="en-GB")
-    page = context.new_page()
-    page.goto(address)
-    page.locator(COMPLETE).wait_for()
-    page.wait_for_function("document.fonts.ready.then(() => true)")
-    path = folder / f"{name}.png"
-    page.screenshot(path=str(path))
-    context.close()
-    return path
-
-
-@contextlib.contextmanager
-def pipeline(lake: str) -> Iterator[None]:
-    """The four processes' own health servers, in this process: the page asks them as it asks the real ones."""
-    config = config_of(Path(lake), "localhost:1", "pictures")
-    with contextlib.ExitStack() as running:
-        for name in ("kafka", "producer", "bronze", "silver"):
-            running.enter_context(process.serve(config, name)).started()
-        yield
-
-
 def test_the_first_five_minutes(browser: Any, tmp_path: Path) -> None:
     folder = PROJECT / "docs" / "images" if os.environ.get("VENTES_PICTURES") else tmp_path / "pictures"
-    folder.mkdir(parents=True, exist_ok=True)
     own, now = str(tmp_path / "lake"), datetime.now(UTC)
+    made = {name: folder / f"first-{name}.png" for name in ("empty", "sales", "trust", "phone")}
     with dashboard(own, tmp_path / "log") as found:
-        made = [taken(browser, f"{found.address}sales?lang=en", "first-empty", "1440", "light", folder)]
-        rows = sales(now - timedelta(days=14), now, 1)
-        lakes.build(own, rows)
-        with pipeline(own):
-            made += [
-                taken(browser, f"{found.address}sales?lang=en", "first-sales", "1440", "light", folder),
-                taken(browser, f"{found.address}trust?lang=en", "first-trust", "1440", "light", folder),
-                taken(browser, f"{found.address}sales?lang=fr", "first-phone", "390", "dark", folder),
-            ]
-    assert all(path.stat().st_size > 10_000 for path in made)
+        page_states.taken(browser, f"{found.address}sales?lang=en", made["empty"], "1440", "light")
+        page_states.build(own, now - timedelta(minutes=4), now)
+        with page_states.pipeline(own):
+            page_states.taken(browser, f"{found.address}sales?lang=en", made["sales"], "1440", "light")
+            page_states.taken(browser, f"{found.address}trust?lang=en", made["trust"], "1440", "light")
+            page_states.taken(browser, f"{found.address}sales?lang=fr", made["phone"], "390", "dark")
+    assert all(path.stat().st_size > 10_000 for path in made.values())
+
+
+def empty(_lake: str, _running: ExitStack) -> None:
+    """Nothing was ever started."""
+
+
+def hour(lake: str, running: ExitStack) -> None:
+    """An hour of sales, without a history."""
+    now = datetime.now(UTC)
+    page_states.build(lake, now - timedelta(hours=1), now, past=False)
+    running.enter_context(page_states.pipeline(lake))
+
+
+def fortnight(lake: str, running: ExitStack) -> None:
+    """Two weeks of sales, the last minutes of them live."""
+    now = datetime.now(UTC)
+    page_states.build(lake, now - timedelta(minutes=20), now)
+    running.enter_context(page_states.pipeline(lake))
+
+
+def stopped(lake: str, _running: ExitStack) -> None:
+    """The same, stopped in order three hours ago."""
+    ended = datetime.now(UTC) - timedelta(hours=3)
+    page_states.build(lake, ended - timedelta(minutes=20), ended)
+    with page_states.pipeline(lake):
+        pass
+
+
+SAYS = {
+    "empty": ("start-title", "start-title", "start-title", "start-title"),
+    "hour": ("live", "live", "trust-never", "yes-title"),
+    "fortnight": ("live", "live", "trust-never", "yes-title"),
+    "stopped": ("down", "down", "down", "running-do"),
+}
+"""What the pages say first in each state: a text's key, for each of ``PAGES``."""
+
+
+@pytest.mark.parametrize("state", [empty, hour, fortnight, stopped], ids=lambda state: state.__name__)
+def test_every_page_in_every_state_at_every_size(
+    browser: Any, tmp_path: Path, state: Callable[[str, ExitStack], None]
+) -> None:
+    """Light and dark, English and French: nothing is wider than the screen, and each page says first what is so."""
+    kept, own = os.environ.get("VENTES_STATES"), str(tmp_path / "lake")
+    folder, faults = Path(kept) if kept else tmp_path / "pictures", list[str]()
+    with ExitStack() as running:
+        state(own, running)
+        served = running.enter_context(dashboard(own, tmp_path / "log"))
+        for number, (size, scheme, language) in enumerate(SHOTS):
+            for page, says in zip(PAGES, SAYS[state.__name__], strict=True):
+                if page != "sales" and number % 2 and not kept:
+                    continue  # every page at every size, the first one in every dress
+                target = folder / f"{state.__name__}-{page}-{size}-{scheme}-{language}.png"
+                address = f"{served.address}{page}?lang={language}"
+                found = page_states.taken(browser, address, target, size, scheme, whole=True, faults=faults)
+                said = say(says, "fr" if language == "fr" else "en").partition("{}")[0]
+                assert found["wide"] <= 0 and said in found["text"], f"{target.stem}: {found['text'][:600]}"
+                late = say("late-by-country", "fr" if language == "fr" else "en")
+                assert late not in found["text"], "the back-dated sales are not late"
+                assert say("drift", "fr" if language == "fr" else "en") not in found["text"], (
+                    "none: one line for all that is empty"
+                )
+    assert faults == []

@@ -11,6 +11,7 @@ from lakehouse import config
 from lakehouse.contract.tables import AGGREGES, PAR_PAYS, REJETS, RETRAITS, SOMMES, VENTES
 from lakehouse.errors import ConfigError
 from lakehouse.maintenance import retention, scheduler
+from lakehouse.wording import euros
 from tests.support import job_lake
 from tests.support.kills import killed_at
 from tests.support.maintained import Run, clean_record, reconciled, rows, silver_has_all
@@ -68,7 +69,7 @@ def test_what_retention_takes_out_of_bronze_is_on_record_and_everything_still_ad
     keep(monkeypatch, "BRONZE", day)
     code, out = run("maintain", "bronze", "--dry-run")
     amount = sum((row["montant"] for row in went), Decimal(0))
-    assert code == 0 and f"Retention: {len(went)} rows, {amount:,} EUR, of ventes_stream" in out
+    assert code == 0 and f"Retention: {len(went)} rows, {euros(amount)}, of ventes_stream" in out
     assert run("maintain", "bronze")[0] == 2 and rows(old) == all_rows, "it has to be confirmed"
 
     assert run("maintain", "bronze", "--yes")[0] == 0

@@ -123,8 +123,10 @@ def test_one_cent_in_silver_is_found_with_table_and_key(run: Run, base: str) -> 
     job_lake.table(base, PAR_PAYS).update(updates={"revenue_total": "revenue_total + 0.01"}, predicate="pays = 'Japon'")
     foreign, text = found(run)
     assert foreign.startswith("ventes_par_pays version 1 ") and "UPDATE" in foreign
-    assert re.fullmatch(r"ventes_par_pays pays=Japon: EUR (\d+\.\d\d) in Silver, (\d+\.\d\d) in Bronze", text)
-    silver, bronze = map(Decimal, re.findall(r"\d+\.\d\d", text))
+    assert re.fullmatch(
+        r"ventes_par_pays pays=Japon: revenue €([\d,]+\.\d\d) in Silver, €([\d,]+\.\d\d) in Bronze", text
+    )
+    silver, bronze = (Decimal(amount.replace(",", "")) for amount in re.findall(r"[\d,]+\.\d\d", text))
     assert silver - bronze == Decimal("0.01")
     code, out = run()
     assert code == 1 and "DIFFERENCE: ventes_par_pays pays=Japon" in out and "2 differences found" in out

@@ -388,10 +388,10 @@ def test_the_slope_of_memory_is_that_of_the_line_after_the_warm_up() -> None:
 
 
 def test_the_senders_accounts_are_read() -> None:
-    said = "12:00 INFO x\n1000 messages sent in 0.5 s (2000.0/s): 1000 acknowledged, 0 never acknowledged; vente 1000; seed 7\n"
+    said = "12:00 INFO x\n1,000 messages sent in 0.5 s (2000.0/s): 1,000 acknowledged, 0 never acknowledged; vente 1,000; seed 7\n"
     assert sending.ours(said) == (1000, 0.5)
     with pytest.raises(LakehouseError, match="without losses"):
-        sending.ours(said.replace(" 0 never", " 3 never").replace("1000 ack", "997 ack"))
+        sending.ours(said.replace(" 0 never", " 3 never").replace("1,000 ack", "997 ack"))
     assert sending.constant('noise\n{"sent": 7, "seconds": 0.25}\n') == (7, 0.25)
     line = "1000 records sent, 183000.5 records/sec (52.10 MB/sec), 12.30 ms avg latency, 90.00 ms max latency"
     assert parse_produced(["500 records sent, 9.0 records/sec", line, ""]) == Produced(1000, 183000.5)

@@ -237,9 +237,15 @@ def test_a_curve_keeps_two_hours_and_says_its_values() -> None:
     points = history.curve([("bronze", "lag_records")], NOW)
     assert [value for _, value in points] == [1204.0, 12.0]
     made = charts.curve("Lag", points, "messages", NOW, "en")
-    assert made is not None and made.last == "12\u00a0messages" and made.points.startswith("500,")
+    assert made is not None and made.last == "12\u00a0messages" and made.points.startswith("0,")
     assert [bar.hint for bar in made.bars] == ["08:15: 1,204\u00a0messages", "09:15: 12\u00a0messages"]
-    assert charts.curve("Lag", [], "messages", NOW, "en") is None
+    assert [label.text for label in made.labels] == ["08:30", "08:45", "09:00"], "from the first point on"
+    soon = charts.curve("Lag", [(NOW - timedelta(minutes=1), 1.0), (NOW, 2.0)], "messages", NOW, "en")
+    assert soon is not None and soon.points.startswith("900,"), "ten minutes at least"
+    long = charts.curve("Lag", [(NOW - timedelta(hours=2), 1.0), (NOW, 2.0)], "messages", NOW, "en")
+    assert long is not None and [label.text for label in long.labels] == ["07:45", "08:15", "08:45"]
+    assert charts.curve("Lag", points[:1], "messages", NOW, "en") is None, "one point is no line"
+    assert verdicts.quantity(1, "messages", "en") == "1\u00a0message" and verdicts.quantity(1, "s", "fr") == "1\u00a0s"
 
 
 # --- verdicts --------------------------------------------------------------------------------------------------------
@@ -268,7 +274,7 @@ def test_a_tile_has_a_unit_and_says_when_it_is_no_longer_well() -> None:
     titles = {name: name for _, name, _, _ in verdicts.TILES}
     found = verdicts.tiles({("bronze", "lag_seconds"): 75.0, ("bronze", "batch_seconds"): 1.26}, {}, titles, "en")
     assert [(tile.value, tile.kind) for tile in found] == [("75\u00a0s", "warn"), ("1.3\u00a0s", "good")]
-    assert found[0].limit == "well below 60\u00a0s"
+    assert found[0].limit == "limit: 60\u00a0s"
 
 
 def test_every_country_of_the_catalogue_is_on_the_map(base: str) -> None:

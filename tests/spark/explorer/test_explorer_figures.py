@@ -143,7 +143,7 @@ def test_spark_works_out_the_same(views: SparkSession, base: str, name: str, fil
         public=", ".join(VENTES.public),
     )
     expected = views.sql(text).toArrow()
-    found = Lake(base).read(question.query(filters)).rows
+    found = Lake(base).read(question.query(filters, ())).rows
     rows = [tuple(column[number].as_py() for column in expected.columns) for number in range(len(expected))]
     assert rows or name.startswith(("rejects", "latest-rejects", "late-sales")), "a comparison of nothing"
     assert [tuple(row) for row in found] == rows

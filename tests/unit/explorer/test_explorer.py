@@ -245,7 +245,7 @@ def test_a_version_whose_log_was_cleaned_up_is_a_sentence(run: Run, own: str) ->
 
 def test_a_lake_keeps_its_snapshot_while_the_jobs_write(own: str) -> None:
     lake = Lake(own)
-    question = registry.entry("totals").query(Filters())
+    question = registry.entry("totals").query(Filters(), ())
     before = lake.read(question)
     lakes.write(own, "ventes_stream", lakes.sales(10, seed=99))
     assert lake.read(question) == before
@@ -259,7 +259,7 @@ def test_vacuum_under_a_reader_is_read_again_at_the_newest_version(own: str) -> 
     lakes.write(own, "ventes_par_pays", [], mode="overwrite")
     DeltaTable(f"{own}/silver/ventes_par_pays").vacuum(0, dry_run=False, enforce_retention_duration=False)
     with pytest.raises(SnapshotGone, match="a file was removed while it was read"):
-        answers.lake.read(registry.entry("ventes-par-pays").query(Filters()))
+        answers.lake.read(registry.entry("ventes-par-pays").query(Filters(), ()))
     assert answers.ask(registry.entry("ventes-par-pays"), Filters()).sources[0].version == 3  # vacuum commits twice
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from lakehouse.contract.tables import PAR_PAYS
-from lakehouse.explorer import command
+from lakehouse.explorer import command, prompts
 from tests.support import lakes
 
 Run = Callable[..., tuple[int, str, str]]
@@ -67,3 +67,13 @@ def test_a_country_that_silver_has_not_merged_yet_is_known(run: Run) -> None:
     assert (code, json.loads(out)[0]["total_transactions"]) == (0, 1)
     lakes.write_spec(base, PAR_PAYS, [], mode="overwrite")
     assert run("totals", "--pays", "france")[0] == 0
+
+
+def test_a_list_of_names_breaks_between_them_and_never_within_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    said: list[str] = []
+    names = ["ventes_stream", "ventes_par_pays", "Côte d'Ivoire", "x" * 60, "Japon"]
+    prompts.listed(names, said.append)
+    assert said == ["1 ventes_stream  2 ventes_par_pays", "3 Côte d'Ivoire", f"4 {'x' * 60}", "5 Japon"]
+    prompts.listed([], said.append)
+    assert len(said) == 4

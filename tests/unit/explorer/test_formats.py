@@ -90,7 +90,9 @@ def test_a_narrow_terminal_leaves_out_what_is_less_wanted_and_says_so() -> None:
 def test_no_question_may_leave_out_an_amount(tmp_path: Path) -> None:
     lakes.build(str(tmp_path))
     for entry in (entry for entry in registry.ENTRIES if entry.less):
-        kinds = {column.name: column.kind for column in Lake(str(tmp_path)).read(entry.query(Filters(limit=1))).columns}
+        kinds = {
+            column.name: column.kind for column in Lake(str(tmp_path)).read(entry.query(Filters(limit=1), ())).columns
+        }
         assert {kinds[name] for name in entry.less} <= {"text", "integer", "boolean", "date", "timestamp"}
 
 
@@ -234,3 +236,16 @@ def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
         export.replacing(target),
     ):
         pass
+
+
+def test_an_identifier_is_never_folded_and_leaves_before_it_would_be() -> None:
+    sale = "f7c1e2d3-9c1d-4e7a-8b0f-1234567890ab"
+    columns = (Column("client_nom", "text"), Column("vente_id", "text"), Column("montant", "decimal"))
+    result = Result(columns, [("Zoé", sale, Decimal("1.50")), ("Ada", sale, Decimal("2.50"))])
+    assert printed(result, width=60).count(sale) == 2
+    raw = io.BytesIO()
+    out = Console(file=io.TextIOWrapper(raw, encoding="utf-8", write_through=True), width=40, markup=False)
+    terminal.show(out, result, zone=PARIS, less=("vente_id",))
+    text = raw.getvalue().decode()
+    assert "left out, too narrow: vente_id" in text and sale[:10] not in text
+    assert [line.split() for line in text.splitlines()[2:4]] == [["Zoé", "1.50"], ["Ada", "2.50"]], "one line a sale"

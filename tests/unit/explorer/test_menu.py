@@ -159,7 +159,7 @@ def test_column_titles_and_the_glossary_are_there_in_both_languages(
 ) -> None:
     converse(base, "revenue-by-country", "l", "revenue-by-country", "g est_tardif", "g nosuch", "q")
     text = capsys.readouterr().out
-    assert "Revenue (EUR)" in text and "column titles: fr" in text and "Chiffre d’affaires (EUR)" in text
+    assert "Revenue (€)" in text and "column titles: fr" in text and "Chiffre d’affaires (€)" in text
     assert "est_tardif" in text and "its sender was late" in text and "There is no name 'nosuch'" in text
 
 

@@ -47,7 +47,7 @@ def kept(filters: Filters) -> list[Row]:
 
 
 def ask(lake: Lake, name: str, filters: Filters = EVERYTHING) -> Result:
-    return lake.read(entry(name).query(filters))
+    return lake.read(entry(name).query(filters, ()))
 
 
 def sums(rows: Sequence[Row]) -> tuple[int, Decimal, Decimal, int, int]:
@@ -303,7 +303,7 @@ def test_every_question_answers_an_empty_table(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
     for question in ENTRIES:
         if question.build:
-            rows = lake.read(question.query(EVERYTHING)).rows
+            rows = lake.read(question.query(EVERYTHING, ())).rows
             assert rows == [] or rows == [(0, *rows[0][1:])], question.name  # totals: one row that counts 0
 
 
@@ -313,9 +313,9 @@ ANSWERED = [entry for entry in ENTRIES if entry.build and entry.name.replace("-"
 
 @pytest.mark.parametrize("question", ANSWERED, ids=lambda e: e.name)
 def test_the_order_is_total_and_no_money_is_a_float(lake: Lake, question: model.Entry) -> None:
-    answer = lake.read(question.query(EVERYTHING))
+    answer = lake.read(question.query(EVERYTHING, ()))
     assert all(column.kind not in ("float", "other") for column in answer.columns)
-    assert lake.read(question.query(EVERYTHING)).rows == answer.rows
+    assert lake.read(question.query(EVERYTHING, ())).rows == answer.rows
 
 
 def test_an_average_is_rounded_once_half_up(tmp_path: Path) -> None:
@@ -361,7 +361,7 @@ def test_names_are_unique_and_filters_are_columns_of_the_sources(lake: Lake) -> 
     assert len(names) == len(set(names))
     for question in ENTRIES:
         if question.chart and question.build:
-            built = lake.read(question.query(Filters(limit=1)))
+            built = lake.read(question.query(Filters(limit=1), ()))
             assert {question.chart.label, question.chart.value} <= set(built.names)
 
 

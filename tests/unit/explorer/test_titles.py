@@ -32,7 +32,7 @@ def columns(base: str) -> set[tuple[str, str]]:
     found |= {(spec.name, name) for spec in PUBLIC for name in spec.public}
     for entry in registry.ENTRIES:
         if entry.kind == "query" and entry.name.replace("-", "_") not in lakes.ABSENT:
-            found |= {(entry.name, name) for name in lake.read(entry.query(Filters(limit=1))).names}
+            found |= {(entry.name, name) for name in lake.read(entry.query(Filters(limit=1), ())).names}
     return found
 
 
@@ -45,7 +45,7 @@ def test_two_columns_of_one_answer_never_have_one_title(base: str) -> None:
     lake = Lake(base)
     for entry in registry.ENTRIES:
         if entry.kind == "query" and entry.name.replace("-", "_") not in lakes.ABSENT:
-            found = lake.read(entry.query(Filters(limit=1)))
+            found = lake.read(entry.query(Filters(limit=1), ()))
             for language in titles.LANGUAGES:
                 heads = [column.head for column in titles.with_titles(found, language).columns]
                 assert len(set(heads)) == len(heads), (entry.name, heads)
@@ -55,7 +55,7 @@ def test_amounts_and_shares_say_their_unit_and_names_stay() -> None:
     made = titles.with_titles(
         Result((Column("montant", "decimal"), Column("x", "text"), Column("part_pct", "decimal")), []), "en"
     )
-    assert [column.head for column in made.columns] == ["Amount (EUR)", "x", "Share (%)"]
+    assert [column.head for column in made.columns] == ["Amount (€)", "x", "Share (%)"]
     assert made.names == ("montant", "x", "part_pct")
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lakehouse import config
+from lakehouse import config, status_line
 from lakehouse.config import PROJECT, paths
 from lakehouse.contract import tables
 from lakehouse.errors import ConfigError
@@ -21,6 +23,7 @@ from lakehouse.observability import audit_log, provenance
 from lakehouse.operations import command
 from lakehouse.operations.commands import runner
 from lakehouse.operations.commands.runner import Outcome
+from lakehouse.operations.reconcile import silver
 from tests.support import job_lake
 
 Run = Callable[..., tuple[int, str, str]]
@@ -105,7 +108,8 @@ def test_a_wrong_argument_is_one_sentence_with_the_next_command(run: Run, argv: 
         (["rebuild", "silver", "--yes", "--anyway"], ["what can be read again"]),
         (["maintain", "bronze"], ["surveying", "ventes_stream"]),
         (["backup", "create"], ["files to keep"]),
-        (["reconcile", "--without-kafka"], ["offsets in the tables", "Silver tables"]),
+        (["reconcile", "--without-kafka"], ["offsets in the tables", "a moment between two passes", "Silver tables"]),
+        (["reconcile", "--explain", "ventes_par_pays", "France"], ["the figure, and the sales behind it"]),
     ],
 )
 def test_long_work_shows_a_bar(
@@ -125,6 +129,34 @@ def test_long_work_shows_a_bar(
     monkeypatch.setattr(runner.Work, "progress", noted)
     run(*words)
     assert all(any(bar in what for what in seen) for bar in bars), seen
+
+
+def test_long_work_says_what_is_waited_for_elsewhere_than_on_a_terminal(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_lake.build(str(tmp_path))
+    monkeypatch.setenv("VENTES_KAFKA__BOOTSTRAP_SERVERS", "localhost:1")
+    monkeypatch.setattr(runner, "waiting", functools.partial(status_line.waiting, first=0.0))
+    waited = threading.Event()
+    explained = silver.last_pass
+
+    def slow(config: Any) -> Any:
+        assert waited.wait(60)
+        return explained(config)
+
+    class Told(io.StringIO):
+        def write(self, text: str) -> int:
+            waited.set()
+            return super().write(text)
+
+    told = Told()
+    monkeypatch.setattr(silver, "last_pass", slow)
+    monkeypatch.setattr(sys, "stderr", told)
+    assert run("reconcile", "--explain", "ventes_par_pays", "France")[0] == 0
+    assert (
+        "reconcile: the figure, and the sales behind it; seconds, or minutes where Bronze is large (0 s)"
+        in told.getvalue()
+    )
 
 
 def log_of(base: Path) -> audit_log.AuditLog:

@@ -77,13 +77,14 @@ def test_an_empty_topic_begins_with_an_announced_history(
     assert len(sales) == 1503 and len({sale["vente_id"] for sale in sales}) == 1503
     (one,) = audit_log.backfills(config)
     assert (one.topic, one.messages, one.until - one.since) == ("ventes_stream", 1500, timedelta(days=1))
+    assert one.arrived == datetime.fromtimestamp(1.234, UTC), "when the broker received the last of them"
     stamps = [datetime.fromisoformat(sale["timestamp"]) for sale in sales]
     assert all(one.since <= stamp <= one.until for stamp in stamps[:1500]) and one.since < began < one.until
     assert all(stamp >= one.until for stamp in stamps[1500:]), "then the sales of now"
     told = [line for line in lines(truth) if line["etat"] == "prevu"]
     assert [line["kind"] for line in told] == ["historique"] * 1500 + ["vente"] * 3
     assert [line["n"] for line in told] == list(range(1503)), "each message has a number of its own"
-    assert "1503 acknowledged" in (said := capsys.readouterr().out) and "historique 1500" in said
+    assert "1,503 acknowledged" in (said := capsys.readouterr().out) and "historique 1,500" in said
 
 
 def test_it_is_announced_before_its_first_message(
@@ -109,7 +110,7 @@ def test_there_is_none_for_a_topic_that_has_held_a_message_nor_unasked(
     if why == "0 ms":
         config = load(**{**FAST, "DELTA__BASE_PATH": str(tmp_path / "data"), "PRODUCER__HISTORY": "0 ms"})
     assert producer.produce(config, RunOptions(count=3, history=why != "not asked for")) == 0
-    assert len(kafka.values) == 3 and audit_log.backfills(config) == []
+    assert len(kafka.values) == 3 and audit_log.backfills(config) == ()
 
 
 def test_a_topic_whose_partitions_have_no_leader_yet_is_asked_again(
@@ -140,6 +141,15 @@ def test_a_stop_ends_the_history(kafka: Kafka, config: Config, monkeypatch: pyte
     monkeypatch.setattr(kafka, "send", stopping)
     assert producer.produce(config, RunOptions(seed=7, history=True), stop) == 0
     assert len(kafka.values) == 11
+    (one,) = audit_log.backfills(config)
+    assert one.arrived is None, "a stop is not the end of its sales on their way"
+    holding(monkeypatch, 11)
+    began = datetime.now(UTC)
+    assert producer.produce(config, RunOptions(count=1)) == 0
+    (one,) = audit_log.backfills(config)
+    assert one.arrived is not None and one.arrived >= began, "the next run sends nothing of it"
+    assert producer.produce(config, RunOptions(count=1)) == 0
+    assert audit_log.backfills(config) == (one,)
 
 
 def test_the_history_of_a_seed_shares_no_sale_with_its_stream_and_all_of_its_clients(config: Config) -> None:
