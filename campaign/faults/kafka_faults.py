@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 from campaign.faults import network
 from campaign.faults.network import Proxy
-from campaign.faults.scene import Damage, Scene, Strike
+from campaign.faults.scene import Damage, Scene, Strike, newest_entry
 
 
 def broker_killed(scene: Scene, job: str) -> Strike:
@@ -116,15 +117,23 @@ def _ends(scene: Scene) -> dict[int, int]:
         consumer.close()
 
 
+def _read_up_to(scene: Scene, partition: int) -> int:
+    """The offset from which Bronze has still to read a partition; 0 before its first batch."""
+    done = newest_entry(scene.folder("bronze", "commits"))
+    if done < 0:
+        return 0
+    last = (scene.folder("bronze", "offsets") / str(done)).read_text(encoding="utf-8").splitlines()[-1]
+    return int(json.loads(last).get(scene.place.topic, {}).get(str(partition), 0))
+
+
 def retention_passes_the_job(scene: Scene, _job: str) -> Damage:
     """Kafka drops what a stopped job has not read of one partition, but for its last three offsets."""
     from kafka import TopicPartition
 
     number = scene.chance.randrange(scene.known.partitions)
-    end = _ends(scene)[number]
-    if end < 8:
-        return Damage(False, "too few messages")
-    first = end - 3
+    first = _ends(scene)[number] - 3
+    if first <= _read_up_to(scene, number):
+        return Damage(False, "all of it was read")
     with _admin(scene) as admin:
         admin.delete_records({TopicPartition(scene.place.topic, number): first})
     scene.known.lost[number] = first
