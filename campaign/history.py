@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from campaign.checkers import bronze, cuts, erased, secrets, silver, versions
@@ -85,9 +86,10 @@ class History:
         folder.mkdir(parents=True)
         shim = Shim(library, folder) if library else None
         self.scene = Scene(Place(tree, folder, broker.servers, topic), broker, self._chance, Known(), shim)
-        self._sent: list[Sent] = []
+        self.sent: list[Sent] = []
         self._hashes: versions.Hashes = {}
         self._cuts: set[str] = set()
+        self.right_time = f"{workload.present() - timedelta(minutes=1):%Y-%m-%dT%H:%M:%S.%fZ}"
         broker.create(topic, self.scene.known.partitions)
         self._sender = Sender(broker.servers, topic)
 
@@ -101,7 +103,7 @@ class History:
                 self._job("silver", silver_damaged, silver_struck)
                 if operators:
                     self._operate(self._chance.choice(list(person.STOPPED.values())))
-                self._violated(bronze.check_always(self.scene.place.lake, self.scene.known))
+                self.violated(bronze.check_always(self.scene.place.lake, self.scene.known))
             self.finish()
         return self.record
 
@@ -112,7 +114,7 @@ class History:
         try:
             yield
         except Stuck as failure:
-            self._violated([Violation("L1", str(failure)[:600])])
+            self.violated([Violation("L1", str(failure)[:600])])
         finally:
             self._sender.close()
             self.record.seconds = round(time.monotonic() - started, 1)
@@ -125,12 +127,24 @@ class History:
 
         return (*one("bronze", dict(catalogue.BRONZE)), *one("silver", dict(catalogue.SILVER)))
 
+    def somebody(self) -> int:
+        """A client who is to be erased."""
+        client = min(each.message.person for each in self.sent if each.message.person and not each.aborted)
+        self.scene.known.erased[client] = str(client)
+        return client
+
+    def waiting_reject(self) -> str:
+        """The place of a message that was dated too far ahead, and is to be replayed with ``right_time``."""
+        chosen = next(each for each in self.sent if each.message.kind == "future")
+        self.scene.known.corrected[chosen.partition, chosen.offset] = {"timestamp": self.right_time}
+        return f"{chosen.partition}:{chosen.offset}"
+
     def send(self, number: int) -> None:
         """The messages of one round."""
         now, prefix = workload.present(), f"s{self.record.seed}r{number}"
         partitions = self.scene.known.partitions
         made = list(workload.messages(self.record.seed, self._messages, partitions, now, prefix))
-        self._sent += self._sender.send(made)
+        self.sent += self._sender.send(made)
         self.record.messages += len(made)
 
     def note(self, strike: Strike) -> Strike:
@@ -153,7 +167,7 @@ class History:
         else:
             strike = self.note(fault.strike(self.scene, job))
         if strike.exit_code is not None and strike.exit_code > 0:
-            self._stopped(self.scene.last, about, damage.needs_person or fault.needs_person)
+            self._stopped(self.scene.jobs[job], about, damage.needs_person or fault.needs_person)
         if damage.undo:
             damage.undo()
         if damaged == "foreign writer" and damage.hit:
@@ -173,10 +187,10 @@ class History:
         return self.note(Strike("none", job, True, "", running.wait()))
 
     def _operate(self, verb: person.Verb) -> None:
-        strike = self.note(verb(self.scene, self._sent))
+        strike = self.note(verb(self.scene, self.sent))
         if strike.exit_code is not None and not strike.hit:
             claim = "S11" if strike.fault == "reconcile" else "L4"
-            self._violated([Violation(claim, f"{strike.fault} ended with {strike.exit_code}: {strike.detail}")])
+            self.violated([Violation(claim, f"{strike.fault} ended with {strike.exit_code}: {strike.detail}")])
 
     def _stopped(self, running: Job, fault: str, needs_person: bool) -> None:
         """A job ended by itself: it has to say why and what to do, and that is done."""
@@ -187,16 +201,16 @@ class History:
             Stop(running.name, fault, code, seconds, " ".join(said[-500:].split()), " ".join(words or ()))
         )
         if not person.is_loud(said):
-            self._violated([Violation("L2", f"{running.name} ended with {code} after {fault}: {said[-300:]}")])
+            self.violated([Violation("L2", f"{running.name} ended with {code} after {fault}: {said[-300:]}")])
         if code == NEEDS_PERSON and not needs_person:
-            self._violated([Violation("L1", f"{running.name} asks for a person after {fault}: {said[-300:]}")])
+            self.violated([Violation("L1", f"{running.name} asks for a person after {fault}: {said[-300:]}")])
         if words:
             self._follow(said)
 
     def _follow(self, said: str) -> None:
         typed = person.follow(self.scene, said)
         if typed is not None and (code := typed.wait()) not in (0, NEEDS_PERSON):
-            self._violated([Violation("L4", f"the named command ended with {code}: {typed.said(300)}")])
+            self.violated([Violation("L4", f"the named command ended with {code}: {typed.said(300)}")])
 
     def settle(self, job: str, fault: str = "", needs_person: bool = False) -> None:
         """Plain starts, and what the job says is to be typed, until it has ended well."""
@@ -216,7 +230,7 @@ class History:
         self.settle("silver", "foreign writer", True)
         found = self.scene.verb("reconcile")
         if found.wait() == 0:
-            self._violated([Violation("S11", "reconcile says balanced beside a commit that is none of ours")])
+            self.violated([Violation("S11", "reconcile says balanced beside a commit that is none of ours")])
         self._follow(found.said(6000))
         self.settle("bronze", "foreign writer", True)
 
@@ -228,24 +242,25 @@ class History:
         self.settle("silver", "all of it", True)
         for verb in person.erased_again(self.scene):
             if self.note(verb).exit_code != 0:
-                self._violated([Violation("S12", f"erase is not done: {verb.detail}")])
+                self.violated([Violation("S12", f"erase is not done: {verb.detail}")])
         self.check()
 
     def check(self) -> None:
         """Every offline claim."""
         place, known = self.scene.place, self.scene.known
         before = len(self.record.violations)
-        self._violated(bronze.check(place.lake, self._sent, place.topic, known))
-        self._violated(silver.check(place.lake))
-        self._violated(cuts.check(place.lake, self._cuts))
-        self._violated(versions.check(place.lake, self._hashes, known.kept_from))
+        self.violated(bronze.check(place.lake, self.sent, place.topic, known))
+        self.violated(silver.check(place.lake))
+        self.violated(cuts.check(place.lake, self._cuts))
+        self.violated(versions.check(place.lake, self._hashes, known.kept_from))
         sound = len(self.record.violations) == before
-        self._violated(erased.check(place.lake, place.folder, known.erased))
-        self._violated(secrets.check([place.folder], [SECRET]))
+        self.violated(erased.check(place.lake, place.folder, known.erased))
+        self.violated(secrets.check([place.folder], [SECRET]))
         verdict = place.start("reconcile", "ops_utils.py", "reconcile")
         if (verdict.wait() == 0) != sound:
             said = "balanced" if verdict.wait() == 0 else f"not balanced: {verdict.said(300)}"
-            self._violated([Violation("S11", f"reconcile says {said}; the checkers say otherwise")])
+            self.violated([Violation("S11", f"reconcile says {said}; the checkers say otherwise")])
 
-    def _violated(self, found: Iterable[Violation]) -> None:
+    def violated(self, found: Iterable[Violation]) -> None:
+        """Put violations on record."""
         self.record.violations += list(found)[:20]

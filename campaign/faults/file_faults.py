@@ -113,7 +113,10 @@ def wrong_checksum(scene: Scene, _job: str) -> Damage:
 
 
 def _put_back(path: Path, content: bytes) -> Callable[[], None]:
-    return lambda: path.write_bytes(content) and None
+    def undo() -> None:
+        path.write_bytes(content)
+
+    return undo
 
 
 def half_a_commit_file(scene: Scene, job: str) -> Damage:

@@ -9,7 +9,7 @@ import time
 
 import psutil
 
-from campaign.faults.processes import Stuck, crashing
+from campaign.faults.processes import Stuck, crashing, words_of
 from campaign.faults.scene import Scene, Strike
 
 
@@ -56,7 +56,7 @@ def zombie(scene: Scene, job: str, seconds: float = 0) -> Strike:
     try:
         if not stopped:
             return Strike("zombie", job, False, "had ended", running.wait())
-        second = scene.start(job)
+        second = scene.place.start(job, *words_of(job))
         code = second.wait()
         if code != 4:
             raise Stuck(f"the second {job} ended with {code}, not with 4, beside one that was stopped: {second.said()}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from campaign.faults.processes import Broker, Job, Place, until, words_of
@@ -44,6 +44,8 @@ class Scene:
     chance: random.Random
     known: Known
     shim: Shim | None = None
+    jobs: dict[str, Job] = field(default_factory=dict)
+    """The last run of each job."""
 
     def folder(self, job: str, name: str) -> Path:
         """A folder of a job's checkpoint: Silver's newest generation."""
@@ -57,7 +59,8 @@ class Scene:
 
     def start(self, job: str, **environment: str) -> Job:
         """A bounded run."""
-        return self.place.start(job, *words_of(job), **environment)
+        self.jobs[job] = self.place.start(job, *words_of(job), **environment)
+        return self.jobs[job]
 
     def at_work(self, job: str, **environment: str) -> Job:
         """A bounded run that has begun a batch that was not there before; one that ended first is returned as it is."""
