@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from campaign.checkers import bronze, silver
+from campaign.checkers import bronze, erased, silver
 from campaign.checkers.violation import Violation
 from campaign.faults import person
 from campaign.faults.process_faults import crash_point
@@ -172,3 +172,4 @@ def _taken_up(name: str, swept: Swept, words: Sequence[str], history: History) -
     history.violated(bronze.check_always(scene.place.lake, scene.known))
     history.violated(bronze.check(scene.place.lake, history.sent, scene.place.topic, scene.known))
     history.violated(silver.check(scene.place.lake))
+    history.violated(erased.check(scene.place.lake, scene.place.folder, scene.known.erased))

@@ -1,5 +1,9 @@
 """The planted bugs: a replacement in one file of the product each. A bug is found when a short history shows a violation, or
-when the product itself refuses to go on."""
+when the product itself refuses to go on.
+
+A bug of Bronze runs Bronze twice, the second time with a batch to repeat. One of Silver runs Silver alone, over what a Bronze
+without a bug has written: a build, a pass that is killed and repeated, and a pass whose end was forgotten.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from campaign.checkers import bronze, silver
+from campaign.faults import file_faults
 from campaign.faults.processes import Broker
+from campaign.faults.process_faults import crash_point
 from campaign.history import History
 
 _COPIED = ("lakehouse", "config.ini", "jars.lock", "requirements.lock", "pyproject.toml")
-_ROUNDS = (("none", "none"), ("crash point", "none"), ("last commit entry gone", "last commit entry gone"))
 
 
 @dataclass(frozen=True)
@@ -133,32 +139,88 @@ def planted(tree: Path, folder: Path, bug: Bug | None) -> Path:
     return folder
 
 
-def _shown(bug: Bug | None, number: int, tree: Path, folder: Path, broker: Broker) -> str:
+class Stages:
+    """What Bronze, without a bug, had written after one, two and three rounds: the ground for the bugs of Silver."""
+
+    def __init__(self, tree: Path, folder: Path, broker: Broker) -> None:
+        self.folders: list[Path] = []
+        one = History(0, tree, folder / "stages", broker, rounds=1, messages=120)
+        with one.recorded():
+            for number in range(3):
+                one.send(number)
+                one.settle("bronze")
+                kept = folder / f"stage-{number}"
+                shutil.copytree(one.scene.place.lake, kept)
+                self.folders.append(kept)
+            one.violated(bronze.check(one.scene.place.lake, one.sent, one.scene.place.topic))
+        self.violations = list(one.record.violations)
+
+
+def _in_bronze(one: History) -> None:
+    """Two runs, the second with a batch to repeat."""
+    one.send(0)
+    one.settle("bronze")
+    file_faults.last_commit_entry_gone(one.scene, "bronze")
+    one.send(1)
+    one.settle("bronze")
+    one.violated(bronze.check(one.scene.place.lake, one.sent, one.scene.place.topic))
+
+
+def _in_silver(one: History, stages: Stages) -> None:
+    """A build; a pass that is killed, and repeated; a pass whose end was forgotten."""
+    lake = one.scene.place.lake
+    for number, stage in enumerate(stages.folders):
+        for name in ("bronze", "checkpoints/bronze"):
+            shutil.rmtree(lake / name, ignore_errors=True)
+            shutil.copytree(stage / name, lake / name)
+        if number == 1:
+            crash_point(one.scene, "silver", 12)
+        one.settle("silver")
+        one.violated(silver.check(lake))
+    file_faults.last_commit_entry_gone(one.scene, "silver")
+    one.settle("silver")
+    one.violated(silver.check(lake))
+
+
+def _shown(bug: Bug | None, of_silver: bool, number: int, tree: Path, folder: Path, broker: Broker, stages: Stages) -> str:
     """The first violation of a short history with the bug; empty when there is none."""
     copy = planted(tree, folder / "tree", bug)
-    one = History(number, copy, folder / f"bug{number}", broker, rounds=len(_ROUNDS), messages=60)
-    record = one.run(_ROUNDS)
-    if not record.violations:
+    one = History(1000 + number, copy, folder / f"bug{number}", broker, rounds=1, messages=120)
+    with one.recorded():
+        _in_silver(one, stages) if of_silver else _in_bronze(one)
+    shutil.rmtree(one.scene.place.folder, ignore_errors=True)
+    if not one.record.violations:
         return ""
-    first = record.violations[0]
+    first = one.record.violations[0]
     return f"{first.claim}: {' '.join(first.what.split())[-160:]}"
 
 
+def _of_silver(bug: Bug) -> bool:
+    return bug.file.startswith(("silver/", "lake/table_changes"))
+
+
 def run(tree: Path, folder: Path, broker: Broker, kept: Path, *, minutes: float) -> int:
-    """Plant one after the other; 1 when fewer than 95 % were found. A copy without a bug has to pass first: one that cannot run
-    at all would look like a bug that was found."""
-    began, found = time.monotonic(), dict[str, str]()
-    if control := _shown(None, 0, tree, folder, broker):
-        print(f"the copy without a bug does not pass: {control}")
+    """Plant one after the other; 1 when fewer than 95 % were found. Copies without a bug have to pass first: one that cannot
+    run at all would look like a bug that was found. Goes on from what ``planted.json`` holds of the same product already."""
+    began, path = time.monotonic(), kept / "planted.json"
+    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    stages = Stages(tree, folder, broker)
+    control = [str(each) for each in stages.violations[:1]] or [
+        shown for of_silver in (True, False) if (shown := _shown(None, of_silver, of_silver, tree, folder, broker, stages))
+    ]
+    if control:
+        print(f"the copy without a bug does not pass: {control[0]}")
         return 1
-    for number, bug in enumerate(BUGS, 1):
+    kept.mkdir(parents=True, exist_ok=True)
+    for number, bug in enumerate(sorted(BUGS, key=_of_silver, reverse=True), 2):
+        if bug.name in found:
+            continue
         if time.monotonic() - began > minutes * 60:
             print(f"time is over before {bug.name}")
             break
-        found[bug.name] = _shown(bug, number, tree, folder, broker)
+        found[bug.name] = _shown(bug, _of_silver(bug), number, tree, folder, broker, stages)
         print(f"{bug.name}: {found[bug.name] or 'NOT FOUND'}", flush=True)
-    kept.mkdir(parents=True, exist_ok=True)
-    (kept / "planted.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     caught = sum(map(bool, found.values()))
     print(f"{caught} of {len(found)} planted bugs were found")
     return int(caught < 0.95 * len(found))
