@@ -83,14 +83,16 @@ scaling: archive ## Partitions, workers, state and Silver, measured into docs/sc
 	@$(PY) docs/generate.py
 
 campaign: setup ## Faults, crash points and planted bugs for hours, into docs/FAULT_REPORT.md (HOURS=8, FIRST=1)
-	@$(PY) -m campaign --sweep bronze --seeds 1 --first 1 --minutes 90
-	@$(PY) -m campaign --sweep silver --seeds 1 --first 2 --minutes 90
-	@$(PY) -m campaign --planted --minutes 120
-	@$(PY) -m campaign --seeds 100000 --first $(or $(FIRST),1) --minutes $$(( $(or $(HOURS),8) * 60 ))
+	@$(PY) -m campaign --sweep bronze --minutes 60 || true
+	@$(PY) -m campaign $(foreach one,build pass,--sweep "silver $(one)") --sweep maintain --sweep erase --sweep "rejects replay" \
+		--sweep "backup create" --sweep "backup restore" --sweep "rebuild silver" --sweep "rebuild bronze" --sweep restore-table \
+		--sweep reconcile --first 2 --minutes 90 || true
+	@$(PY) -m campaign --planted --minutes 120 || true
+	@$(PY) -m campaign --seeds 100000 --first $(or $(FIRST),1) --minutes $$(( $(or $(HOURS),8) * 60 )) || true
 	@$(PY) -m campaign --report
 
 campaign-quick: setup ## A few histories with faults, in ten minutes
-	@$(PY) -m campaign --seeds 8 --first $$(date +%j) --minutes 10 --rounds 2 --messages 80
+	@$(PY) -m campaign --seeds 8 --first $$(date +%j) --minutes 8 --rounds 2 --messages 80
 
 package: $(INSTALLED) ## Build what a Spark cluster needs, into dist/
 	@$(PY) setup_utils.py package
