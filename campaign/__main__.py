@@ -33,7 +33,8 @@ def parser() -> argparse.ArgumentParser:
         help="one round with this fault of Bronze, instead of those that the seed chooses; may be repeated",
     )  # fmt: skip
     made.add_argument(
-        "--sweep", choices=("bronze", *sweep.SWEPT), action="append", help="kill this at each of its numbered steps instead"
+        "--sweep", choices=("bronze", "verbs", *sweep.SWEPT), action="append",
+        help="kill this at each of its numbered steps instead; verbs: Silver and each verb",
     )
     made.add_argument(
         "--planted", action="store_true", help="plant each known bug in a copy, and see whether it is found"
@@ -91,7 +92,8 @@ def main() -> int:
             _show(record)
             violated |= bool(record.violations)
 
-        for number, name in enumerate(given.sweep or ()):
+        wanted = [each for name in given.sweep or () for each in (sweep.SWEPT if name == "verbs" else (name,))]
+        for number, name in enumerate(wanted):
             swept = one(given.first + number)
             steps = sweep.bronze_steps(swept, until) if name == "bronze" else sweep.steps_of(name, swept, until)
             keep(steps, f"sweep-{name.replace(' ', '-')}")
