@@ -85,8 +85,8 @@ scaling: archive ## Partitions, workers, state and Silver, measured into docs/sc
 campaign: setup ## Faults, crash points and planted bugs for hours, into docs/FAULT_REPORT.md (HOURS=8, FIRST=1)
 	-@$(PY) -m campaign --sweep bronze --minutes 60
 	-@$(PY) -m campaign --sweep verbs --first 2 --minutes 90
-	-
-	-
+	-@$(PY) -m campaign --planted --minutes 120
+	-@$(PY) -m campaign --seeds 100000 --first $(or $(FIRST),1) --minutes $$(( $(or $(HOURS),8) * 60 ))
 	@$(PY) -m campaign --report
 
 campaign-quick: setup ## A few histories with faults, in ten minutes
