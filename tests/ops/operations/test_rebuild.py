@@ -109,6 +109,16 @@ def test_a_topic_created_anew_is_a_reason_and_its_offsets_are_not_compared(
     assert code == 0 and "the topic was created anew since it was read" in out and declared(base) == []
 
 
+def test_a_topic_that_ends_before_what_was_read_is_a_reason(
+    run: Run, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole(base)
+    monkeypatch.setattr(clients, "earliest_and_latest_offsets", lambda _config: {**HELD, 1: (0, 3)})
+    code, out = run("rebuild", "bronze", "--yes")
+    assert code == 0 and "the topic ends before what was read of it" in out
+    assert folders(base)[0].startswith("bronze.broken-")
+
+
 @pytest.mark.parametrize("job", ["bronze", "silver"])
 def test_a_running_job_is_not_disturbed(run: Run, base: str, job: str) -> None:
     with writer_lock.writer_lock(config.load(), job):

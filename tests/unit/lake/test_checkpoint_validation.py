@@ -103,3 +103,8 @@ def test_the_refusal_names_the_command() -> None:
         "The checkpoint data/checkpoints/bronze cannot be used: its state is missing. Nothing was written. "
         "Type: python ops_utils.py rebuild bronze"
     )
+
+
+def test_of_a_fault_that_rebuild_does_not_see_the_command_says_anyway() -> None:
+    error = checkpoint_validation.refusal("c", "silver", "Spark says STATE_STORE_X", hidden=True)
+    assert str(error).endswith("Type: python ops_utils.py rebuild silver --anyway")
