@@ -33,7 +33,9 @@ def parser() -> argparse.ArgumentParser:
         help="one round with this fault of Bronze, instead of those that the seed chooses; may be repeated",
     )  # fmt: skip
     made.add_argument(
-        "--sweep", choices=("bronze", "verbs", *sweep.SWEPT), action="append",
+        "--sweep",
+        choices=("bronze", "verbs", *sweep.SWEPT),
+        action="append",
         help="kill this at each of its numbered steps instead; verbs: Silver and each verb",
     )
     made.add_argument(
@@ -81,9 +83,7 @@ def main() -> int:
 
         def one(seed: int) -> History:
             folder = Path(made, f"h{seed}")
-            return History(
-                seed, TREE, folder, broker, rounds=given.rounds, messages=given.messages, library=library
-            )
+            return History(seed, TREE, folder, broker, rounds=given.rounds, messages=given.messages, library=library)
 
         def keep(record: Record, folder: str) -> None:
             nonlocal violated

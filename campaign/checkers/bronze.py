@@ -34,9 +34,7 @@ def _place(row: Row) -> Place:
 
 def _doubled(sales: list[Row], rejects: list[Row], corrected: Mapping[Place, Any]) -> Iterator[Violation]:
     """A message that was corrected stands in both tables: as the sale that it became, and as it came."""
-    places = Counter(map(_place, sales)) + Counter(
-        place for row in rejects if (place := _place(row)) not in corrected
-    )
+    places = Counter(map(_place, sales)) + Counter(place for row in rejects if (place := _place(row)) not in corrected)
     for place, times in places.items():
         if times > 1:
             yield Violation("S3", f"partition {place[0]}, offset {place[1]} stands {times} times")

@@ -53,16 +53,12 @@ def _held(seconds: float, **which: bool) -> Callable[[Proxy], int]:
 
 def partition(scene: Scene, job: str) -> Strike:
     """Nothing passes, either way, for longer than a request waits."""
-    return _through_a_proxy(
-        scene, job, "network partition", _held(13, requests=True, answers=True), "bytes held back"
-    )
+    return _through_a_proxy(scene, job, "network partition", _held(13, requests=True, answers=True), "bytes held back")
 
 
 def one_way_partition(scene: Scene, job: str) -> Strike:
     """The broker hears the job, and the job does not hear the broker."""
-    return _through_a_proxy(
-        scene, job, "one-way partition", _held(13, requests=False, answers=True), "bytes held back"
-    )
+    return _through_a_proxy(scene, job, "one-way partition", _held(13, requests=False, answers=True), "bytes held back")
 
 
 def slow_network(scene: Scene, job: str) -> Strike:

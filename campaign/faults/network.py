@@ -80,7 +80,7 @@ class Proxy:
         broker.close()
         if was_cut:  # half-open: the client's end stays as it is, until it gives up or all ends
             self._until_the_client_leaves(client)
-        else:
+        with contextlib.suppress(ValueError):
             self._upstream.remove(broker)
         client.close()
 

@@ -15,9 +15,7 @@ from campaign.generator.sender import Sent
 _COMMAND = re.compile(r"python ((?:ops_utils|spark_streaming_delta|streaming_silver)\.py(?: [\w:*/=-]+)*)")
 _ASKS = {"rebuild", "restore-table", "erase"}
 """Verbs that ask a person, who says yes."""
-_ADVICE = re.compile(
-    r"\b(?:[Tt]ype|[Ss]ee|[Ss]et|[Ss]tart|[Ss]top|[Mm]ake room|[Ll]ook|[Rr]un|again|wait)\b"
-)
+_ADVICE = re.compile(r"\b(?:[Tt]ype|[Ss]ee|[Ss]et|[Ss]tart|[Ss]top|[Mm]ake room|[Ll]ook|[Rr]un|again|wait)\b")
 STORE = "backups"
 
 
@@ -172,4 +170,3 @@ STOPPED: Mapping[str, Verb] = {
     "backup restore": restore_elsewhere, "backup verify --restore": drill, "reconcile": reconcile,
 }  # fmt: skip
 """Name → verb, of those that are typed beside a running job, and of those that need it stopped or may be typed then."""
-

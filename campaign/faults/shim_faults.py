@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 from campaign.faults.scene import Scene, Strike
 
-_PLACES = {"bronze": ("/checkpoints/", "/bronze/", "/_delta_log/"), "silver": ("/checkpoints/", "/silver/", "/_delta_log/")}
+_PLACES = {
+    "bronze": ("/checkpoints/", "/bronze/", "/_delta_log/"),
+    "silver": ("/checkpoints/", "/silver/", "/_delta_log/"),
+}
 
 
 def _disk(scene: Scene, job: str, fault: str, number: int) -> Strike:

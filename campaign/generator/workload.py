@@ -12,7 +12,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-KINDS = {"sale": 60, "copy": 12, "late": 8, "malformed": 8, "ancient": 3, "future": 3, "same_id": 3, "aborted": 3, "person": 2}
+KINDS = {
+    "sale": 60,
+    "copy": 12,
+    "late": 8,
+    "malformed": 8,
+    "ancient": 3,
+    "future": 3,
+    "same_id": 3,
+    "aborted": 3,
+    "person": 2,
+}
 """kind → its weight. ``copy``: the same bytes again; ``same_id``: another sale with the id and the time of one that
 was sent, which the contract takes for its copy; ``aborted``: sent in a
 transaction that is given up; ``person``: a sale to somebody who may be erased later; ``future``: further ahead than the contract's tolerance, so that it is refused."""

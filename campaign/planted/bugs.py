@@ -182,7 +182,9 @@ def _in_silver(one: History, stages: Stages) -> None:
     one.violated(silver.check(lake))
 
 
-def _shown(bug: Bug | None, of_silver: bool, number: int, tree: Path, folder: Path, broker: Broker, stages: Stages) -> str:
+def _shown(
+    bug: Bug | None, of_silver: bool, number: int, tree: Path, folder: Path, broker: Broker, stages: Stages
+) -> str:
     """The first violation of a short history with the bug; empty when there is none."""
     copy = planted(tree, folder / "tree", bug)
     one = History(1000 + number, copy, folder / f"bug{number}", broker, rounds=1, messages=120)
@@ -206,7 +208,9 @@ def run(tree: Path, folder: Path, broker: Broker, kept: Path, *, minutes: float)
     found: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     stages = Stages(tree, folder, broker)
     control = [str(each) for each in stages.violations[:1]] or [
-        shown for of_silver in (True, False) if (shown := _shown(None, of_silver, of_silver, tree, folder, broker, stages))
+        shown
+        for of_silver in (True, False)
+        if (shown := _shown(None, of_silver, of_silver, tree, folder, broker, stages))
     ]
     if control:
         print(f"the copy without a bug does not pass: {control[0]}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,18 @@ from lakehouse.contract import sale
 from lakehouse.contract.tables import PERTES, REJETS, VENTES, TableSpec
 from lakehouse.lake.delta_tables import schema
 
+Rows = Sequence[dict[str, Any]]
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 REPLAYED = "2026-11-27T11:00:00.000000Z"
 
 
-def _write(spec: TableSpec, lake: Path, rows: list[dict[str, Any]], parts: list[str] | None) -> None:
-    write_deltalake(spec.path(str(lake)), pa.Table.from_pylist(rows, schema(spec)), partition_by=parts, mode="overwrite")
+def _write(spec: TableSpec, lake: Path, rows: Rows, parts: list[str] | None) -> None:
+    write_deltalake(
+        spec.path(str(lake)), pa.Table.from_pylist(list(rows), schema(spec)), partition_by=parts, mode="overwrite"
+    )
 
 
-def _lake(folder: Path, sales: list[dict[str, Any]], rejects: list[dict[str, Any]] = [], losses: list[dict[str, Any]] = []) -> Path:  # noqa: B006
+def _lake(folder: Path, sales: Rows, rejects: Rows = (), losses: Rows = ()) -> Path:
     _write(VENTES, folder, sales, ["jour"])
     _write(REJETS, folder, rejects, ["jour"])
     _write(PERTES, folder, losses, None)
@@ -102,5 +106,7 @@ def test_a_cut_is_looked_at_once_and_names_what_is_there(tmp_path: Path) -> None
     (lake / "cuts" / "000000000001.json").write_text(json.dumps({"tables": {"ventes_stream": {"version": 0}}}))
     (lake / "cuts" / "000000000002.json").write_text(json.dumps({"tables": {"ventes_stream": {"version": 7}}}))
     known: set[str] = set()
-    assert [each.what for each in cuts.check(lake, known)] == ["cut 2 names a version of ventes_stream that is not there"]
+    assert [each.what for each in cuts.check(lake, known)] == [
+        "cut 2 names a version of ventes_stream that is not there"
+    ]
     assert list(cuts.check(lake, known)) == []
