@@ -15,8 +15,8 @@ from pathlib import Path
 
 from campaign.checkers import bronze, silver
 from campaign.faults import file_faults
-from campaign.faults.processes import Broker
 from campaign.faults.process_faults import crash_point
+from campaign.faults.processes import Broker
 from campaign.history import History
 
 _COPIED = ("lakehouse", "config.ini", "jars.lock", "requirements.lock", "pyproject.toml")
