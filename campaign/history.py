@@ -57,6 +57,8 @@ class Record:
     recovered: list[float] = field(default_factory=list)
     steps: dict[str, dict[str, int]] = field(default_factory=dict)
     commit: str = ""
+    whole: bool = True
+    """Of a sweep: whether it came to the end of the steps before its time was over."""
 
     def write(self, folder: Path) -> str:
         """Compressed, into ``folder``; the SHA-256 of the file."""

@@ -59,6 +59,15 @@ def _steps(kept: Sequence[Kept]) -> str:
     )
 
 
+def _sweeps(named: Sequence[tuple[str, str, Kept]]) -> str:
+    rows = [
+        (kind.removeprefix("sweep-").replace("-", " "), sum(each["hit"] for each in one["strikes"] if each["fault"] == "crash point"),
+         "yes" if one.get("whole", True) else "time was over")
+        for kind, _, one in named if kind.startswith("sweep-")
+    ]  # fmt: skip
+    return _table(("job or verb", "kills", "all steps"), rows) if rows else "None was run."
+
+
 def _stops(kept: Sequence[Kept]) -> str:
     """One line for each job, fault and exit code: how often, and what was named to be typed."""
     found: dict[tuple[str, str, int], list[dict[str, Any]]] = defaultdict(list)
@@ -143,6 +152,8 @@ Runs that ended by themselves, with an error. What was named was typed.
 
 `VENTES_CRASH_AT=n` kills a process at the n-th step of its writers (`lakehouse/crash_points.py`). A sweep kills a job or a verb
 at step 1, 2, 3 … until a run has no more of them.
+
+{_sweeps(named)}
 
 {_steps(kept)}
 

@@ -81,17 +81,23 @@ def bronze_steps(history: History, until: float) -> Record:
     with history.recorded():
         for number in range(1, _MOST):
             history.send(number)
-            if time.monotonic() > until or not _bronze_killed(history, number).hit:
+            if _is_over(history, until) or not _bronze_killed(history, number).hit:
                 break
         history.send(0)
         for name, number in _first_numbers(history).items():
-            if time.monotonic() > until:
+            if _is_over(history, until):
                 break
             if name not in history.record.steps.get("bronze", {}):
                 history.send(_MOST + number)
                 _bronze_killed(history, number)
         history.finish()
     return history.record
+
+
+def _is_over(history: History, until: float) -> bool:
+    over = time.monotonic() > until
+    history.record.whole &= not over
+    return over
 
 
 def _bronze_killed(history: History, number: int) -> Strike:
@@ -131,7 +137,7 @@ def steps_of(name: str, history: History, until: float) -> Record:
         kept = place.folder / "kept"
         shutil.copytree(place.lake, kept)
         for number in range(1, _MOST):
-            if time.monotonic() > until or not _killed(name, words, number, history.scene, history):
+            if _is_over(history, until) or not _killed(name, words, number, history.scene, history):
                 break
             _taken_up(name, swept, words, history)
             _again(place.lake, kept)
