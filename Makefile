@@ -82,10 +82,16 @@ scaling: archive ## Partitions, workers, state and Silver, measured into docs/sc
 	@$(PY) -m benchmarks.scaling --write
 	@$(PY) docs/generate.py
 
-campaign: setup ## Faults, crash points and planted bugs for hours, into docs/FAULT_REPORT.md (HOURS=8, FIRST=1)
+READER := .cache/campaign-reader/bin/python
+
+$(READER): campaign/reader/requirements.txt
+	@$(PYTHON) -m venv .cache/campaign-reader && $@ -m pip install -q -r $<
+
+campaign: export CAMPAIGN_READER := $(CURDIR)/$(READER)
+campaign: setup $(READER) ## Faults, crash points and planted bugs for hours, into docs/FAULT_REPORT.md (HOURS=8, FIRST=1)
 	-@$(PY) -m campaign --sweep bronze --minutes 60
 	-@$(PY) -m campaign --sweep verbs --first 2 --minutes 90
-	-@$(PY) -m campaign --planted --minutes 120
+	-@$(PY) -m campaign --planted silver --planted bronze --minutes 120
 	-@$(PY) -m campaign --seeds 100000 --first $(or $(FIRST),1) --minutes $$(( $(or $(HOURS),8) * 60 ))
 	@$(PY) -m campaign --report
 

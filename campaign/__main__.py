@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from campaign import report, shim, sweep
+from campaign import ground, report, shim, sweep
 from campaign.faults import catalogue, processes
+from campaign.ground import Ground
 from campaign.history import History, Record
 from campaign.planted import bugs
 
@@ -39,7 +41,10 @@ def parser() -> argparse.ArgumentParser:
         help="kill this at each of its numbered steps instead; verbs: Silver and each verb",
     )
     made.add_argument(
-        "--planted", action="store_true", help="plant each known bug in a copy, and see whether it is found"
+        "--planted",
+        choices=("bronze", "silver"),
+        action="append",
+        help="plant each known bug of a job in a copy, and see whether it is found",
     )
     made.add_argument(
         "--report", action="store_true", help="write docs/FAULT_REPORT.md from the histories that are kept"
@@ -65,46 +70,88 @@ def _rounds(faults: list[str] | None) -> list[tuple[str | None, str, str | None,
     return [(name, "none", None, "none") if name in between else (None, name, None, "none") for name in faults]
 
 
+class Session:
+    """One call of the campaign: its folder, its broker, which is started when it is first needed, and where records go."""
+
+    def __init__(self, given: argparse.Namespace, folder: Path, ends: contextlib.ExitStack) -> None:
+        self.given, self.folder = given, folder
+        self.until = time.monotonic() + given.minutes * 60
+        self.violated = False
+        self._ends, self._running = ends, False
+        self._broker = processes.Broker(TREE, folder / "broker")
+        self._library = shim.build(folder)
+
+    def broker(self, *, needed: bool = True) -> processes.Broker:
+        """Running, when it is needed."""
+        if needed and not self._running:
+            self._ends.callback(self._broker.kill)
+            self._broker.start()
+            self._running = True
+        return self._broker
+
+    def ground(self) -> Ground:
+        """The one that is kept, or a new one."""
+        place = HISTORIES / "ground"
+        return ground.kept(place) or ground.made(TREE, place, self.broker())
+
+    def history(self, seed: int, *, topic: str = "", kafka: bool = True) -> History:
+        """A new one, over a folder of its own."""
+        return History(
+            seed, TREE, self.folder / f"h{seed}", self.broker(needed=kafka), rounds=self.given.rounds,
+            messages=self.given.messages, library=self._library, topic=topic,
+        )  # fmt: skip
+
+    def keep(self, record: Record, folder: str) -> None:
+        """Write a record, and show it."""
+        record.commit = report.commit(TREE)
+        record.write(HISTORIES / folder)
+        _show(record)
+        self.violated |= bool(record.violations)
+
+    def sweep(self, name: str, seed: int) -> None:
+        """Every crash point of a job or a verb."""
+        if name == "bronze":
+            record = sweep.bronze_steps(self.history(seed), self.until)
+        else:
+            base = self.ground()
+            one = self.history(seed, topic=base.topic, kafka=sweep.SWEPT[name].kafka)
+            record = sweep.steps_of(name, one, base, self.until)
+        self.keep(record, f"sweep-{name.replace(' ', '-')}")
+
+    def plant(self, which: str) -> None:
+        """The known bugs of Bronze or of Silver."""
+        base = self.ground() if which == "silver" else None
+        broker = self.broker(needed=base is None)
+        self.violated |= bool(bugs.run(TREE, self.folder, broker, HISTORIES, self.until, base))
+
+    def run(self) -> int:
+        """What was asked for; 1 when a claim was violated, or a planted bug was not found."""
+        given = self.given
+        wanted = [each for name in given.sweep or () for each in (sweep.SWEPT if name == "verbs" else (name,))]
+        for number, name in enumerate(wanted):
+            self.sweep(name, given.first + number)
+        for which in given.planted or ():
+            self.plant(which)
+        if not wanted and not given.planted:
+            rounds = _rounds(given.fault)
+            seeds = [given.seed] if given.seed is not None else range(given.first, given.first + given.seeds)
+            for seed in seeds:
+                if time.monotonic() > self.until:
+                    print(f"time is over before seed {seed}")
+                    break
+                record = self.history(seed).run(rounds, operators=rounds is None)
+                self.keep(record, "chosen" if rounds else "random")
+        return int(self.violated)
+
+
 def main() -> int:
     """The exit code: 1 when a claim was violated, or a planted bug was not found."""
     given = parser().parse_args()
     if given.report:
         report.write(HISTORIES, TREE / "docs" / "FAULT_REPORT.md")
         return 0
-    until = time.monotonic() + given.minutes * 60
-    with (
-        tempfile.TemporaryDirectory(prefix="campaign-") as made,
-        processes.broker(TREE, Path(made, "broker")) as broker,
-    ):
-        if given.planted:
-            return bugs.run(TREE, Path(made), broker, HISTORIES, minutes=given.minutes)
-        library = shim.build(Path(made))
-        violated = False
-
-        def one(seed: int) -> History:
-            folder = Path(made, f"h{seed}")
-            return History(seed, TREE, folder, broker, rounds=given.rounds, messages=given.messages, library=library)
-
-        def keep(record: Record, folder: str) -> None:
-            nonlocal violated
-            record.commit = report.commit(TREE)
-            record.write(HISTORIES / folder)
-            _show(record)
-            violated |= bool(record.violations)
-
-        wanted = [each for name in given.sweep or () for each in (sweep.SWEPT if name == "verbs" else (name,))]
-        for number, name in enumerate(wanted):
-            swept = one(given.first + number)
-            steps = sweep.bronze_steps(swept, until) if name == "bronze" else sweep.steps_of(name, swept, until)
-            keep(steps, f"sweep-{name.replace(' ', '-')}")
-        seeds = [given.seed] if given.seed is not None else range(given.first, given.first + given.seeds)
-        for seed in () if given.sweep else seeds:
-            if time.monotonic() > until:
-                print(f"time is over before seed {seed}")
-                break
-            rounds = _rounds(given.fault)
-            keep(one(seed).run(rounds, operators=rounds is None), "chosen" if rounds else "random")
-    return int(violated)
+    with tempfile.TemporaryDirectory(prefix="campaign-") as folder, contextlib.ExitStack() as ends:
+        return Session(given, Path(folder), ends).run()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ CLAIMS = {
     "S6": "Of several copies in one partition the lowest offset wins.",
     "S7": "Silver equals a recompute of Bronze, cell by cell, at each published cut and at the end.",
     "S8": "The sums by country, segment, product and hour are one sum, at each published cut and at the end.",
-    "S9": "Versions are contiguous, and two readers count the same rows.",
+    "S9": "Versions are contiguous; our own reader, deltalake and, where it is installed, DuckDB count the same rows and add up the same sums.",
     "S10": "A version that is kept has the same rows for ever.",
     "S11": "`reconcile` says balanced exactly when S1 to S10 hold, also beside running jobs.",
     "S12": "An erased person is in no row, log, checkpoint of a log or other file, beyond what the receipt lists.",

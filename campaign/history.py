@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from campaign.checkers import bronze, cuts, erased, secrets, silver, versions
+from campaign.checkers import bronze, cuts, erased, second_reader, secrets, silver, versions
 from campaign.checkers.violation import Violation
 from campaign.faults import catalogue, person
 from campaign.faults.catalogue import OfRun
@@ -57,6 +57,7 @@ class Record:
     recovered: list[float] = field(default_factory=list)
     steps: dict[str, dict[str, int]] = field(default_factory=dict)
     commit: str = ""
+    second_reader: bool = False
     whole: bool = True
     """Of a sweep: whether it came to the end of the steps before its time was over."""
 
@@ -73,17 +74,17 @@ Round = tuple[str | None, str, str | None, str]
 
 
 class History:
-    """``rounds`` times: send, damage something, run Bronze with a fault, the same for Silver, let the operators work; at the end
+    """With ``topic``, a history over a ground: nothing is sent, and the broker need not run. Otherwise ``rounds`` times: send, damage something, run Bronze with a fault, the same for Silver, let the operators work; at the end
     recover and check everything."""
 
     def __init__(
         self, seed: int, tree: Path, folder: Path, broker: Broker, *, rounds: int, messages: int,
-        library: Path | None = None,
+        library: Path | None = None, topic: str = "",
     ) -> None:  # fmt: skip
         self.record = Record(seed)
         self._chance = random.Random(seed)
         self._rounds, self._messages = rounds, messages
-        topic = f"history-{seed}-{folder.name}"
+        sends, topic = not topic, topic or f"history-{seed}-{folder.name}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         shim = Shim(library, folder) if library else None
@@ -92,8 +93,9 @@ class History:
         self._hashes: versions.Hashes = {}
         self._cuts: set[str] = set()
         self.right_time = f"{workload.present() - timedelta(minutes=1):%Y-%m-%dT%H:%M:%S.%fZ}"
-        broker.create(topic, self.scene.known.partitions)
-        self._sender = Sender(broker.servers, topic)
+        if sends:
+            broker.create(topic, self.scene.known.partitions)
+        self._sender = Sender(broker.servers, topic) if sends else None
 
     def run(self, rounds: Sequence[Round] | None = None, *, operators: bool = True) -> Record:
         """``rounds``: the faults of each; None lets the seed choose."""
@@ -118,7 +120,8 @@ class History:
         except Stuck as failure:
             self.violated([Violation("L1", str(failure)[:600])])
         finally:
-            self._sender.close()
+            if self._sender:
+                self._sender.close()
             self.record.seconds = round(time.monotonic() - started, 1)
 
     def _choose(self) -> Round:
@@ -143,6 +146,7 @@ class History:
 
     def send(self, number: int) -> None:
         """The messages of one round."""
+        assert self._sender, "a history over a ground sends nothing"
         now, prefix = workload.present(), f"s{self.record.seed}r{number}"
         partitions = self.scene.known.partitions
         made = list(workload.messages(self.record.seed, self._messages, partitions, now, prefix))
@@ -255,6 +259,8 @@ class History:
         self.violated(silver.check(place.lake))
         self.violated(cuts.check(place.lake, self._cuts))
         self.violated(versions.check(place.lake, self._hashes, known.kept_from))
+        self.violated(second_reader.check(place.lake))
+        self.record.second_reader = second_reader.python() is not None
         sound = len(self.record.violations) == before
         self.violated(erased.check(place.lake, place.folder, known.erased))
         self.violated(secrets.check([place.folder], [SECRET]))

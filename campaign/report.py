@@ -119,7 +119,8 @@ What the project claims about losses and doubles, what was done to break it, and
 {len(named)} histories, {sum(one["messages"] for one in kept)} messages, {strikes} runs, faults and verbs,
 {sum(one["seconds"] for one in kept) / 3600:.1f} hours of work on {os.cpu_count()} cores, {memory:.0f} GiB; Python {platform.python_version()};
 commits {commits}. One history again: `python -m campaign --seed N`. Faults are drawn from the seed, but
-when a signal meets a process depends on the machine; the record of a history says where it did.
+when a signal meets a process depends on the machine; the record of a history says where it did. DuckDB read the tables of
+{sum(bool(one.get("second_reader")) for one in kept)} histories as well.
 
 ## The claims
 

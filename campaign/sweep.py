@@ -19,6 +19,7 @@ from campaign.faults import person
 from campaign.faults.process_faults import crash_point
 from campaign.faults.processes import Job, crashing, words_of
 from campaign.faults.scene import Scene, Strike
+from campaign.ground import Ground
 from campaign.history import History, Record
 
 _MOST = 200
@@ -28,12 +29,13 @@ _MOST = 200
 @dataclass(frozen=True)
 class Swept:
     """``words``: the command line. ``right``: its exit codes when nothing kills it. ``bronze``: whether Bronze has to run after
-    it, before the lake can be checked; ``built``: whether Silver is there before it."""
+    it, before the lake can be checked; ``built``: whether Silver is there before it; ``kafka``: whether it asks the broker."""
 
     words: Callable[[History], Sequence[str]]
     right: tuple[int, ...] = (0,)
     bronze: bool = False
     built: bool = True
+    kafka: bool = False
 
 
 def _verb(*words: str) -> Callable[[History], Sequence[str]]:
@@ -53,7 +55,7 @@ SWEPT: Mapping[str, Swept] = {
     "silver build": Swept(lambda _: words_of("silver"), built=False),
     "silver pass": Swept(lambda _: words_of("silver")),
     "maintain": Swept(_verb("maintain", "--yes")),
-    "reconcile": Swept(_verb("reconcile")),
+    "reconcile": Swept(_verb("reconcile"), kafka=True),
     "backup create": Swept(lambda one: ("ops_utils.py", "backup", "create", "--store", _store(one))),
     "backup restore": Swept(
         lambda one: (
@@ -67,10 +69,11 @@ SWEPT: Mapping[str, Swept] = {
         lambda one: ("ops_utils.py", "rejects", "replay", one.waiting_reject(), "--set", f"timestamp={one.right_time}")
     ),
     "rebuild silver": Swept(_verb("rebuild", "silver", "--anyway", "--yes")),
-    "rebuild bronze": Swept(_verb("rebuild", "bronze", "--anyway", "--yes"), bronze=True),
+    "rebuild bronze": Swept(_verb("rebuild", "bronze", "--anyway", "--yes"), bronze=True, kafka=True),
     "restore-table": Swept(
         lambda one: ("ops_utils.py", "restore-table", "ventes_stream", "--version", str(_newest(one) - 2), "--yes"),
         bronze=True,
+        kafka=True,
     ),
 }  # fmt: skip
 """What is killed at each of its steps, besides Bronze."""
@@ -119,16 +122,14 @@ def _steps(log: Path) -> list[tuple[str, str]]:
     return [(number, name) for number, _, name in (line.partition(" ") for line in lines)]
 
 
-def steps_of(name: str, history: History, until: float) -> Record:
+def steps_of(name: str, history: History, ground: Ground, until: float) -> Record:
     """Silver or a verb, each time from the same lake."""
     swept, place = SWEPT[name], history.scene.place
     with history.recorded():
-        history.send(0)
-        history.settle("bronze")
+        ground.take(0, history)
         if swept.built:
             history.settle("silver")
-            history.send(1)
-            history.settle("bronze")
+            ground.take(1, history)
         if name not in ("silver pass", "silver build"):
             history.settle("silver")
         if name == "backup restore":

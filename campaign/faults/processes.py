@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -206,17 +206,6 @@ class Broker:
             admin.create_topics([NewTopic(topic, partitions, 1)])
         finally:
             admin.close()
-
-
-@contextlib.contextmanager
-def broker(tree: Path, folder: Path) -> Iterator[Broker]:
-    """A running broker, for as long as the block runs."""
-    made = Broker(tree, folder)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.kill()
 
 
 def words_of(job: str) -> Sequence[str]:
