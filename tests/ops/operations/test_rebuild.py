@@ -16,7 +16,7 @@ from tests.support import job_lake, lakes
 from tests.support.kills import killed_at
 
 Run = Callable[..., tuple[int, str]]
-HELD = {0: (0, 80), 1: (0, 90), 2: (0, 90), 3: (100, 120)}
+HELD = {0: (0, 120), 1: (0, 120), 2: (0, 120), 3: (100, 120)}
 """Partition 3 has lost what nobody had read."""
 
 
