@@ -15,7 +15,9 @@ from campaign.generator.sender import Sent
 _COMMAND = re.compile(r"python ((?:ops_utils|spark_streaming_delta|streaming_silver)\.py(?: [\w:*/=-]+)*)")
 _ASKS = {"rebuild", "restore-table", "erase"}
 """Verbs that ask a person, who says yes."""
-_ADVICE = re.compile(r"\b(?:[Tt]ype|[Ss]ee|[Ss]et|[Ss]tart|[Ss]top|[Mm]ake room|[Ll]ook|[Rr]un|again|wait)\b")
+_ADVICE = re.compile(
+    r"\b(?:[Tt]ype|[Ss]ee|[Ss]et|[Ss]tart|[Ss]top|[Mm]ake room|[Ll]ook|[Rr]un|again|wait|repeats|python)\b"
+)
 STORE = "backups"
 
 
