@@ -41,6 +41,13 @@ def parser() -> argparse.ArgumentParser:
         help="kill this at each of its numbered steps instead; verbs: Silver and each verb",
     )
     made.add_argument(
+        "--failing-writes",
+        choices=tuple(sweep.SWEPT),
+        action="append",
+        help="let its disk fail from the first, second … write on instead",
+    )
+    made.add_argument("--every", type=int, default=1, metavar="N", help="of the failing writes, each Nth")
+    made.add_argument(
         "--planted",
         choices=("bronze", "silver"),
         action="append",
@@ -118,11 +125,21 @@ class Session:
             record = sweep.steps_of(name, one, base, self.until)
         self.keep(record, f"sweep-{name.replace(' ', '-')}")
 
+    def fail_writes(self, name: str, seed: int) -> None:
+        """A disk that fails under a job or a verb."""
+        base = self.ground()
+        one = self.history(seed, topic=base.topic, kafka=sweep.SWEPT[name].kafka)
+        record = sweep.failing_writes(name, one, base, self.until, self.given.every)
+        self.keep(record, f"writes-{name.replace(' ', '-')}")
+
     def plant(self, which: str) -> None:
         """The known bugs of Bronze or of Silver."""
-        base = self.ground() if which == "silver" else None
-        broker = self.broker(needed=base is None)
-        self.violated |= bool(bugs.run(TREE, self.folder, broker, HISTORIES, self.until, base))
+        if which == "silver":
+            base = self.ground()
+        else:  # whose topic this session's broker holds
+            base = ground.made(TREE, self.folder / "ground", self.broker())
+        broker = self.broker(needed=which == "bronze")
+        self.violated |= bool(bugs.run(which, TREE, self.folder, broker, HISTORIES, self.until, base))
 
     def run(self) -> int:
         """What was asked for; 1 when a claim was violated, or a planted bug was not found."""
@@ -130,9 +147,11 @@ class Session:
         wanted = [each for name in given.sweep or () for each in (sweep.SWEPT if name == "verbs" else (name,))]
         for number, name in enumerate(wanted):
             self.sweep(name, given.first + number)
+        for number, name in enumerate(given.failing_writes or ()):
+            self.fail_writes(name, given.first + number)
         for which in given.planted or ():
             self.plant(which)
-        if not wanted and not given.planted:
+        if not (wanted or given.planted or given.failing_writes):
             rounds = _rounds(given.fault)
             seeds = [given.seed] if given.seed is not None else range(given.first, given.first + given.seeds)
             for seed in seeds:

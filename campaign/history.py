@@ -173,7 +173,7 @@ class History:
         else:
             strike = self.note(fault.strike(self.scene, job))
         if strike.exit_code is not None and strike.exit_code > 0:
-            self._stopped(self.scene.jobs[job], about, damage.needs_person or fault.needs_person)
+            self.stopped(self.scene.jobs[job], about, damage.needs_person or fault.needs_person)
         if damage.undo:
             damage.undo()
         if damaged == "foreign writer" and damage.hit:
@@ -198,7 +198,7 @@ class History:
             claim = "S11" if strike.fault == "reconcile" else "L4"
             self.violated([Violation(claim, f"{strike.fault} ended with {strike.exit_code}: {strike.detail}")])
 
-    def _stopped(self, running: Job, fault: str, needs_person: bool) -> None:
+    def stopped(self, running: Job, fault: str, needs_person: bool) -> None:
         """A job ended by itself: it has to say why and what to do, and that is done."""
         code, said = running.wait(), running.said(4000)
         words = person.named_command(said) if code == NEEDS_PERSON else None
@@ -228,7 +228,7 @@ class History:
                 return
             if code == -signal.SIGKILL:
                 raise Stuck(f"somebody else killed {job}")
-            self._stopped(running, fault, needs_person)
+            self.stopped(running, fault, needs_person)
         raise Stuck(f"{job} does not recover after {fault}: {running.said()}")
 
     def _undo_foreign_commit(self) -> None:

@@ -6,6 +6,7 @@ same lake, so that every number of one and the same run is met.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import signal
 import time
@@ -126,23 +127,55 @@ def steps_of(name: str, history: History, ground: Ground, until: float) -> Recor
     """Silver or a verb, each time from the same lake."""
     swept, place = SWEPT[name], history.scene.place
     with history.recorded():
-        ground.take(0, history)
-        if swept.built:
-            history.settle("silver")
-            ground.take(1, history)
-        if name not in ("silver pass", "silver build"):
-            history.settle("silver")
-        if name == "backup restore":
-            history.note(person.backup(history.scene, ()))
-        words = tuple(swept.words(history))
-        kept = place.folder / "kept"
-        shutil.copytree(place.lake, kept)
+        words = _begin(name, history, ground)
         for number in range(1, _MOST):
             if _is_over(history, until) or not _killed(name, words, number, history.scene, history):
                 break
             _taken_up(name, swept, words, history)
-            _again(place.lake, kept)
+            _again(place.lake, place.folder / "kept")
     return history.record
+
+
+def failing_writes(name: str, history: History, ground: Ground, until: float, every: int) -> Record:
+    """The same with a disk of which every write fails from the first, second … on, in turn full and broken; each ``every``-th."""
+    swept, place, shim = SWEPT[name], history.scene.place, history.scene.shim
+    with history.recorded():
+        words = _begin(name, history, ground)
+        for after in range(0, _MOST, every):
+            if shim is None or _is_over(history, until):
+                break
+            full = after // every % 2
+            shim.disk("/data/", errno.ENOSPC if full else errno.EIO, after=after, writes=_MOST)
+            running = place.start(name.replace(" ", "-"), *words, **shim.environment)
+            code, failed, seen = running.wait(), shim["disk_failed"], shim["disk_seen"]
+            shim.clear()
+            fault = "disk full" if full else "disk broken"
+            detail = f"{failed} of {seen} writes failed"
+            history.note(Strike(fault, name, failed > 0, detail, code))
+            history.violated(bronze.check_always(place.lake, history.scene.known))
+            if not failed:
+                break
+            if code > 0:
+                history.stopped(running, fault, needs_person=False)
+            _taken_up(name, swept, words, history)
+            _again(place.lake, place.folder / "kept")
+    return history.record
+
+
+def _begin(name: str, history: History, ground: Ground) -> tuple[str, ...]:
+    """The lake as it is before each run, kept beside it; the command line."""
+    swept, place = SWEPT[name], history.scene.place
+    ground.take(0, history)
+    if swept.built:
+        history.settle("silver")
+        ground.take(1, history)
+    if name not in ("silver pass", "silver build"):
+        history.settle("silver")
+    if name == "backup restore":
+        history.note(person.backup(history.scene, ()))
+    words = tuple(swept.words(history))
+    shutil.copytree(place.lake, place.folder / "kept")
+    return words
 
 
 def _again(lake: Path, kept: Path) -> None:

@@ -1,8 +1,8 @@
 """The planted bugs: a replacement in one file of the product each. A bug is found when a short history shows a violation, or
 when the product itself refuses to go on.
 
-A bug of Bronze runs Bronze twice, the second time with a batch to repeat. One of Silver runs Silver alone, over what a Bronze
-without a bug has written: a build, a pass that is killed and repeated, and a pass whose end was forgotten.
+A bug runs over what a Bronze without it has written (``campaign.ground``). One of Bronze: one run, with a batch to repeat and
+all that was sent since. One of Silver, which needs no JVM: a build, a pass that is killed and repeated, and a pass whose end was forgotten.
 """
 
 from __future__ import annotations
@@ -140,14 +140,12 @@ def planted(tree: Path, folder: Path, bug: Bug | None) -> Path:
     return folder
 
 
-def _in_bronze(one: History) -> None:
-    """Two runs, the second with a batch to repeat."""
-    one.send(0)
-    one.settle("bronze")
+def _in_bronze(one: History, ground: Ground) -> None:
+    """One run over what a Bronze without the bug had written: a batch to repeat, and all that was sent since."""
+    ground.take(0, one)
     file_faults.last_commit_entry_gone(one.scene, "bronze")
-    one.send(1)
     one.settle("bronze")
-    one.violated(bronze.check(one.scene.place.lake, one.sent, one.scene.place.topic))
+    one.violated(bronze.check(one.scene.place.lake, ground.sent[-1], one.scene.place.topic))
 
 
 def _in_silver(one: History, ground: Ground) -> None:
@@ -164,41 +162,42 @@ def _in_silver(one: History, ground: Ground) -> None:
     one.violated(silver.check(lake))
 
 
-def _shown(bug: Bug | None, number: int, tree: Path, folder: Path, broker: Broker, ground: Ground | None) -> str:
-    """The first violation of a short history with the bug; empty when there is none. With a ground, Silver runs over it."""
+def _shown(bug: Bug | None, job: str, number: int, tree: Path, folder: Path, broker: Broker, ground: Ground) -> str:
+    """The first violation of a short history with the bug; empty when there is none."""
     copy = planted(tree, folder / "tree", bug)
-    topic = ground.topic if ground else ""
-    one = History(1000 + number, copy, folder / f"bug{number}", broker, rounds=1, messages=120, topic=topic)
+    place = folder / f"bug{number}"
+    one = History(1000 + number, copy, place, broker, rounds=1, messages=120, topic=ground.topic)
     with one.recorded():
-        _in_silver(one, ground) if ground else _in_bronze(one)
-    shutil.rmtree(one.scene.place.folder, ignore_errors=True)
+        _in_silver(one, ground) if job == "silver" else _in_bronze(one, ground)
+    shutil.rmtree(place, ignore_errors=True)
     if not one.record.violations:
         return ""
     first = one.record.violations[0]
     return f"{first.claim}: {' '.join(first.what.split())[-160:]}"
 
 
-def of_silver(bug: Bug) -> bool:
-    """Whether it shows without a run of Bronze."""
-    return bug.file.startswith(("silver/", "lake/table_changes"))
+def job_of(bug: Bug) -> str:
+    """Whose run shows it."""
+    return "silver" if bug.file.startswith(("silver/", "lake/table_changes")) else "bronze"
 
 
-def run(tree: Path, folder: Path, broker: Broker, kept: Path, until: float, ground: Ground | None) -> int:
-    """Plant those of Silver (with a ground) or those of Bronze, one after the other; 1 when one was not found. A copy without a
-    bug has to pass first: one that cannot run at all would look like a bug that was found. Goes on from ``planted.json``."""
+def run(job: str, tree: Path, folder: Path, broker: Broker, kept: Path, until: float, ground: Ground) -> int:
+    """Plant those of a job, one after the other; 1 when one was not found. A copy without a bug has to pass first: one that
+    cannot run at all would look like a bug that was found. Goes on from ``planted.json``. For Bronze the broker has to run, and to
+    hold the ground's topic."""
     path = kept / "planted.json"
     found: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if control := _shown(None, 0, tree, folder, broker, ground):
+    if control := _shown(None, job, 0, tree, folder, broker, ground):
         print(f"the copy without a bug does not pass: {control}")
         return 1
     kept.mkdir(parents=True, exist_ok=True)
     for number, bug in enumerate(BUGS, 1):
-        if of_silver(bug) != bool(ground) or bug.name in found:
+        if job_of(bug) != job or bug.name in found:
             continue
         if time.monotonic() > until:
             print(f"time is over before {bug.name}")
             break
-        found[bug.name] = _shown(bug, number, tree, folder, broker, ground)
+        found[bug.name] = _shown(bug, job, number, tree, folder, broker, ground)
         print(f"{bug.name}: {found[bug.name] or 'NOT FOUND'}", flush=True)
         path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return int(not all(found.values()))
