@@ -134,10 +134,8 @@ class Session:
 
     def plant(self, which: str) -> None:
         """The known bugs of Bronze or of Silver."""
-        if which == "silver":
-            base = self.ground()
-        else:  # whose topic this session's broker holds
-            base = ground.made(TREE, self.folder / "ground", self.broker())
+        fresh = which == "bronze"  # this session's broker holds its topic
+        base = ground.made(TREE, self.folder / "ground", self.broker()) if fresh else self.ground()
         broker = self.broker(needed=which == "bronze")
         self.violated |= bool(bugs.run(which, TREE, self.folder, broker, HISTORIES, self.until, base))
 
