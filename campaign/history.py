@@ -99,7 +99,7 @@ class History:
 
     def run(self, rounds: Sequence[Round] | None = None, *, operators: bool = True) -> Record:
         """``rounds``: the faults of each; None lets the seed choose."""
-        chosen = list(rounds) if rounds is not None else [self._choose() for _ in range(self._rounds)]
+        chosen = list(rounds) if rounds is not None else [self._choose(number > 0) for number in range(self._rounds)]
         with self.recorded():
             for number, (damaged, struck, silver_damaged, silver_struck) in enumerate(chosen):
                 self.send(number)
@@ -124,9 +124,13 @@ class History:
                 self._sender.close()
             self.record.seconds = round(time.monotonic() - started, 1)
 
-    def _choose(self) -> Round:
+    def _choose(self, damages: bool) -> Round:
+        """``damages``: there is something to damage."""
+
         def one(job: str, faults: dict[str, OfRun]) -> tuple[str | None, str]:
-            between = self._chance.choice(list(catalogue.BETWEEN[job])) if self._chance.random() < 0.4 else None
+            between = (
+                self._chance.choice(list(catalogue.BETWEEN[job])) if damages and self._chance.random() < 0.5 else None
+            )
             names = list(faults)
             return between, self._chance.choices(names, [faults[name].weight for name in names])[0]
 
@@ -201,7 +205,8 @@ class History:
     def stopped(self, running: Job, fault: str, needs_person: bool) -> None:
         """A job ended by itself: it has to say why and what to do, and that is done."""
         code, said = running.wait(), running.said(4000)
-        words = person.named_command(said) if code == NEEDS_PERSON else None
+        meant = code == NEEDS_PERSON and ("was ahead then" not in said or "ahead" in fault)
+        words = person.named_command(said) if meant else None
         seconds = round(time.monotonic() - running.started, 1)
         self.record.stops.append(
             Stop(running.name, fault, code, seconds, " ".join(said[-500:].split()), " ".join(words or ()))
