@@ -179,7 +179,7 @@ def is_full_disk(error: BaseException) -> bool:
 
 
 def machine_fault(error: BaseException) -> str | None:
-    """The sentence for a fault of the machine, which no command of ours mends; None for any other error."""
+    """The sentence for a fault of the machine, which no command of ours fixes; None for any other error."""
     found = _errno(error)
     if found in (errno.ENOSPC, errno.EDQUOT):
         return (
