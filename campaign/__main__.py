@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from campaign import ground, report, shim, sweep
@@ -156,7 +157,12 @@ class Session:
                 if time.monotonic() > self.until:
                     print(f"time is over before seed {seed}")
                     break
-                record = self.history(seed).run(rounds, operators=rounds is None)
+                try:
+                    record = self.history(seed).run(rounds, operators=rounds is None)
+                except Exception:  # noqa: BLE001  # a fault of the campaign's own: the other histories go on
+                    traceback.print_exc()
+                    self.violated = True
+                    continue
                 self.keep(record, "chosen" if rounds else "random")
         return int(self.violated)
 
