@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import sys
 import tempfile
@@ -53,6 +54,11 @@ def parser() -> argparse.ArgumentParser:
         choices=("bronze", "silver"),
         action="append",
         help="plant each known bug of a job in a copy, and see whether it is found",
+    )
+    made.add_argument(
+        "--without-jvm",
+        action="store_true",
+        help="histories of Silver and the verbs alone, over what Bronze wrote once",
     )
     made.add_argument(
         "--report", action="store_true", help="write docs/FAULT_REPORT.md from the histories that are kept"
@@ -140,6 +146,11 @@ class Session:
         broker = self.broker(needed=which == "bronze")
         self.violated |= bool(bugs.run(which, TREE, self.folder, broker, HISTORIES, self.until, base))
 
+    def _without_jvm(self, seed: int) -> Record:
+        base = self.ground()
+        one = self.history(seed, topic=base.topic, kafka=False)
+        return one.run_without_jvm([functools.partial(base.take, number, one) for number in range(len(base.sent))])
+
     def run(self) -> int:
         """What was asked for; 1 when a claim was violated, or a planted bug was not found."""
         given = self.given
@@ -158,12 +169,16 @@ class Session:
                     print(f"time is over before seed {seed}")
                     break
                 try:
-                    record = self.history(seed).run(rounds, operators=rounds is None)
+                    record = (
+                        self._without_jvm(seed)
+                        if given.without_jvm
+                        else self.history(seed).run(rounds, operators=not rounds)
+                    )
                 except Exception:  # noqa: BLE001  # a fault of the campaign's own: the other histories go on
                     traceback.print_exc()
                     self.violated = True
                     continue
-                self.keep(record, "chosen" if rounds else "random")
+                self.keep(record, "without-jvm" if given.without_jvm else "chosen" if rounds else "random")
         return int(self.violated)
 
 

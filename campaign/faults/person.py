@@ -138,6 +138,11 @@ def rebuild(scene: Scene, _sent: Sequence[Sent]) -> Strike:
     return _done("rebuild", scene.verb("rebuild", job, "--anyway", "--yes"), detail=job)
 
 
+def rebuild_silver(scene: Scene, _sent: Sequence[Sent]) -> Strike:
+    """``rebuild silver`` of a checkpoint that is sound."""
+    return _done("rebuild", scene.verb("rebuild", "silver", "--anyway", "--yes"), detail="silver")
+
+
 def restore_elsewhere(scene: Scene, sent: Sequence[Sent]) -> Strike:
     """A backup is made and restored into another folder, and from now on the jobs work there."""
     if not (made := backup(scene, sent)).hit:
@@ -171,4 +176,8 @@ STOPPED: Mapping[str, Verb] = {
     "maintain": maintain, "rejects replay": replay, "erase": erase, "restore-table": restore_table, "rebuild": rebuild,
     "backup restore": restore_elsewhere, "backup verify --restore": drill, "reconcile": reconcile,
 }  # fmt: skip
-"""Name → verb, of those that are typed beside a running job, and of those that need it stopped or may be typed then."""
+WITHOUT_KAFKA: Mapping[str, Verb] = {
+    name: verb for name, verb in {**RUNNING, **STOPPED}.items() if verb not in (reconcile, restore_table, drill, rebuild)
+} | {"rebuild silver": rebuild_silver}  # fmt: skip
+"""Name → verb, of those that are typed beside a running job, of those that need it stopped or may be typed then, and of those that
+ask no broker."""
