@@ -142,7 +142,8 @@ class Session:
     def plant(self, which: str) -> None:
         """The known bugs of Bronze or of Silver."""
         fresh = which == "bronze"  # this session's broker holds its topic
-        base = ground.made(TREE, self.folder / "ground", self.broker()) if fresh else self.ground()
+        place = self.folder / "ground"
+        base = ground.made(TREE, place, self.broker(), rounds=1, unread=1) if fresh else self.ground()
         broker = self.broker(needed=which == "bronze")
         self.violated |= bool(bugs.run(which, TREE, self.folder, broker, HISTORIES, self.until, base))
 

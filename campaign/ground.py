@@ -33,18 +33,21 @@ class Ground:
         history.sent = list(self.sent[number])
 
 
-def made(tree: Path, folder: Path, broker: Broker, seed: int = 7) -> Ground:
-    """A new one. Raises ``ValueError`` when Bronze is not what it must be."""
+def made(tree: Path, folder: Path, broker: Broker, *, rounds: int = ROUNDS, unread: int = 0, seed: int = 7) -> Ground:
+    """A new one; ``unread``: rounds that are sent and not read. Raises ``ValueError`` when Bronze is not what it must be."""
     shutil.rmtree(folder, ignore_errors=True)
-    one = History(seed, tree, folder / "work", broker, rounds=ROUNDS, messages=120)
+    one = History(seed, tree, folder / "work", broker, rounds=rounds, messages=120)
     sent: list[list[Sent]] = []
     with one.recorded():
-        for number in range(ROUNDS):
+        for number in range(rounds):
             one.send(number)
             one.settle("bronze")
             shutil.copytree(one.scene.place.lake, folder / str(number))
             sent.append(list(one.sent))
-        one.violated(bronze.check(one.scene.place.lake, one.sent, one.scene.place.topic))
+        for number in range(rounds, rounds + unread):
+            one.send(number)
+            sent.append(list(one.sent))
+        one.violated(bronze.check(one.scene.place.lake, sent[rounds - 1], one.scene.place.topic))
     if one.record.violations:
         raise ValueError(str(one.record.violations[0]))
     ground = Ground(folder, one.scene.place.topic, sent)
