@@ -173,7 +173,7 @@ class Session:
                     record = (
                         self._without_jvm(seed)
                         if given.without_jvm
-                        else self.history(seed).run(rounds, operators=not rounds)
+                        else self.history(seed).run(rounds, operators=not rounds, until=self.until)
                     )
                 except Exception:  # noqa: BLE001  # a fault of the campaign's own: the other histories go on
                     traceback.print_exc()

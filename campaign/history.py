@@ -59,7 +59,7 @@ class Record:
     commit: str = ""
     second_reader: bool = False
     whole: bool = True
-    """Of a sweep: whether it came to the end of the steps before its time was over."""
+    """Whether it came to the end of its steps, or of its rounds, before its time was over."""
 
     def write(self, folder: Path) -> str:
         """Compressed, into ``folder``; the SHA-256 of the file."""
@@ -97,11 +97,16 @@ class History:
             broker.create(topic, self.scene.known.partitions)
         self._sender = Sender(broker.servers, topic) if sends else None
 
-    def run(self, rounds: Sequence[Round] | None = None, *, operators: bool = True) -> Record:
-        """``rounds``: the faults of each; None lets the seed choose."""
+    def run(
+        self, rounds: Sequence[Round] | None = None, *, operators: bool = True, until: float = float("inf")
+    ) -> Record:
+        """``rounds``: the faults of each; None lets the seed choose. No round begins after ``until``."""
         chosen = list(rounds) if rounds is not None else [self._choose(number > 0) for number in range(self._rounds)]
         with self.recorded():
             for number, (damaged, struck, silver_damaged, silver_struck) in enumerate(chosen):
+                if time.monotonic() > until:
+                    self.record.whole = False
+                    break
                 self.send(number)
                 self._job("bronze", damaged, struck, beside=operators)
                 self._job("silver", silver_damaged, silver_struck)
