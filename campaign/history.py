@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
 from pathlib import Path
 
 from campaign.checkers import bronze, cuts, erased, second_reader, secrets, silver, versions
@@ -92,7 +91,7 @@ class History:
         self.sent: list[Sent] = []
         self._hashes: versions.Hashes = {}
         self._cuts: set[str] = set()
-        self.right_time = f"{workload.present() - timedelta(minutes=1):%Y-%m-%dT%H:%M:%S.%fZ}"
+        self.right_time = ""
         if sends:
             broker.create(topic, self.scene.known.partitions)
         self._sender = Sender(broker.servers, topic) if sends else None
@@ -167,6 +166,7 @@ class History:
     def waiting_reject(self) -> str:
         """The place of a message that was dated too far ahead, and is to be replayed with ``right_time``."""
         chosen = next(each for each in self.sent if each.message.kind == "future")
+        self.right_time = chosen.message.right_time
         self.scene.known.corrected[chosen.partition, chosen.offset] = {"timestamp": self.right_time}
         return f"{chosen.partition}:{chosen.offset}"
 

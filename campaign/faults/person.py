@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 from campaign.faults.processes import Job
 from campaign.faults.scene import Scene, Strike
@@ -101,7 +100,7 @@ def replay(scene: Scene, sent: Sequence[Sent]) -> Strike:
     if not waiting:
         return Strike("rejects replay", "operator", False, "no such message")
     chosen = scene.chance.choice(waiting)
-    right = f"{datetime.now(UTC) - timedelta(minutes=1):%Y-%m-%dT%H:%M:%S.%fZ}"
+    right = chosen.message.right_time
     scene.known.corrected[chosen.partition, chosen.offset] = {"timestamp": right}
     return _replayed(scene, (chosen.partition, chosen.offset), {"timestamp": right})
 

@@ -28,6 +28,7 @@ was sent, which the contract takes for its copy; ``aborted``: sent in a
 transaction that is given up; ``person``: a sale to somebody who may be erased later; ``future``: further ahead than the contract's tolerance, so that it is refused."""
 
 COUNTRIES = ("France", "Belgique", "Suisse", "Québec", "Côte d'Ivoire", "Réunion")
+AHEAD = timedelta(hours=3)
 NAMES = ("Zoé", "Ayşe", "Łukasz", "O'Neil", '"Q"', "李")
 SEGMENTS = ("Particulier", "Entreprise")
 MALFORMED = (
@@ -47,6 +48,12 @@ class Message:
     sale_id: str | None
     person: int | None = None
     """The client of a ``person``."""
+
+    @property
+    def right_time(self) -> str:
+        """Of a ``future``: the time with which it would have been a sale."""
+        moment = datetime.fromisoformat(json.loads(self.value)["timestamp"])
+        return f"{moment - AHEAD:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def messages(seed: int, count: int, partitions: int, now: datetime, prefix: str) -> Iterator[Message]:
@@ -80,7 +87,7 @@ def _message(
     if kind == "ancient":
         moment = moment.replace(year=chance.choice((1, 999, 1997)), month=3, day=chance.randrange(1, 28))
     if kind == "future":
-        moment += timedelta(hours=3)
+        moment += AHEAD
     client = int(chance.paretovariate(0.7)) % 60 + 1
     name = f"{chance.choice(NAMES)} {client}"
     if kind == "person":
