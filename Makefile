@@ -82,15 +82,21 @@ scaling: archive ## Partitions, workers, state and Silver, measured into docs/sc
 	@$(PY) -m benchmarks.scaling --write
 	@$(PY) docs/generate.py
 
-campaign: setup ## Faults, crash points and planted bugs for hours, into docs/FAULT_REPORT.md (HOURS=8, FIRST=1)
-	@$(PY) -m campaign --sweep bronze --seeds 1 --first 1 --minutes 90
-	@$(PY) -m campaign --sweep silver --seeds 1 --first 2 --minutes 90
-	@$(PY) -m campaign --planted --minutes 120
-	@$(PY) -m campaign --seeds 100000 --first $(or $(FIRST),1) --minutes $$(( $(or $(HOURS),8) * 60 ))
+READER := .cache/campaign-reader/bin/python
+
+$(READER): campaign/reader/requirements.txt
+	@$(PYTHON) -m venv .cache/campaign-reader && $@ -m pip install -q -r $<
+
+campaign: export CAMPAIGN_READER := $(CURDIR)/$(READER)
+campaign: setup $(READER) ## Faults, crash points and planted bugs for hours, into docs/FAULT_REPORT.md (HOURS=8, FIRST=1)
+	-@$(PY) -m campaign --sweep bronze --minutes 60
+	-@$(PY) -m campaign --sweep verbs --first 2 --minutes 90
+	-@$(PY) -m campaign --planted silver --planted bronze --minutes 120
+	-@$(PY) -m campaign --seeds 100000 --first $(or $(FIRST),1) --minutes $$(( $(or $(HOURS),8) * 60 ))
 	@$(PY) -m campaign --report
 
 campaign-quick: setup ## A few histories with faults, in ten minutes
-	@$(PY) -m campaign --seeds 8 --first $$(date +%j) --minutes 10 --rounds 2 --messages 80
+	@$(PY) -m campaign --seeds 8 --first $$(date +%j) --minutes 8 --rounds 2 --messages 80
 
 package: $(INSTALLED) ## Build what a Spark cluster needs, into dist/
 	@$(PY) setup_utils.py package

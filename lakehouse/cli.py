@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from lakehouse import config as settings
 from lakehouse.config import Config
-from lakehouse.errors import LakehouseError, is_full_disk, is_no_place
+from lakehouse.errors import LakehouseError, is_no_place, machine_fault
 from lakehouse.observability import log
 from lakehouse.wording import showable
 
@@ -147,10 +147,8 @@ def run(
                 f"to be a place of the user who runs the jobs, and you are to be that user."
             )
             return 1
-        if not is_full_disk(error):
+        sentence = machine_fault(error)
+        if sentence is None:
             raise
-        say(
-            "The disk is full. See which: df -h. Make room, and type the same command again: it goes on from "
-            "what was finished."
-        )
+        say(sentence)
         return 1

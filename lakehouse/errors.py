@@ -43,6 +43,8 @@ _ABOUT_THE_MACHINE = re.compile(
     r"|software\.amazon\.|java\.lang\.(?:OutOfMemory|StackOverflow|UnsatisfiedLink|NoClassDefFound|NoSuchMethod)Error"
 )
 """Java's exceptions whose texts are about files, connections and memory, never about the values of a row."""
+_BECAUSE = re.compile(r"\s*(?:\x1b\[\d*m)?↳(?:\x1b\[\d*m)?\s*")
+"""Before each cause of an error of deltalake's, which has a line for each."""
 _CONDITION = re.compile(r"\[[A-Z][A-Z0-9_.]+\]")
 """Spark's and Delta's names of what went wrong; the text that follows may show a row's values."""
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
@@ -53,7 +55,8 @@ _PHRASE = re.compile(r"Python worker exited unexpectedly|Resources exhausted|Ver
 def quoting_cause_of(failure: BaseException) -> str:
     """The root cause of a failed Spark query in one line: Java's last ``Caused by``, else the first line of the message. It may
     quote a message of Kafka, thus a person: for a row that an erasure finds, never for a log or an error."""
-    lines = (getattr(failure, "desc", None) or str(failure) or type(failure).__name__).strip().splitlines()
+    text = getattr(failure, "desc", None) or str(failure) or type(failure).__name__
+    lines = _BECAUSE.sub(": ", text).strip().splitlines()
     # py4j's own first line is "An error occurred while calling o540.write.", and Java's stack comes after it
     causes = [found[1] for line in lines[1:] if (found := _JAVA_CAUSE.match(line))]
     return (causes[-1] if causes else lines[0])[:300]
@@ -170,6 +173,34 @@ def is_no_place(error: OSError) -> bool:
     )  # fmt: skip
 
 
-def is_full_disk(error: Exception) -> bool:
-    """Whether a disk or quota is full. deltalake reports it in its message only."""
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "(os error 28)" in str(error)
+def is_full_disk(error: BaseException) -> bool:
+    """Whether a disk or quota is full."""
+    return _errno(error) in (errno.ENOSPC, errno.EDQUOT)
+
+
+def machine_fault(error: BaseException) -> str | None:
+    """The sentence for a fault of the machine, which no command of ours fixes; None for any other error."""
+    found = _errno(error)
+    if found in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            "The disk is full. See which: df -h. Make room, and type the same command again: it goes on from "
+            "what was finished."
+        )
+    if found == errno.EIO:
+        return (
+            "A disk does not read or write (input/output error). See which, and why: dmesg | tail. When it is well, type the "
+            "same command again: it goes on from what was finished."
+        )
+    if found in (errno.EMFILE, errno.ENFILE):
+        return (
+            "Too many files are open. Allow more: ulimit -n 65536. Then type the same command again: it goes on from what was "
+            "finished."
+        )
+    return None
+
+
+def _errno(error: BaseException) -> int | None:
+    """The system's number of an error; deltalake reports it in its message only."""
+    number = getattr(error, "errno", None)
+    told = _OS_ERROR.search(str(error))
+    return number if isinstance(number, int) else int(told[1]) if told else None

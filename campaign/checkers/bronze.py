@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,19 +12,29 @@ from typing import Any
 
 from campaign.checkers.tables import rows
 from campaign.checkers.violation import Violation
+from campaign.generator.known import Known
 from campaign.generator.sender import Sent
 
+Row = dict[str, Any]
+Place = tuple[int, int]
+"""Partition and offset."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SALES, _REJECTS = "bronze/ventes_stream", "bronze/ventes_rejetees"
+_SALES, _REJECTS, _LOSSES = "bronze/ventes_stream", "bronze/ventes_rejetees", "bronze/pertes_declarees"
 
 
-def check_always(lake: Path) -> Iterator[Violation]:
+def check_always(lake: Path, known: Known | None = None) -> Iterator[Violation]:
     """What holds at every moment, also between a crash and the next start: nothing is doubled."""
-    yield from _doubled(rows(lake / _SALES), rows(lake / _REJECTS))
+    yield from _doubled(rows(lake / _SALES), rows(lake / _REJECTS), (known or Known()).corrected)
 
 
-def _doubled(sales: list[dict[str, Any]], rejects: list[dict[str, Any]]) -> Iterator[Violation]:
-    places = Counter((row["kafka_partition"], row["kafka_offset"]) for row in (*sales, *rejects))
+def _place(row: Row) -> Place:
+    return row["kafka_partition"], row["kafka_offset"]
+
+
+def _doubled(sales: list[Row], rejects: list[Row], corrected: Mapping[Place, Any]) -> Iterator[Violation]:
+    """A message that was corrected stands in both tables: as the sale that it became, and as it came."""
+    places = Counter(map(_place, sales)) + Counter(place for row in rejects if (place := _place(row)) not in corrected)
     for place, times in places.items():
         if times > 1:
             yield Violation("S3", f"partition {place[0]}, offset {place[1]} stands {times} times")
@@ -33,44 +43,76 @@ def _doubled(sales: list[dict[str, Any]], rejects: list[dict[str, Any]]) -> Iter
             yield Violation("S4", f"sale {sale_id} stands {times} times")
 
 
-def check(lake: Path, sent: Sequence[Sent], topic: str) -> Iterator[Violation]:
-    """The violations of a lake that has read all of ``topic``."""
+def check(lake: Path, sent: Sequence[Sent], topic: str, known: Known | None = None) -> Iterator[Violation]:
+    """The violations of a lake that has read all of ``topic``, and from which all of ``known.erased`` were erased last."""
+    known = known or Known()
     sales, rejects = rows(lake / _SALES), rows(lake / _REJECTS)
-    yield from _doubled(sales, rejects)
-    places = {(row["kafka_partition"], row["kafka_offset"]) for row in (*sales, *rejects)}
-    by_place = {(each.partition, each.offset): each for each in sent}
+    yield from _doubled(sales, rejects, known.corrected)
+    places = {_place(row) for row in (*sales, *rejects)}
     yield from _aborted(sent, places)
-    yield from _sales(sent, sales, by_place)
-    yield from _rejects(sent, rejects, topic)
+    yield from _losses(sent, places, rows(lake / _LOSSES), known)
+    held = [each for each in sent if not _is_excused(each, places, known)]
+    yield from _sales(held, sales, {(each.partition, each.offset): each for each in sent}, known)
+    yield from _rejects(held, rejects, topic)
 
 
-def _aborted(sent: Sequence[Sent], places: set[tuple[int, int]]) -> Iterator[Violation]:
+def _is_excused(sent: Sent, places: set[Place], known: Known) -> bool:
+    """Whether the message need not be there: its person was erased, or Kafka gave it up before it was read."""
+    gone = known.is_lost(sent.partition, sent.offset) and (sent.partition, sent.offset) not in places
+    return sent.aborted or gone or sent.message.person in known.erased
+
+
+def _aborted(sent: Sequence[Sent], places: set[Place]) -> Iterator[Violation]:
     for each in sent:
         if each.aborted and (each.partition, each.offset) in places:
             yield Violation("S2", f"the aborted message {each.partition}:{each.offset} is in a table")
 
 
-def _sales(sent: Sequence[Sent], sales: list[dict[str, Any]], by_place: dict[Any, Sent]) -> Iterator[Violation]:
-    copies: dict[str, list[Sent]] = defaultdict(list)
+def _losses(sent: Sequence[Sent], places: set[Place], declared: list[Row], known: Known) -> Iterator[Violation]:
+    """What Kafka gave up is declared, unless it was read before or is a copy; and nothing else is."""
+    spans = [(row["kafka_partition"], row["premier_offset"], row["dernier_offset"]) for row in declared]
+    for partition, _, last in spans:
+        if not known.is_lost(partition, last):
+            yield Violation("S1", f"partition {partition} up to offset {last} is declared lost, and Kafka held it")
+    stored = {one.message.sale_id for one in sent if (one.partition, one.offset) in places} - {None}
     for each in sent:
-        if each.message.sale_id and not each.aborted:
+        place = (each.partition, each.offset)
+        if each.aborted or not known.is_lost(*place) or place in places or each.message.sale_id in stored:
+            continue
+        if each.message.person not in known.erased and not any(
+            partition == place[0] and first <= place[1] <= last for partition, first, last in spans
+        ):
+            yield Violation("S1", f"{place[0]}:{place[1]} was lost by Kafka and is not declared")
+
+
+def _sales(held: Sequence[Sent], sales: list[Row], by_place: dict[Place, Sent], known: Known) -> Iterator[Violation]:
+    copies: dict[str, list[Sent]] = defaultdict(list)
+    for each in held:
+        if each.message.sale_id:
             copies[each.message.sale_id].append(each)
-    held = {row["vente_id"]: row for row in sales}
-    for sale_id in sorted(copies.keys() - held.keys()):
+    found = {row["vente_id"]: row for row in sales}
+    for sale_id in sorted(copies.keys() - found.keys()):
         yield Violation("S1", f"sale {sale_id} was acknowledged and is not in Bronze")
-    for sale_id, row in held.items():
-        place = (row["kafka_partition"], row["kafka_offset"])
+    for place in sorted(known.corrected.keys() - {_place(row) for row in sales}):
+        yield Violation("S1", f"the message {place[0]}:{place[1]} was replayed and is not in Bronze")
+    for sale_id, row in found.items():
+        place = _place(row)
         origin = by_place.get(place)
-        if origin is None or origin.message.sale_id != sale_id:
+        fields = json.loads(origin.message.value, parse_float=Decimal) if origin and _is_sale(origin, known) else None
+        if origin is None or fields is None or fields["vente_id"] != sale_id:
             yield Violation("S1", f"sale {sale_id} names {place}, where it does not lie")
             continue
         if any(other.partition == place[0] and other.offset < place[1] for other in copies[sale_id]):
             yield Violation("S6", f"of the copies of {sale_id} in partition {place[0]}, {place[1]} is not the first")
-        if wrong := _differing(json.loads(origin.message.value, parse_float=Decimal), row):
+        if wrong := _differing({**fields, **known.corrected.get(place, {})}, row):
             yield Violation("S1", f"sale {sale_id}: {wrong} differs from its message")
 
 
-def _differing(fields: dict[str, Any], row: dict[str, Any]) -> str | None:
+def _is_sale(sent: Sent, known: Known) -> bool:
+    return bool(sent.message.sale_id) or (sent.partition, sent.offset) in known.corrected
+
+
+def _differing(fields: dict[str, Any], row: Row) -> str | None:
     moment = fields["timestamp"].removesuffix("Z")
     sold = datetime.fromisoformat(moment).replace(tzinfo=UTC)
     expected = {
@@ -83,13 +125,9 @@ def _differing(fields: dict[str, Any], row: dict[str, Any]) -> str | None:
     return next((name for name, value in expected.items() if held[name] != value), None)
 
 
-def _rejects(sent: Sequence[Sent], rejects: list[dict[str, Any]], topic: str) -> Iterator[Violation]:
-    expected = {
-        (each.partition, each.offset): each.message
-        for each in sent
-        if each.message.sale_id is None and not each.aborted
-    }
-    held = {(row["kafka_partition"], row["kafka_offset"]): row for row in rejects}
+def _rejects(sent: Sequence[Sent], rejects: list[Row], topic: str) -> Iterator[Violation]:
+    expected = {(each.partition, each.offset): each.message for each in sent if each.message.sale_id is None}
+    held = {_place(row): row for row in rejects}
     for place in sorted(expected.keys() - held.keys()):
         yield Violation("S1", f"the bad message {place[0]}:{place[1]} is in no table")
     for place in sorted(held.keys() - expected.keys()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from deltalake import DeltaTable
@@ -20,8 +20,9 @@ def tables(lake: Path) -> list[Path]:
     return sorted(log.parent for log in lake.glob("*/*/_delta_log"))
 
 
-def check(lake: Path, before: Hashes) -> Iterator[Violation]:
-    """Compares with ``before``, and adds what it read to it. A hash is taken once a version, and anew of the newest."""
+def check(lake: Path, before: Hashes, kept_from: Mapping[str, int] | None = None) -> Iterator[Violation]:
+    """Compares with ``before``, and adds what it read to it. ``kept_from``: table → the first version whose files a restored
+    backup holds."""
     for table in tables(lake):
         name, there = table.relative_to(lake).as_posix(), versions(table)
         if there != list(range(there[0], there[-1] + 1)):
@@ -31,6 +32,8 @@ def check(lake: Path, before: Hashes) -> Iterator[Violation]:
         if counted != len(rows(table)):
             yield Violation("S9", f"{name}: two readers count {counted} and {len(rows(table))} rows")
         for version in there:
+            if version < (kept_from or {}).get(name, 0):
+                continue
             now = _hash(table, version)
             if before.setdefault((name, version), now) != now:
                 yield Violation("S10", f"{name} at version {version} is no longer what it was")

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,11 +35,11 @@ class Place:
     topic: str
     engine: str = "local"
     """Silver's."""
+    lake: Path = Path()
+    """The folder with the tables; a restored backup is another one."""
 
-    @property
-    def lake(self) -> Path:
-        """The folder with the tables."""
-        return self.folder / "data"
+    def __post_init__(self) -> None:
+        self.lake = self.folder / "data"
 
     def environment(self, **more: str) -> dict[str, str]:
         """Of a process over this lake. Metrics have no ports: histories run beside whatever else is on the machine."""
@@ -53,6 +53,7 @@ class Place:
             "VENTES_ANALYTICS__ENGINE": self.engine,
             "VENTES_KAFKA__SASL_PASSWORD": SECRET,
             "VENTES_STREAMING__RESTART_DELAY": "200 ms",
+            "VENTES_DELTA__CHECKPOINT_INTERVAL": "5",
             "VENTES_SPARK__JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m",
             **{
                 f"VENTES_MONITORING__{job}_METRICS_PORT": "0"
@@ -65,6 +66,7 @@ class Place:
         """A script of the tree, in a session of its own; what it says goes to ``NAME.log``."""
         log = self.folder / f"{name}.log"
         with log.open("ab") as sink:
+            begins = sink.tell()
             process = subprocess.Popen(
                 [sys.executable, *words],
                 cwd=self.tree,
@@ -74,16 +76,17 @@ class Place:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        return Job(name, process, log)
+        return Job(name, process, log, begins)
 
 
 class Job:
     """One running script."""
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path, begins: int = 0) -> None:
         self.name = name
         self.process = process
-        self._log = log
+        self._log, self._begins = log, begins
+        self.started = time.monotonic()
 
     @property
     def alive(self) -> bool:
@@ -91,8 +94,8 @@ class Job:
         return self.process.poll() is None
 
     def said(self, characters: int = 600) -> str:
-        """The end of its log."""
-        return self._log.read_text(encoding="utf-8", errors="replace")[-characters:]
+        """The end of what it has said."""
+        return self._log.read_bytes()[self._begins :].decode("utf-8", "replace")[-characters:]
 
     def wait(self) -> int:
         """Its exit code, negative for a signal. Raises ``Stuck``."""
@@ -156,13 +159,19 @@ class Broker:
 
     def __init__(self, tree: Path, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._place = Place(tree, folder, f"localhost:{free_port()}", "campaign")
+        self.port = free_port()
+        self._place = Place(tree, folder, f"localhost:{self.port}", "campaign")
         self._job: Job | None = None
 
     @property
     def servers(self) -> str:
         """Its address."""
         return self._place.servers
+
+    @property
+    def folder(self) -> Path:
+        """Its disk."""
+        return self._place.lake / "kafka"
 
     def start(self) -> None:
         """Returns when it answers."""
@@ -197,17 +206,6 @@ class Broker:
             admin.create_topics([NewTopic(topic, partitions, 1)])
         finally:
             admin.close()
-
-
-@contextlib.contextmanager
-def broker(tree: Path, folder: Path) -> Iterator[Broker]:
-    """A running broker, for as long as the block runs."""
-    made = Broker(tree, folder)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.kill()
 
 
 def words_of(job: str) -> Sequence[str]:

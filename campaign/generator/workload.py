@@ -7,16 +7,29 @@ from __future__ import annotations
 
 import json
 import random
+import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-KINDS = {"sale": 60, "copy": 12, "late": 8, "malformed": 8, "ancient": 3, "future": 3, "same_id": 3, "aborted": 3}
+KINDS = {
+    "sale": 60,
+    "copy": 12,
+    "late": 8,
+    "malformed": 8,
+    "ancient": 3,
+    "future": 3,
+    "same_id": 3,
+    "aborted": 3,
+    "person": 2,
+}
 """kind → its weight. ``copy``: the same bytes again; ``same_id``: another sale with the id and the time of one that
 was sent, which the contract takes for its copy; ``aborted``: sent in a
-transaction that is given up; ``future``: further ahead than the contract's tolerance, so that it is refused."""
+transaction that is given up; ``person``: a sale to somebody who may be erased later; ``future``: further ahead than the contract's tolerance, so that it is refused."""
 
 COUNTRIES = ("France", "Belgique", "Suisse", "Québec", "Côte d'Ivoire", "Réunion")
+AHEAD = timedelta(hours=3)
+NAMES = ("Zoé", "Ayşe", "Łukasz", "O'Neil", '"Q"', "李")
 SEGMENTS = ("Particulier", "Entreprise")
 MALFORMED = (
     b"", b"{", b"null", b"[]", b"\xff\xfe\x00", b'{"vente_id": 1}', b'{"a": NaN}', b"\xef\xbb\xbf{}",
@@ -33,6 +46,14 @@ class Message:
     value: bytes
     partition: int
     sale_id: str | None
+    person: int | None = None
+    """The client of a ``person``."""
+
+    @property
+    def right_time(self) -> str:
+        """Of a ``future``: the time with which it would have been a sale."""
+        moment = datetime.fromisoformat(json.loads(self.value)["timestamp"])
+        return f"{moment - AHEAD:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def messages(seed: int, count: int, partitions: int, now: datetime, prefix: str) -> Iterator[Message]:
@@ -57,16 +78,21 @@ def _message(
         return Message(kind, b"7", chance.choice(MALFORMED), partition, None)
     if kind == "copy":
         first = chance.choice(sent)
-        return Message(kind, first.key, first.value, chance.choice((first.partition, partition)), first.sale_id)
-    origin = chance.choice(sent) if kind == "same_id" else None
+        return replace(first, kind=kind, partition=chance.choice((first.partition, partition)))
+    others = [each for each in sent if each.person is None]
+    origin = chance.choice(others) if kind == "same_id" and others else None
     moment = now - timedelta(seconds=chance.randrange(300))
     if kind == "late":
         moment -= timedelta(days=chance.randrange(1, 20), seconds=chance.randrange(86400))
     if kind == "ancient":
         moment = moment.replace(year=chance.choice((1, 999, 1997)), month=3, day=chance.randrange(1, 28))
     if kind == "future":
-        moment += timedelta(hours=3)
+        moment += AHEAD
     client = int(chance.paretovariate(0.7)) % 60 + 1
+    name = f"{chance.choice(NAMES)} {client}"
+    if kind == "person":
+        client = 7_000_000 + zlib.crc32(sale_id.rpartition("-")[0].encode()) % 900_000
+        name = f"Personne {client}"
     sale = {
         "vente_id": sale_id,
         "client_id": client,
@@ -74,7 +100,7 @@ def _message(
         "timestamp": f"{moment:%m-%dT%H:%M:%S}".join((f"{moment.year:04}-", f".{moment.microsecond:06}Z")),
         "quantite": chance.randrange(1, 9),
         "montant": chance.randrange(1, 2_000_000) / 100,
-        "client_nom": chance.choice(("Zoé", "Ayşe", "Łukasz", "O'Neil", '"Q"', "李")) + f" {client}",
+        "client_nom": name,
         "produit_nom": f"Produit {chance.randrange(25)}",
         "categorie": chance.choice(("A", "B")),
         "pays": chance.choice(COUNTRIES),
@@ -83,7 +109,8 @@ def _message(
     if origin:
         sale |= {name: json.loads(origin.value)[name] for name in ("vente_id", "timestamp")}
     value = json.dumps(sale, ensure_ascii=False).encode()
-    return Message(kind, str(client).encode(), value, partition, None if kind == "future" else str(sale["vente_id"]))
+    known_as = None if kind == "future" else str(sale["vente_id"])
+    return Message(kind, str(client).encode(), value, partition, known_as, client if kind == "person" else None)
 
 
 def present() -> datetime:

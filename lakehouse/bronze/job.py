@@ -278,7 +278,8 @@ class BronzeJob:
         if isinstance(failure, LakehouseError) and not isinstance(failure, BrokerUnavailable):
             raise failure
         if said := checkpoint_validation.SPARK_SAYS.search(str(failure)):
-            raise checkpoint_validation.refusal(checkpoint.path, JOB, f"Spark says {said[1] or said[2]}") from failure
+            spark = f"Spark says {said[1] or said[2]}"
+            raise checkpoint_validation.refusal(checkpoint.path, JOB, spark, hidden=True) from failure
         try:
             found = self._find_gaps(checkpoint)
         except BrokerUnavailable:

@@ -147,7 +147,8 @@ class BronzeSink:
             seconds = (previous.clock_ms - planned.clock_ms) / 1000
             raise ClockWentBack(
                 f"This machine's clock is {seconds:.3f} s behind the last committed batch (batch {batch.batch_id} after "
-                f"{batch.batch_id - 1}). Nothing was written. Set the clock right, or wait {seconds:.0f} s, and start again."
+                f"{batch.batch_id - 1}). Nothing was written. Set the clock right, or wait {seconds:.0f} s, and start again. "
+                f"If it is right now and was ahead then, type: python ops_utils.py rebuild bronze --anyway"
             )
 
     def _choose(self, batch: MicroBatch) -> WritePlan:

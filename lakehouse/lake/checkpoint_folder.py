@@ -91,7 +91,7 @@ class CheckpointFolder(ABC):
         found = self._parsed(FIRST_OFFSETS, checkpoint_files.first_offsets)
         if found is None:
             fault = f"it does not say where its first batch began ({FIRST_OFFSETS})"
-            raise checkpoint_validation.refusal(self.path, self.job, fault)
+            raise checkpoint_validation.refusal(self.path, self.job, fault, hidden=True)
         return found
 
     def topic_id(self) -> str | None:

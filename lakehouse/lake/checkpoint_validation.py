@@ -40,10 +40,12 @@ class Folder(Protocol):
         """The file's text; None when there is none."""
 
 
-def refusal(path: str, job: str, fault: str) -> CheckpointInvalid:
-    """The error for a job that cannot continue from the checkpoint at ``path``."""
+def refusal(path: str, job: str, fault: str, *, hidden: bool = False) -> CheckpointInvalid:
+    """The error for a job that cannot continue from the checkpoint at ``path``. ``hidden``: ``fault`` below does not see it, so
+    that ``rebuild`` leaves such a checkpoint alone unless it is told otherwise."""
+    anyway = " --anyway" if hidden else ""
     return CheckpointInvalid(
-        f"The checkpoint {path} cannot be used: {fault}. Nothing was written. Type: python ops_utils.py rebuild {job}"
+        f"The checkpoint {path} cannot be used: {fault}. Nothing was written. Type: python ops_utils.py rebuild {job}{anyway}"
     )
 
 

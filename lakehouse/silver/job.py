@@ -339,7 +339,8 @@ class SilverJob:
     ) -> PassOutcome:
         """The outcome when rows that were removed from Bronze during the pass explain the failure; otherwise raises."""
         if said := checkpoint_validation.SPARK_SAYS.search(str(failure)):
-            raise checkpoint_validation.refusal(checkpoint, JOB, f"Spark says {said[1] or said[2]}") from failure
+            spark = f"Spark says {said[1] or said[2]}"
+            raise checkpoint_validation.refusal(checkpoint, JOB, spark, hidden=True) from failure
         if erasure.last_version(self._config, consumed) is not None:
             return PassOutcome.ERASED
         now = engine.bronze_version()

@@ -78,6 +78,8 @@ def _bronze(config: Config) -> RebuildPlan:
     if since is None:
         fault = fault or "the topic was created anew since it was read"
     ends = _ends(config) if noted in (None, now) else None
+    if ends and any(end > held.get(p, (0, 0))[1] for p, end in ends.items()):
+        fault = fault or "the topic ends before what was read of it"
     standing = _standing(config, held, since)
     stretches = tuple(
         OffsetRange(p, first, end, standing.get(p, (0, None))[0], _known(p, ends, standing))

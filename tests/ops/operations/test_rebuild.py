@@ -16,7 +16,7 @@ from tests.support import job_lake, lakes
 from tests.support.kills import killed_at
 
 Run = Callable[..., tuple[int, str]]
-HELD = {0: (0, 80), 1: (0, 90), 2: (0, 90), 3: (100, 120)}
+HELD = {0: (0, 120), 1: (0, 120), 2: (0, 120), 3: (100, 120)}
 """Partition 3 has lost what nobody had read."""
 
 
@@ -107,6 +107,16 @@ def test_a_topic_created_anew_is_a_reason_and_its_offsets_are_not_compared(
     monkeypatch.setattr(clients, "topic_id", lambda _config: "topic-2")
     code, out = run("rebuild", "bronze", "--yes")
     assert code == 0 and "the topic was created anew since it was read" in out and declared(base) == []
+
+
+def test_a_topic_that_ends_before_what_was_read_is_a_reason(
+    run: Run, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole(base)
+    monkeypatch.setattr(clients, "earliest_and_latest_offsets", lambda _config: {**HELD, 1: (0, 3)})
+    code, out = run("rebuild", "bronze", "--yes")
+    assert code == 0 and "the topic ends before what was read of it" in out
+    assert folders(base)[0].startswith("bronze.broken-")
 
 
 @pytest.mark.parametrize("job", ["bronze", "silver"])

@@ -138,18 +138,23 @@ def test_a_topic_that_was_created_anew_stops_the_job(lake: Lake, spark: SparkSes
     assert len(lake.rows()) == 20 + 2 * count
 
 
+def forge_clock(lake: Lake, seconds: int) -> int:
+    """Give the first batch's entry of the offset log a time so far ahead of this machine's clock; in ms since 1970."""
+    entry = lake.checkpoint() / "offsets" / "0"
+    version, header, *ends = entry.read_text(encoding="utf-8").splitlines()
+    ahead = int((datetime.now(UTC).timestamp() + seconds) * 1000)
+    forged = {**json.loads(header), "batchTimestampMs": ahead}
+    entry.write_text("\n".join([version, json.dumps(forged), *ends]), encoding="utf-8")
+    (entry.parent / ".0.crc").unlink(missing_ok=True)
+    return ahead
+
+
 def test_a_clock_that_goes_back_stops_the_job_before_it_writes(lake: Lake, spark: SparkSession) -> None:
     """Forged: the last committed batch's entry of the offset log gets a time a few seconds ahead of this machine's
     clock, as if the clock had been set back since."""
     lake.sales(sale(), sale(ago(days=1)))
     lake.bronze(spark)
-    entry = lake.checkpoint() / "offsets" / "0"
-    version, header, *ends = entry.read_text(encoding="utf-8").splitlines()
-    forged = json.loads(header)
-    ahead = int(datetime.now(UTC).timestamp() * 1000) + 20_000
-    forged["batchTimestampMs"] = ahead
-    entry.write_text("\n".join([version, json.dumps(forged), *ends]), encoding="utf-8")
-    (entry.parent / ".0.crc").unlink(missing_ok=True)
+    ahead = forge_clock(lake, seconds=20)
     before = lake.state()
 
     lake.sales(sale(), sale(ago(days=1)))
@@ -164,3 +169,16 @@ def test_a_clock_that_goes_back_stops_the_job_before_it_writes(lake: Lake, spark
     lake.bronze(spark)  # "wait … and start again"
     assert lake.differences() == []
     assert len(lake.rows()) == 4
+
+
+def test_a_clock_that_was_ahead_for_a_day_is_left_behind_by_the_named_command(lake: Lake, spark: SparkSession) -> None:
+    lake.sales(sale(), sale(ago(days=1)))
+    lake.bronze(spark)
+    forge_clock(lake, seconds=86_400)
+    first = lake.rows()
+    lake.sales(sale(), sale(ago(days=1)))
+    with pytest.raises(ClockWentBack, match=r"was ahead then, type: python ops_utils.py rebuild bronze --anyway$"):
+        lake.bronze(spark)
+    rebuild.rebuild(lake.config, rebuild.plan(lake.config, "bronze"))
+    lake.bronze(spark)
+    assert lake.differences() == [] and len(lake.rows()) == len(first) + 2

@@ -130,3 +130,8 @@ def test_a_table_that_is_not_asked_for_is_not_compared() -> None:
     assert checkpoint_validation.fault(Folder(made), "silver") is None
     unread = {**made, "offsets/0": offsets(source="-")}
     assert checkpoint_validation.fault(Folder(unread), "silver", table_id="t") is None
+
+
+def test_of_a_fault_that_rebuild_does_not_see_the_command_says_anyway() -> None:
+    error = checkpoint_validation.refusal("c", "silver", "Spark says STATE_STORE_X", hidden=True)
+    assert str(error).endswith("Type: python ops_utils.py rebuild silver --anyway")

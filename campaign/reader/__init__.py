@@ -1,0 +1,1 @@
+"""What the second reader's own environment runs and holds."""
