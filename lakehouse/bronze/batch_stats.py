@@ -27,7 +27,7 @@ class BatchStats:
 
     rows: int
     rejected: int
-    """Bad messages."""
+    """Messages that are no sales: bad ones, and operations on sales."""
     to_compare: int
     """Sales with ``NEEDS_EXACT_DEDUP``."""
     late: int
@@ -130,6 +130,7 @@ class Totals:
     rejected: int = 0
     late: int = 0
     drifted: int = 0
+    operations: int = 0
 
     def add(self, stats: BatchStats) -> None:
         """The rows of a batch, or of a part of one."""
@@ -157,6 +158,13 @@ def sales(meter: Meter, stats: BatchStats, written: int | None) -> None:
         estimated += (since + bound) * (upto - before)
         before = upto
     histogram.sum += stats.age_sum / 1e6 + since * total - estimated  # the sum is exact, the buckets are not
+
+
+def operations(meter: Meter, of_batch: int, new: int | None) -> None:
+    """Count a batch's operations. ``new``: those that were written; None for a repeated batch."""
+    if new is not None:
+        meter.add(metrics.OPERATIONS, new)
+        meter.add(metrics.DUPLICATE_OPERATIONS, of_batch - new)
 
 
 def rejects(meter: Meter, reasons: Row, batch_id: int, topic: str) -> None:

@@ -313,7 +313,13 @@ def _note_topic(spark: SparkSession, config: Config, topic_id: str, *, fresh: bo
 
 def _counts(sink: BronzeSink) -> dict[str, int]:
     totals = sink.totals
-    return {"batches": totals.batches, "sales": totals.sales, "rejected": totals.rejected, "late": totals.late}
+    return {
+        "batches": totals.batches,
+        "sales": totals.sales,
+        "rejected": totals.rejected,
+        "late": totals.late,
+        "operations": totals.operations,
+    }
 
 
 def _report(query: StreamingQuery, sink: BronzeSink) -> None:

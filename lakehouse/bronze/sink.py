@@ -186,9 +186,12 @@ class BronzeSink:
             self.newest = max(self.newest or 0.0, stats.newest_arrival / 1e6)
             batch_stats.sales(self._meter, stats, written)
         if stats.rejected:
-            reasons = rejects.write(batch, plan, tables, commit_facts)
-            if reasons is not None:
-                batch_stats.rejects(self._meter, reasons, batch.batch_id, self._config.kafka.topic)
+            written_too = rejects.write(batch, plan, tables, commit_facts)
+            if written_too.reasons is not None:
+                batch_stats.rejects(self._meter, written_too.reasons, batch.batch_id, self._config.kafka.topic)
+            batch_stats.operations(self._meter, written_too.operations, written_too.new)
+            self.totals.rejected -= written_too.operations
+            self.totals.operations += written_too.operations
         if stats.drifted:
             _warn_of_drift(plan.rows, stats.drifted, kept=batch.keep_unknown)
         self.totals.add(stats)

@@ -94,6 +94,7 @@ PURE = {
         "silver.expressions",
         "silver.local_sql",
         "silver.net_sales",
+        "silver.net_sql",
         "silver.spark_plans",
     ]
 }
