@@ -2,39 +2,47 @@
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
 	$$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$python && break; done)
 PY := .venv/bin/python
+RUNTIME := .venv/.runtime
 INSTALLED := .venv/.installed
 
 # Compiled modules are kept: without them every process that a test starts compiles the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-fast lint lock sbom audit bench bench-quick bench-long scaling versitygw package clean
+.PHONY: help setup run demo test test-fast lint lock sbom audit bench bench-quick bench-long scaling campaign campaign-quick versitygw package clean archive
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
 		printf '%-18s %s\n' "$$name" "$$text"; done
 
-$(INSTALLED): requirements-build.lock requirements-dev.lock
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, with its venv module." \
-		"Debian: apt-get install -y python3 python3-venv. macOS: brew install python." \
-		"Or name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@test -x $(PY) || $(PYTHON) -m venv .venv
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r requirements-dev.lock
+NEEDS_PYTHON := test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, with its venv module." \
+	"Debian: apt-get install -y python3 python3-venv. macOS: brew install python." \
+	"Or name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+
+# What a run needs, and no more: the packages of requirements.lock, a Java, the JARs.
+$(RUNTIME): requirements-build.lock requirements.lock jars.lock
+	@$(NEEDS_PYTHON)
+	@$(PYTHON) -m lakehouse.setup.install
 	@touch $@
 
-setup: $(INSTALLED) ## Make .venv, install the packages, get Java and the JARs, archive Spark's classes
-	@$(PY) setup_utils.py java
-	@$(PY) setup_utils.py jars
-	@$(PY) setup_utils.py archive
+# The packages of tests and checks; those of a run are among them.
+$(INSTALLED): requirements-build.lock requirements-dev.lock
+	@$(NEEDS_PYTHON)
+	@$(PYTHON) -m lakehouse.setup.install --development
+	@touch $@
 
-run: setup ## Set up, then run the whole pipeline; Ctrl-C stops it cleanly
+setup: $(RUNTIME) ## Make .venv, install the packages of a run, get Java and the JARs
+
+run: $(RUNTIME) ## Set up, then run the whole pipeline; Ctrl-C stops it cleanly
 	@exec $(PY) setup_utils.py run
 
-demo: setup ## A bounded run of 500 sales, checked against the generator's own truth
+demo: $(RUNTIME) ## A bounded run of 500 sales, checked against the generator's own truth
 	@$(PY) -m lakehouse.setup.demo
 
-test: setup ## Every test (about 20 minutes on 2 cores)
+archive: $(INSTALLED) $(RUNTIME)
+	@$(PY) setup_utils.py archive
+
+test: archive ## Every test (about 20 minutes on 2 cores)
 	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(INSTALLED) ## The unit tests: no Java, no processes (15 s at most)
@@ -61,18 +69,28 @@ sbom: $(INSTALLED) ## The bill of materials (CycloneDX): artifacts/sbom.cdx.json
 audit: $(INSTALLED) ## Known weaknesses of the locked packages (pip-audit; needs the network)
 	@$(PY) -m lakehouse.setup.supply_chain audit
 
-bench: setup ## Beside what a user would pick instead, into docs/BENCHMARKS.md (30 minutes on 2 cores)
+bench: archive ## Beside what a user would pick instead, into docs/BENCHMARKS.md (30 minutes on 2 cores)
 	@$(PY) -m benchmarks.run --write
 
-bench-quick: setup ## The same with fewer sales and one turn, into artifacts/bench.json (5 minutes)
+bench-quick: archive ## The same with fewer sales and one turn, into artifacts/bench.json (5 minutes)
 	@$(PY) -m benchmarks.run --quick
 
-bench-long: setup ## Half an hour of latency, Silver over 50 million sales, an hour of memory (3 hours)
+bench-long: archive ## Half an hour of latency, Silver over 50 million sales, an hour of memory (3 hours)
 	@$(PY) -m benchmarks.run --long --write
 
-scaling: setup ## Partitions, workers, state and Silver, measured into docs/scaling.json on a quiet machine
+scaling: archive ## Partitions, workers, state and Silver, measured into docs/scaling.json on a quiet machine
 	@$(PY) -m benchmarks.scaling --write
 	@$(PY) docs/generate.py
+
+campaign: setup ## Faults, crash points and planted bugs for hours, into docs/FAULT_REPORT.md (HOURS=8, FIRST=1)
+	@$(PY) -m campaign --sweep bronze --seeds 1 --first 1 --minutes 90
+	@$(PY) -m campaign --sweep silver --seeds 1 --first 2 --minutes 90
+	@$(PY) -m campaign --planted --minutes 120
+	@$(PY) -m campaign --seeds 100000 --first $(or $(FIRST),1) --minutes $$(( $(or $(HOURS),8) * 60 ))
+	@$(PY) -m campaign --report
+
+campaign-quick: setup ## A few histories with faults, in ten minutes
+	@$(PY) -m campaign --seeds 8 --first $$(date +%j) --minutes 10 --rounds 2 --messages 80
 
 package: $(INSTALLED) ## Build what a Spark cluster needs, into dist/
 	@$(PY) setup_utils.py package

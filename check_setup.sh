@@ -6,5 +6,5 @@ for python in .venv/bin/python .venv/Scripts/python.exe python3 python; do
         exec "$python" setup_utils.py check "$@"
     fi
 done
-echo "MISSING Python 3.11 or newer. Type: sudo apt-get install -y python3 python3-venv   (macOS: brew install python)" >&2
-exit 1
+echo "check_setup.sh: Python 3.11 or newer is missing. Type: sudo apt-get install -y python3 python3-venv   (macOS: brew install python)" >&2
+exit 2

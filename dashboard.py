@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from lakehouse import cli
-from lakehouse.config import Config
 from lakehouse.entry_point import execute
-from lakehouse.observability import process
+
+if TYPE_CHECKING:
+    from lakehouse.config import Config
 
 
 def parser() -> argparse.ArgumentParser:
     """The script's command line."""
+    from lakehouse import cli
+
     return cli.parser(
         "dashboard.py",
         "Serve the live dashboard until Ctrl-C, and print its address. It reads the tables without a JVM, beside the jobs.",
@@ -27,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
 def _serve(_args: argparse.Namespace, config: Config) -> int:
     from lakehouse.child_processes import interrupt_on_signals
     from lakehouse.dashboard import server
+    from lakehouse.observability import process
 
     interrupt_on_signals()
     with process.serve(config, "dashboard") as watched:
@@ -35,6 +39,8 @@ def _serve(_args: argparse.Namespace, config: Config) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 stopped as asked, 2 a wrong setting, or a port that another program holds."""
+    from lakehouse import cli
+
     return cli.run(parser(), _serve, argv)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakehouse.entry_point import execute
-from lakehouse.setup import class_archive_training
 
 if TYPE_CHECKING:
     from lakehouse.config import Config
@@ -48,7 +47,12 @@ def check(_args: argparse.Namespace, config: Config) -> int:
         if result.fix:
             print(f"        type: {result.fix}")
     missing = sum(result.status == "missing" for result in results)
-    print(f"{missing} of {len(results)} are missing." if missing else "Nothing is missing. Next: make run")
+    if missing:
+        print(f"{missing} of {len(results)} are missing.")
+    elif any(result.name == checks.PIPELINE for result in results):
+        print("Nothing is missing, and the pipeline runs. How it does: python ops_utils.py status")
+    else:
+        print("Nothing is missing. Next: make run")
     return 1 if missing else 0
 
 
@@ -75,6 +79,8 @@ def get_java(_args: argparse.Namespace, config: Config) -> int:
         found = java.find(config)
     except SetupError:
         found = java.install(config)
+    if passed_over := java.unusable_java_home(config):
+        print(f"warning: {passed_over} Type: unset JAVA_HOME", file=sys.stderr)
     print(f"Java {found.version}: {found.home}")
     return 0
 
@@ -83,6 +89,7 @@ def archive(_args: argparse.Namespace, config: Config) -> int:
     """Keep the classes of Spark and Kafka in a form that Java starts from in half the time. A short run makes it, once."""
     from lakehouse.errors import SetupError
     from lakehouse.jvm import class_archive
+    from lakehouse.setup import class_archive_training
 
     if not class_archive.are_made(class_archive.paths(config)):
         print(
@@ -210,18 +217,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code. A Python that is too old or bare gets a sentence, not a traceback."""
-    if sys.version_info < (3, 11):  # noqa: UP036  # people run it with whatever python they have
-        print(f"setup_utils.py: MISSING Python 3.11 or newer (this is {sys.version.split()[0]}). Type: make setup")
-        return 1
-    try:
-        from lakehouse import cli
+    """Run the script with ``argv`` (default: the process's own) and return its exit code."""
+    from lakehouse import cli
 
-        made: Any = parser()
-    except ModuleNotFoundError as error:
-        print(f"setup_utils.py: MISSING the Python package {error.name} in {sys.executable}. Type: make setup")
-        return 1
-    return cli.run(made, lambda args, config: args.body(args, config), argv)
+    return cli.run(parser(), lambda args, config: args.body(args, config), argv)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from lakehouse import cli
-from lakehouse.config import Config
 from lakehouse.entry_point import execute
-from lakehouse.observability import process
+
+if TYPE_CHECKING:
+    from lakehouse.config import Config
 
 
 def _parser() -> argparse.ArgumentParser:
+    from lakehouse import cli
+
     made = cli.parser(
         "spark_streaming_delta.py",
         "Read the sales topic into bronze/ventes_stream and bronze/ventes_rejetees until stopped. Ctrl-C or SIGTERM stops "
@@ -33,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace, config: Config) -> int:
+    from lakehouse.observability import process
 
     with process.serve(config, "bronze") as watched:
         from lakehouse.bronze.job import BronzeJob  # pyspark takes a moment: health answers before
@@ -42,6 +46,8 @@ def _run(args: argparse.Namespace, config: Config) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script with ``argv`` (default: the process's own) and return its exit code."""
+    from lakehouse import cli
+
     return cli.run(_parser(), _run, argv)
 
 

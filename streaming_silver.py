@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from lakehouse import cli
-from lakehouse.config import Config, parse_float
 from lakehouse.entry_point import execute
-from lakehouse.observability import process
+
+if TYPE_CHECKING:
+    from lakehouse.config import Config
 
 
 def _parser() -> argparse.ArgumentParser:
+    from lakehouse import cli
+
     made = cli.parser(
         "streaming_silver.py",
         "Take what is new in Bronze into the six Silver tables, once, and exit. The first run builds them from all of Bronze.",
@@ -42,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
+    from lakehouse.config import parse_float
+
     value = parse_float(text)
     if value <= 0:
         raise ValueError("a number of seconds above 0")
@@ -50,6 +55,7 @@ def _seconds(text: str) -> float:
 
 def _run(args: argparse.Namespace, config: Config) -> int:
     from lakehouse.errors import ConfigError
+    from lakehouse.observability import process
     from lakehouse.silver.job import SilverJob
 
     if args.verify and (args.full or args.every is not None):
@@ -71,6 +77,8 @@ def _run(args: argparse.Namespace, config: Config) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script with ``argv`` (default: the process's own) and return its exit code."""
+    from lakehouse import cli
+
     return cli.run(_parser(), _run, argv)
 
 

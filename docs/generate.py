@@ -25,7 +25,6 @@ if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))
 
 import dashboard  # noqa: E402  # the scripts lie one folder up
-import producer_ventes  # noqa: E402
 import setup_utils  # noqa: E402
 import spark_streaming_delta  # noqa: E402
 import streaming_silver  # noqa: E402
@@ -36,6 +35,7 @@ from lakehouse.contract import json_schema  # noqa: E402
 from lakehouse.explorer import command  # noqa: E402
 from lakehouse.observability import metrics  # noqa: E402
 from lakehouse.operations import command as operations_command  # noqa: E402
+from lakehouse.producer import command as producer_command  # noqa: E402
 
 SETTINGS = PROJECT / "docs" / "reference" / "settings.md"
 OPTIONS = PROJECT / "docs" / "reference" / "options.md"
@@ -50,7 +50,7 @@ SCHEMA = PROJECT / "docs" / "vente.schema.json"
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """Each script's command line, as it is parsed."""
     return {
-        "producer_ventes.py": producer_ventes.parser(),
+        "producer_ventes.py": producer_command.parser(),
         "spark_streaming_delta.py": spark_streaming_delta._parser(),
         "streaming_silver.py": streaming_silver._parser(),
         "query_utils.py": command.make_parser(),

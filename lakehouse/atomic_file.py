@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from lakehouse import crash_points
+
 _NAMED = 32
 """Characters of the file's name in that of its draft: a name of 255 bytes leaves no room for a longer one."""
 _NOT_SYNCED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
@@ -56,7 +58,9 @@ def replacing(path: Path | str, *, mode: int | None = None, durable: bool = True
             stream.flush()
             if durable:
                 sync(file)
+        crash_points.step(f"before {target.name} is replaced")
         draft.replace(target)
+        crash_points.step(f"after {target.name} was replaced")
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
@@ -68,7 +72,9 @@ def move(draft: Path | str, target: Path | str) -> None:
     """Put a file that another program wrote, on the same file system, in the place of ``target``, on the disk when this
     returns. Raises ``OSError``."""
     _sync_path(draft)
+    crash_points.step(f"before {Path(target).name} is moved")
     Path(draft).replace(target)
+    crash_points.step(f"after {Path(target).name} was moved")
     _sync_path(Path(target).parent)
 
 

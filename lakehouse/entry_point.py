@@ -1,16 +1,24 @@
 """The last statement of every script: runs its ``main`` and ends the process in order, with the exit code it promised.
 
-Only the standard library: it is there before the packages are.
+Only the standard library, in the syntax of Python 3.8: it runs before the packages are there, and with whatever Python
+a person types. The scripts import everything else inside ``main``, so that what is missing is a sentence.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
+
+OLDEST_PYTHON = (3, 11)
+PREREQUISITE_MISSING = 2
+"""Exit code without what set-up installs: nothing was started, as with a wrong setting."""
+_VENV = Path(__file__).resolve().parent.parent / ".venv"
 
 
 def execute(main: Callable[[], int]) -> NoReturn:
@@ -22,13 +30,19 @@ def execute(main: Callable[[], int]) -> NoReturn:
     """
     _open_standard_streams()
     try:
-        code = main()
+        lacking = _python_too_old()
+        code = main() if lacking is None else PREREQUISITE_MISSING
     except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    except BaseException:  # noqa: BLE001  # a fault of ours: shown whole, as the interpreter would
+        lacking, code = None, stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except BaseException as error:  # noqa: BLE001  # a fault of ours: shown whole, as the interpreter would
+        lacking, code = _package_missing(error), PREREQUISITE_MISSING
+        if lacking is None:
+            code = 1
+            with suppress(OSError):
+                traceback.print_exc()
+    if lacking is not None:
         with suppress(OSError):
-            traceback.print_exc()
-        code = 1
+            print(f"{Path(sys.argv[0]).name}: {lacking} Type: {_what_to_type()}", file=sys.stderr)
     with suppress(BrokenPipeError, ValueError):  # its reader has gone, which is no failure of ours
         try:
             sys.stdout.flush()
@@ -41,6 +55,28 @@ def execute(main: Callable[[], int]) -> NoReturn:
     with suppress(OSError, ValueError):
         sys.stderr.flush()
     os._exit(code)
+
+
+def _python_too_old() -> str | None:
+    if sys.version_info >= OLDEST_PYTHON:
+        return None
+    wanted = ".".join(map(str, OLDEST_PYTHON))
+    return f"Python {wanted} or newer is needed, and this is {sys.version.split()[0]}, {sys.executable}."
+
+
+def _package_missing(error: BaseException) -> str | None:
+    """The sentence about a package that set-up installs; None for any other error, a missing module of ours included."""
+    if not isinstance(error, ModuleNotFoundError) or (error.name or "lakehouse").split(".")[0] == "lakehouse":
+        return None
+    return f"the Python package {error.name} is missing in {sys.executable}."
+
+
+def _what_to_type() -> str:
+    """The same command with the Python that set-up made, where there is one; else set-up."""
+    for python in (_VENV / "bin" / "python", _VENV / "Scripts" / "python.exe"):
+        if python.is_file() and Path(sys.prefix).resolve() != _VENV.resolve():
+            return shlex.join([os.path.relpath(python), *sys.argv])
+    return "make setup"
 
 
 def _open_standard_streams() -> None:

@@ -24,7 +24,9 @@ Each message says what failed, the bad value, what is allowed, and the next comm
 from __future__ import annotations
 
 import errno
+import os
 import re
+import traceback
 
 
 def one_line(error: object, length: int = 300) -> str:
@@ -35,12 +37,48 @@ def one_line(error: object, length: int = 300) -> str:
 _JAVA_CAUSE = re.compile(r"(?:Caused by: |: )((?!\[CIRCULAR).+)")
 
 
-def cause_of(failure: BaseException) -> str:
-    """The root cause of a failed Spark query in one line: Java's last ``Caused by``, else the first line of the message."""
+_JAVA_CLASS = re.compile(r"((?:[a-z]\w*\.)+[A-Z][\w$]*)(?:: (.*))?")
+_ABOUT_THE_MACHINE = re.compile(
+    r"java\.(?:io|net|nio|security|util\.concurrent)\.|javax\.net\.|org\.apache\.(?:kafka|hadoop)\.|org\.rocksdb\."
+    r"|software\.amazon\.|java\.lang\.(?:OutOfMemory|StackOverflow|UnsatisfiedLink|NoClassDefFound|NoSuchMethod)Error"
+)
+"""Java's exceptions whose texts are about files, connections and memory, never about the values of a row."""
+_CONDITION = re.compile(r"\[[A-Z][A-Z0-9_.]+\]")
+"""Spark's and Delta's names of what went wrong; the text that follows may show a row's values."""
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+
+
+def quoting_cause_of(failure: BaseException) -> str:
+    """The root cause of a failed Spark query in one line: Java's last ``Caused by``, else the first line of the message. It may
+    quote a message of Kafka, thus a person: for a row that an erasure finds, never for a log or an error."""
     lines = (getattr(failure, "desc", None) or str(failure) or type(failure).__name__).strip().splitlines()
     # py4j's own first line is "An error occurred while calling o540.write.", and Java's stack comes after it
     causes = [found[1] for line in lines[1:] if (found := _JAVA_CAUSE.match(line))]
     return (causes[-1] if causes else lines[0])[:300]
+
+
+def cause_of(failure: BaseException) -> str:
+    """The root cause as it may be logged: with its text when that quotes no message, else the exception's name and condition."""
+    text = quoting_cause_of(failure)
+    if isinstance(failure, LakehouseError | OSError):
+        return text
+    java = _JAVA_CLASS.match(text)
+    if java and _ABOUT_THE_MACHINE.match(java[1]):
+        return text
+    name, said = (java[1], java[2] or "") if java else (type(failure).__name__, text)
+    if system := _OS_ERROR.search(said):
+        return f"{name}: {os.strerror(int(system[1]))}"
+    condition = _CONDITION.match(said)
+    return f"{name}: {condition[0]}" if condition else name
+
+
+def traceback_of(failure: BaseException) -> str:
+    """Python's traceback as it may be logged: of each exception of the chain, where it was raised and its ``cause_of``."""
+    text = f"Traceback (most recent call last):\n{''.join(traceback.format_tb(failure.__traceback__))}"
+    name, cause = type(failure).__name__, cause_of(failure)
+    text += cause if cause.startswith(name) else f"{name}: {cause}"
+    earlier = failure.__cause__ or (None if failure.__suppress_context__ else failure.__context__)
+    return text if earlier is None else f"{traceback_of(earlier)}\n\nThen:\n\n{text}"
 
 
 class LakehouseError(Exception):

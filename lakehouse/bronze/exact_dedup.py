@@ -159,14 +159,12 @@ def known_rejects(spark: SparkSession, config: Config) -> DataFrame:
 def new_operations(batch: DataFrame, config: Config) -> DataFrame:
     """The batch's operations (columns of ``ventes_operations``) that are not in the table, the first copy of each. All are compared, in
     the days that a copy's time may have in any zone, and in the span of their times: copies have one event time."""
-    span = batch.agg(
-        F.min("timestamp").alias("first"), F.max("timestamp").alias("last"), F.collect_set("jour").alias("days")
-    )
+    event = F.unix_micros("timestamp")
+    span = batch.agg(F.min(event).alias("first"), F.max(event).alias("last"), F.collect_set("jour").alias("days"))
     (found,) = span.collect()
+    within = (F.timestamp_micros(F.lit(each)) for each in (found["first"], found["last"]))
     rows = spark_tables.read(batch.sparkSession, OPERATIONS, config)
-    known = rows.where(transforms.on_days(transforms.around(found.days))).where(
-        F.col("timestamp").between(F.lit(found["first"]), F.lit(found["last"]))
-    )
+    known = rows.where(transforms.on_days(transforms.around(found.days))).where(F.col("timestamp").between(*within))
     new = transforms.unknown(transforms.first_of_each(batch, "operation_id"), known, OPERATIONS.keys)
     return _without_erased(new, config, OPERATIONS)
 

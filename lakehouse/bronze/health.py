@@ -17,6 +17,7 @@ from lakehouse.config import Config, format_duration
 from lakehouse.errors import BrokerUnavailable, RowsDropped
 from lakehouse.kafka import clients
 from lakehouse.kafka.lag import Lag
+from lakehouse.kafka.progress_group import ProgressGroup
 from lakehouse.lake.checkpoint import Checkpoint
 from lakehouse.lake.table_metrics import TableWatch, newest_sale
 from lakehouse.observability import audit_log, log, metrics
@@ -141,6 +142,7 @@ class BronzeHealth:
         self._monitor = monitor
         self._meter = monitor.meter
         self._lag = Lag(config, monitor.meter)
+        self._group = ProgressGroup(config, monitor.meter) if config.kafka.progress_group else None
         self._last_trigger: float | None = None
         self._sink: BronzeSink | None = None
         self._hanging: set[str] = set()
@@ -169,6 +171,8 @@ class BronzeHealth:
         monitor.ready_when(self._not_ready)
         monitor.sample("kafka", self._lag.look)
         monitor.sample("transactions", self._say_hanging)
+        if self._group:
+            monitor.sample("progress group", self._group.mirror)
         monitor.sample("tables", TableWatch(base, metrics.TABLES["bronze"], self._meter).look)
         monitor.sample("freshness", first_freshness)
         monitor.sample("reconciliation", reconciled)
@@ -198,7 +202,7 @@ class BronzeHealth:
         """Take the committed offsets from the checkpoint, and count a batch that was planned and not committed."""
         committed = checkpoint.committed()
         if committed is not None:
-            self._lag.read(committed.kafka_ends(self._config.kafka.topic))
+            self._committed(committed.kafka_ends(self._config.kafka.topic))
         if checkpoint.planned_ids()[-1:] != checkpoint.committed_ids()[-1:]:
             self._meter.add(metrics.REPLAYED)
 
@@ -209,7 +213,7 @@ class BronzeHealth:
             seen = True
             deduplicated = self._sink.deduplicated.pop(batch.batch_id, None) if self._sink else None
             record(self._meter, batch, deduplicated, time.time())
-            self._lag.read(batch.ends)
+            self._committed(batch.ends)
             _log.file_only(
                 "info",
                 "batch committed",
@@ -225,8 +229,15 @@ class BronzeHealth:
             self._meter.set(metrics.LAST_TRIGGER, time.time())
             self._monitor.started()
             self._monitor.fault(None)
+        if ended and self._group:
+            self._group.mirror()
         if dropped:
             raise RowsDropped(dropped)
+
+    def _committed(self, ends: Mapping[int, int]) -> None:
+        self._lag.read(ends)
+        if self._group:
+            self._group.read(ends)
 
     def query_failed(self, cause: str) -> None:
         """A transient error: the query is started again."""

@@ -30,7 +30,7 @@ from lakehouse.contract import unreadable
 from lakehouse.contract.business_time import local_day
 from lakehouse.contract.sale import ILLISIBLE
 from lakehouse.contract.tables import OPERATIONS, REJETS, VENTES
-from lakehouse.errors import BrokerUnavailable, CheckpointInvalid, LakehouseError, cause_of
+from lakehouse.errors import BrokerUnavailable, CheckpointInvalid, LakehouseError, cause_of, quoting_cause_of
 from lakehouse.kafka import bounded_reading, clients
 from lakehouse.kafka.bounded_reading import KafkaMessage
 from lakehouse.lake import spark_tables
@@ -228,7 +228,8 @@ class Isolation:
                 f"{cause_of(failure)}. Look at them: python ops_utils.py rejects list --motif {ILLISIBLE}. If they are "
                 f"sound, the fault lies elsewhere: remove it. A new start goes on behind them."
             ) from failure
-        self._isolate(message, f"The batch fails on this message, {FAILURES} times alone too: {cause_of(failure)}.")
+        why = f"The batch fails on this message, {FAILURES} times alone too: "
+        self._isolate(message, f"{why}{quoting_cause_of(failure)}.", logged=f"{why}{cause_of(failure)}.")
         self._failing += 1
 
     def _try(self, part: Sequence[KafkaMessage], ended_with: Trial | None) -> Exception | None:
@@ -300,9 +301,9 @@ class Isolation:
 
     # --- the messages that fail --------------------------------------------------------------------------------------
 
-    def _isolate(self, message: KafkaMessage, why: str) -> None:
+    def _isolate(self, message: KafkaMessage, why: str, *, logged: str | None = None) -> None:
         """Write it into the reject table, unless one of the tables holds it: a batch may have failed after its sales were
-        appended."""
+        appended. ``logged``: what is said instead of ``why`` outside of the table, when that quotes the message."""
         config, spark = self._config, self._spark
         place = log.place(config.kafka.topic, *message.place)
         here = (
@@ -332,7 +333,7 @@ class Isolation:
         self._monitor.meter.add(metrics.ISOLATED)
         self._monitor.meter.add(metrics.REJECTED, 1, ILLISIBLE)
         self._sink.totals.rejected += 1
-        _log.error("a message was isolated", place=place, reason=ILLISIBLE, size=message.size, fault=why)
+        _log.error("a message was isolated", place=place, reason=ILLISIBLE, size=message.size, fault=logged or why)
 
 
 def parts(messages: Iterator[KafkaMessage], ended_with: Trial | None) -> Iterator[list[KafkaMessage]]:

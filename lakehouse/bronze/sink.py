@@ -14,6 +14,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse import crash_points
 from lakehouse.bronze import (
     batch_stats,
     decoder,
@@ -85,6 +86,7 @@ class BronzeSink:
             if self.settled_batch is not None:
                 self._pass(stream_rows, batch_id)
                 return
+            crash_points.step("after a batch of Bronze was planned")
             batch = self._batch(stream_rows, batch_id)
             self._check_clock(batch)
             self.settings.check(batch_id)
@@ -92,6 +94,7 @@ class BronzeSink:
                 self._write(batch)
                 self._tables.small_files.between_batches()
                 self._schedule.between_batches()
+            crash_points.step("before Spark notes a batch of Bronze as done")
         except BaseException as failure:
             self.failure = failure
             if not isinstance(failure, StopAtBoundary | SettingsChange | LakehouseError):

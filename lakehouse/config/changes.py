@@ -109,7 +109,7 @@ CHANGES: Mapping[str, Change] = {
 
 FREE: Mapping[str, str] = {
     "KAFKA": (
-        "create_topic brokers controller_port heap request_timeout security_protocol sasl_mechanism sasl_username sasl_password "
+        "create_topic brokers controller_port heap progress_group request_timeout security_protocol sasl_mechanism sasl_username sasl_password "
         "sasl_password_file ssl_cafile tls_dir"
     ),
     "SPARK": "master app_name driver_memory java_options ui ui_port log_level",

@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from lakehouse import crash_points
 from lakehouse.config import paths, rules, text_file
 from lakehouse.config.fields import (
     DEFAULT_FILE,
@@ -88,7 +89,7 @@ def _collect(
                 )
             texts[section, key] = (text, str(path))
     for name, text in env.items():
-        if not name.startswith(ENV_PREFIX):
+        if not name.startswith(ENV_PREFIX) or name in crash_points.NAMES:
             continue
         section, sep, key = name.removeprefix(ENV_PREFIX).partition("__")
         if not sep or section not in names:

@@ -44,6 +44,10 @@ class Kafka:
         0, "embedded broker: port of its (first) controller; 0 takes the one after the last broker's", high=65535, low=0
     )
     heap: str = setting("512m", "embedded broker: Java heap (-Xmx)")
+    progress_group: str = setting(
+        "",
+        "consumer group that Bronze's committed offsets are mirrored into, for Kafka's own tools; never read back; empty: none",
+    )
     request_timeout: timedelta = setting(timedelta(seconds=10), "how long a client waits for a broker's answer", low=1)
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = setting(
         "PLAINTEXT", "how clients talk to the brokers"

@@ -9,6 +9,7 @@ from typing import Any
 from lakehouse.contract.business_time import local_text
 from lakehouse.dashboard.request import Language
 from lakehouse.dashboard.translations import say
+from lakehouse.explorer.formats.titles import EUROS
 from lakehouse.explorer.formats.values import NAMING, RIGHT, decoded, visible
 from lakehouse.lake.result import Column
 
@@ -16,9 +17,6 @@ NARROW, HARD = "\u202f", "\u00a0"
 NOTHING = "–"
 RAW = 2_000
 """Characters of a text that a cell shows; the download has all of it."""
-EUROS = (
-    "montant", "revenue_total", "transaction_moyenne", "total_depense", "panier_moyen", "depense_par_client", "revenue_veille",
-)  # fmt: skip
 
 
 def grouped(digits: str, language: Language) -> str:

@@ -1,97 +1,9 @@
-"""What columns, figures and fields are called on a page, in English and French; the downloads keep their own names."""
+"""What figures, fields and columns are called on a page, in English and French; the columns as the explorer calls them."""
 
 from __future__ import annotations
 
-from typing import Literal
-
-COLUMNS: dict[str, tuple[str, str]] = {
-    "pays": ("Country", "Pays"),
-    "segment": ("Segment", "Segment"),
-    "categorie": ("Category", "Catégorie"),
-    "produit_id": ("Product no.", "N° produit"),
-    "produit_nom": ("Product", "Produit"),
-    "client_id": ("Client no.", "N° client"),
-    "client_nom": ("Client", "Client"),
-    "total_transactions": ("Sales", "Ventes"),
-    "revenue_total": ("Revenue", "Chiffre d’affaires"),
-    "transaction_moyenne": ("Average basket", "Panier moyen"),
-    "items_sold": ("Items", "Articles"),
-    "unique_customers": ("Customers", "Clients"),
-    "countries_count": ("Countries", "Pays"),
-    "part_pct": ("Share", "Part"),
-    "jour": ("Day", "Jour"),
-    "heure": ("Hour", "Heure"),
-    "nb_achats": ("Purchases", "Achats"),
-    "total_quantite": ("Items", "Articles"),
-    "total_depense": ("Spent", "Dépensé"),
-    "panier_moyen": ("Average basket", "Panier moyen"),
-    "nb_jours_actifs": ("Active days", "Jours actifs"),
-    "dernier_jour": ("Last day", "Dernier jour"),
-    "est_client_fidele": ("Loyal", "Fidèle"),
-    "clients": ("Clients", "Clients"),
-    "jours_client": ("Client days", "Jours de client"),
-    "segment_depense": ("Spending", "Dépense"),
-    "segment_rfm": ("RFM segment", "Segment RFM"),
-    "depense_par_client": ("Spent per client", "Dépensé par client"),
-    "dernier_achat": ("Last purchase", "Dernier achat"),
-    "recence": ("Recency", "Récence"),
-    "frequence": ("Frequency", "Fréquence"),
-    "montant_quintile": ("Amount", "Montant"),
-    "timestamp": ("Time", "Heure"),
-    "quantite": ("Pieces", "Quantité"),
-    "montant": ("Amount", "Montant"),
-    "vente_id": ("Sale", "Vente"),
-    "est_tardif": ("Late", "Tardive"),
-    "retard_minutes": ("Late by (min)", "Retard (min)"),
-    "kafka_timestamp": ("Received", "Reçue"),
-    "ventes_tardives": ("Late sales", "Ventes tardives"),
-    "tardives_pct": ("Late", "Tardives"),
-    "motif": ("Reason", "Motif"),
-    "messages": ("Messages", "Messages"),
-    "premier": ("First", "Premier"),
-    "dernier": ("Last", "Dernier"),
-    "date_ingestion": ("Taken in", "Reçu le"),
-    "explication": ("Why", "Pourquoi"),
-    "valeur": ("Raw message", "Message brut"),
-    "topic": ("Topic", "Topic"),
-    "kafka_partition": ("Partition", "Partition"),
-    "kafka_offset": ("Offset", "Offset"),
-    "premier_offset": ("First offset", "Premier offset"),
-    "dernier_offset": ("Last offset", "Dernier offset"),
-    "lignes": ("Rows", "Lignes"),
-    "sans_ligne": ("Without a row", "Sans ligne"),
-    "date_declaration": ("Declared", "Déclarée le"),
-    "operateur": ("By", "Par"),
-    "table": ("Table", "Table"),
-    "couche": ("Layer", "Couche"),
-    "version": ("Version", "Version"),
-    "fichiers": ("Files", "Fichiers"),
-    "octets": ("Bytes", "Octets"),
-    "date_commit": ("Written", "Écrite le"),
-    "operation": ("Operation", "Opération"),
-    "moteur": ("Written by", "Écrit par"),
-    "mesures": ("What it did", "Ce qu’il a fait"),
-    "processus": ("Process", "Processus"),
-    "etat": ("State", "État"),
-    "pid": ("PID", "PID"),
-    "depuis": ("Since", "Depuis"),
-    "raisons": ("Why", "Pourquoi"),
-    "derniere_erreur": ("Last error", "Dernière erreur"),
-    "mesure": ("Figure", "Mesure"),
-    "valeur_mesuree": ("Value", "Valeur"),
-    "champ": ("Field", "Champ"),
-    "contenu": ("Content", "Contenu"),
-    "date_correction": ("Corrected", "Corrigé le"),
-    "transactions": ("Sales", "Ventes"),
-    "articles": ("Items", "Articles"),
-    "generation": ("Generation", "Génération"),
-    "lot": ("Batch no.", "N° du lot"),
-    "date_rejeu": ("Replayed", "Rejoué le"),
-    "resultat": ("Result", "Résultat"),
-    "corrige": ("Corrected", "Corrigé"),
-    "correction": ("Correction", "Correction"),
-    "run": ("Run", "Exécution"),
-}
+from lakehouse.explorer.formats.titles import LANGUAGES, Language
+from lakehouse.explorer.formats.titles import titled as titled_column
 
 FIELDS: dict[str, tuple[str, str]] = {
     "finished": ("Finished", "Terminée le"),
@@ -138,6 +50,9 @@ RFM_SEGMENTS: dict[str, tuple[str, str]] = {
 """The names that ``queries.clients`` gives; the CSV keeps them."""
 
 
-def titled(name: str, language: Literal["en", "fr"]) -> str:
+def titled(name: str, language: Language) -> str:
     """The title of a column, a process's figure or a record's field; a name without one stands for itself."""
-    return (COLUMNS.get(name) or FIGURES.get(name) or FIELDS.get(name) or (name, name))[("en", "fr").index(language)]
+    found = titled_column(name, language)
+    return (
+        found if found != name else (FIGURES.get(name) or FIELDS.get(name) or (name, name))[LANGUAGES.index(language)]
+    )

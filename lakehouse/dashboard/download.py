@@ -1,4 +1,5 @@
-"""One table of a page as a CSV file, all of its rows, read at one version and sent as it is read.
+"""One table of a page as a CSV file, all of its rows, read at the versions of the last cut (the newest, where it has none) and sent
+as it is read.
 
 The values are those of ``query_utils.py --format csv``, digit by digit, with one exception: a text that a spreadsheet would
 run as a formula gets an apostrophe in front, which a spreadsheet takes as "this is text": it begins with a control character
@@ -19,8 +20,9 @@ from lakehouse.dashboard.process_facts import FACTS
 from lakehouse.dashboard.request import View
 from lakehouse.explorer.formats.export import csv_value, csv_writer
 from lakehouse.explorer.queries import registry
+from lakehouse.lake import cuts
 from lakehouse.lake import result as lake_result
-from lakehouse.lake.reader import Lake
+from lakehouse.lake.reader import CutGone, Lake
 
 
 def runs(text: str) -> bool:
@@ -48,7 +50,11 @@ def rows(name: str, view: View, config: Config) -> tuple[str, Iterator[str]]:
     entry = registry.entry(name)
     if entry.build is None:
         raise KeyError(name)
-    reader, sources = lake.stream(entry.query(filters_of(name, view)))
+    query, cut = entry.query(filters_of(name, view)), cuts.newest(config)
+    try:
+        reader, sources = (lake.at_cut(cut) if cut is not None and cut.covers(query.tables) else lake).stream(query)
+    except CutGone:
+        reader, sources = lake.stream(query)
     names = tuple(column.name for column in lake_result.columns(reader.schema))
     versions = "_".join(f"v{source.version}" for source in sources)
 

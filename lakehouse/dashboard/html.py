@@ -17,12 +17,14 @@ from lakehouse.config import Config
 from lakehouse.contract.sale import SEGMENTS
 from lakehouse.contract.tables import VENTES
 from lakehouse.dashboard import charts, pages
+from lakehouse.dashboard.amounts import grouped
 from lakehouse.dashboard.answer_cache import DROPPED, Answer, Tables
 from lakehouse.dashboard.pages import Card
-from lakehouse.dashboard.query_process import Question
-from lakehouse.dashboard.request import PAGES, PERIODS, View
+from lakehouse.dashboard.question import Question
+from lakehouse.dashboard.request import PAGES, PERIODS, Language, View
 from lakehouse.dashboard.translations import say
 from lakehouse.explorer.formats.values import visible
+from lakehouse.lake.cuts import Cut, Waiting
 from lakehouse.lake.result import Result, Source
 
 HERE = Path(__file__).resolve().parent
@@ -93,8 +95,8 @@ class PageRenderer:
         self._mark = secrets.token_hex(16)  # where the tag goes: no text of the lake can say the same
         self._template = self._environment.get_template("page.html")
 
-    def page(self, view: View, answers: Answers, tables: Tables, now: datetime) -> Page:
-        """The whole page; the tag is a hash of it."""
+    def page(self, view: View, answers: Answers, tables: Tables, now: datetime, cut: Cut | None = None) -> Page:
+        """The whole page; the tag is a hash of it. ``cut``: the moment that its figures have in common."""
         cards = [self._card(card, view, answers) for card in pages.CARDS[view.page]]
         text = self._template.render(
             view=view,
@@ -104,6 +106,9 @@ class PageRenderer:
             pending=any(card.pending for card in cards),
             busy=BUSY if DROPPED in answers.values() else 0,
             notices=self._notices(view, answers, tables, now),
+            cut=cut,
+            waiting=tables.waiting,
+            waiting_text=_waiting(tables.waiting, view.language),
             countries=self._countries(view, answers),
             segments=sorted({*SEGMENTS, *([view.segment] if view.segment else [])}),
             say=lambda key, *parts: say(key, view.language, *parts),
@@ -129,7 +134,7 @@ class PageRenderer:
             drawn.unfiltered = say(
                 "not-filtered", view.language, ", ".join(say(name, view.language).lower() for name in left)
             )
-        answer = answers.get(Question(*asked))
+        answer = answers.get(asked)
         if answer is None:
             drawn.pending = True
         elif answer is DROPPED:
@@ -163,7 +168,7 @@ class PageRenderer:
             drawn.table = charts.table(card, result, view, self._zone)
 
     def _countries(self, view: View, answers: Answers) -> list[str]:
-        answer = answers.get(Question(*pages.COUNTRIES))
+        answer = answers.get(pages.COUNTRIES)
         known = set(answer.result.column("pays")) if answer and answer.result else set()
         return sorted({*known, *([view.pays] if view.pays else [])})
 
@@ -197,7 +202,7 @@ class PageRenderer:
 
     def _down(self, answers: Answers, language: Any) -> str:
         """``bronze: dead``, of the processes that say, or are found, not to work."""
-        answer = answers.get(Question(*pages.PROCESSES))
+        answer = answers.get(pages.PROCESSES)
         rows = answer.result.rows if answer and answer.result else []
         return ", ".join(
             say("one-down", language, name, say(f"state-{state}", language))
@@ -207,12 +212,17 @@ class PageRenderer:
 
     def _empty_period(self, view: View, answers: Answers) -> tuple[Any, Any] | None:
         """The lake's first and last day, when there are some and none of them lies in the period."""
-        answer = answers.get(Question(*pages.DAYS))
+        answer = answers.get(pages.DAYS)
         if view.page != "sales" or view.du is None or not answer or not answer.result or not answer.result.rows:
             return None
         known = answer.result.column("jour")
         inside = any(view.du <= day and (view.au is None or day <= view.au) for day in known)
         return None if inside else (min(known), max(known))
+
+
+def _waiting(waiting: Waiting, language: Language) -> str:
+    digits = grouped(f"{waiting.sales:,}", language)
+    return say("one-waiting" if waiting.sales == 1 else "many-waiting", language, digits) if waiting.sales else ""
 
 
 def is_old(bronze: Source | None, now: datetime) -> bool:

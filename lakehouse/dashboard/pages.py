@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from lakehouse.dashboard.question import Question
 from lakehouse.dashboard.request import View
 from lakehouse.explorer.queries import registry
 from lakehouse.explorer.queries.model import Filters
@@ -33,6 +34,8 @@ class Card:
     note: str = ""
     none: str = "empty"
     fact: bool = False
+    live: bool = False
+    """Read at the newest versions, not at the page's cut."""
 
     @property
     def question(self) -> str:
@@ -105,7 +108,7 @@ CARDS: dict[str, tuple[Card, ...]] = {
         Card("processes", "processes", wide=("pid", "depuis"), fact=True, full=True),
         Card("figures", fact=True, full=True, none="figures-none"),
         Card("tables", wide=("couche", "version", "date_commit"), fact=True, full=True, none="tables-none"),
-        Card("latest-sales", wide=("vente_id", "segment", "produit_nom", "quantite"), rows=ROWS, full=True),
+        Card("latest-sales", wide=("vente_id", "segment", "produit_nom", "quantite"), rows=ROWS, full=True, live=True),
         Card("commits", wide=("mesures", "moteur"), fact=True, full=True, none="tables-none"),
     ),
 }  # fmt: skip
@@ -145,26 +148,26 @@ def left_out(name: str, view: View) -> list[str]:
     return sorted(view.filters.used - registry.entry(name).filters)
 
 
-def question(card: Card, view: View) -> tuple[str, Filters] | None:
+def question(card: Card, view: View) -> Question | None:
     """The question of the card; None when it needs a choice first."""
     if card.fact:
-        return card.question, Filters()
+        return Question(card.question)
     if card.question == "client-sales" and view.client is None:
         return None
     filters = filters_of(card.question, view)
     if card.question in LISTS and card.rows:
         filters = dataclasses.replace(filters, limit=card.rows + 1)
-    return card.question, filters
+    return Question(card.question, filters, card.live)
 
 
-COUNTRIES = ("revenue-by-country", Filters())
+COUNTRIES = Question("revenue-by-country")
 """For the list of countries in the filters."""
-DAYS = ("by-day", Filters())
+DAYS = Question("by-day")
 """The first and the last day that the lake holds."""
-PROCESSES = ("processes", Filters())
+PROCESSES = Question("processes")
 
 
-def questions(view: View) -> Iterator[tuple[str, Filters]]:
+def questions(view: View) -> Iterator[Question]:
     """All questions of the page, in the order in which it shows the answers."""
     yield PROCESSES
     for card in CARDS[view.page]:
@@ -172,7 +175,7 @@ def questions(view: View) -> Iterator[tuple[str, Filters]]:
         if asked is not None:
             yield asked
         if card.shape == "kpis" and (before := view.before):
-            yield card.question, before
+            yield Question(card.question, before)
     yield COUNTRIES
     if view.page == "sales":
         yield DAYS

@@ -16,21 +16,17 @@ from multiprocessing import get_context, parent_process
 
 from lakehouse.config import Config
 from lakehouse.dashboard import process_facts
+from lakehouse.dashboard.question import Question
 from lakehouse.errors import LakehouseError, TableMissing
 from lakehouse.explorer.queries import registry
-from lakehouse.explorer.queries.model import Filters
+from lakehouse.lake.cuts import Cut
 from lakehouse.lake.reader import Lake, SnapshotGone
 from lakehouse.lake.result import Result, Source
 
-EVERYTHING = Filters()
 
-
-@dataclass(frozen=True)
-class Question:
-    """An entry of the registry, or one of ``process_facts.FACTS``, with the filters that it takes."""
-
-    name: str
-    filters: Filters = EVERYTHING
+def is_of(question: Question, cut: Cut | None) -> bool:
+    """Whether the question is read at this cut."""
+    return not question.live and cut is not None and bool(question.tables) and cut.covers(question.tables)
 
 
 @dataclass(frozen=True)
@@ -72,20 +68,21 @@ def answered(find: Callable[[], Result]) -> Reply:
 
 
 class LakeQueries:
-    """Answers one question after the other, each from the newest versions, opening only tables that have changed."""
+    """Answers one question after the other, from the newest versions or those of a cut, opening only tables that have
+    changed."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._lake = Lake.of(config)
 
-    def ask(self, question: Question) -> Reply:
-        """Never raises: the sentence stands in the reply."""
+    def ask(self, question: Question, cut: Cut | None = None) -> Reply:
+        """Never raises: the sentence stands in the reply. A cut that cannot be read any more is passed over."""
         began = time.process_time()
-        self._lake = self._lake.advanced()
+        self._lake = self._lake.at_cut(cut) if cut is not None else self._lake.advanced()
         reply = answered(lambda: self._read(question))
         state = None
         if question.name not in process_facts.FACTS:
-            state = state_of(self._lake, registry.entry(question.name).query(question.filters).tables)
+            state = state_of(self._lake, question.tables)
         return replace(reply, state=state, cost=time.process_time() - began)
 
     def _read(self, question: Question) -> Result:
@@ -95,7 +92,7 @@ class LakeQueries:
         try:
             return self._lake.read(query)
         except SnapshotGone:
-            self._lake = self._lake.newest()
+            self._lake = Lake.of(self._config)
             return self._lake.read(query)
 
 
@@ -113,10 +110,10 @@ class QueryProcess:
             self._pool.submit(os.getpid)
         return self._pool
 
-    def ask(self, question: Question) -> Reply:
+    def ask(self, question: Question, cut: Cut | None = None) -> Reply:
         """Waits for the answer."""
         try:
-            return self.start().submit(_ask, question).result()
+            return self.start().submit(_ask, question, cut).result()
         except BrokenProcessPool:
             self._pool = None
             return Reply(
@@ -147,6 +144,6 @@ def _end_with_parent() -> None:
     os._exit(0)
 
 
-def _ask(question: Question) -> Reply:
+def _ask(question: Question, cut: Cut | None) -> Reply:
     assert _queries is not None
-    return _queries.ask(question)
+    return _queries.ask(question, cut)

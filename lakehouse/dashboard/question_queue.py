@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lakehouse.dashboard.query_process import Question
+from lakehouse.dashboard.question import Question
 
 LIMIT = 200
 """Questions that wait; a page has about ten."""

@@ -22,7 +22,7 @@ from lakehouse.contract.tables import VENTES
 from lakehouse.dashboard import download, pages
 from lakehouse.dashboard.answer_cache import AnswerCache
 from lakehouse.dashboard.html import BUSY, Page, PageRenderer, is_old
-from lakehouse.dashboard.query_process import QueryProcess, Question
+from lakehouse.dashboard.query_process import QueryProcess
 from lakehouse.dashboard.request import PAGES, View, read
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing
 from lakehouse.observability import log, web_access
@@ -60,7 +60,7 @@ class Dashboard:
 
     def warm(self) -> None:
         """Start the process that asks the lake, and open the tables: the first page need not wait for it."""
-        self._queries.ask(Question(*pages.COUNTRIES))
+        self._queries.ask(pages.COUNTRIES)
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -87,15 +87,15 @@ class Dashboard:
         return Response(made.body, 200 if made.complete else 503, headers, "text/html; charset=utf-8")
 
     def _made(self, view: View) -> Page:
-        questions = [Question(*asked) for asked in pages.questions(view)]
-        answers = self._cache.answers(questions, first=FIRST, later=LATER)
+        questions = list(pages.questions(view))
+        answers, cut = self._cache.page(questions, first=FIRST, later=LATER)
         tables, now = self._cache.tables(), datetime.now(UTC)
         key = (
-            view, is_old(tables.sources.get(VENTES.name), now), tuple(tables.broken.items()), VENTES.name in tables.sources,
+            view, cut and cut.number, tables.waiting, is_old(tables.sources.get(VENTES.name), now), tuple(tables.broken.items()), VENTES.name in tables.sources,
             *(answer and answer.serial for answer in answers.values()),
         )  # fmt: skip
         if key not in self._pages:
-            self._pages[key] = self._renderer.page(view, answers, tables, now)
+            self._pages[key] = self._renderer.page(view, answers, tables, now, cut)
             while len(self._pages) > KEPT:
                 self._pages.popitem(last=False)
         return self._pages[key]

@@ -89,6 +89,19 @@ TEXTS: dict[str, tuple[str, str]] = {
     "ago-m": ("{} min ago", "il y a {} min"),
     "ago-h": ("{} h ago", "il y a {} h"),
     "ago-d": ("{} d ago", "il y a {} j"),
+    "day-unit": ("d", "j"),
+    "cut": (
+        "Every figure of this page is of one moment, cut {}:",
+        "Tous les chiffres de cette page sont d’un même instant, la coupe {} :",
+    ),
+    "one-waiting": (
+        "{} newer sale is on its way to these figures",
+        "{} vente plus récente est en route vers ces chiffres",
+    ),
+    "many-waiting": (
+        "{} newer sales are on their way to these figures",
+        "{} ventes plus récentes sont en route vers ces chiffres",
+    ),
     "key-figures": ("Key figures", "Chiffres clés"),
     "kpi-revenue": ("Revenue", "Chiffre d’affaires"),
     "kpi-sales": ("Sales", "Ventes"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, tzinfo
 
 from lakehouse.contract.business_time import utc
@@ -71,19 +72,45 @@ def parse_versions(texts: Sequence[str]) -> tuple[int | None, dict[str, int]]:
             raise ConfigError(f"--version {text!r} is not accepted: expected a number such as 3, or TABLE=3.")
         if not table:
             alone = int(number)
-        elif table in tables:
-            named[table] = int(number)
         else:
-            raise ConfigError(f"--version {text!r}: there is no table {table}. Tables: {', '.join(tables)}.")
+            named[choose(table, tables, "table")] = int(number)
     return alone, named
 
 
 def find(name: str) -> Entry:
-    """The entry of that name; underscores count as hyphens, so a table's own name works."""
-    try:
-        return registry.entry(name.replace("_", "-"))
-    except KeyError:
-        known = [entry.name for entry in registry.ENTRIES]
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {close[0]}?" if close else f" Questions: {', '.join(known)}."
-        raise ConfigError(f"There is no question {name!r}.{hint}") from None
+    """The entry of that name; underscores and spaces count as hyphens, so a table's own name works, and a title."""
+    return registry.entry(choose(name, [entry.name for entry in registry.ENTRIES], "question"))
+
+
+ACCENTED = "àáâãäåçèéêëìíîïñòóôõöùúûüýÿ’"
+PLAIN = "aaaaaaceeeeiiiinooooouuuuyy'"
+"""Letters of European names, and what each is without its accent: for SQL, which has no ``folded``."""
+
+NAMED = 40
+"""Known names that a refusal lists."""
+
+
+def folded(text: str) -> str:
+    """The text without case, accents and what stands between words: two names that look alike to a person are one."""
+    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    return " ".join(re.sub(r"[-_\s]+", " ", plain.replace("’", "'").casefold()).split())
+
+
+def choose(typed: str, known: Iterable[str], kind: str) -> str:
+    """The known name that was meant: that name itself, or the only one that is the same when folded. Raises ``ConfigError``
+    with the nearest name and the known ones."""
+    names = list(known)
+    if typed in names:
+        return typed
+    alike = [name for name in names if folded(name) == folded(typed)]
+    if len(alike) == 1:
+        return alike[0]
+    near = difflib.get_close_matches(folded(typed), list(map(folded, names)), n=1)
+    meant = next((f" Did you mean {name}?" for name in names if near and folded(name) == near[0]), "")
+    if meant and kind == "question":  # the menu and the help list them
+        raise ConfigError(f"There is no {kind} {typed!r}.{meant}")
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    plural = {"country": "Countries"}.get(kind, f"{kind}s".capitalize())
+    raise ConfigError(
+        f"There is no {kind} {typed!r}.{meant} {plural}: {', '.join(alike or names[:NAMED]) or 'none'}{more}."
+    )

@@ -27,8 +27,10 @@ from lakehouse.explorer.arguments import (
     parse_time,
     parse_versions,
 )
+from lakehouse.explorer.formats.titles import LANGUAGES
 from lakehouse.explorer.queries import registry
 from lakehouse.explorer.queries.model import Entry, Filters
+from lakehouse.lake import cuts
 from lakehouse.lake.result import Flow, Result
 
 EXAMPLES = (
@@ -53,7 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
     """The explorer's command line."""
     made = cli.parser("query_utils.py", description(), EXAMPLES)
     made.add_argument("question", nargs="?", help="one of the questions above, or the name of a table")
-    made.add_argument("table", nargs="?", help="for history: the table (default ventes_stream)")
+    made.add_argument("table", nargs="?", help="for history: the table (default ventes_stream); for glossary: the name")
     made.add_argument("--batch", action="store_true", help="the daily report")
     made.add_argument("--sql", metavar="SELECT", help="one SELECT over the tables by their own names")
     cut = made.add_argument_group("filters")
@@ -68,9 +70,13 @@ def make_parser() -> argparse.ArgumentParser:
     when.add_argument(
         "--at", metavar="TIME", help="state at that time; ISO 8601, in the business zone when it has none"
     )
+    when.add_argument(
+        "--cut", metavar="ID", help="one moment of all tables, as Silver recorded it: its number, or last"
+    )
     out = made.add_argument_group("output")
     out.add_argument("--format", choices=("table", "csv", "json", "parquet"), default="table")
     out.add_argument("--output", metavar="FILE", help="write there instead of on the screen")
+    out.add_argument("--language", choices=LANGUAGES, default="en", help="of the column titles of tables (default en)")
     out.add_argument("--no-chart", action="store_true", help="tables only")
     out.add_argument("--watch", type=_type(parse_seconds), metavar="SECONDS", help="ask again until Ctrl-C")
     caps = made.add_argument_group("limits of --sql")
@@ -101,8 +107,9 @@ def check(args: argparse.Namespace) -> None:
     ]
     if len(chosen) > 1:
         raise ConfigError(f"{' and '.join(chosen)} exclude each other: give one.")
-    if args.at and args.version:
-        raise ConfigError("--at and --version exclude each other: give one.")
+    travels = [name for name, given in (("--cut", args.cut), ("--at", args.at), ("--version", args.version)) if given]
+    if len(travels) > 1:
+        raise ConfigError(f"{' and '.join(travels)} exclude each other: give one.")
     if args.format == "parquet" and not args.output:
         raise ConfigError("--format parquet needs --output FILE.")
     if args.batch and args.format in ("csv", "parquet"):
@@ -125,21 +132,43 @@ def body(args: argparse.Namespace, config: Config) -> int:
     alone, named = parse_versions(args.version)
     zone = config.analytics.timezone
     at = parse_time(args.at, zone) if args.at else None
-    answers = Answers(config, version=alone, versions=named, at=at, chart=not args.no_chart)
+    cut = cuts.named(config, args.cut) if args.cut else None
+    answers = Answers(
+        config, version=alone, versions=named, at=at, cut=cut, chart=not args.no_chart, language=args.language
+    )
     entry = find(args.question) if args.question else None
-    if args.table and (entry is None or entry.kind != "history"):
-        raise ConfigError(f"{args.table!r} is one word too many: only history takes a table.")
-    if entry is not None and entry.kind == "history" and (args.version or args.at):
-        raise ConfigError("history lists every version that the log still holds: it takes no --version and no --at.")
+    if args.table and (entry is None or entry.kind not in ("history", "glossary")):
+        raise ConfigError(f"{args.table!r} is one word too many: only history takes a table, and glossary a name.")
+    if entry is not None and entry.kind == "history" and (args.version or args.at or cut):
+        raise ConfigError(
+            "history lists every version that the log still holds: it takes no --version, no --at and no --cut."
+        )
     if (entry is None and not args.batch and args.sql is None) or (
         entry is not None and entry.kind in ("sql", "travel")
     ):
         from lakehouse.explorer.menu import Menu
 
-        return Menu(answers, filters_of(args)).run(entry)
+        return Menu(answers, answers.resolved(filters_of(args))).run(entry)
+    if entry is not None and "client" in entry.filters and args.client is None:
+        args.client = ask_client(answers, entry)
     if not args.watch:
         return once(args, answers, entry)
     return watch(lambda: once(args, answers.again(), entry), args.watch, clear=sys.stdout.isatty() and not args.output)
+
+
+def ask_client(answers: Answers, entry: Entry) -> int:
+    """Whose sales are asked for; raises ``ConfigError`` where there is nobody to ask."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ConfigError(
+            f"{entry.name} needs --client ID. Those who bought most: query_utils.py top-clients, every one: "
+            f"query_utils.py profil-clients --limit 0"
+        )
+    from lakehouse.explorer import prompts
+
+    try:
+        return prompts.client(None, answers.clients, input, print)
+    except EOFError:
+        raise ConfigError(f"{entry.name} needs a client: --client ID.") from None
 
 
 def once(args: argparse.Namespace, answers: Answers, entry: Entry | None) -> int:
@@ -153,14 +182,14 @@ def once(args: argparse.Namespace, answers: Answers, entry: Entry | None) -> int
         _check_versions(answers, result)
         return output.answer(answers, result, args.format, args.output)
     assert entry is not None
-    filters = filters_of(args)
+    filters = answers.resolved(filters_of(args))
     if args.limit is None:
         filters = answers.with_default_limit(entry, filters)
     found: Result | Flow
     if args.format != "table" and filters.limit is None and entry.limit is not None and entry.kind == "query":
         found = answers.flow(entry, filters)
     else:
-        found = answers.ask(entry, filters, table=args.table or "ventes_stream")
+        found = answers.ask(entry, filters, subject=args.table or "")
     _check_versions(answers, found)
     return output.answer(answers, found, args.format, args.output, entry=entry, filters=filters)
 

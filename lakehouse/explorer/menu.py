@@ -9,28 +9,35 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.text import Text
 
 from lakehouse.contract.business_time import local_text
+from lakehouse.contract.sale import SEGMENTS
+from lakehouse.contract.tables import PAR_PAYS, VENTES
 from lakehouse.errors import ConfigError, LakehouseError
 from lakehouse.explorer import prompts
 from lakehouse.explorer.answers import Answers
 from lakehouse.explorer.arguments import MAX_ROWS, TIMEOUT, find, parse_time, parse_versions
-from lakehouse.explorer.formats import terminal, text_table
+from lakehouse.explorer.formats import terminal
+from lakehouse.explorer.formats.titles import with_titles
 from lakehouse.explorer.queries import registry
 from lakehouse.explorer.queries.model import Entry, Filters
 from lakehouse.lake.reader import SPECS
+from lakehouse.lake.result import Result
 
 HELP = """\
 A number or a name asks a question: 14 or revenue-by-country. A table's own name lists the table.
   f         filters: days, countries, segments (kept for all questions)
   c         clear all filters
   t         time travel: read all tables as they were at a time
+  g NAME    what a column or a table means; g alone lists all of them
+  l         column titles in the other language
   ? NAME    what a question answers       ?  this help
   m         the menu again                q  leave (also Ctrl-C, Ctrl-D)
-In a long answer: Enter or n next page, p page before, f filters, q back to the menu."""
+In a long answer: Enter or n next page, p page before, f filters, q back to the menu; or the next question's number or name.
+Wherever names are listed, a name's number does as well."""
 
 
 class Menu:
@@ -76,6 +83,14 @@ class Menu:
         except KeyboardInterrupt:
             self.out.print()
 
+    @contextlib.contextmanager
+    def _said(self) -> Iterator[None]:
+        """An expected error of the block is a sentence."""
+        try:
+            yield
+        except LakehouseError as error:
+            self._say(str(error))
+
     def _say(self, text: str) -> None:
         self.out.print(Text(text))
 
@@ -117,6 +132,11 @@ class Menu:
             self._say("no filters")
         elif typed == "t":
             self._travel()
+        elif typed == "l":
+            self.answers.language = "fr" if self.answers.language == "en" else "en"
+            self._say(f"column titles: {self.answers.language}")
+        elif typed == "g" or typed.startswith("g "):
+            self._choose(registry.entry("glossary"), typed[1:].strip())
         else:
             self._choose(self._entry(typed))
 
@@ -135,59 +155,75 @@ class Menu:
         takes = ", ".join(sorted(entry.filters)) or "none"
         self._say(f"{entry.title} ({entry.name}): {entry.help}. Filters: {takes}.")
 
-    def _choose(self, entry: Entry) -> None:
+    def _choose(self, entry: Entry, subject: str = "") -> None:
+        following = self._asked(entry, subject)
+        while following is not None:
+            following = self._asked(following)
+
+    def _asked(self, entry: Entry, subject: str = "") -> Entry | None:
+        """Answer one question; the next one, when it was typed while the answer was shown."""
         if entry.kind == "travel":
             self._travel()
         elif entry.kind == "sql":
             self._sql()
         elif entry.kind == "history":
-            table = self.read("table [ventes_stream]> ").strip() or "ventes_stream"
-            self._pages(entry, table)
+            return self._pages(entry, prompts.one("table", list(SPECS), "ventes_stream", self.read, self._say))
         elif "client" in entry.filters:
-            self.filters = dataclasses.replace(
-                self.filters, client=prompts.client(self.filters.client, self.read, self._say)
-            )
-            self._pages(entry)
+            client = prompts.client(self.filters.client, self.answers.clients, self.read, self._say)
+            self.filters = dataclasses.replace(self.filters, client=client)
+            return self._pages(entry)
         else:
-            self._pages(entry)
+            return self._pages(entry, subject)
+        return None
 
-    def _pages(self, entry: Entry, table: str = "ventes_stream") -> None:
+    def _pages(self, entry: Entry, subject: str = "") -> Entry | None:
         self.answers = self.answers.again()
         offset = 0
+        before: list[int] = []  # where the pages before begin
         while True:
-            size = self._page_size(entry)
+            most = min(self.limit or self.out.height, self.out.height)  # a row takes a line or more
             filters = self._usable(entry)
-            result = self.answers.ask(entry, dataclasses.replace(filters, limit=size + 1, offset=offset), table=table)
-            fitting = text_table.rows_that_fit(
-                result, zone=self.answers.zone, width=self.out.width, height=self.out.height, less=entry.less
+            result = self.answers.ask(
+                entry, dataclasses.replace(filters, limit=most + 1, offset=offset), subject=subject
             )
-            size = min(size, fitting)
+            result = with_titles(result, self.answers.language)
+            remarks = self.answers.remarks(result, filters)
+            if unused := self.filters.used - entry.filters - {"client"}:
+                remarks.append(f"not used here: {', '.join(sorted(unused))}")
+
+            def lines(rows: int) -> str:
+                """The page with that many rows, as it is printed."""
+                page = dataclasses.replace(result, rows=result.rows[:rows])  # noqa: B023  # called within this turn
+                with self.out.capture() as printed:
+                    self._page(entry, page, filters, remarks)  # noqa: B023
+                return printed.get()
+
+            size = _most_rows(lambda rows: lines(rows).count("\n"), min(most, len(result.rows)), self.out.height - 1)
+            sys.stdout.write(lines(size))
             more = len(result.rows) > size
-            page = dataclasses.replace(result, rows=result.rows[:size])
-            terminal.heading(self.out, entry.title + (f" ({filters})" if filters.narrowed else ""))
-            wanted = entry.chart if self.answers.chart else None
-            terminal.show(self.out, page, zone=self.answers.zone, wanted=wanted, less=entry.less)
-            for remark in self.answers.remarks(page, filters):
-                self._say(remark)
-            unused = self.filters.used - entry.filters - {"client"}
-            if unused:
-                self._say(f"not used here: {', '.join(sorted(unused))}")
             if not more and not offset:
-                return
-            step = self._step(offset, offset + len(page.rows), more)
+                return None
+            step = self._step(offset, offset + size, more)
+            if isinstance(step, Entry):
+                return step
             if step == "q":
-                return
+                return None
             if step == "f":
                 self._ask_filters()
-                offset = 0
+                offset, before = 0, []
+            elif step == "p":
+                offset = before.pop()
             else:
-                offset = max(0, offset - size) if step == "p" else offset + size
+                before.append(offset)
+                offset += size
 
-    def _page_size(self, entry: Entry) -> int:
-        room = max(self.out.height - 9, 4)
-        if entry.chart and entry.chart.kind == "bars" and self.answers.chart:
-            room = max(room // 2, 3)
-        return min(self.limit or room, room)
+    def _page(self, entry: Entry, page: Result, filters: Filters, remarks: Sequence[str]) -> None:
+        """Print one page: its heading, its rows below the columns' titles, its drawing, and what is to be said about it."""
+        terminal.heading(self.out, entry.title + (f" ({filters})" if filters.narrowed else ""))
+        wanted = entry.chart if self.answers.chart else None
+        terminal.show(self.out, page, zone=self.answers.zone, wanted=wanted, less=entry.less)
+        for remark in remarks:
+            self._say(remark)
 
     def _usable(self, entry: Entry) -> Filters:
         """The filters that this question takes."""
@@ -200,22 +236,28 @@ class Menu:
             client=kept.client if "client" in entry.filters else None,
         )
 
-    def _step(self, first: int, last: int, more: bool) -> str:
-        """n, p, f or q."""
+    def _step(self, first: int, last: int, more: bool) -> str | Entry:
+        """n, p, f or q; or the question that was typed instead."""
         ways = [*(["Enter next"] if more else []), *(["p before"] if first else []), "f filters", "q menu"]
         while True:
-            typed = self.read(f"rows {first + 1:,}-{last:,} ({', '.join(ways)})> ").strip().lower()
+            typed = self.read(f"rows {first + 1:,}-{last:,} ({', '.join(ways)})> ").strip()
             if typed in ("", "n"):
                 return "n" if more else "q"
             if typed == "p" and not first:
                 self._say("this is the first page")
             elif typed in ("p", "f", "q"):
                 return typed
+            elif len(typed) == 1 and not typed.isdecimal():
+                self._say(
+                    "Enter or n: next page. p: page before. f: filters. q: back to the menu. Or another question."
+                )
             else:
-                self._say("Enter or n: next page. p: page before. f: filters. q: back to the menu.")
+                with self._said():
+                    return self._entry(typed)
 
     def _ask_filters(self) -> None:
-        self.filters = prompts.filters(self.filters, self.read, self._say)
+        countries = self.answers.countries(PAR_PAYS.name) or self.answers.countries(VENTES.name)
+        self.filters = prompts.filters(self.filters, countries, SEGMENTS, self.read, self._say)
         self._say(f"filters: {self.filters}" if self.filters.narrowed else "no filters")
 
     def _travel(self) -> None:
@@ -240,3 +282,12 @@ class Menu:
         self.answers = self.answers.again()
         result = self.answers.sql(typed, max_rows=MAX_ROWS, timeout=TIMEOUT)
         terminal.show(self.out, result, zone=self.answers.zone)
+
+
+def _most_rows(height: Callable[[int], int], rows: int, room: int) -> int:
+    """As many rows as fit a page of ``room`` lines: at least one, when there is one."""
+    low, high = min(1, rows), rows
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if height(middle) <= room else (low, middle - 1)
+    return low

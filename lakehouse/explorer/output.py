@@ -9,6 +9,7 @@ from typing import IO
 
 from lakehouse.explorer.answers import Answers, SectionAnswer, sources
 from lakehouse.explorer.formats import export
+from lakehouse.explorer.formats.titles import with_titles
 from lakehouse.explorer.queries.model import Entry, Filters
 from lakehouse.lake.result import Flow, Result
 
@@ -64,6 +65,7 @@ def _table(answers: Answers, result: Result, stream: IO[str], entry: Entry | Non
     if entry is not None:
         terminal.heading(out, entry.title + (f" ({filters})" if filters and filters.narrowed else ""))
     wanted = entry.chart if entry and answers.chart else None
+    result = with_titles(result, answers.language) if entry else result  # who writes SQL names the columns
     terminal.show(out, result, zone=answers.zone, wanted=wanted, less=entry.less if entry else ())
     for remark in answers.remarks(result, filters):
         terminal.note(out, remark)
@@ -74,13 +76,13 @@ def report(answers: Answers, kind: str, output: str | None) -> int:
     found = answers.report()
     with _stream(output) as stream:
         if kind == "json":
-            stream.write(_report_json(found))
+            stream.write(_report_json(answers, found))
         else:
             _report_table(answers, found, stream)
     return 1 if any(section.missing for section in found) else 0
 
 
-def _report_json(found: list[SectionAnswer]) -> str:
+def _report_json(answers: Answers, found: list[SectionAnswer]) -> str:
     return (
         export.dumps(
             {
@@ -93,6 +95,7 @@ def _report_json(found: list[SectionAnswer]) -> str:
                     for section in found
                 },
                 "sources": export.versions(sources(found)),
+                "cut": answers.lake.cut.number if answers.lake.cut else None,
             }
         )
         + "\n"
@@ -110,8 +113,11 @@ def _report_table(answers: Answers, found: list[SectionAnswer], stream: IO[str])
         else:
             wanted = section.section.entry.chart if answers.chart else None
             less = section.section.entry.less
-            terminal.show(out, section.result, zone=answers.zone, wanted=wanted, footer=False, less=less)
+            titled = with_titles(section.result, answers.language)
+            terminal.show(out, titled, zone=answers.zone, wanted=wanted, footer=False, less=less)
             if section.empty:
                 terminal.note(out, section.empty)
         out.print()
+    if behind := answers.about_cut():
+        terminal.note(out, behind)
     terminal.note(out, f"read: {terminal.read_at(sources(found), answers.zone)} · times: {answers.zone} · amounts: EUR")

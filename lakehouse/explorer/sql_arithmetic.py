@@ -5,15 +5,15 @@
 BIGINT, which fails outside of it. Which of them have integers is for the engine to say: ``to_hex`` takes nothing else, so a
 statement with it around an operand is planned or not. So is whether the operators were grouped as the engine does: the plan
 with every group in parentheses is the plan without.
+
+The statement comes with its tokens: the process that runs it then starts without sqlglot, which takes as long to load as all else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-from sqlglot.dialects.postgres import Postgres
-from sqlglot.tokenizer_core import TokenType
+from typing import NamedTuple
 
 from lakehouse.errors import QueryRefused
 
@@ -89,6 +89,14 @@ Plan = Callable[[str], object | None]
 """The engine's plan of a statement, to be compared; None when it does not plan it."""
 
 
+class Piece(NamedTuple):
+    """A token of the statement: its first and last character, and whether it is a text in quotes."""
+
+    start: int
+    end: int
+    is_text: bool
+
+
 @dataclass(frozen=True)
 class _Binary:
     number: int
@@ -108,10 +116,10 @@ class _Sum:
 _Node = str | _Binary | _Sum | tuple["_Node", ...]
 
 
-def checked(sql: str, plan: Plan) -> str:
-    """The statement with arithmetic that does not wrap around; itself when there is none, or when the engine refuses it
+def checked(sql: str, pieces: Sequence[Piece], plan: Plan) -> str:
+    """The statement, which has these pieces, with arithmetic that does not wrap around; itself when there is none, or when the engine refuses it
     anyway. Raises ``QueryRefused`` for one whose arithmetic cannot be checked."""
-    parser = _Parser(sql)
+    parser = _Parser(sql, pieces)
     try:
         tree = parser.statement()
     except RecursionError:
@@ -181,9 +189,9 @@ def _key(node: _Node) -> str:
 class _Parser:
     """Finds operands and their operators; all else is passed on as it is."""
 
-    def __init__(self, sql: str) -> None:
+    def __init__(self, sql: str, pieces: Sequence[Piece]) -> None:
         self._sql = sql
-        self._tokens = Postgres().tokenize(sql)
+        self._tokens = pieces
         self._texts = [sql[token.start : token.end + 1] for token in self._tokens]
         self._at = 0
         self.count = 0
@@ -208,7 +216,7 @@ class _Parser:
 
     def _is_text(self, ahead: int = 0) -> bool:
         place = self._at + ahead
-        return place < len(self._tokens) and self._tokens[place].token_type is TokenType.STRING
+        return place < len(self._tokens) and self._tokens[place].is_text
 
     def _until(self, *ends: str) -> _Node:
         parts: list[_Node] = []

@@ -20,6 +20,7 @@ from sqlglot.parsers.postgres import PostgresParser
 from sqlglot.tokenizer_core import Token, TokenType
 
 from lakehouse.errors import QueryRefused
+from lakehouse.explorer.sql_arithmetic import Piece
 
 MAX_LENGTH = 20_000
 MAX_DEPTH = 60
@@ -44,9 +45,11 @@ WRITING = (
 
 @dataclass(frozen=True)
 class Checked:
-    """A statement that may run: its text, the lake's tables in it, and the internal columns that it names itself."""
+    """A statement that may run: its text, the pieces of it, the lake's tables in it, and the internal columns that it names
+    itself."""
 
     sql: str
+    pieces: tuple[Piece, ...]
     tables: tuple[str, ...]
     internal: frozenset[str] = frozenset()
 
@@ -58,11 +61,12 @@ def check(text: str, tables: Collection[str]) -> Checked:
     tokens = _tokens(text)
     sql = _rebuild(tokens)
     try:
-        names = tuple(sorted(set(_tables(_parse(sql), tables))))
+        tree, pieces = _parse(sql)
+        names = tuple(sorted(set(_tables(tree, tables))))
     except RecursionError:
         raise _refused("it is nested too deeply") from None
     internal = frozenset(_piece(token).strip('"') for token in tokens if token.text.startswith("_"))
-    return Checked(sql, names, internal)
+    return Checked(sql, pieces, names, internal)
 
 
 def _refused(reason: str) -> QueryRefused:
@@ -147,7 +151,16 @@ class _Parser(PostgresParser):
         super()._advance(times)
 
 
-def _parse(sql: str) -> exp.Query:
+def pieces(sql: str) -> tuple[Piece, ...]:
+    """The tokens of a text, as ``sql_arithmetic`` takes them."""
+    return tuple(map(_as_piece, Postgres().tokenize(sql)))
+
+
+def _as_piece(token: Token) -> Piece:
+    return Piece(token.start, token.end, token.token_type is TokenType.STRING)
+
+
+def _parse(sql: str) -> tuple[exp.Query, tuple[Piece, ...]]:
     dialect = Postgres()
     try:
         tokens = dialect.tokenize(sql)
@@ -157,7 +170,7 @@ def _parse(sql: str) -> exp.Query:
     tree = found[0] if len(found) == 1 else None
     if not isinstance(tree, exp.Query) or isinstance(tree, exp.Table):
         raise _refused("it is no single SELECT")
-    return tree
+    return tree, tuple(map(_as_piece, tokens))
 
 
 def _tables(tree: exp.Query, known: Collection[str]) -> Iterator[str]:

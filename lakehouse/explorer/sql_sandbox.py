@@ -15,14 +15,20 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lakehouse.entry_point import execute
 from lakehouse.errors import LakehouseError, QueryRefused
 from lakehouse.explorer import sql_arithmetic
-from lakehouse.explorer.sql_guard import Checked
+from lakehouse.explorer.sql_arithmetic import Piece
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake, SnapshotGone
 from lakehouse.lake.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lakehouse.explorer.sql_guard import Checked  # it loads sqlglot, which the child does without
 
 MEMORY = 2 * 1024**3  # bytes of private memory
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +43,7 @@ def run(lake: Lake, checked: Checked, *, max_rows: int | None, timeout: float) -
             "storage_options": lake.storage_options,  # by the pipe: no argument and no log shows them
             "versions": {source.table: source.version for source in sources},
             "sql": checked.sql,
+            "pieces": checked.pieces,
             "max_rows": max_rows,
             "timeout": timeout,
         }
@@ -81,7 +88,7 @@ def _without_internal(result: Result, checked: Checked) -> Result:
     return Result(columns, [tuple(row[index] for index in keep) for row in result.rows], result.sources, result.cut)
 
 
-def _read(lake: Lake, sql: str, tables: tuple[str, ...], max_rows: int | None) -> Result:
+def _read(lake: Lake, sql: str, pieces: Sequence[Piece], tables: tuple[str, ...], max_rows: int | None) -> Result:
     """The rows of a statement whose integers do not wrap around, under the names that its columns have without that."""
 
     def plan(text: str) -> object | None:
@@ -92,7 +99,7 @@ def _read(lake: Lake, sql: str, tables: tuple[str, ...], max_rows: int | None) -
         except LakehouseError:
             return None
 
-    safe = sql_arithmetic.checked(sql, plan)
+    safe = sql_arithmetic.checked(sql, pieces, plan)
     if safe == sql:
         return lake.read(Query(sql, tables), max_rows=max_rows)
     named = lake.read(Query(f"({sql}) LIMIT 0", tables)).columns
@@ -117,7 +124,8 @@ def child() -> int:
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     lake = Lake(order["base"], versions=order["versions"], storage_options=order["storage_options"])
     try:
-        result = _read(lake, order["sql"], tuple(order["versions"]), order["max_rows"])
+        pieces = [Piece(*each) for each in order["pieces"]]
+        result = _read(lake, order["sql"], pieces, tuple(order["versions"]), order["max_rows"])
         answer: tuple[str, Result | str] = ("rows", result)
     except SnapshotGone as error:
         answer = ("gone", str(error))

@@ -211,7 +211,7 @@ def _ivy_jar() -> Path:
 
     found = sorted((Path(pyspark.__file__).parent / "jars").glob("ivy-*.jar"))
     if not found:
-        raise SetupError("pyspark ships no Ivy JAR here. Type: python -m pip install -r requirements.txt")
+        raise SetupError("pyspark ships no Ivy JAR here. Type: make -B setup")
     return found[-1]
 
 
@@ -245,3 +245,21 @@ class _Progress:
             self._bar.update(self._task, completed=count)
         elif count != shown and (count % 10 == 0 or count == self._total):
             print(f"JARs for {self._which}: {count}/{self._total}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Fetch what these settings use; the exit code. Set-up runs it as a module, before all packages are there."""
+    from lakehouse import config as settings
+
+    config = settings.load()
+    try:
+        for which in wanted(config):
+            print(f"JARs for {which}: {len(resolve(config, which))} are there, every SHA-256 right", flush=True)
+    except SetupError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

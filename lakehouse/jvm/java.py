@@ -69,6 +69,15 @@ def find(config: Config) -> Java:
     )
 
 
+def unusable_java_home(config: Config) -> str | None:
+    """The sentence about a JAVA_HOME that ``find`` passes over; None when it fits, is not set, or ``java_home`` goes before."""
+    named = os.environ.get("JAVA_HOME")
+    if not named or config.development.java_home:
+        return None
+    found = _probe(Path(named) / "bin" / _EXECUTABLE)
+    return None if isinstance(found, Java) else f"JAVA_HOME = {named} is not used: {found}."
+
+
 def install(config: Config) -> Java:
     """Get a Java: as root from the system's package manager, otherwise a JDK into ``cache_dir``/java.
 

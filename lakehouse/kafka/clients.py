@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +16,9 @@ from typing import Any
 from kafka import IsolationLevel, KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetSpec, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, NoError
 from kafka.net.compat import KafkaNetClient
+from kafka.structs import OffsetAndMetadata
 
 from lakehouse.config import Config
 from lakehouse.errors import LakehouseError
@@ -295,6 +296,20 @@ def describe_topic(config: Config) -> Topic:
     partitions = found["partitions"]
     in_sync = min(len(row["isr_nodes"]) for row in partitions)
     return Topic(name, len(partitions), len(partitions[0]["replica_nodes"]), in_sync, held)
+
+
+def commit_offsets(config: Config, group: str, ends: Mapping[int, int]) -> None:
+    """Make partition → next offset the committed offsets of a consumer group without members. Raises ``LakehouseError``."""
+    places = {
+        TopicPartition(config.kafka.topic, number): OffsetAndMetadata(end, "", -1) for number, end in ends.items()
+    }
+    with _admin(config) as admin:
+        answers = admin.alter_group_offsets(group, places)
+    if refused := [f"{place.partition}: {error.__name__}" for place, error in answers.items() if error is not NoError]:
+        raise LakehouseError(
+            f"Kafka does not take offsets of the group {group} (partition {', '.join(refused)}). A group with members commits its "
+            f"own: name one that nobody uses in [KAFKA] progress_group."
+        )
 
 
 def topic_id(config: Config) -> str:

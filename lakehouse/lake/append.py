@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
+from lakehouse import crash_points
 from lakehouse.config import Config
 from lakehouse.contract.tables import TableSpec
 from lakehouse.jvm import compiler, spark_internals
@@ -92,6 +93,7 @@ class InternalAppend:
     def write(self, rows: DataFrame) -> None:
         """See ``Append``."""
         self._made.write(spark_internals.java_frame(rows))
+        crash_points.step(f"after the files for {self._target.spec.name} were written")
 
     def written(self) -> DataFrame:
         """See ``Append``."""
@@ -103,7 +105,9 @@ class InternalAppend:
 
     def commit(self, facts: Mapping[str, object] | None = None) -> None:
         """See ``Append``."""
+        crash_points.step(f"before the commit of {self._target.spec.name}")
         self._made.commit(self._target.metadata(facts))
+        crash_points.step(f"after the commit of {self._target.spec.name}")
 
     def discard(self) -> None:
         """See ``Append``."""
@@ -141,7 +145,9 @@ class DocumentedAppend:
         target = self._target
         writer = rows.write.format("delta").mode("append")
         writer = writer.option("txnAppId", target.app_id).option("txnVersion", target.batch_id)
+        crash_points.step(f"before the commit of {target.spec.name}")
         writer.option("userMetadata", target.metadata(facts)).save(target.path)
+        crash_points.step(f"after the commit of {target.spec.name}")
 
     def discard(self) -> None:
         """See ``Append``."""

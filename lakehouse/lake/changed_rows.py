@@ -26,7 +26,7 @@ def rows_of(spec: TableSpec, base: str, version: int, limit: int) -> tuple[list[
     if paths.is_uri(path):
         raise LakehouseError(f"The rows of one commit are shown for local tables only, and {spec.name} lies at {path}.")
     try:
-        actions = log_entry.actions(Path(path, "_delta_log", f"{version:020}.json").read_text(encoding="utf-8"))
+        actions = log_entry.actions(Path(log_entry.place(path, version)).read_bytes())
         added = _rows(spec, path, (action["add"] for action in actions if "add" in action))
         removed = _rows(spec, path, (action["remove"] for action in actions if "remove" in action))
     except OSError as error:
@@ -48,7 +48,7 @@ def shown(spec: TableSpec) -> tuple[str, ...]:
 def _rows(spec: TableSpec, path: str, files: Iterable[dict[str, Any]]) -> Counter[tuple[Any, ...]]:
     found: Counter[tuple[Any, ...]] = Counter()
     for file in files:
-        if not file.get("dataChange", True):  # a compaction
+        if not log_entry.changes_rows(file):  # a compaction
             continue
         table = pq.ParquetFile(Path(path, unquote(file["path"]))).read()
         parts = file.get("partitionValues") or {}

@@ -6,7 +6,6 @@ application ids by which a repeated write is refused, which ``deltalake`` does n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.config import Config
 from lakehouse.contract.tables import TableSpec
-from lakehouse.lake import history, object_store
+from lakehouse.lake import history, log_entry, object_store
 from lakehouse.observability.provenance import Origin, read_origin
 
 if TYPE_CHECKING:
@@ -76,29 +75,24 @@ def _entries(config: Config, spec: TableSpec) -> tuple[FileSystem, dict[int, str
 
     files, root = object_store.filesystem(config, f"{spec.path(config.delta.base_path)}/_delta_log")
     found = files.get_file_info(fs.FileSelector(root, allow_not_found=True))
-    return files, {int(info.base_name[:-5]): info.path for info in found if _is_commit(info.base_name)}
-
-
-def _is_commit(name: str) -> bool:
-    return name.endswith(".json") and name[:-5].isdecimal()
+    versions = ((log_entry.version_of(info.base_name), info.path) for info in found)
+    return files, {version: path for version, path in versions if version is not None}
 
 
 def _commit(version: int, data: bytes) -> Commit:
-    info: dict[str, Any] = {}
     transactions: dict[str, int] = {}
     adds = removes = rewrites = False
-    for line in data.splitlines():
-        action = json.loads(line) if line.strip() else {}
-        info = action.get("commitInfo", info)
+    actions = log_entry.actions(data)
+    for action in actions:
         if (transaction := action.get("txn")) is not None:
             transactions[transaction["appId"]] = int(transaction["version"])
         for name in ("add", "remove"):
             if (file := action.get(name)) is None:
                 continue
-            if not file.get("dataChange", True):
+            if not log_entry.changes_rows(file):
                 rewrites = True
             elif name == "add":
                 adds = True
             else:
                 removes = True
-    return Commit(version, info, transactions, adds, removes, rewrites)
+    return Commit(version, log_entry.commit_info(actions), transactions, adds, removes, rewrites)

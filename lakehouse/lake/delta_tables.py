@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 
+from lakehouse import crash_points
 from lakehouse.config import Config, paths
 from lakehouse.contract.tables import TableSpec
 from lakehouse.lake import object_store, table_handle, version_checksum
@@ -86,6 +87,7 @@ HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=F
 def committed(table: DeltaTable, spec: TableSpec, config: Config) -> None:
     """After commits of ``table``: leave the checksum that Spark would otherwise spend a job on. In an object store its own
     log store alone writes into the log."""
+    crash_points.step(f"after a commit of {spec.name}")
     if not paths.is_remote(config):
         version_checksum.write(spec.path(config.delta.base_path), table.version())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from urllib.parse import unquote
 from lakehouse.config import paths
 from lakehouse.contract.business_time import local_text
 from lakehouse.errors import LakehouseError, TableMissing
+from lakehouse.lake import log_entry
 from lakehouse.lake.result import Column
 
 if TYPE_CHECKING:
@@ -56,18 +56,15 @@ def row(commit: dict[str, Any]) -> tuple[Any, ...]:
 def committed(path: str, version: int) -> datetime | None:
     """When a version of a local table was committed (UTC); None when its log entry was cleaned up."""
     try:
-        with Path(path, "_delta_log", f"{version:020}.json").open(encoding="utf-8") as lines:
-            for line in lines:
-                if '"commitInfo"' in line:
-                    return moment(json.loads(line)["commitInfo"].get("timestamp"))
+        with Path(log_entry.place(path, version)).open(encoding="utf-8") as lines:
+            return moment(log_entry.commit_info_in(lines).get("timestamp"))
     except OSError:
         return None
-    return None
 
 
 def is_blank(path: str, version: int) -> bool:
     """Whether a local commit's log entry exists but is empty: it was cut off, and readers take it for a commit without actions."""
-    entry = Path(path, "_delta_log", f"{version:020}.json")
+    entry = Path(log_entry.place(path, version))
     return not paths.is_uri(path) and entry.exists() and entry.stat().st_size == 0
 
 
@@ -96,28 +93,29 @@ def version_at(name: str, path: str, load: Callable[[], DeltaTable], at: datetim
 
 def _logged(path: str) -> Sequence[int]:
     """The versions whose log entries a local table still has, the oldest first."""
-    return sorted(int(entry.stem) for entry in Path(path, "_delta_log").glob("*.json") if entry.stem.isdecimal())
+    versions = (log_entry.version_of(entry.name) for entry in Path(path, "_delta_log").glob("*.json"))
+    return sorted(version for version in versions if version is not None)
 
 
 def _when(path: str, version: int) -> datetime:
     """A commit's own time; that of its file when a writer left it out."""
-    entry = Path(path, "_delta_log", f"{version:020}.json")
+    entry = Path(log_entry.place(path, version))
     return committed(path, version) or datetime.fromtimestamp(entry.stat().st_mtime, UTC)
 
 
 def added_newest_first(path: str) -> Iterator[list[str]]:
     """The files that each commit of a local table's log added as new rows, from the newest commit on."""
-    for entry in sorted(Path(path, "_delta_log").glob("*.json"), reverse=True):
-        with entry.open(encoding="utf-8") as lines:
-            actions = [json.loads(line) for line in lines]
-        added = [unquote(action["add"]["path"]) for action in actions if action.get("add", {}).get("dataChange")]
+    for version in reversed(_logged(path)):
+        actions = log_entry.actions(Path(log_entry.place(path, version)).read_bytes())
+        files = (action["add"] for action in actions if "add" in action)
+        added = [unquote(file["path"]) for file in files if log_entry.changes_rows(file)]
         if added:
             yield added
 
 
 def is_newest(path: str, version: int, at: datetime | None) -> bool:
     """Whether a local table is still at this version, committed at this time; false also after it was recreated."""
-    following = Path(path, "_delta_log", f"{version + 1:020}.json")
+    following = Path(log_entry.place(path, version + 1))
     return at is not None and not following.exists() and committed(path, version) == at
 
 

@@ -20,8 +20,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import psutil
-
 from lakehouse.config import Config, paths
 from lakehouse.errors import LakehouseError, SetupError, TableLocked, one_line
 from lakehouse.observability import provenance
@@ -118,6 +116,8 @@ def _objects(config: Config) -> S3Store:
 
 
 def _myself() -> dict[str, object]:
+    import psutil  # as in ``_is_gone``: a reader, which claims nothing, starts without it
+
     return {
         "pid": os.getpid(),
         "started": psutil.Process().create_time(),
@@ -132,6 +132,8 @@ def _is_gone(holder: Mapping[str, Any]) -> bool:
     """Whether the process that made a claim ran on this machine and has ended."""
     if holder.get("host") != socket.gethostname():
         return False
+    import psutil
+
     try:
         return bool(psutil.Process(int(holder["pid"])).create_time() != holder["started"])
     except (psutil.Error, KeyError, ValueError):

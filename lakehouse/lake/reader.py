@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.config import Config, paths
 from lakehouse.contract import tables
 from lakehouse.contract.business_time import local_text
+from lakehouse.contract.tables import TableSpec
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing, one_line
 from lakehouse.lake import history as lake_history
 from lakehouse.lake import object_store, result, table_handle
@@ -27,6 +28,8 @@ from lakehouse.lake.result import Column, Flow, Kind, Result, Source
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+
+    from lakehouse.lake.cuts import Cut
 
 SPECS = {spec.name: spec for spec in tables.PUBLIC}
 _READABLE = {**SPECS, **{spec.name: spec for spec in tables.INTERNAL}}
@@ -42,6 +45,10 @@ class SnapshotGone(LakehouseError):
         self.pinned = pinned
 
 
+class CutGone(SnapshotGone):
+    """A version that a cut names is not there, or is another commit by now: the table was replaced."""
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """One table at one version: which one, and deltalake's handle on its files."""
@@ -55,7 +62,7 @@ class Lake:
 
     Without ``version``, ``versions`` and ``at`` that is the newest one when it is first asked for. ``version`` holds
     for questions about a single table, ``versions`` names tables, ``at`` (aware) takes the last version of each table
-    committed at or before it. Object stores: ``storage_options``, which ``of`` takes from the settings.
+    committed at or before it; ``cut`` gives the versions of the tables that it names. Object stores: ``storage_options``, which ``of`` takes from the settings.
     """
 
     def __init__(
@@ -65,12 +72,14 @@ class Lake:
         version: int | None = None,
         versions: Mapping[str, int] | None = None,
         at: datetime | None = None,
+        cut: Cut | None = None,
         storage_options: Mapping[str, str] | None = None,
     ) -> None:
         self.base = base
         self.version = version
         self.versions = dict(versions or {})
         self.at = at
+        self.cut = cut
         self.storage_options = dict(storage_options) if storage_options else None
         self._open: dict[str, Snapshot] = {}
 
@@ -82,12 +91,29 @@ class Lake:
     def newest(self) -> Lake:
         """A fresh ``Lake`` with the same wishes, for a new question or after ``SnapshotGone``."""
         return Lake(
-            self.base, version=self.version, versions=self.versions, at=self.at, storage_options=self.storage_options
+            self.base,
+            version=self.version,
+            versions=self.versions,
+            at=self.at,
+            cut=self.cut,
+            storage_options=self.storage_options,
         )
 
+    @property
+    def travels(self) -> bool:
+        """Whether a person asked for versions that are not the newest."""
+        return self.version is not None or bool(self.versions) or self.at is not None
+
+    def at_cut(self, cut: Cut) -> Lake:
+        """A ``Lake`` at ``cut``; tables that are open at the versions that it names stay open."""
+        fresh = Lake(self.base, cut=cut, storage_options=self.storage_options)
+        fresh._open = {name: one for name, one in self._open.items() if cut.tables.get(name) == one.source}
+        return fresh
+
     def advanced(self) -> Lake:
-        """A fresh ``Lake`` at the newest versions; tables without a new commit stay open."""
+        """A fresh ``Lake`` at the newest versions, no longer at a cut; tables without a new commit stay open."""
         fresh = self.newest()
+        fresh.cut = None
         if not paths.is_uri(self.base):
             kept = {
                 name: snapshot
@@ -104,6 +130,14 @@ class Lake:
         if name not in self._open:
             self._open[name] = self._pin(name)
         return self._open[name]
+
+    def sources(self, specs: Iterable[TableSpec]) -> dict[str, Source]:
+        """Each of these tables that exists, by its name, at its pinned version."""
+        there = {}
+        for spec in specs:
+            with contextlib.suppress(TableMissing):
+                there[spec.name] = self.snapshot(spec.name).source
+        return there
 
     def read(self, query: Query, *, max_rows: int | None = None) -> Result:
         """Run one query over its tables; money arrives as Decimal, times as aware UTC datetimes.
@@ -237,9 +271,12 @@ class Lake:
         path = _READABLE[name].path(self.base)
         handle = self._load(name)
         newest = handle.version()
-        wanted = self.versions.get(name, self.version)
+        cut = self.cut.tables.get(name) if self.cut else None
+        wanted = self.versions.get(name, cut.version if cut else self.version)
         if wanted is None and self.at is not None:
             wanted = min(newest, lake_history.version_at(name, path, lambda: self._load(name), self.at))
+        if cut is not None and newest < cut.version:
+            raise self._not_in_cut(name)
         if wanted is not None and not 0 <= wanted <= newest:
             raise LakehouseError(
                 f"Version {wanted} of {name} does not exist: the newest is {newest}. Type: query_utils.py history {name}"
@@ -248,6 +285,8 @@ class Lake:
             if wanted is not None and wanted != newest:
                 handle = self._load(name, wanted)
         except (DeltaError, OSError) as error:
+            if cut is not None:
+                raise self._not_in_cut(name) from error
             asked = f"state of {local_text(self.at, UTC)} UTC" if self.at is not None else f"version {wanted}"
             raise LakehouseError(
                 f"The {asked} of {name} can no longer be read: its log entries were cleaned up "
@@ -256,7 +295,18 @@ class Lake:
         if lake_history.is_blank(path, handle.version()):
             text = f"the log entry of version {handle.version()} is empty"
             raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {_next_command(name, path)}")
-        return Snapshot(Source(name, handle.version(), self._committed(name, handle.version())), handle)
+        source = Source(name, handle.version(), self._committed(name, handle.version()))
+        if cut is not None and cut.committed is not None and source.committed not in (None, cut.committed):
+            raise self._not_in_cut(name)
+        return Snapshot(source, handle)
+
+    def _not_in_cut(self, name: str) -> CutGone:
+        assert self.cut is not None
+        return CutGone(
+            f"Cut {self.cut.number} cannot be read any more: its version of {name} was removed or replaced. Take a later one: "
+            "--cut last",
+            pinned=self.travels,
+        )
 
     def _committed(self, name: str, version: int) -> datetime | None:
         path = _READABLE[name].path(self.base)

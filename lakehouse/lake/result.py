@@ -15,10 +15,17 @@ Kind = Literal["text", "integer", "decimal", "float", "boolean", "date", "timest
 
 @dataclass(frozen=True)
 class Column:
-    """``kind`` decides how a value is shown and written; a ``decimal`` is money or a percentage, never a float."""
+    """``kind`` decides how a value is shown and written; a ``decimal`` is money or a percentage, never a float. ``title``: what
+    stands over it for people, if that is not its name."""
 
     name: str
     kind: Kind
+    title: str = ""
+
+    @property
+    def head(self) -> str:
+        """What stands over the column on a screen."""
+        return self.title or self.name
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Spark takes a second and a half to make a first table, and half a second to set 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from lakehouse import crash_points
 from lakehouse.config import Config, paths
 from lakehouse.contract.tables import CHAMPS_INCONNUS, TableSpec
 from lakehouse.jvm import spark_internals
@@ -125,7 +125,7 @@ def written(spark: SparkSession, spec: TableSpec, config: Config, *, after: int,
     wrote."""
     rows = files = 0
     for version in range(after + 1, upto + 1):
-        info = _info(_entry(spark, spec, config, version))
+        info = log_entry.commit_info_in(log_entry.lines(_entry(spark, spec, config, version)))
         if info.get("operation") in ("WRITE", "STREAMING UPDATE"):  # not OPTIMIZE, which rewrites rows
             counted = info.get("operationMetrics", {})
             rows += int(counted.get("numOutputRows", 0))
@@ -139,26 +139,20 @@ def removals(
     """(version, operation, what its origin says) of the commits of versions ``after`` + 1 to ``upto`` that took rows away."""
     for version in range(after + 1, upto + 1):
         text = _entry(spark, spec, config, version)
-        if '"remove"' in text and log_entry.takes_rows(log_entry.actions(text)):
-            info = _info(text)
+        if '"remove"' in text and log_entry.takes_rows(actions := log_entry.actions(text)):
+            info = log_entry.commit_info(actions)
             yield version, str(info.get("operation")), read_origin(info).what
 
 
 def _entry(spark: SparkSession, spec: TableSpec, config: Config, version: int) -> str:
     """The text of one commit."""
     jvm = spark_internals.jvm(spark)
-    path = jvm.org.apache.hadoop.fs.Path(f"{spec.path(config.delta.base_path)}/_delta_log/{version:020}.json")
+    path = jvm.org.apache.hadoop.fs.Path(log_entry.place(spec.path(config.delta.base_path), version))
     stream = path.getFileSystem(spark_internals.hadoop_configuration(spark)).open(path)
     try:
         return str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
     finally:
         stream.close()
-
-
-def _info(text: str) -> dict[str, Any]:
-    """The commit's own line."""
-    own = (json.loads(line) for line in log_entry.lines(text) if '"commitInfo"' in line)
-    return log_entry.commit_info(own)
 
 
 def read(spark: SparkSession, spec: TableSpec, config: Config, *, version: int | None = None) -> DataFrame:
@@ -216,4 +210,6 @@ def replace(
         writer = writer.options(**wanted_properties(spec, config))
     origin = provenance.commit_metadata(f"{spec.layer} build", **(facts or {}))
     writer = writer.option("txnAppId", app_id).option("txnVersion", batch_id).option("userMetadata", origin)
+    crash_points.step(f"before {spec.name} is replaced")
     writer.save(spec.path(config.delta.base_path))
+    crash_points.step(f"after {spec.name} was replaced")

@@ -68,16 +68,16 @@ def added(spec: TableSpec, config: Config, after: Position, upto: Position, *, s
             if skip_removals:
                 continue
             raise RowsRemoved(f"Version {version} of {spec.name} took rows away")
-        adds = [each["add"] for each in actions if "add" in each and each["add"].get("dataChange", True)]
+        adds = [each["add"] for each in actions if "add" in each and log_entry.changes_rows(each["add"])]
         files = [AddedFile(Position(version, number), number == len(adds) - 1, add) for number, add in enumerate(adds)]
         found += [file for file in files if after < file.position <= upto]
     return found
 
 
 def _actions(spec: TableSpec, config: Config, version: int) -> list[dict[str, Any]]:
-    path = Path(spec.path(config.delta.base_path), "_delta_log", f"{version:020}.json")
+    path = Path(log_entry.place(spec.path(config.delta.base_path), version))
     try:
-        return log_entry.actions(path.read_text(encoding="utf-8"))
+        return log_entry.actions(path.read_bytes())
     except FileNotFoundError:
         raise LakehouseError(
             f"The log of {spec.name} no longer has version {version} ([DELTA] log_retention), from which Silver has to go on. "
@@ -113,8 +113,7 @@ def as_table(files: Sequence[AddedFile], spec: TableSpec, config: Config) -> Ite
     ]
     named = [{"add": {**file.add, "path": f"{root}/{file.add['path']}"}} for file in files]
     with tempfile.TemporaryDirectory(prefix="sales-") as folder:
-        log = Path(folder, "_delta_log")
-        log.mkdir()
+        Path(folder, "_delta_log").mkdir()
         text = "\n".join(json.dumps(action) for action in (*head, *named))
-        (log / f"{0:020}.json").write_text(text, encoding="utf-8")
+        Path(log_entry.place(folder, 0)).write_text(text, encoding="utf-8")
         yield table_handle.opened(folder)

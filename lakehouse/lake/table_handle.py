@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lakehouse import crash_points
 from lakehouse.config import paths
 from lakehouse.errors import ConfigError
 
@@ -54,14 +55,22 @@ def write(path: str, rows: pa.Table, options: Options = None, **how: Any) -> Non
     """deltalake's ``write_deltalake``."""
     from deltalake import write_deltalake
 
+    crash_points.step(f"before the append to {_name(path)}")
     write_deltalake(location(path), rows, storage_options=_dict(options), **how)
+    crash_points.step(f"after the append to {_name(path)}")
 
 
 def create(path: str, schema: pa.Schema, options: Options = None, **how: Any) -> DeltaTable:
     """deltalake's ``DeltaTable.create``."""
     from deltalake import DeltaTable
 
-    return DeltaTable.create(location(path), schema, storage_options=_dict(options), **how)
+    made = DeltaTable.create(location(path), schema, storage_options=_dict(options), **how)
+    crash_points.step(f"after the creation of {_name(path)}")
+    return made
+
+
+def _name(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
 
 
 def _dict(options: Options) -> dict[str, str] | None:

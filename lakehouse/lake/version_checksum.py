@@ -87,7 +87,7 @@ def write(table: str, version: int) -> int:
     if known is None and last >= 0:
         return 0
     for each in range(last + 1, version + 1):
-        known = after(known, log_entry.actions((log / f"{each:020}.json").read_text(encoding="utf-8")))
+        known = after(known, log_entry.actions(Path(log_entry.place(table, each)).read_bytes()))
         if known is None:
             return each - last - 1
         atomic_file.write(log / f"{each:020}.crc", json.dumps(known), durable=False)

@@ -44,18 +44,16 @@ def _rows_after(path: str, version: int, newest: int) -> bool:
     """Whether a commit after ``version`` brought rows; compactions, properties and retention bring none."""
     if newest - version > _LOOKED_AT or paths.is_uri(path):
         return newest > version
-    return any(
-        _brings_rows(Path(path, "_delta_log", f"{number:020}.json")) for number in range(version + 1, newest + 1)
-    )
+    return any(_brings_rows(Path(log_entry.place(path, number))) for number in range(version + 1, newest + 1))
 
 
 def _brings_rows(entry: Path) -> bool:
     try:
-        actions = log_entry.actions(entry.read_text(encoding="utf-8"))
+        actions = log_entry.actions(entry.read_bytes())
     except OSError:
         return True
-    origin = next((read_origin(action["commitInfo"]).what for action in actions if "commitInfo" in action), None)
-    return origin != RETENTION and any(action["add"]["dataChange"] for action in actions if "add" in action)
+    origin = read_origin(log_entry.commit_info(actions)).what
+    return origin != RETENTION and any(log_entry.changes_rows(action["add"]) for action in actions if "add" in action)
 
 
 # --- how far back ----------------------------------------------------------------------------------------------------

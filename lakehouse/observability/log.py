@@ -1,7 +1,7 @@
 """Structured logs: readable lines on the terminal (or JSON), and JSON lines in a rotating file of each process.
 
 No line carries what a sale says of a person, nor a secret: loggers are given places (``topic[partition]@offset``),
-codes and counts, and every text passes ``_without_secrets``. structlog is loaded by the first line: a tool that has
+codes and counts, a library's exception is told by ``cause_of``, and every text passes ``_without_secrets``. structlog is loaded by the first line: a tool that has
 nothing to say does not wait for it.
 """
 
@@ -19,7 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.config import Config, Monitoring, paths
+from lakehouse.errors import traceback_of
 
+SUPERVISED = "LAKEHOUSE_SUPERVISED"
+"""Environment variable of ``make run``'s children: the supervisor puts time and process before each line itself, and shows what
+the routine lines say in its status line. The log files are as ever."""
+ROUTINE = ("progress", "pass done", "merged")
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _TAIL_BYTES = 262_144
 _FIRST = ("time", "level", "event", "job", "run_id", "batch_id")
@@ -90,7 +95,7 @@ def last_error(config: Config, name: str, run_id: str) -> str | None:
     try:
         with (folder(config) / f"{name}.jsonl").open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").splitlines()
+            lines = file.read().decode("utf-8", "replace").split("\n")  # a text may hold U+2028
     except OSError:
         return None
     for line in reversed(lines):
@@ -151,8 +156,9 @@ def _set_up() -> None:
     if _monitoring.log_format == "json":
         terminal = [_ordered, structlog.processors.JSONRenderer(ensure_ascii=False, default=str)]
     else:
+        supervised = bool(os.environ.get(SUPERVISED))
         terminal = [
-            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            _without_routine if supervised else structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0),
         ]
     structlog.configure(
@@ -160,7 +166,7 @@ def _set_up() -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            structlog.processors.format_exc_info,
+            _with_traceback,
             _without_secrets,
             _into_file,
             *([] if _monitoring.log_format == "json" else [_for_people]),
@@ -173,6 +179,11 @@ def _set_up() -> None:
 
 
 Event = MutableMapping[str, Any]
+
+
+def _with_traceback(_logger: Any, _method: str, event: Event) -> Event:
+    failure = sys.exception() if event.pop("exc_info", False) else None
+    return event if failure is None else {**event, "exception": traceback_of(failure)}
 
 
 def _without_secrets(_logger: Any, _method: str, event: Event) -> Event:
@@ -200,6 +211,14 @@ def _into_file(logger: Any, method: str, event: Event) -> Event:
         record = logging.LogRecord("", LEVELS[level], "", 0, line, None, None)
         handler.handle(record)
     return event
+
+
+def _without_routine(_logger: Any, _method: str, event: Event) -> Event:
+    import structlog
+
+    if event["level"] == "info" and event["event"] in ROUTINE:
+        raise structlog.DropEvent
+    return {key: value for key, value in event.items() if key != "job"}
 
 
 def _for_people(_logger: Any, _method: str, event: Event) -> Event:

@@ -94,6 +94,9 @@ LATEST = _gauge("kafka", "kafka_latest_offset", "Offset of the next message to c
 
 # --- Kafka, as the Bronze job reads it -------------------------------------------------------------------------------
 
+PROGRESS_GROUP_FAILURES = _counter(
+    "bronze", "progress_group_failures", "Attempts to tell [KAFKA] progress_group of Bronze's progress that failed."
+)
 LAG_RECORDS = _gauge("bronze", "kafka_lag_records", "Messages that Kafka holds and Bronze has not read.", "partition")
 LAG_SECONDS = _gauge("bronze", "kafka_lag_seconds", "Age of the oldest message that Bronze has not read.", "partition")
 HEADROOM_RECORDS = _gauge(
@@ -189,6 +192,7 @@ REFRESH_SECONDS = _histogram("silver", "silver_refresh_seconds", "Duration of a 
 LAST_PASS = _gauge("silver", "silver_last_pass_timestamp_seconds", "When the last pass ended well.")
 SILVER_AGE = _gauge("silver", "silver_age_seconds", "Time since a pass last ended well.")
 BEHIND = _gauge("silver", "silver_behind_versions", "Versions of ventes_stream that Silver had not merged, at a pass.")
+PASS_TABLES = _gauge("silver", "silver_pass_tables", "Tables that the pass in hand has merged; 0 between two passes.")
 BUILDS = _counter("silver", "silver_full_builds", "Full builds of all tables that ended.")
 ENGINE_USES = _counter(
     "silver", "silver_engine_uses", "Passes with sales and full builds that ended, by engine.", "engine"
@@ -234,6 +238,11 @@ FIGURES: dict[str, dict[str, tuple[Metric, Literal["sum", "max"]]]] = {
         "duplicates": (DUPLICATES, "sum"),
         "drifted": (DRIFTED, "sum"),
     },
-    "silver": {"age_seconds": (SILVER_AGE, "max"), "merged": (MERGED, "sum"), "behind_versions": (BEHIND, "max")},
+    "silver": {
+        "age_seconds": (SILVER_AGE, "max"),
+        "merged": (MERGED, "sum"),
+        "behind_versions": (BEHIND, "max"),
+        "pass_tables": (PASS_TABLES, "max"),
+    },
 }
 """What ``status`` shows of a process: a name, the metric, and how its label values become one figure."""

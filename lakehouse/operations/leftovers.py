@@ -95,12 +95,13 @@ def _span(milliseconds: str) -> timedelta:
 def _state(config: Config, now: datetime) -> Leftover:
     streaming, own = config.streaming, _BATCHES.search(config.spark.conf)
     until = _text(now + 2 * streaming.watermark_delay + streaming.future_tolerance)
-    batches = own[1] if own else _KEPT_BATCHES
-    store = " and RocksDB's next compaction" if streaming.state_store == "rocksdb" else ""
+    batches = f"{own[1] if own else _KEPT_BATCHES} more batches"
+    # the list of files (MANIFEST) in each snapshot names the first and last key of files that are gone, until it is opened anew
+    rocksdb = f", RocksDB's next compaction, a new start of the job and {batches}"
     return Leftover(
         "Bronze's checkpoint",
         "vente_id of sales of the last minutes, no name",
-        f"{until}, then {batches} more batches of the job{store}",
+        f"{until}, then {batches} of the job{rocksdb if streaming.state_store == 'rocksdb' else ''}",
     )
 
 

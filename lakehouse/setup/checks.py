@@ -13,15 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
 from lakehouse.config import PROJECT, Config, paths
+from lakehouse.entry_point import OLDEST_PYTHON
 from lakehouse.errors import BrokerUnavailable, LakehouseError, SetupError
 from lakehouse.jvm import jars, java
 from lakehouse.kafka.broker.properties import answers, embeddable, nodes, port_is_free
-from lakehouse.observability import certificate_expiry
+from lakehouse.observability import certificate_expiry, metrics, run_files
+from lakehouse.setup.pipeline import dashboard_address
 
-OLDEST_PYTHON = (3, 11)
 REQUIREMENTS = PROJECT / "requirements.txt"
 GIB = 1024**3
+PIPELINE = "Pipeline"
+"""Name of the result that is there only while processes run with this data folder."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +55,12 @@ def run(config: Config) -> list[CheckResult]:
         python(sys.version_info[:3]),
         packages(REQUIREMENTS),
         java_runtime(config),
+        *java_home(config),
         *(jar_set(config, which) for which in jars.wanted(config)),
         *folders(config),
         disk(config),
         *broker(config),
-        dashboard(config),
+        *pipeline(config),
         *certificates(config),
     ]
 
@@ -85,7 +91,7 @@ def packages(requirements: Path, version_of: Callable[[str], str] = importlib.me
             wrong.append(f"{name} is {found}, not {wanted}")
     if not wrong:
         return ok("Packages", f"{len(pins(requirements))} as pinned in {requirements.name}")
-    return missing("Packages", "; ".join(wrong), f"{sys.executable} -m pip install -r {requirements.name}")
+    return missing("Packages", "; ".join(wrong), "make -B setup")
 
 
 def java_runtime(config: Config) -> CheckResult:
@@ -95,6 +101,12 @@ def java_runtime(config: Config) -> CheckResult:
     except SetupError as error:
         return missing("Java", str(error).splitlines()[0], "python setup_utils.py java")
     return ok("Java", f"{found.version}, {found.home}")
+
+
+def java_home(config: Config) -> list[CheckResult]:
+    """A JAVA_HOME that is passed over; nothing when it fits, or is not set."""
+    why = java.unusable_java_home(config)
+    return [CheckResult("JAVA_HOME", "info", why, "unset JAVA_HOME")] if why else []
 
 
 def jar_set(config: Config, which: jars.Set) -> CheckResult:
@@ -147,13 +159,36 @@ def disk(config: Config) -> CheckResult:
     )
 
 
-def dashboard(config: Config) -> CheckResult:
-    """Its port. A dashboard that runs already holds it, so a taken port is nothing missing."""
+def pipeline(config: Config) -> list[CheckResult]:
+    """The pipeline of this data folder where it runs, and the dashboard's port where no dashboard does."""
+    living = {one.process: one for one in run_files.read(config).values() if one.here and one.alive}
+    results = []
+    if living:
+        names = ", ".join(name for name in metrics.PROCESSES if name in living)
+        results.append(ok(PIPELINE, f"runs: {names}; data in {config.delta.base_path}"))
+    if served := _dashboard_address(config, living.get("dashboard")):
+        return [*results, ok("Dashboard", f"runs: {served}")]
+    return [*results, _dashboard_port(config)]
+
+
+def _dashboard_address(config: Config, run: run_files.RunFile | None) -> str | None:
+    """Where the living dashboard ``run`` serves its pages. ``make run`` may have given it another port than the settings'."""
+    if run is None:
+        return None
+    try:
+        open_sockets = psutil.Process(run.pid).net_connections("inet")
+    except psutil.Error:
+        return None
+    ports = {one.laddr.port for one in open_sockets if one.status == psutil.CONN_LISTEN} - {run.port}
+    return dashboard_address(config, min(ports)) if ports else None
+
+
+def _dashboard_port(config: Config) -> CheckResult:
     host, port = config.monitoring.dashboard_host, config.monitoring.dashboard_port
     if not port or port_is_free(host, port):
         return ok("Dashboard", f"port {port or 'of its choice'} is free on {host}")
     return CheckResult(
-        "Dashboard", "info", f"port {port} is held: by a dashboard that runs, or by another program",
+        "Dashboard", "info", f"port {port} is held by another program, or by another pipeline's dashboard",
         "VENTES_MONITORING__DASHBOARD_PORT=0 python dashboard.py",
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,8 @@ def make(config: Config) -> bool:
             return False
         for old in place.glob("*.jsa*"):  # of other JARs, or one of the two: Java makes none while it uses one
             old.unlink()
+        for draft in place.glob(".spark-*"):  # of a run that was killed: this process has the lock
+            shutil.rmtree(draft, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=".spark-", dir=place) as text:
             scratch = Path(text)
             made, log = [scratch / archive.name for archive in archives], scratch / "log"

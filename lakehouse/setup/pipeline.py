@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
+import time
 from collections.abc import Collection
 from pathlib import Path
 
@@ -11,16 +13,19 @@ import psutil
 
 from lakehouse import config as settings
 from lakehouse.config import PROJECT, Config
-from lakehouse.errors import ConfigError
-from lakehouse.jvm import jars, java
+from lakehouse.errors import ConfigError, SetupError
+from lakehouse.jvm import class_archive, jars, java
 from lakehouse.kafka.broker.node import running_pid
 from lakehouse.kafka.broker.properties import answers, embeddable, free_port, port_is_free
 from lakehouse.observability import log, web_access
+from lakehouse.setup.pipeline_status import PipelineStatus
 from lakehouse.setup.procfile import read_procfile
-from lakehouse.setup.supervisor import FIRST, Supervisor
+from lakehouse.setup.supervisor import FIRST, Supervisor, WhenIdle
 
 PROCFILE = PROJECT / "Procfile"
 DASHBOARD = "dashboard"
+ARCHIVE_AFTER = 60.0
+"""Seconds between Silver's first pass and the class archive's making: a new user looks at the page then."""
 
 
 def run(config: Config, *, procfile: str | None = None, without: Collection[str] = ()) -> int:
@@ -38,20 +43,55 @@ def run(config: Config, *, procfile: str | None = None, without: Collection[str]
         left_out.add(FIRST)
     if DASHBOARD in commands and DASHBOARD not in left_out:
         config = with_free_port(config)
-    java.find(config)
+    _java(config)
     for which in jars.wanted(config):  # once, here: the children would wait for each other
         if which == FIRST and FIRST in left_out:
             continue
         if which == "kafka" or config.development.jars == "lock":
             jars.resolve(config, which)
+    status = PipelineStatus(config)
     supervisor = Supervisor(
         {name: command for name, command in commands.items() if name not in left_out},
-        env={**os.environ, **settings.as_environment(config)},
+        env={**os.environ, **settings.as_environment(config), log.SUPERVISED: "1"},
         folder=PROJECT,
         ready=lambda child: _serves(config, child),
         restart=config.development.restart_children,
+        status=status.text,
+        stopping=status.stopping,
+        when_idle=_class_archive(config, status),
+        kept=f"the data is kept in {config.delta.base_path}. The next make run goes on from there",
     )
-    return supervisor.run(when_up=lambda: _say_what_next(supervisor, config))
+    with status:
+        return supervisor.run(when_up=lambda: _say_what_next(supervisor, config))
+
+
+def _java(config: Config) -> None:
+    """A Java, fetched where there is none; a JAVA_HOME that is passed over is warned of."""
+    try:
+        java.find(config)
+    except SetupError:
+        if config.development.java_home:
+            raise
+        java.install(config)
+    if passed_over := java.unusable_java_home(config):
+        print(f"warning: {passed_over} Type: unset JAVA_HOME", file=sys.stderr)
+
+
+def _class_archive(config: Config, status: PipelineStatus) -> WhenIdle | None:
+    """The class archive's making, once nobody waits: some time after Silver's first pass. None when it is there."""
+    if config.development.jars != "lock" or class_archive.are_made(class_archive.paths(config)):
+        return None
+    passed: list[float] = []
+
+    def due() -> bool:
+        if not passed and status.silver_has_passed:
+            passed.append(time.monotonic())
+        return bool(passed) and time.monotonic() - passed[0] > ARCHIVE_AFTER
+
+    return WhenIdle(
+        [sys.executable, str(PROJECT / "setup_utils.py"), "archive"], due,
+        "the classes of Spark and Kafka are archived in the background, at the lowest priority: later starts are faster",
+    )  # fmt: skip
 
 
 def with_free_port(config: Config) -> Config:
@@ -72,18 +112,19 @@ def _serves(config: Config, child: int) -> bool:
         return False
 
 
-def dashboard_address(config: Config) -> str:
-    """The dashboard's address for a browser on this machine; a wildcard address means this machine."""
+def dashboard_address(config: Config, port: int | None = None) -> str:
+    """The dashboard's address for a browser on this machine, with the settings' port unless another is given. A wildcard
+    address means this machine."""
     host = config.monitoring.dashboard_host
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"{web_access.scheme(config)}://{shown}:{config.monitoring.dashboard_port}/"
+    return f"{web_access.scheme(config)}://{shown}:{port or config.monitoring.dashboard_port}/"
 
 
 def _say_what_next(supervisor: Supervisor, config: Config) -> None:
     base = config.delta.base_path
     names = [child.name for child in supervisor.children]
     for line in (
-        f"running: {', '.join(names)}",
+        f"running: {', '.join(names)}; the first sale is on the page in half a minute, in the Silver figures a little later",
         *([f"open in a browser:  {dashboard_address(config)}"] if DASHBOARD in names else []),
         "see the figures, in a second terminal:  .venv/bin/python query_utils.py --batch",
         "is every process well:  .venv/bin/python ops_utils.py status",

@@ -1,5 +1,7 @@
 """Supervises the Procfile's processes: starts them, shows their output, restarts what died, stops all in order.
 
+The last line says how they do, and renews itself on a terminal; what the children print, events, stands above it.
+
 Not honcho's own manager: that one signals whole process groups and kills after 5 s, and a Spark query needs its JVM and
 more time than that to end at a batch boundary. Each child leads a session of its own, so that Ctrl-C in the terminal
 reaches only the supervisor. Then: SIGTERM to every child but kafka, wait, SIGTERM to kafka.
@@ -13,6 +15,7 @@ import itertools
 import os
 import queue
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +33,7 @@ from honcho.printer import Message, Printer
 
 from lakehouse.child_processes import die_with_parent, end_group
 from lakehouse.errors import SetupError
+from lakehouse.status_line import StatusLine
 
 FIRST = "kafka"
 """The process that all others need: started first, ended last."""
@@ -46,9 +50,20 @@ class Limits:
     stop: float = 60.0
     leftovers: float = 5.0
     ready: float = 120.0
+    silent: float = 3.0
     restarts: int = 5
     window: float = 300.0
     first_delay: float = 1.0
+
+
+@dataclass(frozen=True)
+class WhenIdle:
+    """A program that runs once at the lowest priority, when ``due()`` says so; whoever stops does not wait for it."""
+
+    command: list[str]
+    due: Callable[[], bool]
+    first: str
+    """What is said when it starts."""
 
 
 @dataclass
@@ -84,14 +99,25 @@ class Supervisor:
         restart: bool = True,
         limits: Limits = Limits(),
         output: Any = None,
+        status: Callable[[], str] = lambda: "",
+        stopping: Callable[[str], str] = lambda _name: "",
+        when_idle: WhenIdle | None = None,
+        kept: str = "the data is kept",
     ) -> None:
+        """``status`` is the last line while all run; ``stopping(name)`` is what is known of a child that is waited for. Both are
+        called often, and must not wait. ``kept`` ends the last line of a stop."""
         colours = itertools.cycle(_COLOURS)
         self.children = [Child(name, command, next(colours)) for name, command in commands.items()]
         # "python" in a Procfile is the interpreter that runs now, and its lines arrive as they are written
         path = f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', '')}"
         self._env = {**env, "PATH": path, "PYTHONUNBUFFERED": "1"}
         self._folder, self._ready, self._restart, self._limits = folder, ready, restart, limits
-        self._printer = Printer(output or sys.stdout, width=max(len(name) for name in (*commands, "make run")))
+        self._status, self._stopping, self._kept = status, stopping, kept
+        self._when_idle = when_idle
+        self._idle: subprocess.Popen[bytes] | None = None
+        self._output = output or sys.stdout
+        self._line = StatusLine(self._output, first=limits.silent)
+        self._printer = Printer(self._output, width=max(len(name) for name in (*commands, "make run")))
         self._lines: queue.SimpleQueue[tuple[Child, bytes]] = queue.SimpleQueue()
         self._signal: signal.Signals | None = None
         self._verdict: int | None = None
@@ -105,6 +131,7 @@ class Supervisor:
                 when_up()
             while self._goes_on() and any(child.alive or child.start_at is not None for child in self.children):
                 self._turn()
+                self._line.show(self._status())
         finally:
             self._stop_all()
             for sign, handler in handled.items():
@@ -125,9 +152,11 @@ class Supervisor:
         first = next((child for child in self.children if child.name == FIRST), None)
         if first is not None:
             self._start(first)
-            deadline = time.monotonic() + self._limits.ready
+            began, deadline = time.monotonic(), time.monotonic() + self._limits.ready
             while self._goes_on() and not (first.process and self._ready(first.process.pid)):
                 self._show(0.1)
+                if (passed := time.monotonic() - began) > self._limits.silent:
+                    self._line.show(f"waiting until {FIRST} answers ({passed:.0f} s, at most {self._limits.ready:g} s)")
                 if (code := self._ended(first)) is not None:
                     self._give_up(code or 1, f"{FIRST} ended before it answered: see its lines above")
                 elif time.monotonic() > deadline:
@@ -163,6 +192,19 @@ class Supervisor:
                 self._handle_exit(child, code)
             if child.start_at is not None and time.monotonic() >= child.start_at and self._goes_on():
                 self._start(child)
+        self._begin_when_idle()
+
+    def _begin_when_idle(self) -> None:
+        later = self._when_idle
+        if later is None or not later.due():
+            return
+        self._when_idle = None
+        lowest = [nice, "-n", "19"] if (nice := shutil.which("nice")) else []
+        self._idle = subprocess.Popen(
+            [*lowest, *later.command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd=self._folder, env=self._env, start_new_session=True, preexec_fn=die_with_parent,
+        )  # fmt: skip
+        self.say(later.first)
 
     def _ended(self, child: Child) -> int | None:
         """The exit code of a child that has ended since the last look, after its last lines were shown."""
@@ -199,28 +241,46 @@ class Supervisor:
         self.say(f"{why}. Stopping all")
 
     def _stop_all(self) -> None:
+        began = time.monotonic()
+        if self._idle is not None and self._idle.poll() is None:
+            self._idle.terminate()
+            end_group(self._idle.pid, 0.0)
+        if self._idle is not None:
+            self._idle.wait()
         first = [child for child in self.children if child.name == FIRST]
         rest = [child for child in self.children if child.name != FIRST]
         if self._signal is not None:
             self.say(
-                f"{self._signal.name}: stopping {', '.join(c.name for c in (*rest, *first) if c.alive) or 'nothing'}"
+                f"{self._signal.name}: stopping {', '.join(c.name for c in (*rest, *first) if c.alive) or 'nothing'} "
+                f"(10 s or less, or until the batch and the pass in hand are done)"
             )
+        self._line.clear()
+        self._line = StatusLine(self._output, first=self._limits.silent)
         self._stop(rest)
         self._stop(first)
         self._show(0.0)
+        self._line.clear()
+        if any(child.process is not None for child in self.children):
+            self.say(f"all has stopped, in {time.monotonic() - began:.0f} s; {self._kept}")
 
     def _stop(self, group: list[Child]) -> None:
         waiting = [child for child in group if child.alive]
         for child in waiting:
             assert child.process is not None
             child.process.terminate()  # the child alone, not its group: Python ends its JVM itself, after the batch
-        deadline, asked = time.monotonic() + self._limits.stop, self._signal
+        began, asked = time.monotonic(), self._signal
+        deadline = began + self._limits.stop
         self._signal = None
         while waiting:
             self._show(0.1)
             waiting = [child for child in waiting if self._ended(child) is None]
+            if waiting and (passed := time.monotonic() - began) > self._limits.silent:
+                self._line.show(f"waiting for {self._named(waiting)} ({passed:.0f} s, at most {self._limits.stop:g} s)")
             if self._signal is not None and waiting:
-                self.say(f"still waiting for {', '.join(child.name for child in waiting)} to end in order")
+                self.say(
+                    f"still waiting for {self._named(waiting)} to end in order: what is in hand is finished, so that the next "
+                    f"start need not repeat it. After {self._limits.stop:g} s it is killed, which loses nothing either"
+                )
                 self._signal = None
             if time.monotonic() > deadline and waiting:
                 self.say(f"{', '.join(child.name for child in waiting)}: no end within {self._limits.stop:g} s, killed")
@@ -232,6 +292,11 @@ class Supervisor:
             if child.process is not None:
                 end_group(child.process.pid, self._limits.leftovers)
         self._signal = asked
+
+    def _named(self, group: list[Child]) -> str:
+        """Names, each with what is known of its work: ``silver (3 of 6 tables)``."""
+        known = [(child.name, self._stopping(child.name)) for child in group]
+        return ", ".join(f"{name} ({what})" if what else name for name, what in known)
 
     def _show(self, patience: float) -> None:
         """Print what the children wrote; wait up to ``patience`` seconds for the first line."""
@@ -245,6 +310,6 @@ class Supervisor:
 
     def _print(self, name: str, text: str, colour: str) -> None:
         try:
-            self._printer.write(Message("line", text, datetime.now(), name, colour))
+            self._line.event(lambda: self._printer.write(Message("line", text, datetime.now(), name, colour)))
         except OSError:  # the terminal or the pipe is gone: nobody reads on, so end in order
             self._signal = self._signal or signal.SIGHUP

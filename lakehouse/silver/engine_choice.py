@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from lakehouse.config import Config, paths
@@ -13,6 +13,10 @@ from lakehouse.silver.engine import EngineName
 _EXPANSION = 40
 """Bytes of memory for a byte of Bronze's Parquet where nearly every sale has a client and day of its own: 1.3 GB for a build
 over 33 MB, 400,000 sales."""
+_CHUNK = 8 * 2**20
+_WRITTEN = 450
+"""Bytes of memory for a row of the largest table while a build writes it: 1.9 GB for 4.3 million rows of ``ventes_aggreges``,
+of 365 days (deltalake 1.6.6 keeps the files of all partitions open until the commit)."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,19 @@ def needs_spark(config: Config) -> str | None:
 
 
 def too_large(config: Config, files: Iterable[int]) -> str | None:
-    """Why the local engine is not used for Bronze files of these sizes (bytes); None when they fit into its memory."""
-    need, budget = sum(files) * _EXPANSION / 2**20, config.analytics.engine_memory
+    """Why the local engine does not read Bronze files of these sizes (bytes) at once; None when they fit into its memory."""
+    return _beyond(config, sum(files) * _EXPANSION)
+
+
+def too_large_to_build(config: Config, days: Collection[int], rows: int) -> str | None:
+    """Why the local engine does not build tables of at most so many rows from days of these sizes (bytes of Bronze's
+    files); None when that fits into its memory. It aggregates some days at a time, and holds what it writes until it commits."""
+    at_once = min(sum(days), max(*days, chunk_bytes(config), 0))
+    return _beyond(config, at_once * _EXPANSION + rows * _WRITTEN)
+
+
+def _beyond(config: Config, bytes_needed: int) -> str | None:
+    need, budget = bytes_needed / 2**20, config.analytics.engine_memory
     if need <= budget:
         return None
     return f"it would need about {need:.0f} MiB, and [ANALYTICS] engine_memory is {budget}"
@@ -58,6 +73,12 @@ def fitting(config: Config, files: Sequence[int]) -> int:
     """How many of the first files make one batch of the local engine: one at least."""
     most = min(len(files), config.performance.max_files_per_trigger)
     return next((number for number in range(most, 1, -1) if too_large(config, files[:number]) is None), min(most, 1))
+
+
+def chunk_bytes(config: Config) -> int:
+    """Bytes of Bronze's files that the local engine aggregates at a time while it builds: a quarter of its memory, and less
+    when that is much, since more at a time is no faster."""
+    return min(config.analytics.engine_memory * 2**20 // (4 * _EXPANSION), _CHUNK)
 
 
 def other(engine: EngineName) -> EngineName:

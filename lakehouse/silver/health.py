@@ -20,6 +20,7 @@ class SilverHealth:
         self._meter = monitor.meter
         self._last: float | None = None
         self._every = 0.0
+        self._merged: set[str] = set()
 
     def watch(self, every: float | None) -> None:
         """Register what the monitor samples; a pass is due every ``every`` seconds."""
@@ -55,6 +56,8 @@ class SilverHealth:
         self._meter.add(metrics.MERGED, sales)
         if sales:
             self._meter.observe(metrics.REFRESH_SECONDS, seconds)
+        self._merged.clear()
+        self._meter.set(metrics.PASS_TABLES, 0)
         self._monitor.started()
 
     def built(self) -> None:
@@ -62,3 +65,7 @@ class SilverHealth:
 
     def merged(self, table: str, seconds: float) -> None:
         self._meter.observe(metrics.COMMIT_SECONDS, seconds, table)
+        if table in self._merged:  # a pass broke off and is repeated, or it has another micro-batch
+            self._merged.clear()
+        self._merged.add(table)
+        self._meter.set(metrics.PASS_TABLES, len(self._merged) % len(metrics.TABLES["silver"]))

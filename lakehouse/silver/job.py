@@ -10,8 +10,8 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from enum import Enum
 from types import FrameType
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION, ZONES, zones_sentence
 from lakehouse.contract.tables import CORRECTIONS, MEMBRES, VENTES
-from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing, cause_of
-from lakehouse.lake import checkpoint_validation, delta_tables, history, writer_lock
+from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing, cause_of, one_line
+from lakehouse.lake import checkpoint_validation, cuts, delta_tables, history, writer_lock
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure, retention, scheduler
 from lakehouse.observability import log, run_files
@@ -31,7 +31,7 @@ from lakehouse.silver import aggregates, engine_choice, wait_for_bronze
 from lakehouse.silver.aggregates import Aggregate, Thresholds
 from lakehouse.silver.engine import JOB, CellDifference, Engine, EngineName, Generation, removers
 from lakehouse.silver.health import SilverHealth
-from lakehouse.silver.local_engine import BronzeFile, LocalEngine
+from lakehouse.silver.local_engine import LocalEngine
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -118,18 +118,15 @@ class SilverJob:
             yield self._spark_engine(opened)
 
     @contextmanager
-    def _fitting(self, engine: Engine, files: Sequence[BronzeFile]) -> Iterator[Engine]:
-        """``engine``; Spark instead, when ``auto`` chose the local one and it cannot read these files of Bronze, or not in its
+    def _fitting(self, engine: Engine, unreadable: str | None, too_large: str | None) -> Iterator[Engine]:
+        """``engine``; Spark instead, when ``auto`` chose the local one and it cannot read some files of Bronze, or not in its
         memory."""
-        if not isinstance(engine, LocalEngine):
-            yield engine
-            return
-        may_change, unreadable = self._config.analytics.engine == "auto", engine.cannot_read(files)
+        may_change = self._config.analytics.engine == "auto"
         if unreadable and not may_change:
             raise LakehouseError(
                 f"The local engine cannot go on: {unreadable}. Set [ANALYTICS] engine = spark, or auto, and start again."
             )
-        obstacle = unreadable or engine_choice.too_large(self._config, [file.bytes for file in files])
+        obstacle = unreadable or too_large
         if obstacle is None or not may_change:
             yield engine
             return
@@ -137,17 +134,37 @@ class SilverJob:
         with self._opened_spark() as opened:
             yield opened
 
+    def _build_engine(self, engine: Engine, version: int) -> AbstractContextManager[Engine]:
+        """The one that builds the tables from Bronze at ``version``."""
+        if not isinstance(engine, LocalEngine):
+            return nullcontext(engine)
+        files = engine.bronze_files(version)
+        unreadable = engine.cannot_read(files)
+        return self._fitting(engine, unreadable, unreadable or engine.too_large_to_build(version, files))
+
+    def _pass_engine(self, engine: Engine, generation: Generation, newest: int) -> AbstractContextManager[Engine]:
+        """The one that merges what is new up to Bronze's version ``newest``."""
+        if not isinstance(engine, LocalEngine):
+            return nullcontext(engine)
+        files = engine.new_files(generation, newest)
+        too_large = engine_choice.too_large(self._config, [file.bytes for file in files])
+        return self._fitting(engine, engine.cannot_read(files), too_large)
+
     def _passes(self, engine: Engine, every: float | None, *, full: bool) -> int:
         self._monitor.phase("the first pass, or a full build, has not ended")
-        generation = self._generation(engine, full=full)
+        generation, changed = self._generation(engine, full=full), True
         while generation.done:
             started = time.monotonic()
-            if self._refresh(engine, generation) is PassOutcome.ERASED:
+            outcome = self._refresh(engine, generation)
+            if outcome is PassOutcome.ERASED:
                 _log.info("sales were erased from Bronze: building the tables anew", after=generation.name)
                 generation = self._generation(engine, full=True)
                 erasure.silver_has_built(self._config, generation.done)
+                changed = True
                 continue
-            self._schedule.between_batches()
+            if changed or outcome is PassOutcome.MERGED:
+                self._record_cut(engine, generation)
+            changed = self._schedule.between_batches()
             if every is None or self._pause(every - (time.monotonic() - started)):
                 break
         return 0
@@ -252,10 +269,9 @@ class SilverJob:
         return self._build(engine, new)
 
     def _build(self, engine: Engine, generation: Generation) -> Generation:
-        files = engine.bronze_files(generation.bronze_version) if isinstance(engine, LocalEngine) else ()
         if days := zones_sentence(engine.properties(VENTES).get(ZONES)):
             _log.warning(days)
-        with self._fitting(engine, files) as fitting:
+        with self._build_engine(engine, generation.bronze_version) as fitting:
             built = fitting.build(generation, self._stop)
         if not built:
             _log.info(
@@ -293,8 +309,7 @@ class SilverJob:
             return PassOutcome.ERASED
         began = time.monotonic()
         removed = RETENTION in kinds
-        files = engine.new_files(generation, newest) if isinstance(engine, LocalEngine) else ()
-        with self._fitting(engine, files) as fitting:
+        with self._pass_engine(engine, generation, newest) as fitting:
             rows, failure = fitting.advance(
                 generation, skip_removals=removed, merged=self._health.merged, beat=self._monitor.beat
             )
@@ -325,6 +340,18 @@ class SilverJob:
             f"The Silver pass failed: {cause_of(failure)}. Nothing is lost: the next pass repeats the "
             f"batch. If Bronze no longer has the versions it needs: python streaming_silver.py --full"
         ) from failure
+
+    def _record_cut(self, engine: Engine, generation: Generation) -> None:
+        """Put on record which versions belong together now. Nothing depends on it: a fault is logged, and the job goes on."""
+        consumed, whole = generation.consumed(engine.checkpoint(generation))
+        if not whole:
+            return
+        try:
+            lake = Lake.of(self._config, versions={VENTES.name: consumed})
+            cuts.record(self._config, generation.name, lake.sources(cuts.TABLES))
+            cuts.forget(self._config, datetime.now(UTC))
+        except (LakehouseError, OSError) as fault:
+            _log.warning("the cut was not recorded", fault=one_line(fault))
 
     # --- comparison --------------------------------------------------------------------------------------------------
 

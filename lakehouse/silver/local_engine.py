@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -123,6 +124,17 @@ class LocalEngine:
         start = self.checkpoint(generation).consumed()
         found = table_changes.added(VENTES, self._config, start, Position(newest + 1), skip_removals=True)
         return [BronzeFile(file.add["path"], file.add["partitionValues"]["jour"], file.bytes) for file in found]
+
+    def too_large_to_build(self, version: int, files: Iterable[BronzeFile]) -> str | None:
+        """Why the tables are not built here from these files, Bronze's at ``version``; None when they may be."""
+        days: Counter[str] = Counter()
+        for file in files:
+            days[file.day] += file.bytes
+        if too_large := engine_choice.too_large_to_build(self._config, days.values(), 0):
+            return too_large
+        sales = delta_tables.opened(VENTES, self._config, version=version)
+        counts = asked(local_sql.row_counts(self._entries), sales=sales).read_all().to_pylist()
+        return engine_choice.too_large_to_build(self._config, days.values(), max(counts[0].values(), default=0))
 
     def cannot_read(self, files: Iterable[BronzeFile]) -> str | None:
         """Why these files are not for this engine; None when they are."""

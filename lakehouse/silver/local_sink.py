@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from typing import Any
 
@@ -25,8 +27,9 @@ from lakehouse.lake import delta_tables, table_handle
 from lakehouse.lake.table_settings import wanted_properties
 from lakehouse.maintenance import compaction
 from lakehouse.observability import log
-from lakehouse.silver import aggregates, local_sql
+from lakehouse.silver import aggregates, engine_choice, local_sql
 from lakehouse.silver.aggregates import Aggregate
+from lakehouse.silver.local_sql import Span
 
 _log = log.get("silver")
 
@@ -178,15 +181,39 @@ class LocalSink:
             changes = [local_sql.ADDED, local_sql.REVERSED]
             sql = local_sql.corrections(changes, self._today(), self._generation, 0)
             self._record(sql, f"{self._app_id(CORRECTIONS)}-build", 0, sales=sales, **{TENDANCES.name: hours})
-        self._replace(asked(local_sql.with_batch(local_sql.members(self._entries), -1), sales=sales), MEMBRES)
+        spans = _spans(sales, engine_choice.chunk_bytes(self._config))
+        self._replace(self._pieces(sales, self._members_by(spans), MEMBRES), MEMBRES)
         for entry in self._entries:
             if stop is not None and stop.is_set():
                 return False
             _log.info("building", table=entry.table.name)
             there = delta_tables.exists(entry.table, self._config)
             since = _kept(delta_tables.opened(entry.table, self._config), entry.table) if there else None
-            self._replace(asked(local_sql.rows(entry, since), sales=sales), entry.table)
+            dated = spans if "jour" in entry.table.keys else [None]
+            pieces = self._pieces(sales, (local_sql.rows(entry, since, span) for span in dated), entry.table)
+            self._replace(pieces, entry.table)
         return True
+
+    def _members_by(self, spans: Sequence[Span]) -> Iterator[str]:
+        for entry in self._entries:
+            for measure in entry.member_measures:
+                for span in spans if aggregates.members_have_day(entry, measure) else [None]:
+                    yield local_sql.with_batch(local_sql.members_of(entry, measure, span), -1)
+
+    def _pieces(self, sales: DeltaTable, queries: Iterable[str], spec: TableSpec) -> pa.RecordBatchReader:
+        """The rows of all the queries, of which one is held in memory at a time. Each is asked in a thread of its own:
+        deltalake, which takes the rows, cannot ask while it does."""
+        schema = delta_tables.schema(spec)
+
+        def piece(sql: str) -> pa.Table:
+            return asked(sql, sales=sales).cast(schema).read_all()
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            with ThreadPoolExecutor(1) as other:
+                for sql in queries:
+                    yield from other.submit(piece, sql).result().to_batches()
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
 
     def _replace(self, rows: pa.RecordBatchReader, spec: TableSpec) -> None:
         """Make ``rows`` the whole table, in one commit, which also creates a table that is missing."""
@@ -205,7 +232,7 @@ class LocalSink:
             options["configuration"] = wanted_properties(spec, config)
         table_handle.write(
             path,
-            rows.cast(delta_tables.schema(spec)),
+            rows,
             mode="overwrite",
             partition_by=list(spec.partition_by) or None,
             commit_properties=delta_tables.stamped(
@@ -221,3 +248,20 @@ def _kept(table: DeltaTable, spec: TableSpec) -> date | None:
     """The day before which retention removed the table's days: one late sale would count as the whole day."""
     since = table.metadata().configuration.get(KEPT_FROM) if "jour" in spec.keys else None
     return date.fromisoformat(since) if since else None
+
+
+def _spans(sales: DeltaTable, most: int) -> list[Span]:
+    """Bronze's days in groups of neighbours, of at most so many bytes of its files each, or of one day."""
+    actions: Any = pa.table(sales.get_add_actions(flatten=True))
+    sizes: Counter[date] = Counter()
+    for day, size in zip(actions["partition.jour"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True):
+        sizes[day] += size
+    spans: list[Span] = []
+    held = most
+    for day in sorted(sizes):
+        if held + sizes[day] > most:
+            spans.append((day, day))
+            held = 0
+        spans[-1] = (spans[-1][0], day)
+        held += sizes[day]
+    return spans

@@ -12,7 +12,7 @@ from datetime import date
 from lakehouse.contract.tables import CORRECTIONS, MEMBRES, TENDANCES, TableSpec
 from lakehouse.lake.query import literal
 from lakehouse.silver import aggregates
-from lakehouse.silver.aggregates import Aggregate, day_condition, key_values, member_name, members_have_day
+from lakehouse.silver.aggregates import Aggregate, Measure, day_condition, key_values, member_name, members_have_day
 from lakehouse.silver.expressions import NOW, quoted
 
 SALES = "sales"
@@ -32,22 +32,31 @@ def _since(day: date | None) -> str | None:
     return f"jour >= {literal(day)}" if day else None
 
 
+Span = tuple[date, date]
+"""The first and the last of some days that follow each other."""
+
+
+def _within(span: Span | None) -> str | None:
+    return f"jour BETWEEN {literal(span[0])} AND {literal(span[1])}" if span else None
+
+
 # --- aggregates ------------------------------------------------------------------------------------------------------
 
 
-def partials(entry: Aggregate, since: date | None, *, members: bool = True) -> str:
-    """The entry's keys and measures over ``sales`` from ``since`` on. One row per key; ``members`` are counted within it."""
+def partials(entry: Aggregate, since: date | None, span: Span | None = None, *, members: bool = True) -> str:
+    """The entry's keys and measures over ``sales`` from ``since`` on, of all days or those of ``span``. One row per key;
+    ``members`` are counted within it."""
     keys = key_values(entry, "local")
     numbers = ", ".join(str(number + 1) for number in range(len(keys)))
     left_out = () if members else {measure.column for measure in entry.member_measures}
     measures = aggregates.partial_values(entry, "local").items()
     values = {**keys, **{name: sql for name, sql in measures if name not in left_out}}
-    return f"SELECT {_named(values)} FROM {SALES} {_where(_since(since))} GROUP BY {numbers}"
+    return f"SELECT {_named(values)} FROM {SALES} {_where(_since(since), _within(span))} GROUP BY {numbers}"
 
 
-def rows(entry: Aggregate, since: date | None) -> str:
-    """The whole table as a recompute of ``sales`` gives it, with every column in order."""
-    return f"SELECT {_named(aggregates.insert_values(entry, 'local', prefix=''))} FROM ({partials(entry, since)})"
+def rows(entry: Aggregate, since: date | None, span: Span | None = None) -> str:
+    """The table as a recompute of ``sales`` gives it, all of it or the days of ``span``, with every column in order."""
+    return f"SELECT {_named(aggregates.insert_values(entry, 'local', prefix=''))} FROM ({partials(entry, since, span)})"
 
 
 def new_partials(entry: Aggregate, since: date | None, days: Sequence[date], batch_id: int) -> str:
@@ -64,6 +73,15 @@ def new_partials(entry: Aggregate, since: date | None, days: Sequence[date], bat
         sql += f" LEFT JOIN (SELECT {by}, count(1) AS n FROM {MEMBRES.name} {pruned} GROUP BY {by}) AS {new} ON {same}"
         columns[measure.column] = f"coalesce({new}.n, 0)"
     return f"SELECT {_named(columns)} FROM {sql}"
+
+
+def row_counts(entries: Sequence[Aggregate]) -> str:
+    """About how many rows each table has that is built from ``sales``: one row of numbers."""
+    keys = (key_values(entry, "local").values() for entry in entries)
+    texts = (" || ' ' || ".join(f"CAST({sql} AS STRING)" for sql in each) for each in keys)
+    return (
+        f"SELECT {', '.join(f'approx_distinct({text}) AS n{number}' for number, text in enumerate(texts))} FROM {SALES}"
+    )
 
 
 # --- the members of large distinct counts ----------------------------------------------------------------------------
@@ -103,17 +121,23 @@ def _char(char: str) -> str:
 
 def members(entries: Sequence[Aggregate]) -> str:
     """The distinct members in ``sales`` of every large distinct count, as the member table has them, without ``_lot``."""
-    pairs = []
-    for entry in entries:
-        for measure in entry.member_measures:
-            values = {
-                "mesure": literal(member_name(entry, measure)),
-                "jour": "jour" if members_have_day(entry, measure) else "CAST(NULL AS DATE)",
-                "cle": _key(entry, key_values(entry, "local")),
-                "membre": f"CAST({measure.of.local} AS STRING)",
-            }
-            pairs.append(f"SELECT {_named(values)} FROM {SALES}")
-    return f"SELECT DISTINCT mesure, jour, cle, membre FROM ({' UNION ALL '.join(pairs)})"
+    return " UNION ALL ".join(members_of(entry, measure) for entry in entries for measure in entry.member_measures)
+
+
+def members_of(entry: Aggregate, measure: Measure, span: Span | None = None) -> str:
+    """Those of one count; of a dated one, all of them or those of ``span``. Made distinct as they are, and then written as
+    texts, which there are fewer of."""
+    dated = members_have_day(entry, measure)
+    keys = {f"k{number}": sql for number, sql in enumerate(key_values(entry, "local").values())}
+    named = dict(zip(entry.table.keys, keys, strict=True))
+    found = {**keys, **({"jour": "jour"} if dated else {}), "membre": measure.of.local}
+    values = {
+        "mesure": literal(member_name(entry, measure)),
+        "jour": "jour" if dated else "CAST(NULL AS DATE)",
+        "cle": _key(entry, named),
+        "membre": "CAST(membre AS STRING)",
+    }
+    return f"SELECT {_named(values)} FROM (SELECT DISTINCT {_named(found)} FROM {SALES} {_where(_within(span))})"
 
 
 def with_batch(found: str, batch_id: int) -> str:

@@ -1,4 +1,4 @@
-"""What is left of a sale after its operations, and how figures over many sales follow: the algebra of decision 0032.
+"""What is left of a sale after its operations, and how figures over many sales follow: the algebra of decision 0033.
 
 What a sale is worth is a function of the *set* of its operations: neither their order nor their copies matter. A table of
 figures (``FiguresByKey``) over sales and operations is the recompute of what its sales are worth. Two steps lead from one such table

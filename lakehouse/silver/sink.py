@@ -18,6 +18,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lakehouse import crash_points
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import KEPT_FROM
 from lakehouse.contract.tables import CORRECTIONS, MEMBRES, TENDANCES, TableSpec
@@ -136,6 +137,7 @@ class SilverSink:
                 .whenNotMatchedInsert(values=dict(aggregates.insert_values(entry)))
                 .execute()
             )
+        crash_points.step(f"after a merge into {entry.table.name}")
 
     def _kept(self, sales: DataFrame, table: TableSpec) -> DataFrame:
         """Without the days that retention removed from ``table``: one late sale would count as the whole day."""

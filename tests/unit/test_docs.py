@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 from benchmarks import run as bench
+from campaign import __main__ as campaign
 from lakehouse import config, errors
 from lakehouse.config import PROJECT
 
@@ -143,7 +144,7 @@ def test_every_command_has_a_script_that_knows_its_options(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCS, ids=ids)
 def test_every_option_that_a_document_names_exists(path: Path) -> None:
     known = set(FOREIGN)
-    for parser in (*generate().parsers().values(), bench.parser()):
+    for parser in (*generate().parsers().values(), bench.parser(), campaign.parser()):
         for one in (parser, *generate().verbs(parser).values()):
             known |= {name for action in one._actions for name in action.option_strings}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", without_html(text_of(path)))) <= known

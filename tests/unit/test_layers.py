@@ -30,7 +30,8 @@ LAYERS = (
     ("observability",),
     ("config",),
     ("contract",),
-    ("errors", "child_processes", "entry_point", "atomic_file"),
+    ("errors", "child_processes", "entry_point", "atomic_file", "wording", "status_line"),
+    ("crash_points",),
 )
 """Packages and single modules, top to bottom. Each imports itself and what stands on a lower line, nothing else."""
 
@@ -59,10 +60,13 @@ PURE = {
         "dashboard.column_titles",
         "dashboard.country_shapes",
         "dashboard.pages",
+        "dashboard.question",
         "dashboard.request",
         "dashboard.translations",
         "explorer.arguments",
+        "explorer.glossary",
         "explorer.formats.text_table",
+        "explorer.formats.titles",
         "explorer.formats.values",
         "explorer.queries.clients",
         "explorer.queries.model",
@@ -96,6 +100,7 @@ PURE = {
         "silver.net_sales",
         "silver.net_sql",
         "silver.spark_plans",
+        "wording",
     ]
 }
 """Modules without I/O, Spark action or log: values in, values out."""
@@ -248,7 +253,7 @@ def test_tests_mirror_the_packages_inside_a_folder_for_each_cost() -> None:
     """``tests/<cost>/<package>/test_*.py``; what concerns the whole project stands in the folder of its cost."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
     costs = {folder.removeprefix("tests/") for folder in settings["testpaths"]}
-    rooms = {path.name for path in (ROOT / "lakehouse").iterdir() if path.is_dir()} | {"benchmarks"}
+    rooms = {path.name for path in (ROOT / "lakehouse").iterdir() if path.is_dir()} | {"benchmarks", "campaign"}
     for path in (ROOT / "tests").rglob("test_*.py"):
         cost, *room = path.parent.relative_to(ROOT / "tests").parts
         assert cost in costs, f"pytest does not run {path}"

@@ -9,17 +9,18 @@
   const words = document.body.dataset;
   let tag = live.dataset.tag, timer = 0;
 
-  function age(seconds) {
-    if (seconds < 60) return words.agoS.replace("{}", Math.max(0, Math.floor(seconds)));
-    if (seconds < 3600) return words.agoM.replace("{}", Math.floor(seconds / 60));
-    if (seconds < 86400) return words.agoH.replace("{}", Math.floor(seconds / 3600));
-    return words.agoD.replace("{}", Math.floor(seconds / 86400));
+  const SPANS = [["S", "s", 1, 60], ["M", "min", 60, 3600], ["H", "h", 3600, 86400], ["D", words.day, 86400, Infinity]];
+
+  function age(seconds, bare) {
+    const [key, unit, size] = SPANS.find(([, , , limit]) => seconds < limit);
+    const count = Math.max(0, Math.floor(seconds / size));
+    return bare ? `${count} ${unit}` : words["ago" + key].replace("{}", count);
   }
 
   function tellAges() {
     const now = Date.now();
     for (const time of document.querySelectorAll("time[data-age]")) {
-      time.textContent = age((now - Date.parse(time.dateTime)) / 1000);
+      time.textContent = age((now - Date.parse(time.dateTime)) / 1000, time.dataset.age === "bare");
     }
   }
 

@@ -1,7 +1,8 @@
 """Answers for programs: csv, json, parquet; exact, in UTC, without thousands separators.
 
-Decimals are text in json ("1234.50"): a JSON number would become a float in most readers. Integers and booleans are
-JSON's own; a null is ``null`` in json and an empty field in csv. Parquet keeps DECIMAL and TIMESTAMP as such.
+Decimals are text in json ("1234.50"): a JSON number would become a float in most readers. So is an integer that a float
+does not hold, beyond 2^53; other integers and booleans are JSON's own. A null is ``null`` in json and an empty field in csv, and
+so is in json what no JSON number can say: infinity and NaN. Parquet keeps DECIMAL and TIMESTAMP as such.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import IO, Any, BinaryIO
@@ -18,6 +20,9 @@ from lakehouse import atomic_file
 from lakehouse.errors import ConfigError
 from lakehouse.explorer.formats.values import UNSAFE, plain, visible
 from lakehouse.lake.result import Flow, Result, Source
+
+EXACT = 2**53 - 1
+"""The largest integer that a reader of JSON which knows floats alone (JavaScript) tells from its neighbours."""
 
 CHUNK = 50_000
 """Rows of a Parquet row group of an answer that is read while it is written."""
@@ -80,10 +85,21 @@ def dumps(value: Any) -> str:
     r"""JSON in UTF-8; characters that could harm a terminal are written as ``\uXXXX``, which is the same text."""
     import unicodedata
 
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(_exact(value), ensure_ascii=False, allow_nan=False)
     if text.isprintable():
         return text
     return "".join(json.dumps(char)[1:-1] if unicodedata.category(char) in UNSAFE else char for char in text)
+
+
+def _exact(value: Any) -> Any:
+    """The value with nothing in it that a reader of JSON would take for another one, or refuse."""
+    if isinstance(value, dict):
+        return {key: _exact(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_exact(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value) if type(value) is int and abs(value) > EXACT else value
 
 
 def records(result: Result) -> list[dict[str, Any]]:

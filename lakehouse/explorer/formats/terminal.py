@@ -21,6 +21,7 @@ from lakehouse.explorer.formats.text_table import fitted, table
 from lakehouse.explorer.formats.values import shown
 from lakehouse.explorer.queries.model import Chart
 from lakehouse.lake.result import Column, Flow, Result, Source
+from lakehouse.wording import counted
 
 UNBOUND = 100_000
 BARS = "▏▎▍▌▋▊▉█"
@@ -55,7 +56,7 @@ def chart(result: Result, wanted: Chart, *, zone: tzinfo, width: int, unicode: b
         return []
     width = min(width, 100)
     if wanted.kind == "spark":
-        return _spark(sorted(pairs), wanted.value, width, SPARKS if unicode else PLAIN_SPARKS)
+        return _spark(sorted(pairs), value.head, width, SPARKS if unicode else PLAIN_SPARKS)
     return bars(pairs, width=width, unicode=unicode)
 
 
@@ -131,7 +132,7 @@ def show(
         out.print()
         for line in lines:
             out.print(Text(line), no_wrap=True, crop=False, overflow="ignore")
-    if left := [name for name in result.names if name not in shown_here.names]:
+    if left := [column.head for column in result.columns if column.name not in shown_here.names]:
         note(out, f"left out, too narrow: {', '.join(left)} (a wider terminal or --format csv has all)")
     if footer:
         note(out, footer_text(result, zone, len(result.rows)))
@@ -139,7 +140,7 @@ def show(
 
 def footer_text(result: Result | Flow, zone: tzinfo, count: int) -> str:
     """The line below an answer: rows shown, tables and versions read."""
-    size = f"{count:,} row{'' if count == 1 else 's'}"
+    size = counted(count, "row")
     parts = [f"first {size} only" if result.cut else size]
     if result.sources:
         parts.append(f"read: {read_at(result.sources, zone)}")

@@ -37,7 +37,7 @@ class Layout:
 
 def _layout(result: Result, cells: Sequence[Sequence[str]], width: int) -> Layout | None:
     """One line of headers when that fits, two when only that does, None when neither does."""
-    names = [visible(name) for name in result.names]
+    names = [visible(column.head) for column in result.columns]
     for headers in (names, [_two_lines(name) for name in names]):
         sizes = []
         for index, (column, header) in enumerate(zip(result.columns, headers, strict=True)):
@@ -51,12 +51,12 @@ def _layout(result: Result, cells: Sequence[Sequence[str]], width: int) -> Layou
 
 
 def _two_lines(name: str) -> str:
-    """Broken after the underscore that leaves the shorter longest line: ``transaction_`` / ``moyenne``."""
-    cuts = [index + 1 for index, char in enumerate(name) if char == "_" and 0 < index < len(name) - 1]
+    """Broken after the space or underscore that leaves the shorter longest line: ``transaction_`` / ``moyenne``."""
+    cuts = [index + 1 for index, char in enumerate(name) if char in "_ " and 0 < index < len(name) - 1]
     if not cuts or len(name) < 10:
         return name
     cut = min(cuts, key=lambda cut: max(cut, len(name) - cut))
-    return f"{name[:cut]}\n{name[cut:]}"
+    return f"{name[:cut].rstrip()}\n{name[cut:]}"
 
 
 def _cells(result: Result, zone: tzinfo) -> list[list[str]]:
@@ -84,20 +84,12 @@ def _without(result: Result, name: str) -> Result:
     )
 
 
-def rows_that_fit(result: Result, *, zone: tzinfo, width: int, height: int, less: Sequence[str] = ()) -> int:
-    """Rows for one page: all of them as a table; as many blocks as the height holds when it is too narrow for one."""
-    result = fitted(result, zone=zone, width=width, less=less)
-    if _layout(result, _cells(result, zone), width) is not None:
-        return max(len(result.rows), 1)
-    return max(1, (height - 5) // (len(result.columns) + 1))
-
-
 def table(result: Result, *, zone: tzinfo, width: int, unicode: bool = True) -> RenderableType:
     """The rows as one table, or as blocks when ``width`` cells are too few."""
     cells = _cells(result, zone)
     layout = _layout(result, cells, width)
     if layout is None:
-        return _blocks(result, cells)
+        return _blocks(result, cells, width)
     made = Table(
         box=box.SIMPLE_HEAD if unicode else box.ASCII2,
         show_edge=False,
@@ -127,12 +119,17 @@ def _cell(text: str, value: Any) -> Text:
     return Text(text, style="dim" if value is None else "")
 
 
-def _blocks(result: Result, cells: Sequence[Sequence[str]]) -> RenderableType:
-    size = max((cell_len(name) for name in result.names), default=0)
+def _blocks(result: Result, cells: Sequence[Sequence[str]], width: int) -> RenderableType:
+    """One line a cell; a title gives way to an amount, a time or an identifier that would not stand on the line whole."""
+    size = max((cell_len(visible(column.head)) for column in result.columns), default=0)
+    rigid = [index for index, column in enumerate(result.columns) if not _folds(column)]
+    size = min(
+        size, max(FOLD, width - GAP - max((cell_len(row[index]) for row in cells for index in rigid), default=0))
+    )
     lines: list[Text] = []
     for number, (row, values) in enumerate(zip(cells, result.rows, strict=True)):
         if number:
             lines.append(Text(""))
-        for name, text, value in zip(result.names, row, values, strict=True):
-            lines.append(Text.assemble((set_cell_size(visible(name), size) + "  ", "bold"), _cell(text, value)))
+        for column, text, value in zip(result.columns, row, values, strict=True):
+            lines.append(Text.assemble((set_cell_size(visible(column.head), size) + "  ", "bold"), _cell(text, value)))
     return Group(*lines)

@@ -94,7 +94,7 @@ ORDER BY recence DESC, frequence DESC""",
 
 
 def client_sales(filters: Filters) -> Query:
-    """The sales of the client that the filter names (of all clients without it), newest event first."""
+    """The sales of the client that the filter names, newest event first."""
     return Query(
         f"""SELECT "timestamp", client_id, client_nom, produit_nom, quantite, montant, pays, segment, est_tardif, vente_id
 FROM {VENTES.name} {where(filters)}

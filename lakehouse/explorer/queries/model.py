@@ -68,8 +68,8 @@ class Chart:
 class Entry:
     """One question: a line of the menu, a sub-command and a paragraph of the documents.
 
-    ``kind`` is ``query`` for what ``build`` answers alone; the others need the lake itself (``counts``, ``history``)
-    or the person (``sql``, ``travel``). ``limit`` is the number of rows when nobody asks for another one. ``less`` are the
+    ``kind`` is ``query`` for what ``build`` answers alone; the others need the lake itself (``counts``, ``history``), the
+    contract (``glossary``) or the person (``sql``, ``travel``). ``limit`` is the number of rows when nobody asks for another one. ``less`` are the
     columns that a narrow terminal may leave out, the least wanted first; amounts are never among them.
     """
 
@@ -81,7 +81,7 @@ class Entry:
     filters: frozenset[FilterName] = frozenset()
     chart: Chart | None = None
     limit: int | None = None
-    kind: Literal["query", "counts", "history", "sql", "travel"] = "query"
+    kind: Literal["query", "counts", "history", "glossary", "sql", "travel"] = "query"
     less: tuple[str, ...] = ()
 
     def query(self, filters: Filters) -> Query:

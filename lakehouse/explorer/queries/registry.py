@@ -92,6 +92,7 @@ ENTRIES: tuple[Entry, ...] = (
           listing(tables.PROFIL, "total_depense DESC, client_id"), PLACES, limit=LIST_ROWS),
     Entry("history", "Table history", "who changed a table when, newest version first", "Time", kind="history",
           limit=LIST_ROWS),
+    Entry("glossary", "Glossary", "what the French names of tables and columns mean", "Time", kind="glossary"),
     Entry("time-travel", "Time travel", "read every table as it was at a time", "Time", kind="travel"),
     Entry("sql", "Your own SQL", "one SELECT over the tables", "Time", kind="sql"),
 )  # fmt: skip

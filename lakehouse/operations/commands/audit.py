@@ -11,6 +11,7 @@ from lakehouse.lake.result import Column, Result
 from lakehouse.observability import audit_log
 from lakehouse.operations.commands.runner import Outcome, Subparsers, Work, count, group, verb
 from lakehouse.operations.reconcile.report import Reconciliation
+from lakehouse.wording import counted
 
 
 def add(subparsers: Subparsers) -> None:
@@ -20,7 +21,7 @@ def add(subparsers: Subparsers) -> None:
         examples=("python ops_utils.py audit verify", "python ops_utils.py audit list --limit 20"),
     )  # fmt: skip
     one = verb(
-        inner, "audit verify", verify,
+        inner, "audit verify", verify, recorded=True,
         examples=("python ops_utils.py audit verify", "python ops_utils.py audit verify --head 5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"),
     )  # fmt: skip
     one.add_argument(
@@ -50,7 +51,7 @@ def verify(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
         return Outcome(
             data, (f"There is no audit log at {log.path}: no verb has run over this lake yet, or it was removed.",)
         )
-    line = f"The audit log is whole: {found.entries} entries. Note this hash elsewhere for --head: {found.head}"
+    line = f"The audit log is whole: {counted(found.entries, 'entry', 'entries')}. Note this hash elsewhere for --head: {found.head}"
     return Outcome(data, (line,))
 
 
@@ -73,14 +74,16 @@ def accept(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     record = run.run()
     found = record["acceptable"]
     data = {"dry_run": work.dry_run, "accepted": found, "other_differences": record["differences"] - len(found)}
-    others = f"{data['other_differences']} other differences cannot be accepted: python ops_utils.py reconcile"
+    others = (
+        f"{counted(data['other_differences'], 'other difference')} cannot be accepted: python ops_utils.py reconcile"
+    )
     said = [f"- {one['text']}" for one in found] + ([others] if data["other_differences"] else [])
     if not found:
         return Outcome(data, ("There is no difference that a person could accept.", *said))
     if work.dry_run:
         return Outcome(data, (*said, "Nothing was changed."))
-    work.confirm("\n".join((*said, f"{len(found)} differences are accepted as they are.")), "accept")
-    shown = (*said, f"{len(found)} differences were accepted. Next: python ops_utils.py reconcile")
+    work.confirm("\n".join((*said, f"To be accepted as it is: {counted(len(found), 'difference')}.")), "accept")
+    shown = (*said, f"Accepted: {counted(len(found), 'difference')}. Next: python ops_utils.py reconcile")
     return Outcome(data, shown, 0, {"accepted": [one["key"] for one in found]})
 
 

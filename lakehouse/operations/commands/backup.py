@@ -33,7 +33,7 @@ def add(subparsers: Subparsers) -> None:
     one = verb(inner, "backup list", listing, examples=("python ops_utils.py backup list",))
     _store(one)
     one = verb(
-        inner, "backup verify", verify,
+        inner, "backup verify", verify, recorded=True,
         examples=("python ops_utils.py backup verify latest", "python ops_utils.py backup verify latest --restore"),
     )  # fmt: skip
     _store(one)

@@ -68,7 +68,7 @@ def _said(found: RebuildPlan) -> list[Shown]:
 
 
 def _bronze(found: RebuildPlan) -> list[Shown]:
-    kinds = ("partition", "kafka_first", "kafka_end", "standing", "to_judge", "lost")
+    kinds = ("partition", "kafka_first", "kafka_end", "standing", "to_validate", "lost")
     rows = [
         (str(one.partition), one.first, one.end, one.standing, one.end - one.first - one.standing, _lost(one))
         for one in found.stretches
@@ -77,7 +77,7 @@ def _bronze(found: RebuildPlan) -> list[Shown]:
     table = Result(tuple(Column(name, "text" if name == "partition" else "integer") for name in kinds), rows)
     said: list[Shown] = [
         "Kafka gives again, by partition: what is in the tables already is not ingested twice; the rest is validated "
-        "as if it came now (to_judge: new messages, and copies that were left out before).",
+        "as if it came now (to_validate: new messages, and copies that were left out before).",
         table,
         f"{found.beyond} rows of the tables are older than what Kafka holds: they stay as they are.",
     ]

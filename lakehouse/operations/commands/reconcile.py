@@ -20,7 +20,7 @@ SHOWN = 50
 def add(subparsers: Subparsers) -> None:
     """Register ``reconcile`` on the command line."""
     made = verb(
-        subparsers, "reconcile", reconcile, private=("explain",),
+        subparsers, "reconcile", reconcile, recorded=True, private=("explain",),
         examples=(
             "python ops_utils.py reconcile",
             "python ops_utils.py reconcile --without-kafka",

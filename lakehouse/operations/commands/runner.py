@@ -2,7 +2,7 @@
 
 A verb is one module of this package. Its ``add(subparsers)`` calls ``verb`` here and adds its own options; its
 ``body(args, config, work)`` does the work and returns an ``Outcome``. The body's docstring is the verb's help. Nothing
-else is needed: ``lakehouse/ops/__init__.py`` lists the modules.
+else is needed: ``operations.command`` lists the modules.
 """
 
 from __future__ import annotations
@@ -33,22 +33,25 @@ Shown = str | Result
 @dataclass(frozen=True)
 class Outcome:
     """What a verb found or did. ``data`` is what ``--json`` prints; ``shown`` is what people see, lines and tables;
-    ``summary`` goes into the audit entry: counts and hashes, no personal data."""
+    ``summary`` goes into the audit entry: counts and hashes, no personal data. ``silent``: nothing is printed."""
 
     data: Mapping[str, Any]
     shown: Sequence[Shown] = ()
     code: int = 0
     summary: Mapping[str, Any] = field(default_factory=dict)
+    silent: bool = False
 
 
 @dataclass(frozen=True)
 class Verb:
-    """``writes``: it changes something, so it has ``--dry-run`` and an audit entry before it begins. ``dangerous``: it
-    asks a person to type a word, or for ``--yes``. ``private``: arguments that the audit does not keep."""
+    """``writes``: it changes something, so it has ``--dry-run`` and an audit entry before it begins. ``recorded``: its end is in
+    the audit log; what only looks leaves no trace. ``dangerous``: it asks a person to type a word, or for ``--yes``.
+    ``private``: arguments that the audit does not keep."""
 
     name: str
     body: Callable[[argparse.Namespace, Config, Work], Outcome]
     writes: bool
+    recorded: bool
     dangerous: bool
     private: frozenset[str]
 
@@ -107,10 +110,12 @@ def verb(
     *,
     examples: Sequence[str],
     writes: bool = False,
+    recorded: bool = False,
     dangerous: bool = False,
     private: Sequence[str] = (),
 ) -> argparse.ArgumentParser:
-    """Add a verb with the options that all have, and return its parser. ``name`` of a verb in a group: ``audit verify``."""
+    """Add a verb with the options that all have, and return its parser. ``name`` of a verb in a group: ``audit verify``.
+    ``recorded``: for a check whose result somebody may ask for; one that ``writes`` always is."""
     text = " ".join((body.__doc__ or "").split())
     made: argparse.ArgumentParser = subparsers.add_parser(
         name.split()[-1],
@@ -126,7 +131,7 @@ def verb(
         made.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
     if dangerous:
         made.add_argument("--yes", action="store_true", help="do not ask before going on")
-    made.set_defaults(verb=Verb(name, body, writes, dangerous, frozenset(private)))
+    made.set_defaults(verb=Verb(name, body, writes, writes or recorded, dangerous, frozenset(private)))
     return made
 
 
@@ -182,6 +187,8 @@ def perform(args: argparse.Namespace, config: Config) -> int:
         raise
     note.end(outcome.code, summary=plain(dict(outcome.summary)))
     try:
+        if outcome.silent:
+            return outcome.code
         if work.json:
             print(export.dumps(plain(dict(outcome.data))), flush=True)
         else:
@@ -198,8 +205,8 @@ def _is_of_a_table(error: Exception) -> bool:
 
 
 class _Notes:
-    """The audit entries of one verb: ``begin`` for one that writes, and ``end``. A writing verb is refused when its entry
-    cannot be written; one that only reads goes on and says so: the disk may be full."""
+    """The audit entries of one verb: ``begin`` for one that writes, and ``end`` for one that is ``recorded``. A writing verb is
+    refused when its entry cannot be written; one that only reads goes on and says so: the disk may be full."""
 
     def __init__(self, args: argparse.Namespace, config: Config, work: Work) -> None:
         self._log = audit_log.AuditLog(audit_log.folder(config))
@@ -213,7 +220,8 @@ class _Notes:
             self._append(state="begin")
 
     def end(self, code: int, **facts: object) -> None:
-        self._append(state="end", exit_code=code, **facts)
+        if self._work.verb.recorded:
+            self._append(state="end", exit_code=code, **facts)
 
     def _append(self, **fields: object) -> None:
         if not self._is_there:

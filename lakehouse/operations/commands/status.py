@@ -1,10 +1,9 @@
-"""``status``: every process in one table."""
+"""``status``: every process in one table, and below it what each says is wrong."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,13 +11,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from lakehouse import cli
 from lakehouse.config import Config, parse_float
+from lakehouse.errors import ConfigError
+from lakehouse.explorer.formats import export
+from lakehouse.explorer.formats.values import visible
 from lakehouse.operations.commands.runner import Outcome, Subparsers, Work, verb
 from lakehouse.operations.status import ProcessState, processes
 
@@ -35,13 +37,20 @@ _UNITS = {"_seconds": "s", "_bytes": "B", "_per_second": "/s"}
 
 
 def show(found: list[ProcessState]) -> None:
-    """The table, on stdout."""
+    """The table and the errors, on stdout."""
     console = cli.console()
     console.print(table(found, wide=_wide(console)))
+    for line in errors(found):
+        console.print(line, soft_wrap=True)
 
 
 def _wide(console: Console) -> bool:
-    return console.width >= 130
+    return console.width >= 110
+
+
+def errors(found: list[ProcessState]) -> list[Text]:
+    """What each process says is wrong, and its last error: whole, one line each, shown as text and never as markup."""
+    return [Text.assemble((f"{one.name}: ", COLOURS[one.state]), visible(said)) for one in found for said in _said(one)]
 
 
 def watch(
@@ -57,11 +66,12 @@ def watch(
         if json_lines or not console.is_terminal:
             while True:
                 found = look()
-                print(json.dumps(as_data(found), ensure_ascii=False), flush=True) if json_lines else show(found)
+                print(export.dumps(as_data(found)), flush=True) if json_lines else show(found)
                 wait(seconds)
         with Live(console=console, auto_refresh=False, screen=True) as live:
             while True:
-                live.update(table(look(), wide=_wide(console)), refresh=True)
+                found = look()
+                live.update(Group(table(found, wide=_wide(console)), *errors(found)), refresh=True)
                 wait(seconds)
 
 
@@ -80,7 +90,7 @@ def as_data(found: list[ProcessState]) -> dict[str, Any]:
 
 
 def table(found: list[ProcessState], *, wide: bool = False) -> Table:
-    """The processes as a table; ``wide`` with all figures. What a process says is shown as text, never as markup."""
+    """The processes as a table; ``wide`` with all figures. What they say stands below: ``errors``."""
     made = Table(
         title=f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}",
         title_justify="left",
@@ -91,7 +101,6 @@ def table(found: list[ProcessState], *, wide: bool = False) -> Table:
         made.add_column(name, no_wrap=True, justify="right" if name in ("pid", "lag", "freshness") else "left")
     if wide:
         made.add_column("figures")
-    made.add_column("why, and the last error", overflow="fold")
     for one in found:
         figures = dict(one.figures)
         lag = figures.pop("lag_records", None)
@@ -106,7 +115,7 @@ def table(found: list[ProcessState], *, wide: bool = False) -> Table:
         ]
         if wide:
             cells.append(Text(", ".join(_figure(name, value) for name, value in figures.items())))
-        made.add_row(*cells, Text("\n".join(_said(one))))
+        made.add_row(*cells)
     return made
 
 
@@ -144,11 +153,16 @@ def add(subparsers: Subparsers) -> None:
     """Register ``status`` on the command line."""
     made = verb(
         subparsers, "status", status,
-        examples=("python ops_utils.py status", "python ops_utils.py status --watch", "python ops_utils.py status --json"),
+        examples=("python ops_utils.py status", "python ops_utils.py status --watch", "python ops_utils.py status --json", "python ops_utils.py status --exit-code"),
     )  # fmt: skip
     made.add_argument(
         "--watch", metavar="SECONDS", nargs="?", const=2.0, type=cli.checked(_seconds),
         help="look again every SECONDS (default 2) until Ctrl-C; with --json one line for each look",
+    )  # fmt: skip
+
+    made.add_argument(
+        "--exit-code", action="store_true",
+        help="for cron: say nothing while all are well, and otherwise only what is wrong; the exit code is 1 then",
     )  # fmt: skip
 
 
@@ -162,11 +176,17 @@ def _seconds(text: str) -> float:
 def status(args: argparse.Namespace, config: Config, work: Work) -> Outcome:
     """Show every process with its state, Bronze's lag and freshness, and the last error, as they are now: one that was
     killed is dead. Exit code 1 when one is dead, failing or does not answer."""
+    if args.watch is not None and args.exit_code:
+        raise ConfigError("--watch and --exit-code exclude each other: give one.")
     if args.watch is not None:
         watch(lambda: processes(config), args.watch, json_lines=work.json)
         return Outcome({})
     found = processes(config)
-    if not work.json:
-        show(found)
     code = 0 if well(found) else 1
+    if args.exit_code:
+        found = [one for one in found if one.state in _BAD]
+    if found and not work.json:
+        show(found)
+    if args.exit_code and not found:
+        return Outcome({}, silent=True)
     return Outcome(as_data(found), (), code, {one.name: one.state for one in found})

@@ -21,6 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from lakehouse import crash_points
 from lakehouse.config import Config, FilePath, paths
 from lakehouse.config.containment import is_within, resolved
 from lakehouse.errors import ConfigError, LakehouseError, TableLocked, TableMissing, one_line
@@ -326,7 +327,9 @@ def _making(target: Path) -> Iterator[Path]:
                 shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
         yield making
         (making / _MINE).unlink()
+        crash_points.step("before the backup is given its name")
         making.rename(target)
+        crash_points.step("after the backup was given its name")
     finally:
         lock.release()
         shutil.rmtree(making, ignore_errors=True)  # a full disk is not to stay full

@@ -15,6 +15,7 @@ from typing import Any
 
 from deltalake.exceptions import DeltaError
 
+from lakehouse import crash_points
 from lakehouse.config import Config, paths
 from lakehouse.contract.table_properties import INVALID, TOPIC_SINCE
 from lakehouse.contract.tables import (
@@ -199,5 +200,7 @@ def move_aside(place: str, why: str) -> str | None:
     if not path.exists():
         return None
     aside = path.with_name(f"{path.name}.{why}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    crash_points.step(f"before {path.name} is moved aside")
     path.rename(aside)
+    crash_points.step(f"after {path.name} was moved aside")
     return str(aside)

@@ -13,7 +13,6 @@ first commit of a later batch (each batch's commit carries its number, see ``spa
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from deltalake.exceptions import DeltaError
 from lakehouse.config import Config
 from lakehouse.contract.tables import BRONZE, GENERATIONS, INTERNAL, PUBLIC, VENTES, TableSpec, checkpoint
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import checkpoint_files, checkpoint_validation, job_progress, object_store, table_handle
+from lakehouse.lake import checkpoint_files, checkpoint_validation, job_progress, log_entry, object_store, table_handle
 from lakehouse.lake.checkpoint_files import COMMITS, METADATA, OFFSETS, SETTINGS, DamagedFile
 from lakehouse.lake.checkpoint_folder import FileCheckpoint
 from lakehouse.observability import audit_log
@@ -264,9 +263,9 @@ class _Capturing:
         found: set[str] = set()
         for version in versions:
             with contextlib.suppress(FileNotFoundError):
-                lines = self._lake.read(f"{folder}/_delta_log/{version:020}.json").splitlines()
-                gone = filter(None, (json.loads(line).get("remove") for line in lines))
-                found |= {f"{folder}/{unquote(action['path'])}" for action in gone}
+                actions = log_entry.actions(self._lake.read(log_entry.place(folder, version)))
+                gone = (action["remove"] for action in actions if "remove" in action)
+                found |= {f"{folder}/{unquote(file['path'])}" for file in gone}
         return found
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
@@ -18,15 +20,8 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    made = str(tmp_path_factory.mktemp("lake"))
-    lakes.build(made)
-    return made
-
-
-@pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, base: str) -> Run:
-    def call(*argv: str) -> tuple[int, str, str]:
+    def call(*argv: str, base: str = base) -> tuple[int, str, str]:
         monkeypatch.setenv("VENTES_DELTA__BASE_PATH", base)
         code = command.main(argv)
         return code, *capsys.readouterr()
@@ -91,9 +86,10 @@ def test_sql_reads_the_version_that_was_asked_for(run: Run) -> None:
     assert rows(run(*counted)[1]) == [{"n": "400"}]
 
 
-def test_sql_over_files_that_were_vacuumed_is_a_sentence(run: Run, base: str) -> None:
-    lakes.write(base, "ventes_par_pays", [], mode="overwrite")
-    DeltaTable(f"{base}/silver/ventes_par_pays").vacuum(0, dry_run=False, enforce_retention_duration=False)
-    code, _, err = run("--sql", "SELECT * FROM ventes_par_pays", "--version", "0")
+def test_sql_over_files_that_were_vacuumed_is_a_sentence(run: Run, base: str, tmp_path: Path) -> None:
+    own = str(shutil.copytree(base, tmp_path / "own"))
+    lakes.write(own, "ventes_par_pays", [], mode="overwrite")
+    DeltaTable(f"{own}/silver/ventes_par_pays").vacuum(0, dry_run=False, enforce_retention_duration=False)
+    code, _, err = run("--sql", "SELECT * FROM ventes_par_pays", "--version", "0", base=own)
     assert code == 1
     assert err.startswith("query_utils.py: Cannot read ventes_par_pays version 0: its files were removed")

@@ -19,8 +19,12 @@ from lakehouse.dashboard import (
     answer_cache,
 )
 from lakehouse.dashboard.answer_cache import AnswerCache
-from lakehouse.dashboard.query_process import LakeQueries, QueryProcess, Question, Reply
+from lakehouse.dashboard.query_process import LakeQueries, QueryProcess, Reply
+from lakehouse.dashboard.question import Question
 from lakehouse.explorer.queries.model import Filters
+from lakehouse.lake import cuts
+from lakehouse.lake.cuts import Cut
+from lakehouse.lake.reader import Lake
 from tests.support import lakes
 from tests.support.children import eventually
 from tests.support.dashboard_lake import config_of
@@ -39,10 +43,10 @@ class Counting(AnswerCache):
         self.gate = threading.Event()
         self.gate.set()
 
-    def noted(self, question: Question) -> Reply:
+    def noted(self, question: Question, cut: Cut | None = None) -> Reply:
         assert self.gate.wait(60)
         self.asked.append(question)
-        return self._queries.ask(question)
+        return self._queries.ask(question, cut)
 
 
 @pytest.fixture
@@ -151,3 +155,61 @@ def test_no_process_outlives_a_killed_dashboard(base: str, tmp_path: Path) -> No
         found.child.process.kill()
         gone, alive = psutil.wait_procs(children, timeout=60)
         assert len(gone) == len(children) and not alive
+
+
+# --- one cut for a page -----------------------------------------------------------------------------------------------
+
+
+COUNTRIES = Question("revenue-by-country", Filters())
+
+
+def recorded(own: str) -> Cut:
+    """A cut at the newest versions."""
+    return cuts.record(config_of(own), "g", Lake(own).sources(cuts.TABLES))
+
+
+def test_all_answers_of_a_page_are_of_one_cut(counting: Counting, own: str) -> None:
+    """While a new cut is worked out, the page stays at the one before; and Bronze alone never moves it."""
+    recorded(own)
+    first, cut = counting.page([TOTALS, COUNTRIES], first=60, later=60)
+    assert cut and cut.number == 1
+    more = {**lakes.sales(1)[0], "vente_id": "new", "montant": Decimal("0.01")}
+    lakes.write(own, "ventes_stream", [more])
+    again, cut = counting.page([TOTALS, COUNTRIES], first=60, later=60)
+    assert again == first and cut and cut.number == 1, "Bronze is ahead of Silver: the page waits for both"
+    assert counting.tables().waiting.sales == 1
+    lakes.write(own, "ventes_par_pays", lakes.silver([*lakes.sales(), more])["ventes_par_pays"], mode="overwrite")
+    recorded(own)
+    counting.gate.clear()
+    kept, cut = counting.page([TOTALS, COUNTRIES], first=0.01, later=0.01)
+    assert kept == first and cut and cut.number == 1
+    counting.gate.set()
+    moved, cut = counting.page([TOTALS, COUNTRIES], first=60, later=60)
+    assert cut and cut.number == 2
+    totals, countries = moved[TOTALS], moved[COUNTRIES]
+    assert totals and totals.result and countries and countries.result
+    assert totals.result.column("revenue_total")[0] == sum(countries.result.column("revenue_total"))
+    assert counting.tables().waiting.sales == 0
+
+
+def test_a_cut_is_not_left_before_its_figures_are_paid_for(own: str) -> None:
+    now = [1000.0]
+    config = config_of(own)
+    made = AnswerCache(config, ask=LakeQueries(config).ask, clock=lambda: now[0])
+    recorded(own)
+    made.tables()
+    made._moves_on = 1000.0 + 0.4 * answer_cache.REST
+    lakes.write(own, "ventes_stream", [{**lakes.sales(1)[0], "vente_id": "new"}])
+    recorded(own)
+    for moment, number in ((1003.9, 1), (1005.0, 2)):
+        now[0] = moment
+        made.tables()
+        assert made._cut and made._cut.number == number
+
+
+def test_a_cut_that_is_gone_does_not_empty_the_page(counting: Counting, own: str) -> None:
+    recorded(own)
+    shutil.rmtree(Path(own, "silver", "ventes_par_pays"))
+    lakes.write(own, "ventes_par_pays", lakes.silver(lakes.sales(9))["ventes_par_pays"])
+    answer = counting.answers([COUNTRIES], first=60, later=60)[COUNTRIES]
+    assert answer and answer.result and sum(answer.result.column("total_transactions")) == 9

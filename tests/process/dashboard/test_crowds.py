@@ -15,7 +15,8 @@ import pytest
 
 from lakehouse.dashboard import question_queue, server
 from lakehouse.dashboard.html import BUSY
-from lakehouse.dashboard.query_process import Question, Reply
+from lakehouse.dashboard.query_process import Reply
+from lakehouse.dashboard.question import Question
 from tests.support.dashboards import dashboard
 from tests.support.harness import config_of
 
@@ -42,7 +43,7 @@ def test_a_page_whose_questions_were_dropped_says_so_and_when_it_asks_again(
     monkeypatch.setattr(question_queue, "LIMIT", 2)
     goes_on = threading.Event()
 
-    def ask(_question: Question) -> Reply:
+    def ask(_question: Question, _cut: object = None) -> Reply:
         assert goes_on.wait(60)
         return Reply(None, "no lake")
 

@@ -27,7 +27,7 @@ from lakehouse.dashboard import (
 )
 from lakehouse.dashboard.answer_cache import AnswerCache
 from lakehouse.dashboard.html import PageRenderer
-from lakehouse.dashboard.query_process import LakeQueries, Question
+from lakehouse.dashboard.query_process import LakeQueries
 from lakehouse.dashboard.request import PAGES, read
 from lakehouse.explorer import command
 from lakehouse.explorer.queries import registry
@@ -50,7 +50,7 @@ def page_text(base: str, page: str = "running", now: datetime | None = None, **g
     made.start()
     try:
         view = read(page, {"lang": "en", **given}, today=TODAY)
-        answers = made.answers([Question(*asked) for asked in pages.questions(view)], first=60, later=60)
+        answers = made.answers(list(pages.questions(view)), first=60, later=60)
         body = PageRenderer(config).page(view, answers, made.tables(), now or datetime.now(UTC)).body.decode()
     finally:
         made.stop()

@@ -21,6 +21,7 @@ from lakehouse.dashboard import (
 from lakehouse.dashboard.country_shapes import key
 from lakehouse.dashboard.html import PageRenderer
 from lakehouse.dashboard.request import Language, View, read
+from lakehouse.explorer.formats import titles
 from lakehouse.explorer.queries import registry
 from lakehouse.explorer.queries.clients import RFM_RULES
 from lakehouse.explorer.queries.model import Filters
@@ -103,7 +104,7 @@ def test_every_card_and_column_has_its_words() -> None:
         PROJECT / "lakehouse/dashboard/templates/cards.html"
     ).read_text()
     assert set(re.findall(r"""say\(["']([a-z-]+)["'][,)]""", template)) <= set(translations.TEXTS)
-    assert all(len(pair) == 2 and all(pair) for pair in (*translations.TEXTS.values(), *column_titles.COLUMNS.values()))
+    assert all(len(pair) == 2 and all(pair) for pair in (*translations.TEXTS.values(), *titles.COLUMNS.values()))
 
 
 # --- drawings --------------------------------------------------------------------------------------------------------

@@ -374,6 +374,24 @@ def test_the_verb_prints_a_table_or_json_and_its_exit_code_says_whether_all_is_w
     assert command.main(["status", "--watch", "0"]) == 2
 
 
+def test_for_cron_only_what_is_wrong_is_said_and_nothing_while_all_is_well(
+    config: Config, child: subprocess.Popen[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in settings.as_environment(config).items():
+        monkeypatch.setenv(name, text)
+    assert command.main(["status", "--exit-code"]) == 0
+    assert command.main(["status", "--exit-code", "--json"]) == 0
+    assert capsys.readouterr() == ("", "")
+    child.kill()
+    child.wait()
+    assert command.main(["status", "--exit-code"]) == 1
+    shown = capsys.readouterr().out
+    assert "silver: last error: the last words" in shown and "dashboard" not in shown
+    assert command.main(["status", "--exit-code", "--json"]) == 1
+    assert [one["name"] for one in json.loads(capsys.readouterr().out)["processes"]] == ["silver"]
+    assert command.main(["status", "--exit-code", "--watch"]) == 2
+
+
 def test_watch_looks_again_until_interrupted(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
     waits: list[float] = []
 
@@ -394,8 +412,26 @@ def test_what_a_process_says_is_shown_as_text_not_as_markup() -> None:
     console = Console(width=200, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
     one = status.ProcessState("bronze", "failing", 7, None, ("[red]topic[2][/]",), "boom", {"lag_records": 1234.0})
     console.print(commands_status.table([one]))
+    assert "1,234" in console.export_text(clear=False)
+    for line in commands_status.errors([one]):
+        console.print(line)
     shown = console.export_text()
-    assert "[red]topic[2][/]" in shown and "last error: boom" in shown and "1,234" in shown
+    assert "[red]topic[2][/]" in shown and "bronze: last error: boom" in shown
+
+
+def test_a_long_error_stands_whole_below_the_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    long = f"{'why ' * 60}\x1b[31mat last"
+    commands_status.show(
+        [status.ProcessState("bronze", "failing", 7, last_error=long), status.ProcessState("kafka", "running")]
+    )
+    head, _, below = capsys.readouterr().out.rpartition("kafka")
+    assert "why" not in head and f"bronze: last error: {'why ' * 60}\\x1b[31mat last\n" in below
+
+
+def test_times_are_written_in_one_way() -> None:
     assert [commands_status.duration(s) for s in (2.44, 600, 7200, 432_000)] == ["2.4 s", "10 min", "2.0 h", "5.0 days"]
 
 

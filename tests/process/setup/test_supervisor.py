@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,7 @@ import pytest
 from lakehouse.config import PROJECT
 from lakehouse.errors import ConfigError, SetupError
 from lakehouse.setup.procfile import read_procfile
-from lakehouse.setup.supervisor import Limits, Supervisor
+from lakehouse.setup.supervisor import Limits, Supervisor, WhenIdle
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the children are shell scripts")
 QUICK = Limits(stop=10, leftovers=1, ready=10, restarts=2, window=60, first_delay=0.01)
@@ -167,6 +168,58 @@ def test_a_second_ctrl_c_says_who_is_awaited_and_kills_nobody(screen: Screen, tm
               "echo slow ready; while :; do sleep 0.02; done")  # fmt: skip
     assert supervise({"bronze": slow}, screen, tmp_path).run() == 0
     assert "in order" in screen.text
+
+
+def test_the_wait_for_a_stop_is_said_with_how_far_the_work_is_and_the_last_line_ends_it(
+    screen: Screen, tmp_path: Path
+) -> None:
+    screen.when("silver ready", interrupt())
+    screen.when("waiting for silver (3 of 6 tables)", lambda: (tmp_path / "go").touch())
+    slow = sh(
+        "trap 'while test ! -e go; do sleep 0.02; done; exit 0' TERM; echo silver ready; while :; do sleep 0.02; done"
+    )
+    served = Supervisor(
+        {"silver": slow}, env=os.environ, folder=tmp_path, ready=lambda _pid: True, output=screen,
+        limits=replace(QUICK, silent=0.01), stopping=lambda name: "3 of 6 tables" if name == "silver" else "",
+        kept="the data is kept in data",
+    )  # fmt: skip
+    assert served.run() == 0
+    assert screen.text.splitlines()[-1].endswith(" s; the data is kept in data")
+    assert "make run | all has stopped, in " in screen.text.splitlines()[-1]
+
+
+def test_the_status_stands_below_the_lines_and_is_printed_elsewhere_than_on_a_terminal_too(
+    screen: Screen, tmp_path: Path
+) -> None:
+    screen.when("lag 0", interrupt())
+    served = Supervisor(
+        {"bronze": patient("bronze")}, env=os.environ, folder=tmp_path, ready=lambda _pid: True, output=screen,
+        limits=replace(QUICK, silent=0.01), status=lambda: "lag 0",
+    )  # fmt: skip
+    assert served.run() == 0
+    assert screen.text.count("lag 0\n") == 1
+
+
+def test_work_for_an_idle_moment_runs_once_at_the_lowest_priority_and_a_stop_does_not_wait_for_it(
+    screen: Screen, tmp_path: Path
+) -> None:
+    screen.when("idle has begun", interrupt())
+    seen: list[bool] = []
+
+    def due() -> bool:
+        seen.append(True)
+        return len(seen) > 2
+
+    wait = "while test ! -s pid; do sleep 0.01; done; echo idle has begun; while :; do sleep 0.02; done"
+    idle = sh("trap '' TERM; ps -o nice= -p $$ > nice; echo $$ > pid; exec sleep 600")
+    served = Supervisor(
+        {"bronze": sh(f"trap 'exit 0' TERM; {wait}")}, env=os.environ, folder=tmp_path, ready=lambda _pid: True,
+        output=screen, limits=QUICK, when_idle=WhenIdle(idle, due, "archived in the background"),
+    )  # fmt: skip
+    assert served.run() == 0
+    assert screen.text.count("archived in the background") == 1 and len(seen) == 3, "it is asked until it is due"
+    assert (tmp_path / "nice").read_text().strip() == "19"
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
 
 def test_python_is_the_running_interpreter_and_its_lines_come_at_once(screen: Screen, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import Row, SparkSession
 
+from lakehouse.bronze import exact_dedup
 from lakehouse.bronze.table_writer import TableWriter
 from lakehouse.config import Config
 from lakehouse.contract.sale import FUTUR, JSON_INVALIDE
@@ -131,6 +132,7 @@ def test_an_operation_that_an_earlier_release_rejected_does_not_come_twice(spark
     frame = spark.createDataFrame([tuple(old[name] for name in REJETS.names)], REJETS.ddl)
     frame.write.format("delta").mode("append").save(REJETS.path(chosen.delta.base_path))
     remove(chosen, ["checkpoints", "bronze/ventes_operations"])
+    exact_dedup.require_for_new_checkpoint(spark, chosen)
     topic.drain(chosen)
     assert not spark_tables.exists(spark, OPERATIONS, chosen)
     assert rejected(spark, chosen) == ["operation_en_attente"]

@@ -16,7 +16,7 @@ from lakehouse.contract.sale import ILLISIBLE, JSON_INVALIDE
 from lakehouse.contract.tables import VENTES, TableSpec
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import spark_tables
-from lakehouse.observability import metrics
+from lakehouse.observability import log, metrics
 from lakehouse.observability.health import Monitor
 from lakehouse.operations.reconcile.sent_vs_stored import Sent
 from tests.support.harness import Lake, rejected
@@ -139,9 +139,11 @@ def test_a_message_that_fails_its_batch_is_isolated_and_nothing_else_is_lost_or_
         expected = [place]
     lake.sales(*first[:3], sale(), partition=1)
 
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, log.to_file(lake.config, "isolation") as lines:
         plant(patch)
         monitor = ingest(lake, spark)
+    in_java = plant in (in_decoding, in_validation)
+    assert (PLANTED in lines.read_text(encoding="utf-8")) is not in_java, "Java's texts may quote the message"
     meter = monitor.meter
     assert meter.value(metrics.RESTARTS) == FAILURES, "the fault did not fire, or was not taken for one message's"
     assert meter.value(metrics.ISOLATED) == (0 if stored else 1)

@@ -16,7 +16,7 @@ from lakehouse.bronze.batch_stats import Totals
 from lakehouse.bronze.health import BronzeHealth
 from lakehouse.bronze.job import BronzeJob
 from lakehouse.bronze.sink import StopAtBoundary
-from lakehouse.errors import BrokerUnavailable, ClockWentBack, LakehouseError, RowsDropped, cause_of
+from lakehouse.errors import BrokerUnavailable, ClockWentBack, LakehouseError, RowsDropped, cause_of, quoting_cause_of
 from lakehouse.lake import spark_session
 from lakehouse.lake.checkpoint_files import Planned
 from lakehouse.observability import metrics
@@ -85,7 +85,7 @@ def keep_running(made: BronzeJob, sink: Sink) -> None:
 
 def test_the_job_gives_up_after_max_restarts_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     made, started = job(
-        monkeypatch, [Query(RuntimeError("broken\nstack")) for _ in range(9)], VENTES_STREAMING__MAX_RESTARTS="2"
+        monkeypatch, [Query(OSError("broken\nstack")) for _ in range(9)], VENTES_STREAMING__MAX_RESTARTS="2"
     )
     with pytest.raises(LakehouseError, match="failed 3 times in a row; the last fault: broken"):
         keep_running(made, Sink())
@@ -266,4 +266,32 @@ Caused by: [CIRCULAR REFERENCE: java.io.IOException: No space left on device]
     ],
 )
 def test_a_fault_is_told_by_its_cause_at_the_root(text: str, line: str) -> None:
-    assert cause_of(RuntimeError(text)) == line
+    assert quoting_cause_of(RuntimeError(text)) == line
+
+
+QUOTING = "The value 'Wilhelmine' of the type \"STRING\" cannot be cast."
+
+
+@pytest.mark.parametrize(
+    ("failure", "line"),
+    [
+        (RuntimeError(FULL_DISK), "java.io.IOException: No space left on device"),
+        (
+            RuntimeError("x\n: java.lang.OutOfMemoryError: Java heap space"),
+            "java.lang.OutOfMemoryError: Java heap space",
+        ),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+        (BrokerUnavailable("Kafka does not answer."), "Kafka does not answer."),
+        (ValueError("Generic error: Wilhelmine (os error 28)"), "ValueError: No space left on device"),
+        (RuntimeError(f"[CAST_INVALID_INPUT] {QUOTING}"), "RuntimeError: [CAST_INVALID_INPUT]"),
+        (
+            RuntimeError(f"x\nCaused by: org.apache.spark.SparkDateTimeException: [CAST_INVALID_INPUT] {QUOTING}"),
+            "org.apache.spark.SparkDateTimeException: [CAST_INVALID_INPUT]",
+        ),
+        (RuntimeError(f"x\n: java.lang.IllegalStateException: {QUOTING}"), "java.lang.IllegalStateException"),
+        (KeyError("Wilhelmine"), "KeyError"),
+    ],
+    ids=str,
+)
+def test_what_is_logged_of_a_fault_quotes_no_message(failure: Exception, line: str) -> None:
+    assert cause_of(failure) == line

@@ -115,6 +115,7 @@ PROBES: dict[str, tuple[str, Callable[[Config], Any]]] = {
 SHOWN_BY: dict[str, str] = {
     "SPARK.log_level": "tests/unit/bronze/test_job.py::test_sparks_own_log_level_is_set_when_it_is_another",
     "KAFKA.create_topic": "tests/stream/kafka/test_topic.py::test_a_missing_topic_is_an_error_when_it_may_not_be_created",
+    "KAFKA.progress_group": "tests/stream/kafka/test_progress_group.py::test_kafkas_own_command_shows_what_the_checkpoint_has",
     "KAFKA.heap": "tests/unit/kafka/test_broker.py::test_every_kafka_setting_reaches_the_broker",
     "MONITORING.web_user": "tests/unit/observability/test_web_access.py::test_metrics_are_for_those_who_know_the_password",
     "MONITORING.web_password": "tests/unit/observability/test_web_access.py::test_metrics_are_for_those_who_know_the_password",

@@ -12,7 +12,8 @@ import pytest
 from lakehouse.dashboard import pages, question_queue
 from lakehouse.dashboard.answer_cache import DROPPED, AnswerCache, Tables
 from lakehouse.dashboard.html import BUSY, PageRenderer
-from lakehouse.dashboard.query_process import Question, Reply
+from lakehouse.dashboard.query_process import Reply
+from lakehouse.dashboard.question import Question
 from lakehouse.dashboard.question_queue import STILL_WANTED, QuestionQueue
 from lakehouse.dashboard.request import Language, View
 from lakehouse.explorer.queries.model import Filters
@@ -56,7 +57,7 @@ def test_the_queue_is_bounded_and_the_oldest_page_leaves_it() -> None:
 def test_60_pages_with_filters_of_their_own_do_not_hold_up_the_next_reader(tmp_path: Path) -> None:
     goes_on, began, asked = threading.Event(), threading.Event(), []
 
-    def ask(question: Question) -> Reply:
+    def ask(question: Question, _cut: object = None) -> Reply:
         asked.append(question)
         began.set()
         assert goes_on.wait(60)
@@ -82,7 +83,7 @@ def test_60_pages_with_filters_of_their_own_do_not_hold_up_the_next_reader(tmp_p
 def test_a_page_that_is_pushed_out_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No thread answers here: what is in the queue stays in it."""
     monkeypatch.setattr(question_queue, "LIMIT", 2)
-    cache = AnswerCache(config_of(tmp_path, "localhost:1", "t"), ask=lambda _: Reply(None))
+    cache = AnswerCache(config_of(tmp_path, "localhost:1", "t"), ask=lambda *_: Reply(None))
     cache.tables()
     assert cache.answers(page(1), first=0.0, later=0.0) == dict.fromkeys(page(1))
     found = cache.answers([*page(2), *page(3)], first=0.0, later=0.0)
@@ -102,7 +103,7 @@ def test_the_page_says_that_a_question_was_dropped(
     tmp_path: Path, language: Language, sentence: str, card: str
 ) -> None:
     view = View("sales", language=language)
-    asked = [Question(*one) for one in pages.questions(view)]
+    asked = list(pages.questions(view))
     renderer = PageRenderer(config_of(tmp_path, "localhost:1", "t"))
     whole = renderer.page(view, dict.fromkeys(asked), Tables({}, {}), datetime.now(UTC))
     assert whole.complete and sentence not in whole.body.decode()

@@ -35,13 +35,6 @@ from tests.support import lakes
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    made = str(tmp_path_factory.mktemp("lake"))
-    lakes.build(made)
-    return made
-
-
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, base: str) -> Run:
     """``run("top-clients", base=…)`` → exit code, stdout, stderr."""
@@ -79,11 +72,12 @@ def test_one_question_with_filters(run: Run) -> None:
     "entry", [e for e in registry.ENTRIES if e.kind not in ("sql", "travel")], ids=lambda e: e.name
 )
 def test_every_question_has_a_name(run: Run, entry: model.Entry) -> None:
-    code, out, err = run(entry.name, "--limit", "3")
+    client = ("--client", "2") if "client" in entry.filters else ()
+    code, out, err = run(entry.name, "--limit", "3", *client)
     if entry.name.replace("-", "_") in lakes.ABSENT:
         assert (code, out) == (1, "")
         return
-    assert (code, err, "read: " in out) == (0, "", True)
+    assert (code, err, "read: " in out) == (0, "", entry.kind != "glossary")
 
 
 @pytest.mark.parametrize("name", ["top-clients", "row-counts", "history", "latest-rejects"])
@@ -360,14 +354,14 @@ def test_wrong_arguments_are_sentences(run: Run, argv: tuple[str, ...], sentence
 
 
 def test_no_rows_is_an_answer_that_says_where_to_look(run: Run) -> None:
-    code, out, _ = run("latest-sales", "--pays", "Atlantide")
+    code, out, _ = run("latest-sales", "--du", "2020-01-01", "--au", "2020-01-02", "--pays", "Japon")
     assert (code, "no rows" in out) == (0, True)
-    assert "Nothing matches: pays Atlantide. What there is: query_utils.py ventes-par-pays" in out
+    assert "Nothing matches: from 2020-01-01, to 2020-01-02, pays Japon. What there is: query_utils.py by-day" in out
     assert (
         "Nothing matches: from 2020-01-01, to 2020-01-02"
         in run("totals", "--du", "2020-01-01", "--au", "2020-01-02")[1]
     )
-    _, out, err = run("latest-sales", "--pays", "Atlantide", "--format", "json")
+    _, out, err = run("latest-sales", "--du", "2020-01-01", "--au", "2020-01-02", "--format", "json")
     assert (out, "Nothing matches" in err) == ("[]\n", True)
     assert "Nothing matches" not in run("latest-sales", "--pays", "Japon")[1]
 
@@ -388,8 +382,9 @@ def test_an_empty_table_says_what_to_run(run: Run, own: str) -> None:
 
 
 def test_a_filter_value_is_only_ever_a_value(run: Run) -> None:
-    code, out, _ = run("totals", "--pays", "x' OR '1'='1", "--format", "csv")
-    assert (code, rows(out)[0]["total_transactions"]) == (0, "0")
+    text = "x' OR '1'='1"
+    code, out, err = run("totals", "--pays", text, "--format", "csv")
+    assert (code, out, f"There is no country {text!r}" in err) == (2, "", True)
 
 
 def test_a_nasty_name_is_shown_and_does_nothing(run: Run) -> None:
@@ -470,8 +465,11 @@ def test_every_client_of_the_contract_can_be_asked_for(run: Run, own: str, ident
     lakes.write(own, "ventes_stream", [{**lakes.sales(1)[0], "vente_id": "big", "client_id": identity}])
     code, out, _ = run("client-sales", "--client", str(identity), "--format", "json", base=own)
     found = [row for row in json.loads(out) if row["vente_id"] == "big"]
-    assert code == 0 and [row["client_id"] for row in found] == [identity]
-    assert prompts.client(None, lambda _: str(identity), print) == identity
+    kept = (
+        identity if identity < 2**53 else str(identity)
+    )  # as a number, a reader of JSON would take it for another one
+    assert code == 0 and [row["client_id"] for row in found] == [kept]
+    assert prompts.client(None, lambda _: [], lambda _: str(identity), print) == identity
     assert request.read("clients", {"client": str(identity)}, today=date(2026, 11, 22)).client == identity
 
 

@@ -11,7 +11,6 @@ import pytest
 from lakehouse.config import PROJECT
 from lakehouse.explorer import command as explorer_command
 from lakehouse.explorer.queries import registry
-from tests.support import lakes
 
 DOC = PROJECT / "docs" / "EXPLORER.md"
 COMMANDS = re.findall(r"^    python query_utils\.py(.*?)(?: +#.*)?$", DOC.read_text("utf-8"), re.MULTILINE)
@@ -39,13 +38,6 @@ def test_every_option_is_in_the_documents() -> None:
         for option in action.option_strings:
             if option.startswith("--") and option not in ("--config",):
                 assert f"{option}" in text, option
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    made = str(tmp_path_factory.mktemp("lake"))
-    lakes.build(made)
-    return made
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from rich.console import ConsoleDimensions
 
 from lakehouse.config.fields import FilePath
 from lakehouse.config.settings import Config, Delta
@@ -12,14 +13,6 @@ from lakehouse.explorer.answers import Answers
 from lakehouse.explorer.menu import Menu
 from lakehouse.explorer.queries import registry
 from lakehouse.explorer.queries.model import Filters
-from tests.support import lakes
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    made = str(tmp_path_factory.mktemp("lake"))
-    lakes.build(made)
-    return made
 
 
 def converse(base: str, *typed: str, filters: Filters | None = None) -> list[str]:
@@ -125,13 +118,80 @@ def test_time_travel_in_the_menu(base: str, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_menu_asks_which_client(base: str, capsys: pytest.CaptureFixture[str]) -> None:
-    prompts = converse(base, "client-sales", "Zoé", "2", "q", "client-sales", "", "q", "totals", "q")
+    prompts = converse(base, "client-sales", "", "nobody", "0", "2", "q", "client-sales", "", "q", "totals", "q")
     text = capsys.readouterr().out
-    assert prompts.count("client_id [all]> ") == 2 and prompts.count("client_id [2]> ") == 1
-    assert "'Zoé' is not accepted: expected a whole number of 1 to 9223372036854775807, or -" in text
+    assert prompts.count("client, number or name> ") == 4 and prompts.count("client, number or name [2]> ") == 1
+    assert "'0' is not accepted: expected a whole number of 1 to 9223372036854775807" in text
+    assert "No client has 'nobody' in the name." in text
     assert text.count("Sales of one client (client 2)") == 2
     assert "Client 3" not in text
     assert "not used here" not in text
+
+
+def test_a_client_is_found_by_a_part_of_the_name_without_case_and_accents(
+    base: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    converse(base, "client-sales", "ZOE", "q", "client-sales", "client 1", "3", "q", "q", filters=Filters(limit=5))
+    text = capsys.readouterr().out
+    assert "Sales of one client (client 1)" in text and "Sales of one client (client 3)" in text
+    assert all(f"{number:>12}  Client {number}\n" in text for number in (10, 19)) and "  Client 2\n" not in text
+
+
+def test_a_number_or_a_name_does_at_every_prompt(base: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """At the pager the next question; at a list what it lists."""
+    number = [entry.name for entry in registry.ENTRIES].index("totals") + 1
+    prompts = converse(
+        base, "latest-sales", str(number), "latest-sales", "Revenue by country", "latest-sales", "nothing", "q",
+        "history", "1", "history", "ventes par pays", "history", "nowhere",
+        "f", "", "", "2, atlantis", "1", "particulier", "totals", "q", filters=Filters(limit=5),
+    )  # fmt: skip
+    text = capsys.readouterr().out
+    for found in ("Totals\n", "Revenue by country\n", "There is no question 'nothing'", "There is no table 'nowhere'"):
+        assert found in text
+    assert sum("country [any]> " in prompt for prompt in prompts) == 2
+    assert "There is no country 'atlantis'. Countries: Belgique, Côte d'Ivoire, France, Japon." in text
+    assert "filters: pays Belgique, segment Particulier" in text
+    assert prompts.count("table [ventes_stream]> ") == 3 and "1 ventes_stream  2 ventes_rejetees" in text
+
+
+def test_column_titles_and_the_glossary_are_there_in_both_languages(
+    base: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    converse(base, "revenue-by-country", "l", "revenue-by-country", "g est_tardif", "g nosuch", "q")
+    text = capsys.readouterr().out
+    assert "Revenue (EUR)" in text and "column titles: fr" in text and "Chiffre d’affaires (EUR)" in text
+    assert "est_tardif" in text and "its sender was late" in text and "There is no name 'nosuch'" in text
+
+
+@pytest.mark.parametrize(("height", "width"), [(24, 80), (12, 80), (40, 100), (24, 30), (60, 200)])
+@pytest.mark.parametrize(
+    "name", ["latest-sales", "latest-rejects", "statistics-by-category", "by-day", "glossary", "rfm"]
+)
+def test_a_page_is_never_longer_than_the_terminal_and_begins_with_its_columns(
+    base: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, height: int, width: int
+) -> None:
+    monkeypatch.setattr("rich.console.Console.size", property(lambda _: ConsoleDimensions(width, height)))
+    monkeypatch.setattr("rich.console.Console.width", property(lambda _: width))
+    begins = {
+        "latest-sales": "Time", "latest-rejects": "Taken in", "statistics-by-category": "Category", "by-day": "Day",
+        "glossary": "Name", "rfm": "Client",
+    }  # fmt: skip
+    pages: list[str] = []
+
+    def read(prompt: str) -> str:
+        pages.append(capsys.readouterr().out)
+        if len(pages) == 1:
+            return name
+        return "" if prompt.startswith("rows") and len(pages) < 60 else "q"
+
+    config = dataclasses.replace(Config(), delta=Delta(base_path=FilePath(base)))
+    Menu(Answers(config), Filters(), read=read).run()
+    shown = [page for page in pages[1:] if page]
+    rows = [page.count("\n") for page in shown]
+    assert max(rows) < height or max(page.count(begins[name]) for page in shown) == 1, "one row is longer, or none"
+    assert all(any(begins[name] in line for line in page.splitlines()[1:4]) for page in shown)
+    if len(shown) > 2 and width >= 80:
+        assert max(rows) >= height - 8, "room is left unused"
 
 
 def test_each_group_stands_once_in_the_menu() -> None:

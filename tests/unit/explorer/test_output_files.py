@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import stat
 from decimal import Decimal
@@ -74,3 +75,23 @@ def test_the_null_device_takes_everything(tmp_path: Path) -> None:
     for kind in ("csv", "parquet"):
         write(kind, link)
         assert link.is_symlink() and stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+def test_json_holds_nothing_that_a_reader_would_round_or_refuse() -> None:
+    beyond = 2**53 + 1
+    columns = (Column("client_id", "integer"), Column("x", "float"), Column("nested", "other"))
+    rows = [
+        (2**53 - 1, 1.5, {"a": [beyond, float("nan")]}),
+        (beyond, float("inf"), None),
+        (-beyond, float("-inf"), True),
+    ]
+    text = export.text_of(Result(columns, rows, ()), "json")
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    assert json.loads(text, parse_constant=refuse) == [
+        {"client_id": 2**53 - 1, "x": 1.5, "nested": {"a": [str(beyond), None]}},
+        {"client_id": str(beyond), "x": None, "nested": None},
+        {"client_id": str(-beyond), "x": None, "nested": True},
+    ]

@@ -31,13 +31,6 @@ CASES = [EVERYTHING, Filters(du=date(2026, 11, 13)), Filters(au=date(2026, 11, 1
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    made = str(tmp_path_factory.mktemp("lake"))
-    lakes.build(made)
-    return made
-
-
-@pytest.fixture(scope="module")
 def lake(base: str) -> Lake:
     return Lake(base)
 

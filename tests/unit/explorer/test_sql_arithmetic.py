@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lakehouse.errors import LakehouseError, QueryRefused
 from lakehouse.explorer import sql_sandbox
 from lakehouse.explorer.sql_arithmetic import checked
-from lakehouse.explorer.sql_guard import check
+from lakehouse.explorer.sql_guard import check, pieces
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import SPECS, Lake
 from tests.support import lakes
@@ -33,7 +33,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 def asked(lake: Lake, sql: str) -> list[tuple[Any, ...]]:
     found = check(sql, SPECS)
-    return sql_sandbox._read(lake, found.sql, found.tables, None).rows
+    return sql_sandbox._read(lake, found.sql, found.pieces, found.tables, None).rows
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ OTHERS = (
 def test_names_kinds_and_rows_are_those_of_the_engine(lake: Lake, sql: str) -> None:
     found = check(sql, SPECS)
     plain = lake.read(Query(found.sql, found.tables))
-    safe = sql_sandbox._read(lake, found.sql, found.tables, None)
+    safe = sql_sandbox._read(lake, found.sql, found.pieces, found.tables, None)
     assert safe.columns == plain.columns
     assert sorted(map(repr, safe.rows)) == sorted(map(repr, plain.rows))
 
@@ -101,7 +101,7 @@ def test_names_kinds_and_rows_are_those_of_the_engine(lake: Lake, sql: str) -> N
 def test_where_the_order_of_operators_is_not_plain_it_is_asked_for(lake: Lake) -> None:
     assert asked(lake, "SELECT 1 << 2 + 1, 5 & 3 + 1, 3 - 4 % 3 * 2 - 1") == [(8, 4, 0)]
     with pytest.raises(QueryRefused, match=r"put parentheses around \+ - \* /"):  # an engine that groups otherwise
-        checked("select 1 + 2 @ 3", lambda text: text)
+        checked("select 1 + 2 @ 3", pieces("select 1 + 2 @ 3"), lambda text: text)
     with pytest.raises(QueryRefused, match="more than 200 operations"):
         asked(lake, f"SELECT 1{' + 1' * 201}")
 
@@ -116,7 +116,7 @@ def test_a_statement_without_arithmetic_is_not_touched_nor_planned_twice() -> No
         "select - 1",
         "select a / b , a % b from t where x = '1 + 1'",
     ):
-        assert checked(sql, never) == sql
+        assert checked(sql, pieces(sql), never) == sql
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,8 @@ def plan(sql: str) -> object | None:
 @settings(max_examples=150, deadline=None)
 @given(SUMS)
 def test_a_number_is_right_or_refused(wanted: Sum) -> None:
-    sql = checked(f"SELECT {wanted.sql} AS n", plan)
+    text = f"SELECT {wanted.sql} AS n"
+    sql = checked(text, pieces(text), plan)
     try:
         found = in_engine(sql)["n"].to_pylist()
     except Exception as error:  # noqa: BLE001

@@ -77,6 +77,19 @@ def test_a_stale_java_home_is_passed_over(config: Config, tmp_path: Path, monkey
     assert java.find(config).home == good
 
 
+def test_a_java_home_that_is_passed_over_is_named_with_the_reason(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    assert java.unusable_java_home(config) is None, "none is set"
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "gone"))
+    assert java.unusable_java_home(config) == f"JAVA_HOME = {tmp_path / 'gone'} is not used: no such file."
+    assert java.unusable_java_home(with_java_home(config, tmp_path)) is None, "[DEVELOPMENT] java_home goes before it"
+    good = fake_java(tmp_path / "good")
+    monkeypatch.setenv("JAVA_HOME", str(good))
+    assert java.unusable_java_home(config) is None
+
+
 def test_the_setting_wins_and_is_never_overridden(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,22 @@ def test_a_traceback_is_one_line_of_the_file(tmp_path: Path) -> None:
     assert "Traceback" in str(line["exception"]) and "OSError: full" in str(line["exception"])
 
 
+def test_a_traceback_quotes_no_message_of_kafka(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quoted = "the value 'Wilhelmine' cannot be cast"
+    with log.to_file(config_of(tmp_path), "bronze") as path:
+        try:
+            try:
+                raise ValueError(quoted)
+            except ValueError as error:
+                raise RuntimeError(f"[CAST_INVALID_INPUT] {quoted}") from error
+        except RuntimeError:
+            log.get("bronze").error("the batch failed", exc_info=True)
+    (line,) = lines(path)
+    assert "Wilhelmine" not in str(line) + capsys.readouterr().err
+    assert "raise ValueError(quoted)\nValueError\n" in str(line["exception"]), "where it was raised, and what"
+    assert str(line["exception"]).endswith("\nRuntimeError: [CAST_INVALID_INPUT]")
+
+
 def test_a_log_file_is_rotated_at_its_size_and_a_few_are_kept(tmp_path: Path) -> None:
     small = config_of(tmp_path, MONITORING__LOG_FILE_BYTES="1000", MONITORING__LOG_FILE_COUNT="2")
     with log.to_file(small, "bronze") as path:
@@ -95,3 +112,20 @@ def test_a_tool_without_a_word_to_say_does_not_load_structlog() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_supervised_process_leaves_time_job_and_routine_lines_to_its_supervisor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings.load(env={"VENTES_DELTA__BASE_PATH": str(tmp_path)})
+    monkeypatch.setenv(log.SUPERVISED, "1")
+    log.configure(config.monitoring)
+    with log.to_file(config, "bronze") as path:
+        log.get("bronze").info("progress", batch=1)
+        log.get("bronze").warning("Kafka is slow", seconds=3)
+    monkeypatch.delenv(log.SUPERVISED)
+    log.configure(config.monitoring)
+    shown = capsys.readouterr().err
+    assert "progress" not in shown and "bronze" not in shown
+    assert re.fullmatch(r"\[warning *\] Kafka is slow +seconds=3\n", shown)
+    assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["progress", "Kafka is slow"]

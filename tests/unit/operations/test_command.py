@@ -142,7 +142,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, body: Any, **kinds: Any) -> None:
             one.add_argument("--client-id")
             one.add_argument("--color")
 
-    monkeypatch.setattr(command, "VERBS", ("probe",))
+    monkeypatch.setattr(command, "VERBS", {"probe": ("probe", "a verb of the tests")})
     monkeypatch.setattr(command, "import_module", lambda _: Module)
 
 
@@ -220,9 +220,59 @@ def test_a_writing_verb_does_nothing_when_its_entry_cannot_be_written(
     fake(monkeypatch, body, writes=True)
     code, _, err = run("probe")
     assert (code, called) == (1, []) and "cannot be written" in err and "Nothing was changed" in err
-    fake(monkeypatch, body)
+    fake(monkeypatch, body, recorded=True)
     code, _, err = run("probe")
     assert (code, called) == (0, [1]) and "cannot be written" in err
+
+
+def test_what_only_looks_leaves_no_audit_entry(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fake(monkeypatch, lambda *_: Outcome({}))
+    assert run("probe")[0] == 0 and list(log_of(tmp_path).entries()) == []
+
+
+def test_which_verbs_only_look() -> None:
+    looks = {name for name, parser in all_verbs().items() if not parser.get_default("verb").recorded}
+    assert looks >= {"status", "history", "rejects list", "rejects show", "backup list", "audit list"}
+    assert all(not parser.get_default("verb").writes for name, parser in all_verbs().items() if name in looks)
+
+
+def test_the_help_lists_every_verb_and_imports_none_of_what_they_need() -> None:
+    code = "import sys; from lakehouse.operations import command; command.main(sys.argv[1:]); print(*sys.modules)"
+
+    def imported(*words: str) -> tuple[str, set[str]]:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=PROJECT, check=True
+        )
+        shown, _, modules = done.stdout.rstrip("\n").rpartition("\n")
+        return shown, set(modules.split())
+
+    shown, modules = imported("--help")
+    assert all(f"    {verb} " in f"{shown} ".replace("\n", " \n") for verb in command.VERBS)
+    ours = {name for name in modules if name.startswith("lakehouse.operations.")}
+    others = {name.partition(".")[0] for name in modules} - sys.stdlib_module_names - {"lakehouse", "__main__"}
+    assert ours == {"lakehouse.operations.command"} and {name for name in others if not name.startswith("_")} == set()
+    assert len(modules) < 300
+    shown, modules = imported("status", "--help")
+    ours = {name for name in modules if name.startswith("lakehouse.operations.commands.")}
+    assert "--exit-code" in shown and ours == {
+        "lakehouse.operations.commands.runner",
+        "lakehouse.operations.commands.status",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "verb"),
+    [
+        ("status --json", "status"), ("--config a.ini status", "status"), ("--config=a.ini audit list", "audit"),
+        ("--config status", ""), ("--help", ""), ("", ""),
+    ],
+)  # fmt: skip
+def test_the_verb_that_is_typed(words: str, verb: str) -> None:
+    assert command.typed_verb(words.split()) == verb
+
+
+def test_each_verb_is_listed_under_the_name_that_its_module_gives_it() -> None:
+    assert {name.split()[0] for name in all_verbs()} == set(command.VERBS)
 
 
 def test_no_lake_no_audit(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -315,13 +365,13 @@ def test_processes_that_append_at_once_make_one_chain(tmp_path: Path) -> None:
 def test_a_log_that_is_not_there_is_not_called_whole(run: Run, tmp_path: Path) -> None:
     code, shown, _ = run("audit", "verify")
     assert code == 0 and f"There is no audit log at {tmp_path}/audit/log.jsonl" in shown and "whole" not in shown
-    assert "is whole: 1 entries" in run("audit", "verify")[1]
+    assert "is whole: 1 entry" in run("audit", "verify")[1]
 
 
 def test_audit_verify_names_the_line_and_exits_1(run: Run, tmp_path: Path) -> None:
-    assert run("audit", "list")[0] == 0
+    log_of(tmp_path).append(verb="probe", state="end", exit_code=0)
     code, out, _ = run("audit", "verify")
-    assert code == 0 and "1 entries" in out
+    assert code == 0 and "1 entry" in out
     head = json.loads(run("audit", "verify", "--json")[1])["head"]
     assert run("audit", "verify", "--head", head)[0] == 0
     path = log_of(tmp_path).path

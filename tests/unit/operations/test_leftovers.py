@@ -54,7 +54,10 @@ def test_kafka_keeps_a_message_for_as_long_as_its_segment(base: str, monkeypatch
 def test_the_checkpoint_keeps_an_id_for_the_watermark_and_some_batches(base: str) -> None:
     delays = {"STREAMING__WATERMARK_DELAY": "20 minutes", "STREAMING__FUTURE_TOLERANCE": "5 minutes"}
     said = listed(base, **delays)["Bronze's checkpoint"]
-    assert said == "2026-11-27T12:45+00:00, then 100 more batches of the job and RocksDB's next compaction"
+    assert said == (
+        "2026-11-27T12:45+00:00, then 100 more batches of the job, RocksDB's next compaction, a new start of the job and "
+        "100 more batches"
+    )
     own = {"SPARK__CONF": "spark.a=b\nspark.sql.streaming.minBatchesToRetain = 7", "STREAMING__STATE_STORE": "memory"}
     assert listed(base, **own)["Bronze's checkpoint"].endswith("then 7 more batches of the job")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lakehouse import config as settings
@@ -14,6 +16,8 @@ from lakehouse.errors import BrokerUnavailable, LakehouseError, SetupError
 from lakehouse.jvm import jars
 from lakehouse.jvm.jars import Jar
 from lakehouse.kafka.broker.properties import free_port
+from lakehouse.observability import run_files
+from lakehouse.observability.run_files import RunFile
 from lakehouse.setup import checks
 from lakehouse.setup.checks import CheckResult
 
@@ -51,7 +55,7 @@ def test_packages_are_held_against_the_pins(tmp_path: Path) -> None:
 
     found = checks.packages(pins, version_of)
     assert (found.status, found.detail) == ("missing", "other is 1.9, not 2.0; absent 3.0 is not installed")
-    assert found.fix.endswith("-m pip install -r requirements.txt")
+    assert found.fix == "make -B setup", "a .venv that uv made has no pip"
 
 
 def test_the_installed_packages_are_as_pinned() -> None:
@@ -141,3 +145,30 @@ def test_a_remote_broker_is_asked_for_the_topic(
     config = configured(tmp_path, VENTES_KAFKA__BOOTSTRAP_SERVERS="kafka.example:9092")
     (found,) = checks.broker(config)
     assert found.status == status and str(error) in found.detail
+
+
+def test_a_wrong_java_home_is_a_warning(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_HOME", "/no/such/java")
+    (found,) = checks.java_home(config)
+    assert (found.status, found.fix) == ("info", "unset JAVA_HOME")
+    assert "/no/such/java is not used: no such file" in found.detail
+
+
+def test_a_pipeline_that_runs_is_said_with_its_data_folder_and_its_dashboard(config: Config) -> None:
+    own = psutil.Process()
+    with socket.create_server(("127.0.0.1", 0)) as pages:
+        port = pages.getsockname()[1]
+        assert [one.name for one in checks.pipeline(config)] == ["Dashboard"], "nothing runs"
+        run_files.folder(config).mkdir(parents=True)
+        for name, process_id in (("bronze", own.pid), ("dashboard", own.pid), ("silver", 2**22 + 1)):
+            run_files.write(config, run_of(name, process_id, own.create_time()))
+        runs, dashboard = checks.pipeline(config)
+    assert runs == CheckResult(checks.PIPELINE, "ok", f"runs: bronze, dashboard; data in {config.delta.base_path}"), (
+        "a killed process does not run"
+    )
+    assert dashboard == CheckResult("Dashboard", "ok", f"runs: http://127.0.0.1:{port}/")
+
+
+def run_of(name: str, process_id: int, started: float) -> RunFile:
+    now = datetime.now(UTC)
+    return RunFile(name, name, process_id, started, socket.gethostname(), "127.0.0.1", None, "1", "0", "", now)

@@ -35,6 +35,15 @@ def test_check_is_the_default_and_fails_only_for_what_is_missing(
     assert "Thing: its state\n        type: the fix\n" in shown
 
 
+@pytest.mark.parametrize(("name", "next_step"), [("Pipeline", "python ops_utils.py status"), ("Java", "make run")])
+def test_the_last_line_of_check_says_what_to_type_next(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, next_step: str
+) -> None:
+    monkeypatch.setattr(checks, "run", lambda _config: [CheckResult(name, "ok", "its state")])
+    assert setup_utils.main([]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f": {next_step}")
+
+
 @pytest.mark.parametrize("where", ["before", "after"])
 def test_config_may_stand_before_or_after_the_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     ini = tmp_path / "other.ini"
@@ -84,6 +93,7 @@ def test_run_hands_every_setting_on_and_leaves_out_a_broker_that_is_elsewhere(
     resolved: list[str] = []
     monkeypatch.setattr(pipeline, "Supervisor", Recorder)
     monkeypatch.setattr(pipeline.java, "find", lambda _config: None)
+    monkeypatch.setattr(pipeline.class_archive, "paths", lambda _config: ())
     monkeypatch.setattr(jars, "resolve", lambda _config, which: resolved.append(which))
     config = settings.load(
         env={"VENTES_KAFKA__BOOTSTRAP_SERVERS": servers, "VENTES_DEVELOPMENT__RESTART_CHILDREN": "no"}

@@ -54,3 +54,13 @@ def test_work_beyond_the_memory_is_sparks(tmp_path: Path) -> None:
     small = settings(tmp_path, ANALYTICS__ENGINE_MEMORY="100")
     assert engine_choice.too_large(small, [1_000_000, 1_000_000]) is None
     assert "engine_memory is 100" in (engine_choice.too_large(small, [1_000_000] * 20) or "")
+
+
+def test_a_build_needs_memory_for_some_days_at_a_time_and_for_what_it_writes(tmp_path: Path) -> None:
+    small = settings(tmp_path, ANALYTICS__ENGINE_MEMORY="100")
+    days = [500_000] * 300  # 6 GB at once
+    assert engine_choice.too_large_to_build(small, days, 0) is None
+    assert engine_choice.too_large_to_build(small, days, 100_000) is None
+    assert "engine_memory is 100" in (engine_choice.too_large_to_build(small, days, 300_000) or "")
+    assert engine_choice.too_large_to_build(small, [*days, 5_000_000], 0)  # one day is not divided
+    assert engine_choice.too_large_to_build(small, [], 0) is None
