@@ -313,7 +313,7 @@ def _note_topic(spark: SparkSession, config: Config, topic_id: str, *, fresh: bo
 
 def _counts(sink: BronzeSink) -> dict[str, int]:
     totals = sink.totals
-    names = ("batches", "read", "new", "duplicates", "late", "rejected")
+    names = ("batches", "read", "new", "duplicates", "late", "operations", "rejected")
     return {name: getattr(totals, name) for name in names}
 
 

@@ -103,6 +103,40 @@ REJETS = TableSpec(
     stats=("motif", "kafka_partition", "kafka_offset", "date_ingestion"),
 )  # fmt: skip
 
+OPERATIONS = TableSpec(
+    name="ventes_operations",
+    layer="bronze",
+    grain="one row per operation on a sale (operation_id)",
+    columns=(
+        ("operation_id", "STRING"),
+        ("operation", "STRING"),
+        ("vente_id", "STRING"),
+        ("timestamp", "TIMESTAMP"),
+        ("quantite", "INT"),
+        ("montant", MONEY),
+        ("revision", "BIGINT"),
+        ("raison", "STRING"),
+        ("client_id", "BIGINT"),
+        ("produit_id", "BIGINT"),
+        ("client_nom", "STRING"),
+        ("produit_nom", "STRING"),
+        ("categorie", "STRING"),
+        ("pays", "STRING"),
+        ("segment", "STRING"),
+        ("jour", "DATE"),
+        ("date_ingestion", "TIMESTAMP"),
+        ("kafka_partition", "INT"),
+        ("kafka_offset", "BIGINT"),
+        ("kafka_timestamp", "TIMESTAMP"),
+        ("est_tardif", "BOOLEAN"),
+    ),
+    keys=("operation_id",),
+    partition_by=("jour",),
+    stats=("timestamp", "date_ingestion", "kafka_partition", "kafka_offset"),
+)
+"""Of a return, ``quantite`` and ``montant`` are what came back; of a correction, the sale's fields are what is right, null where
+it says nothing. ``jour``: the operation's own day. The table is made by the first operation."""
+
 PERTES = TableSpec(
     name="pertes_declarees",
     layer="bronze",
@@ -168,7 +202,8 @@ EFFACES = TableSpec(
     ),
     keys=("effacement", "table_effacee", "topic", "kafka_partition", "kafka_offset", "kafka_timestamp"),
 )  # fmt: skip
-"""``empreinte``: the salted hash (``table_properties.SALT``) of an erased sale's vente_id, by which a later copy of it is known."""
+"""``empreinte``: the salted hash (``table_properties.SALT``) of an erased sale's vente_id, or of an operation's
+operation_id, by which a later copy of it is known."""
 
 _LATEST = "STRUCT<timestamp: TIMESTAMP, vente_id: STRING, {}>"
 
@@ -332,7 +367,7 @@ members again. ``jour`` is null for a measure that no day bounds."""
 
 PERSONAL = frozenset(
     {
-        "client_id", "client_nom", "vente_id", "valeur", "cle", "membre", "correction", CHAMPS_INCONNUS, "_dernier",
+        "client_id", "client_nom", "vente_id", "operation_id", "raison", "valeur", "cle", "membre", "correction", CHAMPS_INCONNUS, "_dernier",
     }
 )  # fmt: skip
 """Columns that name a person, or one of a person's sales."""
@@ -340,7 +375,7 @@ PERSONAL = frozenset(
 BRONZE = (VENTES, REJETS)
 SILVER = (AGGREGES, PAR_PAYS, PAR_SEGMENT, PAR_PRODUIT, TENDANCES, PROFIL)
 INTERNAL = (EFFACES, RETRAITS, SOMMES, GENERATIONS, MEMBRES)
-PUBLIC = (*BRONZE, PERTES, REJOUES, *SILVER, CORRECTIONS)
+PUBLIC = (*BRONZE, OPERATIONS, PERTES, REJOUES, *SILVER, CORRECTIONS)
 
 
 def checkpoint(base: str, job: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from lakehouse.config import Config, paths
-from lakehouse.contract.tables import REJETS, VENTES, TableSpec
+from lakehouse.contract.tables import OPERATIONS, REJETS, VENTES, TableSpec
 
-OURS = (VENTES, REJETS)
+OURS = (VENTES, OPERATIONS, REJETS)
 """The tables whose writer does this: those that each micro-batch of Bronze appends to."""
 
 

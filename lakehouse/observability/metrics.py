@@ -146,6 +146,12 @@ DUPLICATES = _counter(
     "bronze", "bronze_duplicate_rows",
     "Copies that were left out: by the stream's deduplication state (memory) or by comparison with Bronze (table).", "found_by",
 )  # fmt: skip
+OPERATIONS = _counter(
+    "bronze", "bronze_operations", "Operations on sales (cancellations, returns, corrections) written."
+)
+DUPLICATE_OPERATIONS = _counter(
+    "bronze", "bronze_duplicate_operations", "Copies of operations that were left out, by comparison with Bronze."
+)
 REJECTED = _counter("bronze", "bronze_rejected_rows", "Messages that broke the contract, by reason.", "reason")
 ISOLATED = _counter(
     "bronze",

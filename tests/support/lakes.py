@@ -21,7 +21,7 @@ from lakehouse.contract.tables import TableSpec
 
 Row = dict[str, Any]
 CENT = Decimal("0.01")
-ABSENT = {"pertes_declarees", "rejets_rejoues", "corrections"}
+ABSENT = {"ventes_operations", "pertes_declarees", "rejets_rejoues", "corrections"}
 """Public tables that ``build`` does not make: in a lake where nothing went wrong they do not exist."""
 PRODUCTS = (
     (101, "Ordinateur portable", "Informatique", Decimal("899.99")),

@@ -102,6 +102,7 @@ PURE = {
         "silver.expressions",
         "silver.local_sql",
         "silver.net_sales",
+        "silver.net_sql",
         "silver.spark_plans",
         "wording",
     ]
