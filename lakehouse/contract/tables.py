@@ -205,6 +205,15 @@ EFFACES = TableSpec(
 """``empreinte``: the salted hash (``table_properties.SALT``) of an erased sale's vente_id, or of an operation's
 operation_id, by which a later copy of it is known."""
 
+BESIDE = (
+    ("revenu_brut", MONEY_SUM),
+    ("montant_rembourse", MONEY_SUM),
+    ("nb_retours", "BIGINT"),
+    ("nb_annulations", "BIGINT"),
+)
+"""What every Silver table has beside its net figures: what was sold, what was paid back, and how often. The tables of an earlier
+release gain these columns."""
+
 _LATEST = "STRUCT<timestamp: TIMESTAMP, vente_id: STRING, {}>"
 
 AGGREGES = TableSpec(
@@ -225,6 +234,7 @@ AGGREGES = TableSpec(
         ("est_client_fidele", "BOOLEAN"),
         ("segment_depense", "STRING"),
         ("processing_time", "TIMESTAMP"),
+        *BESIDE,
         ("_dernier", _LATEST.format("client_nom: STRING")),
         ("_produits", "ARRAY<BIGINT>"),
     ),
@@ -245,6 +255,7 @@ PAR_PAYS = TableSpec(
         ("items_sold", "BIGINT"),
         ("unique_customers", "BIGINT"),
         ("processing_time", "TIMESTAMP"),
+        *BESIDE,
     ),
     keys=("pays",),
     stats=("pays",),
@@ -263,6 +274,7 @@ PAR_SEGMENT = TableSpec(
         ("unique_customers", "BIGINT"),
         ("countries_count", "INT"),
         ("processing_time", "TIMESTAMP"),
+        *BESIDE,
         ("_pays", "ARRAY<STRING>"),
     ),
     keys=("segment",),
@@ -282,6 +294,7 @@ PAR_PRODUIT = TableSpec(
         ("revenue_total", MONEY_SUM),
         ("items_sold", "BIGINT"),
         ("unique_customers", "BIGINT"),
+        *BESIDE,
         ("_dernier", _LATEST.format("produit_nom: STRING, categorie: STRING")),
     ),
     keys=("produit_id", "jour"),
@@ -301,6 +314,7 @@ TENDANCES = TableSpec(
         ("total_transactions", "BIGINT"),
         ("revenue_total", MONEY_SUM),
         ("items_sold", "BIGINT"),
+        *BESIDE,
     ),
     keys=("jour", "heure", "pays", "segment"),
     partition_by=("jour",),
@@ -320,6 +334,7 @@ PROFIL = TableSpec(
         ("nb_jours_actifs", "BIGINT"),
         ("pays", "STRING"),
         ("segment", "STRING"),
+        *BESIDE,
         ("_dernier", _LATEST.format("pays: STRING, segment: STRING")),
     ),
     keys=("client_id",),
@@ -335,6 +350,7 @@ GENERATIONS = TableSpec(
         ("date_etat", "TIMESTAMP"),
     ),
     keys=("generation", "etat"),
+    optional=(("operations_version", "BIGINT"),),
 )  # fmt: skip
 
 CORRECTIONS = TableSpec(

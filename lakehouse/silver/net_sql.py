@@ -1,17 +1,23 @@
 """Sales after their operations as SQL of either engine: ``net_sales``' definition over Bronze's two tables.
 
-``sales`` and ``operations`` are tables with Bronze's columns. The result has the columns of ``sales``, corrected, with ``quantite`` and
+``sales`` and ``operations`` are tables with Bronze's columns. The result of ``net`` has the columns of ``sales``, corrected, with ``quantite`` and
 ``montant`` net of what came back, and ``BESIDE``. A property compares it with ``net_sales.net``, cell by cell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lakehouse.contract.sale import ANNULATION, CORRECTION, CORRIGES, RETOUR
 from lakehouse.contract.tables import MONEY_SUM, VENTES
 from lakehouse.lake.query import literal
 from lakehouse.silver.expressions import Dialect, quoted
+
+SOURCE_COLUMNS = (
+    "vente_id", "client_id", "produit_id", "timestamp", "quantite", "montant",
+    "client_nom", "produit_nom", "categorie", "pays", "segment", "jour",
+)  # fmt: skip
+"""What Silver reads of a sale."""
 
 BESIDE = ("revenu_brut", "montant_rembourse", "nb_retours", "annulee")
 """What a sale has beside its net amount and articles, in the order of the result's last columns."""
@@ -37,13 +43,27 @@ def folded(operations: str, dialect: Dialect) -> str:
     return f"SELECT vente_id, {columns} FROM {operations} GROUP BY vente_id"
 
 
-def net(sales: str, operations: str, dialect: Dialect) -> str:
-    """The sales of ``sales`` with all of their operations."""
+PLAIN = {
+    "revenu_brut": "montant",
+    "montant_rembourse": f"CAST(0 AS {MONEY_SUM})",
+    "nb_retours": "CAST(0 AS BIGINT)",
+    "annulee": "false",
+}
+"""Of a sale without operations, ``BESIDE`` as SQL; the same in both dialects."""
+
+
+def plain(sales: str) -> str:
+    """The sales of ``sales``, none of which has an operation, with the columns of ``net``; the same in both dialects."""
+    return f"SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in PLAIN.items())} FROM {sales}"
+
+
+def net(sales: str, operations: str, dialect: Dialect, columns: Sequence[str] = VENTES.names) -> str:
+    """The sales of ``sales`` with all of their operations: those ``columns`` of it, and ``BESIDE``."""
     fields = {
         name: f"coalesce(o.corrige_{name}, s.{quoted(name, dialect)})"
         if name in CORRIGES
         else f"s.{quoted(name, dialect)}"
-        for name in VENTES.names
+        for name in columns
     }
     brut, articles = fields["montant"], f"CAST({fields['quantite']} AS BIGINT)"
     void = "coalesce(o.annulee, false)"

@@ -16,7 +16,7 @@ from lakehouse.contract.sale import ANNULATION, CORRECTION, CORRIGES, RETOUR
 from lakehouse.contract.tables import OPERATIONS, VENTES, TableSpec
 from lakehouse.lake import delta_tables
 from lakehouse.silver import net_sql
-from lakehouse.silver.local_sink import asked
+from lakehouse.silver.local_sales import asked
 from lakehouse.silver.net_sales import Operation, Story, net
 
 DAY = datetime(2026, 11, 22, 20, tzinfo=UTC)
