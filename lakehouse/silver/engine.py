@@ -146,7 +146,7 @@ def removers(removals: Iterable[tuple[int, str, str | None]], spec: TableSpec = 
     for version, operation, what in removals:
         if what not in (RETENTION, ERASE):
             raise LakehouseError(
-                f"Version {version} of {spec.name} took {'sales' if spec is VENTES else 'operations'} away ({operation} by {what or 'an unknown writer'}), which no "
+                f"Version {version} of {spec.name} took sales away ({operation} by {what or 'an unknown writer'}), which no "
                 f"increment can follow. To build Silver anew from what stands there: python streaming_silver.py --full"
             )
         found.add(what)

@@ -216,7 +216,7 @@ class SilverJob:
             return "spark"
         for commit in history.newest(lambda: delta_tables.opened(spec, self._config), None):
             origin = read_origin(commit)
-            if origin.what in ("silver batch", "silver build"):
+            if origin.what in ("silver batch", "silver operations", "silver build"):
                 return "local" if origin.facts.get("engine") == "local" else "spark"
         return "spark"
 

@@ -13,7 +13,7 @@ LANGUAGES: tuple[Language, ...] = ("en", "fr")
 EUROS = frozenset({
     "montant", "revenue_total", "transaction_moyenne", "total_depense", "panier_moyen", "depense_par_client", "revenue_veille",
     "minimum", "quartile_1", "mediane", "quartile_3", "maximum", "moyenne", "moyenne_7_jours", "evolution",
-    "achat_min", "achat_max",
+    "achat_min", "achat_max", "revenu_brut", "montant_rembourse",
 })  # fmt: skip
 """Columns of amounts in EUR."""
 
@@ -128,6 +128,10 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "achat_min": ("Smallest sale", "Plus petit achat"),
     "achat_max": ("Largest sale", "Plus gros achat"),
     "processing_time": ("Computed", "Calculé le"),
+    "revenu_brut": ("Gross revenue", "Chiffre d’affaires brut"),
+    "montant_rembourse": ("Paid back", "Remboursé"),
+    "nb_retours": ("Returns", "Retours"),
+    "nb_annulations": ("Cancelled sales", "Ventes annulées"),
     "cle": ("Key", "Clé"),
     "parametres": ("Parameters", "Paramètres"),
 }

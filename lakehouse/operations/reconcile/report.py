@@ -170,6 +170,8 @@ class Reconciliation:
         with self._progress("Silver tables", len(SILVER)) as advance:
             kept = retention.kept(self._config, lake)
             bronze_result.notes.extend(note for note in _notes(kept) if note not in bronze_result.notes)
+            found_notes = (*silver.unmatched(lake, datetime.now(UTC)), *silver.returned_too_much(lake))
+            bronze_result.notes.extend(note for note in found_notes if note not in bronze_result.notes)
             tables = silver.compare(lake, FIGURES, self._config.analytics.timezone.key, advance, kept)
         doubled = [text for spec in unique_keys.OF_SILVER for text in unique_keys.doubled(lake, spec)]
         looked = foreign_commits.look(
