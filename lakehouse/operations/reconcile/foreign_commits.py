@@ -20,7 +20,6 @@ from lakehouse.contract.tables import (
     EFFACES,
     GENERATIONS,
     MEMBRES,
-    OPERATIONS,
     PERTES,
     REJOUES,
     RETRAITS,
@@ -44,13 +43,13 @@ _VERBS = {"restore-table": ("restore-table", "rebuild"), "rejects replay": ("rej
 _PARTS = "-parts-"
 """In the application id of a batch that was ingested in parts, which are numbered by themselves: before it the query's."""
 
-OF_BRONZE = (*BRONZE, OPERATIONS, PERTES, REJOUES, EFFACES, RETRAITS, SOMMES)
+OF_BRONZE = (*BRONZE, PERTES, REJOUES, EFFACES, RETRAITS, SOMMES)
 OF_SILVER = (*SILVER, MEMBRES, CORRECTIONS, GENERATIONS)
 
 
 def _ours(spec: TableSpec) -> Mapping[str, tuple[str, ...]]:
     """Origin of a commit that may write rows of the table → the operations by which it does."""
-    if spec in (*BRONZE, OPERATIONS):
+    if spec in BRONZE:
         return {
             "bronze batch": ("WRITE",), "rejects replay": ("WRITE",), RETENTION: ("DELETE",), ERASE: ("DELETE",),
             "restore-table": ("RESTORE",),
