@@ -192,7 +192,7 @@ def operations(meter: Meter, of_batch: int, new: int | None) -> None:
     """Count a batch's operations. ``new``: those that were written; None for a repeated batch."""
     if new is not None:
         meter.add(metrics.OPERATIONS, new)
-        meter.add(metrics.DUPLICATE_OPERATIONS, of_batch - new)
+        meter.add(metrics.DUPLICATES, of_batch - new, "table")
 
 
 def rejects(meter: Meter, reasons: Row, batch_id: int, topic: str) -> None:

@@ -135,6 +135,7 @@ def without_erased_sales(rows: DataFrame, config: Config) -> DataFrame:
 
 
 def _without_erased(rows: DataFrame, config: Config, spec: TableSpec) -> DataFrame:
+    """``rows`` without those that name, in the table's key, what was erased from the table."""
     (name,) = spec.keys
     spark = rows.sparkSession
     if not spark_tables.exists(spark, EFFACES, config):
@@ -157,8 +158,9 @@ def known_rejects(spark: SparkSession, config: Config) -> DataFrame:
 
 
 def new_operations(batch: DataFrame, config: Config) -> DataFrame:
-    """The batch's operations (columns of ``ventes_operations``) that are not in the table, the first copy of each. All are compared, in
-    the days that a copy's time may have in any zone, and in the span of their times: copies have one event time."""
+    """The batch's operations (columns of ``ventes_operations``) that are not in the table, the first copy of each, and none that was
+    erased or is about an erased sale. All are compared, in the days that a copy's time may have in any zone, and in the span of their
+    times: copies have one event time."""
     event = F.unix_micros("timestamp")
     span = batch.agg(F.min(event).alias("first"), F.max(event).alias("last"), F.collect_set("jour").alias("days"))
     (found,) = span.collect()
@@ -166,7 +168,7 @@ def new_operations(batch: DataFrame, config: Config) -> DataFrame:
     rows = spark_tables.read(batch.sparkSession, OPERATIONS, config)
     known = rows.where(transforms.on_days(transforms.around(found.days))).where(F.col("timestamp").between(*within))
     new = transforms.unknown(transforms.first_of_each(batch, "operation_id"), known, OPERATIONS.keys)
-    return _without_erased(new, config, OPERATIONS)
+    return _without_erased(_without_erased(new, config, OPERATIONS), config, VENTES)
 
 
 def new_sales(

@@ -18,20 +18,23 @@ from lakehouse.lake import spark_tables
 
 
 @dataclass(frozen=True)
-class Written:
+class Refused:
     """What became of them. ``reasons``: as ``batch_stats.rejects`` takes them, None when no bad message was written; ``operations``
     of the batch, and ``new`` ones, None when none was written now."""
 
-    operations: int
-    new: int | None
-    reasons: Row | None
+    operations: int = 0
+    new: int | None = None
+    reasons: Row | None = None
 
 
-def write(batch: MicroBatch, plan: WritePlan, tables: TableWriter, commit_facts: Mapping[str, object]) -> Written:
+def write(batch: MicroBatch, plan: WritePlan, tables: TableWriter, commit_facts: Mapping[str, object]) -> Refused:
     """Commit the operations, then the bad messages.
 
-    What a message is, is worked out here, for those that are no sales alone: no sale ever goes through Python.
+    What a message is, is worked out here, for those that are no sales alone: no sale ever goes through Python. Of a batch whose bad
+    messages are committed, all is committed: an earlier release, which had no operations, kept them among those.
     """
+    if tables.has(REJETS, batch.batch_id):
+        return Refused()
     refused = transforms.refused(plan.rows, batch.settings.future_tolerance)
     rows, bad = _new(refused, batch).persist(StorageLevel.MEMORY_AND_DISK), F.col("motif").isNotNull()
     try:
@@ -45,11 +48,11 @@ def write(batch: MicroBatch, plan: WritePlan, tables: TableWriter, commit_facts:
         facts, size = commit_facts, plan.stats.rows
         new = _write_operations(batch, rows, tables, size, facts) if found.operations else None
         if not found.messages and found.operations:
-            return Written(found.operations, new, None)
+            return Refused(found.operations, new)
         written = tables.append(
             transforms.rejected(rows), REJETS, batch_id=batch.batch_id, batch_rows=size, facts=facts
         )
-        return Written(found.operations, new, found if written is not None and found.messages else None)
+        return Refused(found.operations, new, found if written is not None and found.messages else None)
     finally:
         rows.unpersist()
 
@@ -58,7 +61,8 @@ def _write_operations(
     batch: MicroBatch, rows: DataFrame, tables: TableWriter, batch_rows: int, facts: Mapping[str, object]
 ) -> int | None:
     config, settings, spark = batch.config, batch.settings, rows.sparkSession
-    spark_tables.ensure(spark, OPERATIONS, config)
+    if not spark_tables.exists(spark, OPERATIONS, config):
+        spark_tables.ensure(spark, OPERATIONS, config)
     read = transforms.operations(rows, watermark_delay=settings.watermark_delay, timezone=settings.timezone)
     new = exact_dedup.new_operations(read, config)
     return tables.append(new, OPERATIONS, batch_id=batch.batch_id, batch_rows=batch_rows, facts=facts)

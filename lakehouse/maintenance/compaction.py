@@ -22,13 +22,13 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from lakehouse.config import Config, paths
-from lakehouse.contract.tables import BRONZE, CORRECTIONS, MEMBRES, OPERATIONS, REJOUES, SILVER, TableSpec, checkpoint
+from lakehouse.contract.tables import BRONZE, CORRECTIONS, MEMBRES, REJOUES, SILVER, TableSpec, checkpoint
 from lakehouse.lake import delta_tables, job_progress
 from lakehouse.maintenance import retention, version_retention
 from lakehouse.observability import metrics
 
 WHAT = "maintain"
-TABLES = {"bronze": (*BRONZE, OPERATIONS, REJOUES), "silver": (*SILVER, MEMBRES, CORRECTIONS)}
+TABLES = {"bronze": (*BRONZE, REJOUES), "silver": (*SILVER, MEMBRES, CORRECTIONS)}
 """The tables that grow, by the job that writes them."""
 
 _SAFE_DAYS = (date(1678, 1, 1), date(2262, 1, 1))

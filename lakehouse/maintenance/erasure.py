@@ -222,7 +222,7 @@ class _Erasing:
                 VENTES, (*places, "date_ingestion", "vente_id"), f"client_id = {client}"
             )
         ]
-        mine, ids = {place[1:] for place, _, _ in sales}, {vente_id for *_, vente_id in sales}
+        ids = {vente_id for *_, vente_id in sales}
         about = ("vente_id", "client_id", "operation_id")
         done = [
             ((topic, p, o, t), when, operation_id)
@@ -231,6 +231,7 @@ class _Erasing:
             )
             if vente_id in ids or client_id == client
         ]
+        mine = {place[1:] for place, _, _ in (*sales, *done)}
         notes = []
         for of, p, o, t, when, text in self._rows(REJOUES, ("topic", *places, "date_rejeu", "correction")):
             if (p, o, t) in mine or (text is not None and concerns(client, text.encode())):

@@ -149,9 +149,6 @@ DUPLICATES = _counter(
 OPERATIONS = _counter(
     "bronze", "bronze_operations", "Operations on sales (cancellations, returns, corrections) written."
 )
-DUPLICATE_OPERATIONS = _counter(
-    "bronze", "bronze_duplicate_operations", "Copies of operations that were left out, by comparison with Bronze."
-)
 REJECTED = _counter("bronze", "bronze_rejected_rows", "Messages that broke the contract, by reason.", "reason")
 ISOLATED = _counter(
     "bronze",
@@ -235,6 +232,7 @@ FIGURES: dict[str, dict[str, tuple[Metric, Literal["sum", "max"]]]] = {
         "batch_seconds": (LAST_BATCH_SECONDS, "max"),
         "batch_id": (BATCH_ID, "max"),
         "sales": (SALES, "sum"),
+        "operations": (OPERATIONS, "sum"),
         "rejected": (REJECTED, "sum"),
         "duplicates": (DUPLICATES, "sum"),
         "drifted": (DRIFTED, "sum"),

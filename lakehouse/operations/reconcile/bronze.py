@@ -227,11 +227,12 @@ class BronzeReconciliation:
             for partition, moment, n in self._lake.read(Query(sql, read)).rows:
                 self._result.balance.add(partition, self._day(moment), count, n)
                 self._result.balance.add(partition, self._day(moment), "consumed", n)
-        outside = f"SELECT COUNT(*) FROM {VENTES.name} WHERE NOT ({self._inside()})"
-        if n := self._lake.read_one(Query(outside, (VENTES.name,))):
-            self._result.notes.append(
-                f"{n} sales of Bronze lie outside of what this checkpoint has committed (an earlier one's, or a batch in hand)"
-            )
+        for what, spec in zip(("sales", "operations"), self._accepted(), strict=False):
+            outside = f"SELECT COUNT(*) FROM {spec.name} WHERE NOT ({self._inside()})"
+            if n := self._lake.read_one(Query(outside, (spec.name,))):
+                self._result.notes.append(
+                    f"{n} {what} of Bronze lie outside of what this checkpoint has committed (an earlier one's, or a batch in hand)"
+                )
 
     def _copies_of_erased(self, wanted: set[str], spec: TableSpec) -> set[str]:
         """The subset of the ids that was erased: of sales (vente_id), or of operations (operation_id)."""
@@ -330,11 +331,12 @@ class BronzeReconciliation:
         known: set[kafka_reread.Valid] = set()
         erased: set[kafka_reread.Valid] = set()
         for spec in (VENTES, OPERATIONS):
-            (name,) = spec.keys
-            ids = {valid.id for valid in wanted if valid.column == name}
-            there = batch_counts.existing(self._lake, ids, spec)
-            known |= {kafka_reread.Valid(name, one) for one in there}
-            erased |= {kafka_reread.Valid(name, one) for one in self._copies_of_erased(ids - there, spec)}
+            mine = {valid for valid in wanted if valid.column in spec.keys}
+            there = batch_counts.existing(self._lake, {valid.id for valid in mine}, spec)
+            gone = self._copies_of_erased({valid.id for valid in mine} - there, spec)
+            known |= {valid for valid in mine if valid.id in there}
+            erased |= {valid for valid in mine if valid.id in gone}
+        about_erased = self._copies_of_erased({valid.vente_id for valid in wanted - known - erased}, VENTES)
         empty: dict[tuple[int, date], int] = {}
         for gap in within:
             empty[gap.partition, gap.day] = empty.get((gap.partition, gap.day), 0) + gap.size
@@ -348,6 +350,9 @@ class BronzeReconciliation:
             elif valid in erased:
                 result.balance.add(partition, day, "duplicates", 1)
                 self._prove(f"{copy} was erased", 1)
+            elif valid and valid.vente_id in about_erased:
+                result.balance.add(partition, day, "duplicates", 1)
+                self._prove("read again in Kafka: an operation on a sale that was erased", 1)
             else:
                 what = (
                     f"the {what} {valid.id} is not in Bronze"

@@ -20,7 +20,6 @@ from lakehouse.contract.tables import (
     EFFACES,
     GENERATIONS,
     MEMBRES,
-    OPERATIONS,
     PERTES,
     REJOUES,
     RETRAITS,
@@ -48,13 +47,13 @@ _PARTS = "-parts-"
 _STEPS, _COLUMNS = "-operations", "-columns"
 """What ends the application ids of Silver's steps of operations, and of the commits by which its tables gained columns."""
 
-OF_BRONZE = (*BRONZE, OPERATIONS, PERTES, REJOUES, EFFACES, RETRAITS, SOMMES)
+OF_BRONZE = (*BRONZE, PERTES, REJOUES, EFFACES, RETRAITS, SOMMES)
 OF_SILVER = (*SILVER, MEMBRES, CORRECTIONS, GENERATIONS)
 
 
 def _ours(spec: TableSpec) -> Mapping[str, tuple[str, ...]]:
     """Origin of a commit that may write rows of the table → the operations by which it does."""
-    if spec in (*BRONZE, OPERATIONS):
+    if spec in BRONZE:
         return {
             "bronze batch": ("WRITE",), "rejects replay": ("WRITE",), RETENTION: ("DELETE",), ERASE: ("DELETE",),
             "restore-table": ("RESTORE",),

@@ -38,10 +38,11 @@ class TopicMessage:
 
 
 class Valid(NamedTuple):
-    """A valid message: the column that names it, and its id."""
+    """A valid message: the column that names it, its id, and the sale that it is or is about."""
 
     column: str
     id: str
+    vente_id: str
 
 
 def read(
@@ -103,7 +104,7 @@ def validated(
             fields = sale.fields_of(verdict.canonique)
             early = fields["timestamp"] > message.moment + tolerance
             named = VENTES.keys[0] if verdict.operation is None else OPERATIONS.keys[0]
-            valid, reason = (None, sale.FUTUR) if early else (Valid(named, fields[named]), "")
+            valid, reason = (None, sale.FUTUR) if early else (Valid(named, fields[named], fields["vente_id"]), "")
         yield message.partition, message.offset, message.gap.day, valid, reason
 
 

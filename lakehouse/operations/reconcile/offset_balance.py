@@ -60,6 +60,7 @@ class Line:
     day: date | None
     consumed: int = 0
     bronze: int = 0
+    operations: int = 0
     rejected: int = 0
     duplicates: int = 0
     declared: int = 0
@@ -68,7 +69,6 @@ class Line:
     aborted: int = 0
     unread: int = 0
     removed: int = 0
-    operations: int = 0
 
     @property
     def difference(self) -> int:

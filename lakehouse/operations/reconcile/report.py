@@ -89,7 +89,7 @@ class Reconciliation:
             differences.append(f"the audit log is not as it was written: {evidence.fault}. See audit verify")
         differences += bronze_result.differences
         tables, silver_version = self._silver(bronze_result, differences, before)
-        versions = {spec.name: lake.snapshot(spec.name).source.version for spec in BRONZE}
+        versions = {spec.name: version for spec, version in foreign_commits.pin(lake, BRONZE).items()}
         return {
             "format": FORMAT,
             "started": started.isoformat(timespec="seconds"),

@@ -86,13 +86,13 @@ def compare(
     bad = [message for message in sent if message.motif is not None]
     return [
         *_sales(good, sales, required, watermark_delay, timezone),
-        *_operations(done, operations, required, timezone),
+        *_operations(done, operations, required, watermark_delay, timezone),
         *_rejects(bad, rejects, required, {message.place for message in (*good, *done)} - {None}),
     ]
 
 
 def _operations(
-    sent: Sequence[Sent], rows: Iterable[Row], required: Callable[[Sent], bool], zone: tzinfo
+    sent: Sequence[Sent], rows: Iterable[Row], required: Callable[[Sent], bool], delay: timedelta, zone: tzinfo
 ) -> Iterator[Difference]:
     copies, found = defaultdict(list), defaultdict(list)
     for message in sent:
@@ -106,13 +106,13 @@ def _operations(
         if len(held_rows) > 1:
             yield Difference("doubled operation", operation_id, expected="1 row", found=f"{len(held_rows)} rows")
         for row in held_rows[:1]:
-            yield from _operation_cells(operation_id, messages[0].operation or {}, row, zone)
+            yield from _operation_cells(operation_id, messages[0].operation or {}, row, delay, zone)
             yield from _position(operation_id, messages, row)
     for operation_id in found.keys() - copies.keys():
         yield Difference("unexpected operation", operation_id)
 
 
-def _operation_cells(operation_id: str, fields: Row, row: Row, zone: tzinfo) -> Iterator[Difference]:
+def _operation_cells(operation_id: str, fields: Row, row: Row, delay: timedelta, zone: tzinfo) -> Iterator[Difference]:
     moment = parse_moment(fields["timestamp"])
     amount = {"montant": Decimal(fields["montant"])} if "montant" in fields else {}
     expected = {
@@ -121,6 +121,7 @@ def _operation_cells(operation_id: str, fields: Row, row: Row, zone: tzinfo) -> 
         **amount,
         "timestamp": moment,
         "jour": local_day(moment, zone),
+        "est_tardif": moment < row["kafka_timestamp"] - delay,
     }
     for name, value in expected.items():
         if row[name] != value:

@@ -99,7 +99,7 @@ class _Capturing:
         position = job_progress.silver(self._config)
         silver = self._silver_place(position)
         bronze = self._place(checkpoint(self._base, "bronze"), with_plan=True)
-        limits = {f"{spec.name}-{bronze.query}": bronze.plan for spec in (*BRONZE, OPERATIONS)} if bronze else {}
+        limits = {f"{spec.name}-{bronze.query}": bronze.plan for spec in BRONZE} if bronze else {}
         if position and silver:
             of_silver = [spec for spec in TABLES if spec.layer == "silver"]
             limits |= {f"{spec.name}-{position.generation}": silver.batch for spec in of_silver}

@@ -14,11 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import Row, SparkSession
+from pyspark.sql import functions as F
 
-from lakehouse.bronze import exact_dedup
+from lakehouse.bronze import exact_dedup, rejects, transforms
+from lakehouse.bronze.micro_batch import MicroBatch, WritePlan
 from lakehouse.bronze.table_writer import TableWriter
 from lakehouse.config import Config
-from lakehouse.contract.sale import FUTUR, JSON_INVALIDE
+from lakehouse.contract.sale import EN_ATTENTE, FUTUR, JSON_INVALIDE
 from lakehouse.contract.tables import OPERATIONS, REJETS
 from lakehouse.lake import spark_tables
 from tests.spark.bronze.test_sink import BACKLOG, Topic, bronze_ids, settings_of
@@ -143,3 +145,28 @@ def remove(chosen: Config, folders: Sequence[str]) -> None:
     for name in folders:
         place = Path(chosen.delta.base_path) / name
         place.rename(place.with_name(f"{place.name}-before"))
+
+
+def test_a_batch_that_an_earlier_release_wrote_is_not_written_again_as_operations(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It kept them among the rejects, and was killed before Spark noted the batch."""
+    chosen, topic = settings_of(tmp_path / "lake"), Topic(spark, tmp_path)
+    topic.deliver([("a", 0)], bad=[operation("retour", operation_id="r"), b"{"])
+
+    def earlier(batch: MicroBatch, plan: WritePlan, tables: TableWriter, facts: Any) -> None:
+        read = transforms.refused(plan.rows, batch.settings.future_tolerance)
+        kept = read.withColumn("motif", F.coalesce("motif", F.lit(EN_ATTENTE)))
+        tables.append(transforms.rejected(kept), REJETS, batch_id=batch.batch_id, batch_rows=3, facts=facts)
+        raise OSError("the machine stopped here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rejects, "write", earlier)
+        with pytest.raises(StreamingQueryException, match="the machine stopped here"):
+            topic.drain(chosen)
+    topic.drain(chosen)
+    assert rejected(spark, chosen) == [JSON_INVALIDE, EN_ATTENTE]
+    assert not spark_tables.exists(spark, OPERATIONS, chosen)
+    topic.deliver([], bad=[operation("retour", operation_id="r")])  # its copy, in a batch of this release
+    topic.drain(chosen)
+    assert [row.operation_id for row in stored(spark, chosen)] == ["r"]

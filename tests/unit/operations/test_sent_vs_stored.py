@@ -154,6 +154,7 @@ DONE = Sent("a", None, {}, None, True, 0, 6, "retour", RETURN)
 OPERATION: dict[str, Any] = {
     **dict.fromkeys(OPERATION_FIELDS), **RETURN, "montant": Decimal("25.50"), "jour": date(2026, 11, 22),
     "timestamp": datetime(2026, 11, 22, 11, 0, 0, 1, tzinfo=UTC), "kafka_partition": 0, "kafka_offset": 6,
+    "kafka_timestamp": datetime(2026, 11, 22, 11, 10, 0, 1, tzinfo=UTC), "est_tardif": False,
 }  # fmt: skip
 
 
@@ -168,6 +169,8 @@ OPERATION: dict[str, Any] = {
         ([{**OPERATION, "pays": "France"}], [("differing cell", "pays")]),
         ([{**OPERATION, "jour": date(2026, 11, 23)}], [("differing cell", "jour")]),
         ([{**OPERATION, "kafka_offset": 8}], [("differing cell", "kafka_offset")]),
+        ([{**OPERATION, "est_tardif": True}], [("differing cell", "est_tardif")]),
+        ([{**OPERATION, "kafka_timestamp": datetime(2026, 11, 23, tzinfo=UTC)}], [("differing cell", "est_tardif")]),
     ],
 )
 def test_each_difference_of_an_operation_is_seen(rows: list[dict[str, Any]], expected: list[tuple[str, str]]) -> None:

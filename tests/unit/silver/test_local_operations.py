@@ -154,7 +154,9 @@ def test_faults_at_every_point_of_a_step_are_made_good_by_the_next_pass(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number, (method, at, after) in enumerate(STEPS):
-        shop.bronze([SALES[20 + number]], [cancelled(number, SALES[number]["vente_id"]), back(100 + number, "v00019", "1.00")])
+        shop.bronze(
+            [SALES[20 + number]], [cancelled(number, SALES[number]["vente_id"]), back(100 + number, "v00019", "1.00")]
+        )
         real, calls = getattr(LocalSink, method), []
 
         def step(
