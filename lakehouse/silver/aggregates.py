@@ -145,18 +145,21 @@ class Thresholds:
     timezone: str
 
 
+BESIDE_MEASURES = (
+    Measure("revenu_brut", "sum", column("revenu_brut")),
+    Measure("montant_rembourse", "sum", column("montant_rembourse")),
+    Measure("nb_retours", "sum", column("nb_retours")),
+    Measure("nb_annulations", "sum", big("annulee")),
+)
+"""What every table has: what its sales were worth, and what became of them."""
+
+
 def aggregates(thresholds: Thresholds) -> tuple[Aggregate, ...]:
     """The Silver tables, in the order in which they are refreshed."""
     totals = (
         Measure("total_transactions", "count"),
         Measure("revenue_total", "sum", column("montant")),
         Measure("items_sold", "sum", big("quantite")),
-    )
-    beside = (
-        Measure("revenu_brut", "sum", column("revenu_brut")),
-        Measure("montant_rembourse", "sum", column("montant_rembourse")),
-        Measure("nb_retours", "sum", column("nb_retours")),
-        Measure("nb_annulations", "sum", big("annulee")),
     )
     return (
         Aggregate(
@@ -169,7 +172,7 @@ def aggregates(thresholds: Thresholds) -> tuple[Aggregate, ...]:
                 Measure("achat_max", "max", column("montant")),
                 Measure("_dernier", "max", latest("client_nom")),
                 Measure("_produits", "set", column("produit_id")),
-                *beside,
+                *BESIDE_MEASURES,
             ),
             derived={
                 "client_nom": part("_dernier", "client_nom"),
@@ -186,7 +189,7 @@ def aggregates(thresholds: Thresholds) -> tuple[Aggregate, ...]:
         ),
         Aggregate(
             PAR_PAYS,
-            measures=(*totals, Measure("unique_customers", "members", column("client_id")), *beside),
+            measures=(*totals, Measure("unique_customers", "members", column("client_id")), *BESIDE_MEASURES),
             derived={"transaction_moyenne": mean("revenue_total", "total_transactions")},
         ),
         Aggregate(
@@ -195,7 +198,7 @@ def aggregates(thresholds: Thresholds) -> tuple[Aggregate, ...]:
                 *totals,
                 Measure("unique_customers", "members", column("client_id")),
                 Measure("_pays", "set", column("pays")),
-                *beside,
+                *BESIDE_MEASURES,
             ),
             derived={
                 "transaction_moyenne": mean("revenue_total", "total_transactions"),
@@ -208,13 +211,13 @@ def aggregates(thresholds: Thresholds) -> tuple[Aggregate, ...]:
                 *totals,
                 Measure("unique_customers", "members", column("client_id")),
                 Measure("_dernier", "max", latest("produit_nom", "categorie")),
-                *beside,
+                *BESIDE_MEASURES,
             ),
             derived={"produit_nom": part("_dernier", "produit_nom"), "categorie": part("_dernier", "categorie")},
         ),
         Aggregate(
             TENDANCES,
-            measures=(*totals, *beside),
+            measures=(*totals, *BESIDE_MEASURES),
             computed_keys={"heure": hour(thresholds.timezone)},
         ),
         Aggregate(
@@ -226,7 +229,7 @@ def aggregates(thresholds: Thresholds) -> tuple[Aggregate, ...]:
                 Measure("total_depense", "sum", column("montant")),
                 Measure("nb_jours_actifs", "members", column("jour")),
                 Measure("_dernier", "max", latest("pays", "segment")),
-                *beside,
+                *BESIDE_MEASURES,
             ),
             derived={"pays": part("_dernier", "pays"), "segment": part("_dernier", "segment")},
         ),

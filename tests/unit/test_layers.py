@@ -103,6 +103,7 @@ PURE = {
         "silver.local_sql",
         "silver.net_sales",
         "silver.net_sql",
+        "silver.operation_steps",
         "silver.spark_plans",
         "wording",
     ]

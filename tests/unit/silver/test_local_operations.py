@@ -59,7 +59,7 @@ def test_operations_on_sales_that_silver_holds(shop: Shop, done: list[lakes.Row]
     assert versions(shop) == before
     shop.bronze(SALES[20:])
     shop.run()
-    shop.assert_exact()
+    shop.assert_algebra()
     shop.run(full=True)
     shop.assert_exact()
 
@@ -80,9 +80,10 @@ def test_the_highest_revision_wins_and_of_equal_ones_the_greatest_id(shop: Shop)
     for number, (revision, pays) in enumerate([(2, "Chili"), (1, "Pérou"), (2, "Japon"), (2, "Cuba")]):
         shop.bronze([], [corrected((5, 9, 3, 4)[number], about, revision, pays=pays)])
         shop.run()
-        shop.assert_exact()
-    found = shop.contents(SILVER[1])
-    assert [row["nb_annulations"] for row in found if row["pays"] == "Chili"] == [0]
+        shop.assert_algebra()
+    assert shop.differences() == []
+    places = {row["pays"] for row in shop.contents(SILVER[1])}
+    assert "Chili" in places and not places & {"Pérou", "Cuba"}
 
 
 def versions(shop: Shop) -> list[int]:
@@ -140,7 +141,7 @@ def test_any_interleaving_in_any_batches_gives_the_cells_of_one_computation(data
 
 
 STEPS = [
-    ("_record", 1, True),
+    ("_record", 2, True),  # the first is that of the sales
     ("_change_members", 1, False),
     ("_change_members", 1, True),
     ("_shift", 1, False),
@@ -150,6 +151,22 @@ STEPS = [
 ]
 
 
+def crash(monkeypatch: pytest.MonkeyPatch, method: str, at: int, *, after: bool) -> list[int]:
+    """The ``at``-th call of a ``LocalSink`` method raises, before or after its work. The calls."""
+    real, calls = getattr(LocalSink, method), []
+
+    def step(sink: LocalSink, *args: Any) -> Any:
+        calls.append(len(calls))
+        if len(calls) != at:
+            return real(sink, *args)
+        if after:
+            real(sink, *args)
+        raise OSError("injected: the machine stopped here")
+
+    monkeypatch.setattr(LocalSink, method, step)
+    return calls
+
+
 def test_faults_at_every_point_of_a_step_are_made_good_by_the_next_pass(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,23 +174,10 @@ def test_faults_at_every_point_of_a_step_are_made_good_by_the_next_pass(
         shop.bronze(
             [SALES[20 + number]], [cancelled(number, SALES[number]["vente_id"]), back(100 + number, "v00019", "1.00")]
         )
-        real, calls = getattr(LocalSink, method), []
-
-        def step(
-            sink: LocalSink, *args: Any, real: Any = real, calls: list[int] = calls, at: int = at, after: bool = after
-        ) -> Any:
-            calls.append(1)
-            made = real(sink, *args) if after or len(calls) != at else None
-            if len(calls) == at:
-                raise OSError("injected: the machine stopped here")
-            return made
-
-        if method == "_record":  # the sales' own corrections come first
-            at += 1
-            step.__defaults__ = (*step.__defaults__[:2], at, after)  # type: ignore[index]
-        with monkeypatch.context() as patch, pytest.raises(LakehouseError, match=r"pass failed: .*Nothing is lost"):
-            patch.setattr(LocalSink, method, step)
-            shop.run()
+        with monkeypatch.context() as patch:
+            calls = crash(patch, method, at, after=after)
+            with pytest.raises(LakehouseError, match=r"pass failed: .*Nothing is lost"):
+                shop.run()
         assert len(calls) == at
         position = job_progress.silver(shop.config)
         assert position is not None and not position.settled
@@ -232,7 +236,8 @@ def test_the_progress_and_the_cut_name_the_version_of_the_operations(shop: Shop)
         shop.run()
         assert at() == (number, number)
     shop.run(full=True)
-    assert at() == (1, 1) and shop.contents(GENERATIONS)[-1]["operations_version"] is not None
+    assert at() == (1, 1)
+    assert max(shop.contents(GENERATIONS), key=lambda row: row["date_etat"])["operations_version"] == 1
     shop.assert_exact()
 
 
