@@ -18,8 +18,8 @@ def _parser() -> argparse.ArgumentParser:
 
     made = cli.parser(
         "spark_streaming_delta.py",
-        "Read the sales topic into bronze/ventes_stream and bronze/ventes_rejetees until stopped. Ctrl-C or SIGTERM stops "
-        "at the end of the running batch; the next start goes on where this one stopped.",
+        "Read the sales topic into the tables of Bronze (ventes_stream, ventes_operations, ventes_rejetees) until stopped. "
+        "Ctrl-C or SIGTERM stops at the end of the running batch; the next start goes on where this one stopped.",
         (
             "python spark_streaming_delta.py",
             "python spark_streaming_delta.py --once",

@@ -27,7 +27,7 @@ class BatchStats:
 
     rows: int
     rejected: int
-    """Bad messages."""
+    """Messages that are no sales: bad ones, and operations on sales."""
     to_compare: int
     """Sales with ``NEEDS_EXACT_DEDUP``."""
     late: int
@@ -136,6 +136,7 @@ class BatchCounts:
     entered: int
     new: int = 0
     late: int = 0
+    operations: int = 0
     rejected: int = 0
     repeated: bool = False
 
@@ -143,24 +144,27 @@ class BatchCounts:
 @dataclass
 class Totals:
     """Messages since the process started, batch by batch as each is committed, so that always ``read`` = ``new`` +
-    ``duplicates`` + ``rejected``. ``new``, ``late`` (of the new ones) and ``rejected`` are rows that the tables got."""
+    ``duplicates`` + ``operations`` + ``rejected``. ``new`` (sales), ``late`` (of the new ones), ``operations`` and ``rejected``
+    are rows that the tables got."""
 
     batches: int = 0
     read: int = 0
     new: int = 0
     late: int = 0
+    operations: int = 0
     rejected: int = 0
 
     @property
     def duplicates(self) -> int:
-        """Messages that were left out because the tables had their sale, or them, already."""
-        return self.read - self.new - self.rejected
+        """Messages that were left out because the tables had their sale, their operation, or them, already."""
+        return self.read - self.new - self.operations - self.rejected
 
     def add(self, counts: BatchCounts, read: int) -> None:
         """A batch, or a part of one, of which ``read`` messages were read."""
-        self.read += counts.rejected if counts.repeated else read
+        self.read += counts.operations + counts.rejected if counts.repeated else read
         self.new += counts.new
         self.late += counts.late
+        self.operations += counts.operations
         self.rejected += counts.rejected
 
 
@@ -182,6 +186,13 @@ def sales(meter: Meter, stats: BatchStats, written: int | None) -> None:
         estimated += (since + bound) * (upto - before)
         before = upto
     histogram.sum += stats.age_sum / 1e6 + since * total - estimated  # the sum is exact, the buckets are not
+
+
+def operations(meter: Meter, of_batch: int, new: int | None) -> None:
+    """Count a batch's operations. ``new``: those that were written; None for a repeated batch."""
+    if new is not None:
+        meter.add(metrics.OPERATIONS, new)
+        meter.add(metrics.DUPLICATES, of_batch - new, "table")
 
 
 def rejects(meter: Meter, reasons: Row, batch_id: int, topic: str) -> None:

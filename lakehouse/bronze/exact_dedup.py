@@ -23,7 +23,7 @@ from lakehouse.contract.table_properties import (
     zones_of,
     zones_sentence,
 )
-from lakehouse.contract.tables import EFFACES, REJETS, VENTES
+from lakehouse.contract.tables import EFFACES, OPERATIONS, REJETS, VENTES, TableSpec
 from lakehouse.lake import spark_tables
 from lakehouse.observability import log
 
@@ -131,12 +131,19 @@ def with_need(rows: DataFrame, until: datetime | None, watermark_delay: timedelt
 
 def without_erased_sales(rows: DataFrame, config: Config) -> DataFrame:
     """``rows`` (with a vente_id) without the sales that were erased, whatever offset they come from."""
+    return _without_erased(rows, config, VENTES)
+
+
+def _without_erased(rows: DataFrame, config: Config, spec: TableSpec) -> DataFrame:
+    """``rows`` without those that name, in the table's key, what was erased from the table."""
+    (name,) = spec.keys
     spark = rows.sparkSession
     if not spark_tables.exists(spark, EFFACES, config):
         return rows
     salt = spark_tables.properties(spark, EFFACES, config)[SALT]
-    hashed = rows.withColumn("empreinte", F.sha2(F.concat(F.lit(salt), F.col("vente_id")), 256))
-    erased = spark_tables.read(spark, EFFACES, config).where(F.col("empreinte").isNotNull())
+    hashed = rows.withColumn("empreinte", F.sha2(F.concat(F.lit(salt), F.col(name)), 256))
+    of_table = F.col("empreinte").isNotNull() & (F.col("table_effacee") == spec.name)
+    erased = spark_tables.read(spark, EFFACES, config).where(of_table)
     return transforms.unknown(hashed, F.broadcast(erased), ("empreinte",)).drop("empreinte")
 
 
@@ -148,6 +155,20 @@ def known_rejects(spark: SparkSession, config: Config) -> DataFrame:
         return known
     erased = spark_tables.read(spark, EFFACES, config).where(F.col("table_effacee") == REJETS.name)
     return known.unionAll(erased.select(*keys))
+
+
+def new_operations(batch: DataFrame, config: Config) -> DataFrame:
+    """The batch's operations (columns of ``ventes_operations``) that are not in the table, the first copy of each, and none that was
+    erased or is about an erased sale. All are compared, in the days that a copy's time may have in any zone, and in the span of their
+    times: copies have one event time."""
+    event = F.unix_micros("timestamp")
+    span = batch.agg(F.min(event).alias("first"), F.max(event).alias("last"), F.collect_set("jour").alias("days"))
+    (found,) = span.collect()
+    within = (F.timestamp_micros(F.lit(each)) for each in (found["first"], found["last"]))
+    rows = spark_tables.read(batch.sparkSession, OPERATIONS, config)
+    known = rows.where(transforms.on_days(transforms.around(found.days))).where(F.col("timestamp").between(*within))
+    new = transforms.unknown(transforms.first_of_each(batch, "operation_id"), known, OPERATIONS.keys)
+    return _without_erased(_without_erased(new, config, OPERATIONS), config, VENTES)
 
 
 def new_sales(

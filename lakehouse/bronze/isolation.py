@@ -29,7 +29,7 @@ from lakehouse.config import Config
 from lakehouse.contract import unreadable
 from lakehouse.contract.business_time import local_day
 from lakehouse.contract.sale import ILLISIBLE
-from lakehouse.contract.tables import REJETS, VENTES
+from lakehouse.contract.tables import OPERATIONS, REJETS, VENTES
 from lakehouse.errors import BrokerUnavailable, CheckpointInvalid, LakehouseError, cause_of, quoting_cause_of
 from lakehouse.kafka import bounded_reading, clients
 from lakehouse.kafka.bounded_reading import KafkaMessage
@@ -313,7 +313,9 @@ class Isolation:
             & (F.col("kafka_timestamp") == F.lit(message.moment))
         )
         with self._sink.writing:
-            for spec in (VENTES, REJETS):
+            for spec in (VENTES, OPERATIONS, REJETS):
+                if spec is OPERATIONS and not spark_tables.exists(spark, spec, config):
+                    continue
                 if not spark_tables.read(spark, spec, config).where(here).isEmpty():
                     _log.warning("a message that fails is in a table already", place=place, table=spec.name)
                     return

@@ -24,7 +24,7 @@ from lakehouse.bronze.noted_settings import SettingsChange
 from lakehouse.bronze.sink import BronzeSink, StopAtBoundary
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import TOPIC_SINCE
-from lakehouse.contract.tables import PERTES, REJETS, VENTES
+from lakehouse.contract.tables import BRONZE, OPERATIONS, PERTES, VENTES
 from lakehouse.contract.tables import checkpoint as checkpoint_path
 from lakehouse.errors import BrokerUnavailable, LakehouseError, RowsDropped, cause_of
 from lakehouse.kafka import clients
@@ -65,7 +65,7 @@ def pause(config: Config, faults: int) -> float:
 
 
 class BronzeJob:
-    """Kafka → ``ventes_stream`` and ``ventes_rejetees``, until told to stop or, with ``once``, until the end of the topic."""
+    """Kafka → ``ventes_stream``, ``ventes_operations`` and ``ventes_rejetees``, until told to stop or, with ``once``, until the end of the topic."""
 
     def __init__(
         self, config: Config, *, once: bool, accept_data_loss: bool = False, monitor: Monitor | None = None
@@ -122,8 +122,9 @@ class BronzeJob:
         self._monitor.phase("the tables and the checkpoint are checked")
         checkpoint = Checkpoint(spark, checkpoint_path(config.delta.base_path, JOB))
         checkpoint.check(topic=config.kafka.topic)  # refuses a damaged checkpoint before anything is written
-        for spec in (VENTES, REJETS):
-            spark_tables.ensure(spark, spec, config)
+        for spec in BRONZE:
+            if spec is not OPERATIONS or spark_tables.exists(spark, spec, config):
+                spark_tables.ensure(spark, spec, config)
         if checkpoint.is_new():
             exact_dedup.require_for_new_checkpoint(spark, config)
         source = KafkaBatches(spark, config, checkpoint)
@@ -314,7 +315,7 @@ def _note_topic(spark: SparkSession, config: Config, topic_id: str, *, fresh: bo
 
 def _counts(sink: BronzeSink) -> dict[str, int]:
     totals = sink.totals
-    names = ("batches", "read", "new", "duplicates", "late", "rejected")
+    names = ("batches", "read", "new", "duplicates", "late", "operations", "rejected")
     return {name: getattr(totals, name) for name in names}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lakehouse.bronze.batch_settings import BatchSettings, following
-from lakehouse.contract.tables import REJETS, VENTES, TableSpec
+from lakehouse.contract.tables import OPERATIONS, REJETS, VENTES, TableSpec
 from lakehouse.errors import CheckpointInvalid
 from lakehouse.lake import checkpoint_validation
 from lakehouse.lake.checkpoint import Checkpoint
@@ -84,10 +84,11 @@ class NotedSettings:
         assert noted is not None
         if noted.decoder == self._wanted.decoder:
             return noted
-        if self._has(VENTES, number) and not self._has(REJETS, number):
+        begun = next((spec for spec in (VENTES, OPERATIONS) if self._has(spec, number)), None)
+        if begun and not self._has(REJETS, number):
             raise CheckpointInvalid(
-                f"Batch {number} was begun by another release, which may read some of its messages otherwise: its sales are in "
-                f"{VENTES.name}, its bad messages are in no table yet. Nothing was written. Let that release end the batch "
+                f"Batch {number} was begun by another release, which may read some of its messages otherwise: a part of it is in "
+                f"{begun.name}, its bad messages are in no table yet. Nothing was written. Let that release end the batch "
                 f"(python spark_streaming_delta.py --once), then start this one again."
             )
         now = replace(noted, decoder=self._wanted.decoder)

@@ -1,7 +1,7 @@
-"""The ``foreachBatch`` function of Bronze: it checks the batch's clock, chooses its plan, writes its two tables, counts.
+"""The ``foreachBatch`` function of Bronze: it checks the batch's clock, chooses its plan, writes its tables, counts.
 
-Guarantee: each Kafka offset of the batch ends as one row of ``ventes_stream``, one row of ``ventes_rejetees``, or a
-duplicate; a batch that is repeated, whole or in part, changes nothing. Proof: docs/PROOFS.md.
+Guarantee: each Kafka offset of the batch ends as one row of ``ventes_stream``, of ``ventes_operations`` or of
+``ventes_rejetees``, or as a duplicate; a batch that is repeated, whole or in part, changes nothing. Proof: docs/PROOFS.md.
 """
 
 from __future__ import annotations
@@ -181,8 +181,8 @@ class BronzeSink:
     def commit(
         self, batch: MicroBatch, plan: WritePlan, tables: TableWriter, commit_facts: Mapping[str, object]
     ) -> BatchCounts:
-        """Write the plan's sales and bad messages through ``tables``, and count them."""
-        stats, rejected = plan.stats, 0
+        """Write the plan's sales, operations and bad messages through ``tables``, and count them."""
+        stats, operations, rejected = plan.stats, 0, 0
         written = None if stats.sales else Written(0, 0)
         self._remember_sales_ahead(batch, stats)
         if stats.sales:
@@ -194,17 +194,19 @@ class BronzeSink:
                 written = Written(rows, self._late(stats, rows))
                 self._written = {batch.batch_id: written} if batch.planned else self._written
         if stats.rejected:
-            reasons = rejects.write(batch, plan, tables, commit_facts)
-            if reasons is not None:
-                rejected = reasons.messages
-                batch_stats.rejects(self._meter, reasons, batch.batch_id, self._config.kafka.topic)
+            refused = rejects.write(batch, plan, tables, commit_facts)
+            operations = refused.new or 0
+            batch_stats.operations(self._meter, refused.operations, refused.new)
+            if refused.reasons is not None:
+                rejected = refused.reasons.messages
+                batch_stats.rejects(self._meter, refused.reasons, batch.batch_id, self._config.kafka.topic)
         if stats.drifted:
             _warn_of_drift(plan.rows, stats.drifted, kept=batch.keep_unknown)
         if written is None and batch.planned:  # by this process, before the batch failed; or by one before it
             written = self._written.get(batch.batch_id)
         if written is None:
-            return BatchCounts(stats.rows, rejected=rejected, repeated=True)
-        return BatchCounts(stats.rows, written.sales, written.late, rejected)
+            return BatchCounts(stats.rows, operations=operations, rejected=rejected, repeated=True)
+        return BatchCounts(stats.rows, written.sales, written.late, operations, rejected)
 
     def _late(self, stats: BatchStats, written: int) -> int:
         """How many of the batch's rows in ``ventes_stream`` have a late sender. Read there only when some of the sales were left

@@ -44,8 +44,8 @@ class TableWriter:
         return append.begin(Target(self._spark, spec, self._config, self._app_id(spec), batch_id))
 
     def has(self, spec: TableSpec, batch_id: int) -> bool:
-        """Whether the table has the batch already."""
-        return self.begin(spec, batch_id) is None
+        """Whether the table has the batch already; a table that is not there has none."""
+        return spark_tables.exists(self._spark, spec, self._config) and self.begin(spec, batch_id) is None
 
     def append(
         self, rows: DataFrame, spec: TableSpec, *, batch_id: int, batch_rows: int, facts: Mapping[str, object]

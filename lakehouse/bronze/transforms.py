@@ -13,10 +13,19 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import arrow_udf
-from pyspark.sql.types import StringType, StructField, StructType
+from pyspark.sql.pandas.types import to_arrow_type
+from pyspark.sql.types import (
+    DataType,
+    DecimalType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+)
 
 from lakehouse.contract import sale
-from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, VENTES
+from lakehouse.contract.tables import CHAMPS_INCONNUS, OPERATIONS, REJETS, VENTES
 from lakehouse.lake.expressions import day, evaluated
 
 if TYPE_CHECKING:
@@ -48,16 +57,25 @@ the first five of ``DECODER``, with the future's tolerance last (``lakehouse/jvm
 REFUSED = "a_expliquer"
 """The ``motif`` of a message that the decoder refused, until ``explained`` has found out why."""
 
-_REASON = StructType([StructField("motif", StringType()), StructField("explication", StringType())])
+_REASON = ("motif", "explication")
+OPERATION = "_operation"
+"""The fields of a valid operation, ``timestamp`` in microseconds since 1970; null in any other message."""
+_KINDS: dict[str, DataType] = {
+    "timestamp": LongType(), "quantite": IntegerType(), "montant": DecimalType(18, 2), "revision": LongType(),
+    "client_id": LongType(), "produit_id": LongType(),
+}  # fmt: skip
+_OPERATION = StructType([StructField(name, _KINDS.get(name, StringType())) for name in sale.OPERATION_FIELDS])
+_VERDICT = StructType([*(StructField(name, StringType()) for name in _REASON), StructField("operation", _OPERATION)])
+_VERDICT_ARROW = to_arrow_type(_VERDICT)
 
 
-@arrow_udf(_REASON)  # type: ignore[call-overload,untyped-decorator]
-def _validate(values: pa.Array) -> pa.Array:
-    """The reasons of ``sale.validate`` for a column of messages; null in, null out."""
-    verdicts = (None if value is None else sale.validate(value) for value in values.to_pylist())
+@arrow_udf(_VERDICT)  # type: ignore[call-overload,untyped-decorator]
+def _validate(values: pa.Array, broker: pa.Array, tolerance: pa.Array) -> pa.Array:
+    """``sale.refused`` for a column of messages; null in, null out."""
+    columns = zip(values.to_pylist(), broker.to_pylist(), tolerance.to_pylist(), strict=True)
     return pa.array(
-        [None if v is None else (v.motif, v.explication) for v in verdicts],
-        type=pa.struct([(name, pa.string()) for name in _REASON.names]),
+        [None if value is None else sale.refused(value, received, allowed) for value, received, allowed in columns],
+        type=_VERDICT_ARROW,
     )
 
 
@@ -177,23 +195,45 @@ def accepted(rows: DataFrame, *, keep_unknown: bool = False) -> DataFrame:
     return rows.where(F.col("motif").isNull()).select(*VENTES.names, *kept)
 
 
-def explained(rows: DataFrame) -> DataFrame:
-    """The rows of ``decoded`` with the reason and the sentence of each refused message."""
+def explained(rows: DataFrame, future_tolerance: timedelta) -> DataFrame:
+    """The rows of ``decoded`` with the reason and the sentence of each refused message, or with the operation that it is
+    (``OPERATION``), and neither."""
     unread = F.lit(sale.JSON_INVALIDE), F.lit("The stream's decoder does not read this message.")
     refused = F.col("motif") == REFUSED
-    validated = rows.withColumn("_avis", _validate(F.when(refused, F.coalesce("valeur", F.lit(b"")))))
-    # Python's validation accepts what the decoder refused: it is rejected all the same, so that nothing is lost
-    accepted_by_python = refused & F.col("_avis.motif").isNull()
-    for name, instead in zip(_REASON.names, unread, strict=True):
+    value = F.when(refused, F.coalesce("valeur", F.lit(b"")))
+    validated = rows.withColumn("_avis", _validate(value, F.unix_micros("kafka_timestamp"), _micros(future_tolerance)))
+    # Python's validation accepts as a sale what the decoder refused: it is rejected all the same, so that nothing is lost
+    accepted_by_python = refused & F.col("_avis.motif").isNull() & F.col("_avis.operation").isNull()
+    for name, instead in zip(_REASON, unread, strict=True):
         found = F.when(accepted_by_python, instead).when(refused, F.col(f"_avis.{name}")).otherwise(F.col(name))
         validated = validated.withColumn(f"_{name}", found)
-    others = [name for name in rows.columns if name not in _REASON.names]
-    return validated.select(*others, *(F.col(f"_{name}").alias(name) for name in _REASON.names)).select(*rows.columns)
+    others = [name for name in rows.columns if name not in _REASON]
+    named = validated.select(
+        *others, *(F.col(f"_{name}").alias(name) for name in _REASON), F.col("_avis.operation").alias(OPERATION)
+    )
+    return named.select(*rows.columns, OPERATION)
+
+
+def refused(rows: DataFrame, future_tolerance: timedelta) -> DataFrame:
+    """The messages that are no sales, ``explained``: as the columns of ``ventes_rejetees``, and ``OPERATION``."""
+    return explained(rows.where(F.col("motif").isNotNull()), future_tolerance).select(*REJETS.names, OPERATION)
 
 
 def rejected(rows: DataFrame) -> DataFrame:
-    """The bad messages with their reasons, as the columns of ``ventes_rejetees``."""
-    return explained(rows.where(F.col("motif").isNotNull())).select(*REJETS.names)
+    """The bad messages among the ``refused``, as the columns of ``ventes_rejetees``."""
+    return rows.where(F.col("motif").isNotNull()).select(*REJETS.names)
+
+
+def operations(rows: DataFrame, *, watermark_delay: timedelta, timezone: str) -> DataFrame:
+    """The operations among the ``refused``, as the columns of ``ventes_operations``."""
+    event = F.timestamp_micros(F.col(f"{OPERATION}.timestamp"))
+    local = F.to_date(F.from_utc_timestamp(event, timezone))
+    within = F.least(F.greatest(local, day(date.min)), day(date.max))  # a zone may lead out of the calendar
+    late = F.col(f"{OPERATION}.timestamp") < F.unix_micros("kafka_timestamp") - _micros(watermark_delay)
+    made = {"timestamp": event, "jour": within, "est_tardif": late}
+    of_message = {name: F.col(f"{OPERATION}.{name}") for name in sale.OPERATION_FIELDS}
+    columns = {**{name: F.col(name) for name in rows.columns}, **of_message, **made}
+    return rows.where(F.col(OPERATION).isNotNull()).select(*(columns[name].alias(name) for name in OPERATIONS.names))
 
 
 def unknown(rows: DataFrame, known: DataFrame, keys: Sequence[str]) -> DataFrame:
@@ -220,10 +260,14 @@ def suspects(asked: DataFrame, known: DataFrame) -> DataFrame:
 
 def first_copies(rows: DataFrame, doubtful: DataFrame) -> DataFrame:
     """The rows whose id is not ``connu`` among the ``suspects``; of several with one id, the first that Kafka received."""
-    order = Window.partitionBy("vente_id").orderBy("kafka_timestamp", "kafka_partition", "kafka_offset")
     twice = rows.join(doubtful.where(~F.col("connu")).select("vente_id"), "vente_id", "left_semi").select(*rows.columns)
-    first = twice.withColumn("_rang", F.row_number().over(order)).where(F.col("_rang") == 1).drop("_rang")
-    return unknown(rows, doubtful, VENTES.keys).unionByName(first)
+    return unknown(rows, doubtful, VENTES.keys).unionByName(first_of_each(twice, "vente_id"))
+
+
+def first_of_each(rows: DataFrame, name: str) -> DataFrame:
+    """Of the rows with one value of the column ``name``, the first that Kafka received."""
+    order = Window.partitionBy(name).orderBy("kafka_timestamp", "kafka_partition", "kafka_offset")
+    return rows.withColumn("_rang", F.row_number().over(order)).where(F.col("_rang") == 1).drop("_rang")
 
 
 def around(days: Sequence[date]) -> list[date]:

@@ -16,7 +16,6 @@ BEYOND = (
     "3.0 and 1e2 are no integers, though JSON Schema takes them for such",
     "a day that the calendar does not have, a leap second, an hour after 23, an offset of a day or more",
     "a timestamp further after the broker's clock than [STREAMING] future_tolerance",
-    "an operation on a sale, as long as no figure counts operations: it is kept among the rejected messages",
 )
 """What the contract rejects and a JSON Schema lets through."""
 

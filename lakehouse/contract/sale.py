@@ -59,6 +59,11 @@ class Form:
         return {**self.required, **self.optional}
 
 
+OPERATION_FIELDS = ("operation_id", OPERATION, "vente_id", "timestamp", "quantite", "montant", "revision", "raison", *(
+    name for name in CORRIGES if name not in ("quantite", "montant")
+))  # fmt: skip
+"""What any operation may hold, in the order of its table."""
+
 FORMS: dict[str, Form] = {
     VENTE: Form(FIELDS),
     ANNULATION: Form({**_ABOUT, "raison": "text"}),
@@ -82,7 +87,7 @@ FUTUR = "horodatage_futur"
 CORRECTION_VIDE = "correction_vide"
 """A correction that replaces no field."""
 EN_ATTENTE = "operation_en_attente"
-"""No fault of the sender: a valid operation, which the figures do not know yet. Its bytes are kept, so that it can be replayed."""
+"""Of an earlier release, which kept valid operations among the rejects: no message gets it any more."""
 ILLISIBLE = "message_illisible"
 """No verdict on the contract: Bronze could not process the message at all, and isolated it."""
 
@@ -121,13 +126,15 @@ def _every(fields: Callable[[Form], Mapping[str, str]]) -> list[str]:
 class Verdict:
     """What ``validate`` found: a reason and a sentence, or, for a valid message, its plain JSON text; ``inconnus`` are the
     names of fields that the contract does not know, as JSON: they never reject a message, but the schema has drifted.
-    ``champs`` is a JSON object of those fields, by name, each value character for character as the sender wrote it."""
+    ``champs`` is a JSON object of those fields, by name, each value character for character as the sender wrote it.
+    ``operation``: which operation a valid message is; None for a sale."""
 
     motif: str | None = None
     explication: str | None = None
     canonique: str | None = None
     inconnus: str | None = None
     champs: str | None = None
+    operation: str | None = None
 
 
 class _Rejected(Exception):
@@ -296,7 +303,8 @@ def _check_value(kind: str, value: Any) -> str | None:
 
 
 def _canonical(message: dict[str, Any], form: Form) -> str:
-    plain: dict[str, Any] = {name: message[name] for name in form.fields if message.get(name) is not None}
+    names = form.fields if form is FORMS[VENTE] else (OPERATION, *form.fields)
+    plain: dict[str, Any] = {name: message[name] for name in names if message.get(name) is not None}
     plain["timestamp"] = parse_moment(message["timestamp"]).isoformat(timespec="microseconds").replace("+00:00", "Z")
     exact = ""
     if "montant" in plain:
@@ -305,9 +313,36 @@ def _canonical(message: dict[str, Any], form: Form) -> str:
 
 
 def fields_of(canonique: str) -> dict[str, Any]:
-    """A valid sale's fields as Bronze types them: the amount a Decimal, the time aware and in UTC."""
+    """A valid message's fields as Bronze types them: the amount a Decimal, the time aware and in UTC."""
     found: dict[str, Any] = json.loads(canonique, parse_float=Decimal, parse_int=int)
-    return {**found, "montant": Decimal(found["montant"]), "timestamp": parse_moment(found["timestamp"])}
+    amount = {"montant": Decimal(found["montant"])} if "montant" in found else {}
+    return {**found, **amount, "timestamp": parse_moment(found["timestamp"])}
+
+
+def ahead(moment: datetime, broker: datetime, tolerance: timedelta) -> str | None:
+    """The sentence that rejects a message as ``FUTUR``; None when its time is not too far after the broker's."""
+    if moment <= broker + tolerance:
+        return None
+    said, clock = (f"{each.replace(tzinfo=None).isoformat(timespec='seconds')}Z" for each in (moment, broker))
+    after = tolerance // timedelta(seconds=1)
+    return f"The field timestamp is {said}: more than {after} s after the broker's clock, {clock}."
+
+
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+
+def refused(value: bytes, broker_us: int, tolerance_us: int) -> dict[str, Any]:
+    """A message that is no sale, as Bronze stores it: ``motif`` and ``explication`` of a reject, or ``operation``, the fields of a valid
+    operation, its ``timestamp`` in microseconds since 1970. The broker's time and the tolerance are in microseconds."""
+    verdict = validate(value)
+    if verdict.operation is None or verdict.canonique is None:
+        return {"motif": verdict.motif, "explication": verdict.explication, "operation": None}
+    fields = fields_of(verdict.canonique)
+    sentence = ahead(fields["timestamp"], _EPOCH + broker_us * _MICROSECOND, tolerance_us * _MICROSECOND)
+    if sentence:
+        return {"motif": FUTUR, "explication": sentence, "operation": None}
+    fields["timestamp"] = (fields["timestamp"] - _EPOCH) // _MICROSECOND
+    return {"motif": None, "explication": None, "operation": fields}
 
 
 def _form(message: dict[str, Any]) -> str:
@@ -353,12 +388,12 @@ def validate(value: bytes | None) -> Verdict:
         _check(message, FORMS[kind])
     except _Rejected as rejected:
         return rejected.verdict
-    if kind != VENTE:
-        about = f"The message is a valid {kind} of the sale {shown(message['vente_id'])}"
-        return Verdict(EN_ATTENTE, f"{about}; no figure counts operations yet, and it is kept as it came.")
-    unknown = sorted(set(message) - set(FIELDS) - {OPERATION})
-    canonical = _canonical(message, FORMS[kind])
+    form, operation = FORMS[kind], None if kind == VENTE else kind
+    unknown = sorted(set(message) - set(form.fields) - {OPERATION})
+    canonical = _canonical(message, form)
     if not unknown:
-        return Verdict(canonique=canonical)
+        return Verdict(canonique=canonical, operation=operation)
     fields = _unknown_fields(value.decode("utf-8"), unknown)
-    return Verdict(canonique=canonical, inconnus=json.dumps(unknown, ensure_ascii=True), champs=fields)
+    return Verdict(
+        canonique=canonical, inconnus=json.dumps(unknown, ensure_ascii=True), champs=fields, operation=operation
+    )

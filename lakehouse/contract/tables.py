@@ -103,6 +103,40 @@ REJETS = TableSpec(
     stats=("motif", "kafka_partition", "kafka_offset", "date_ingestion"),
 )  # fmt: skip
 
+OPERATIONS = TableSpec(
+    name="ventes_operations",
+    layer="bronze",
+    grain="one row per operation on a sale (operation_id)",
+    columns=(
+        ("operation_id", "STRING"),
+        ("operation", "STRING"),
+        ("vente_id", "STRING"),
+        ("timestamp", "TIMESTAMP"),
+        ("quantite", "INT"),
+        ("montant", MONEY),
+        ("revision", "BIGINT"),
+        ("raison", "STRING"),
+        ("client_id", "BIGINT"),
+        ("produit_id", "BIGINT"),
+        ("client_nom", "STRING"),
+        ("produit_nom", "STRING"),
+        ("categorie", "STRING"),
+        ("pays", "STRING"),
+        ("segment", "STRING"),
+        ("jour", "DATE"),
+        ("date_ingestion", "TIMESTAMP"),
+        ("kafka_partition", "INT"),
+        ("kafka_offset", "BIGINT"),
+        ("kafka_timestamp", "TIMESTAMP"),
+        ("est_tardif", "BOOLEAN"),
+    ),
+    keys=("operation_id",),
+    partition_by=("jour",),
+    stats=("timestamp", "date_ingestion", "kafka_partition", "kafka_offset"),
+)
+"""Of a return, ``quantite`` and ``montant`` are what came back; of a correction, the sale's fields are what is right, null where
+it says nothing. ``jour``: the operation's own day. The table is made by the first operation."""
+
 PERTES = TableSpec(
     name="pertes_declarees",
     layer="bronze",
@@ -168,7 +202,17 @@ EFFACES = TableSpec(
     ),
     keys=("effacement", "table_effacee", "topic", "kafka_partition", "kafka_offset", "kafka_timestamp"),
 )  # fmt: skip
-"""``empreinte``: the salted hash (``table_properties.SALT``) of an erased sale's vente_id, by which a later copy of it is known."""
+"""``empreinte``: the salted hash (``table_properties.SALT``) of an erased sale's vente_id, or of an operation's
+operation_id, by which a later copy of it is known."""
+
+BESIDE = (
+    ("revenu_brut", MONEY_SUM),
+    ("montant_rembourse", MONEY_SUM),
+    ("nb_retours", "BIGINT"),
+    ("nb_annulations", "BIGINT"),
+)
+"""What every Silver table has beside its net figures: what was sold, what was paid back, and how often. The tables of an earlier
+release gain these columns."""
 
 _LATEST = "STRUCT<timestamp: TIMESTAMP, vente_id: STRING, {}>"
 
@@ -190,6 +234,7 @@ AGGREGES = TableSpec(
         ("est_client_fidele", "BOOLEAN"),
         ("segment_depense", "STRING"),
         ("processing_time", "TIMESTAMP"),
+        *BESIDE,
         ("_dernier", _LATEST.format("client_nom: STRING")),
         ("_produits", "ARRAY<BIGINT>"),
     ),
@@ -210,6 +255,7 @@ PAR_PAYS = TableSpec(
         ("items_sold", "BIGINT"),
         ("unique_customers", "BIGINT"),
         ("processing_time", "TIMESTAMP"),
+        *BESIDE,
     ),
     keys=("pays",),
     stats=("pays",),
@@ -228,6 +274,7 @@ PAR_SEGMENT = TableSpec(
         ("unique_customers", "BIGINT"),
         ("countries_count", "INT"),
         ("processing_time", "TIMESTAMP"),
+        *BESIDE,
         ("_pays", "ARRAY<STRING>"),
     ),
     keys=("segment",),
@@ -247,6 +294,7 @@ PAR_PRODUIT = TableSpec(
         ("revenue_total", MONEY_SUM),
         ("items_sold", "BIGINT"),
         ("unique_customers", "BIGINT"),
+        *BESIDE,
         ("_dernier", _LATEST.format("produit_nom: STRING, categorie: STRING")),
     ),
     keys=("produit_id", "jour"),
@@ -266,6 +314,7 @@ TENDANCES = TableSpec(
         ("total_transactions", "BIGINT"),
         ("revenue_total", MONEY_SUM),
         ("items_sold", "BIGINT"),
+        *BESIDE,
     ),
     keys=("jour", "heure", "pays", "segment"),
     partition_by=("jour",),
@@ -285,6 +334,7 @@ PROFIL = TableSpec(
         ("nb_jours_actifs", "BIGINT"),
         ("pays", "STRING"),
         ("segment", "STRING"),
+        *BESIDE,
         ("_dernier", _LATEST.format("pays: STRING, segment: STRING")),
     ),
     keys=("client_id",),
@@ -300,6 +350,7 @@ GENERATIONS = TableSpec(
         ("date_etat", "TIMESTAMP"),
     ),
     keys=("generation", "etat"),
+    optional=(("operations_version", "BIGINT"),),
 )  # fmt: skip
 
 CORRECTIONS = TableSpec(
@@ -332,12 +383,13 @@ members again. ``jour`` is null for a measure that no day bounds."""
 
 PERSONAL = frozenset(
     {
-        "client_id", "client_nom", "vente_id", "valeur", "cle", "membre", "correction", CHAMPS_INCONNUS, "_dernier",
+        "client_id", "client_nom", "vente_id", "operation_id", "raison", "valeur", "cle", "membre", "correction", CHAMPS_INCONNUS, "_dernier",
     }
 )  # fmt: skip
 """Columns that name a person, or one of a person's sales."""
 
-BRONZE = (VENTES, REJETS)
+BRONZE = (VENTES, OPERATIONS, REJETS)
+"""The tables that a micro-batch of Bronze appends to, in this order. Without an operation so far there is no ``ventes_operations``."""
 SILVER = (AGGREGES, PAR_PAYS, PAR_SEGMENT, PAR_PRODUIT, TENDANCES, PROFIL)
 INTERNAL = (EFFACES, RETRAITS, SOMMES, GENERATIONS, MEMBRES)
 PUBLIC = (*BRONZE, PERTES, REJOUES, *SILVER, CORRECTIONS)

@@ -26,6 +26,7 @@ FIGURES: dict[str, tuple[str, str]] = {
     "rows_per_second": ("Rows a second", "Lignes par seconde"),
     "batch_id": ("Batch no.", "N° du lot"),
     "sales": ("Sales since the start", "Ventes depuis le démarrage"),
+    "operations": ("Operations since the start", "Opérations depuis le démarrage"),
     "rejected": ("Rejected since the start", "Rejetés depuis le démarrage"),
     "drifted": ("Sales with unknown fields since the start", "Ventes aux champs inconnus depuis le démarrage"),
     "duplicates": ("Duplicates since the start", "Doublons depuis le démarrage"),

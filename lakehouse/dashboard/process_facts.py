@@ -136,7 +136,11 @@ def commits(config: Config, lake: Lake) -> Result:
             moment, origin = lake_history.moment(commit.get("timestamp")), read_origin(commit)
             what = origin.what or str(commit.get("operation", "?")).lower()
             number = origin.facts.get("batch")
-            alone = None if what in ("silver batch", "silver build", "bronze batch") else (spec.name, commit["version"])
+            alone = (
+                None
+                if what in ("silver batch", "silver operations", "silver build", "bronze batch")
+                else (spec.name, commit["version"])
+            )
             if moment is not None:
                 done.setdefault((what, number, origin.facts.get("generation"), alone), []).append(
                     (moment, spec.name, origin)
@@ -148,7 +152,7 @@ def commits(config: Config, lake: Lake) -> Result:
         seconds = (max(moments) - min(moments)).total_seconds() if moments else None
         rows.append((cut.recorded, "silver pass", cut.number, sales, seconds, None))
     for (what, number, _, _), parts in done.items():
-        if passes and what == "silver batch":
+        if passes and what in ("silver batch", "silver operations"):
             continue
         moments = [moment for moment, _, _ in parts]
         brought = sum(origin.added or 0 for _, name, origin in parts if name == VENTES.name)

@@ -240,9 +240,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "late-by-country": ("Late sales by country", "Ventes tardives par pays"),
     "offsets-without-row": ("Duplicates removed", "Doublons écartés"),
     "offsets-note": (
-        "Every message that was read is a sale, a reject or a duplicate. So offsets without a row are duplicates that were left out; "
+        "Every message that was read is a sale, an operation, a reject or a duplicate. So offsets without a row are duplicates that were left out; "
         "losses that a person declared count here too. – : the topic was created anew, its offsets no longer tell.",
-        "Chaque message lu est une vente, un rejet ou un doublon. Les offsets sans ligne sont donc des doublons écartés ; les "
+        "Chaque message lu est une vente, une opération, un rejet ou un doublon. Les offsets sans ligne sont donc des doublons écartés ; les "
         "pertes qu’une personne a déclarées comptent aussi. – : le topic a été recréé, ses offsets ne le disent plus.",
     ),
     "pertes-declarees": ("Losses that a person declared", "Pertes déclarées par une personne"),

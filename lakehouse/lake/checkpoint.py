@@ -13,10 +13,10 @@ from lakehouse import atomic_file
 from lakehouse.config import paths
 from lakehouse.jvm import spark_internals
 from lakehouse.lake.checkpoint_files import OFFSETS, TOPIC_ID, Planned
-from lakehouse.lake.checkpoint_folder import CheckpointFolder
+from lakehouse.lake.checkpoint_folder import AdvancedFolder
 
 
-class Checkpoint(CheckpointFolder):
+class Checkpoint(AdvancedFolder):
     """A checkpoint folder. Spark's own files are only read, except for a plan of which nothing was written."""
 
     def __init__(self, spark: SparkSession, path: str) -> None:
@@ -63,6 +63,10 @@ class Checkpoint(CheckpointFolder):
             stream.write(text.encode("utf-8"))
         finally:
             stream.close()
+
+    def forget(self, name: str) -> None:
+        """Delete a file of ours."""
+        self._fs.delete(self._at(name), False)
 
     def uncommitted(self) -> Planned | None:
         """The last batch when it was planned and not committed."""

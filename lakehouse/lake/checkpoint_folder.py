@@ -99,6 +99,18 @@ class CheckpointFolder(ABC):
         return (self.text(TOPIC_ID) or "").strip() or None
 
 
+class AdvancedFolder(CheckpointFolder):
+    """A checkpoint of this process's own job: files of ours are written beside Spark's."""
+
+    @abstractmethod
+    def write_text(self, name: str, text: str) -> None:
+        """A file of ours, which Spark does not look at: whole or not at all, on the disk or in the store when this returns."""
+
+    @abstractmethod
+    def forget(self, name: str) -> None:
+        """Delete a file of ours."""
+
+
 class FileCheckpoint(CheckpointFolder):
     """A checkpoint folder on a disk or in an object store, read without Spark."""
 

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from lakehouse import atomic_file
 from lakehouse.config import Config, paths
-from lakehouse.contract.tables import CORRECTIONS, SILVER, VENTES
+from lakehouse.contract.tables import CORRECTIONS, OPERATIONS, SILVER, VENTES
 from lakehouse.errors import ConfigError
 from lakehouse.lake import log_entry
 from lakehouse.lake.result import Source
 from lakehouse.observability.provenance import read_origin
 
-TABLES = (VENTES, *SILVER, CORRECTIONS)
+TABLES = (VENTES, OPERATIONS, *SILVER, CORRECTIONS)
 """The tables that a cut names, of those that exist."""
 
 

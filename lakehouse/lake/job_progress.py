@@ -11,9 +11,10 @@ from typing import Any
 
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import INVALID
-from lakehouse.contract.tables import GENERATIONS, checkpoint
+from lakehouse.contract.tables import GENERATIONS, OPERATIONS, VENTES, checkpoint
 from lakehouse.errors import TableMissing
 from lakehouse.lake.checkpoint_folder import FileCheckpoint
+from lakehouse.lake.operations_progress import NONE, OperationsProgress
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
 
@@ -34,7 +35,8 @@ class BronzePosition:
 class SilverPosition:
     """The Bronze version that Silver holds all of. Not ``settled``: a build or a batch is in progress, or was interrupted, or the last
     batch ended inside the next version, of which Silver then holds a part. ``batch``: the last that was committed, -1 for the
-    build; None while that is not whole."""
+    build; None while that is not whole. ``operations_version``: of the operations that Silver holds, ``NONE`` for none;
+    ``step``: the last step of them that ended, -1 before the first."""
 
     generation: str
     bronze_version: int
@@ -42,6 +44,14 @@ class SilverPosition:
     batch: int | None
     seen: tuple[Any, ...]
     """Changes with every step of the job: equal before and after means that nothing happened in between."""
+    operations_version: int = NONE
+    step: int = -1
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """The versions of Bronze's tables that Silver holds; without that of the operations when it holds none."""
+        read = {} if self.operations_version == NONE else {OPERATIONS.name: self.operations_version}
+        return {VENTES.name: self.bronze_version, **read}
 
 
 def bronze(config: Config) -> BronzePosition | None:
@@ -86,6 +96,10 @@ def silver(config: Config) -> SilverPosition | None:
         with folder.reading():
             end = folder.existing(committed[0]).delta_end()
         version, whole = end.whole_version, not end.is_inside_version
-    settled = last["etat"] == "fin" and planned == committed and whole
+    built = last.get("operations_version")  # not there before a release that knew operations
+    steps = OperationsProgress(folder, NONE if built is None else built)
+    step_planned, step_ended = steps.seen()
+    settled = last["etat"] == "fin" and planned == committed and whole and step_planned == step_ended
     batch = (committed or [-1])[0] if last["etat"] == "fin" and whole else None
-    return SilverPosition(last["generation"], version, settled, batch, (seen, *planned, None, *committed))
+    at = (seen, step_planned, step_ended, *planned, None, *committed)
+    return SilverPosition(last["generation"], version, settled, batch, at, steps.read(), step_ended)

@@ -17,7 +17,7 @@ from typing import Any
 from lakehouse import atomic_file
 from lakehouse.config import Config
 from lakehouse.lake.checkpoint_files import COMMITS, METADATA, OFFSETS
-from lakehouse.lake.checkpoint_folder import FileCheckpoint
+from lakehouse.lake.checkpoint_folder import AdvancedFolder, FileCheckpoint
 from lakehouse.lake.table_changes import BEFORE, Position
 
 _KEPT = 100
@@ -33,7 +33,7 @@ class Batch:
     end: Position
 
 
-class LocalCheckpoint(FileCheckpoint):
+class LocalCheckpoint(FileCheckpoint, AdvancedFolder):
     """A checkpoint's folder on this machine. ``first``: where the first batch begins."""
 
     def __init__(self, config: Config, path: str, first: Position) -> None:
@@ -77,12 +77,16 @@ class LocalCheckpoint(FileCheckpoint):
         for name in (COMMITS, OFFSETS):  # in this order: a commit without its plan is damage
             for number in self.ids(name):
                 if number <= batch.id - _KEPT:
-                    self._forget(f"{name}/{number}")
+                    self.forget(f"{name}/{number}")
 
     def _end(self, batch_id: int) -> Position:
         with self.reading():
             end = self.existing(batch_id).delta_end()
         return Position(end.version, BEFORE if end.index is None else end.index)
+
+    def write_text(self, name: str, text: str) -> None:
+        """A file of ours, which Spark does not look at: whole or not at all."""
+        self._create(name, text)
 
     def _create(self, name: str, text: str) -> None:
         """Raises ``FileExistsError`` rather than to replace a file."""
@@ -93,7 +97,8 @@ class LocalCheckpoint(FileCheckpoint):
         _checksum(file).unlink(missing_ok=True)  # of a file that is gone: Spark would not believe this one
         atomic_file.write(file, text)
 
-    def _forget(self, name: str) -> None:
+    def forget(self, name: str) -> None:
+        """Delete a file, and Hadoop's checksum of it."""
         for file in (Path(self.path, name), _checksum(Path(self.path, name))):
             file.unlink(missing_ok=True)
 

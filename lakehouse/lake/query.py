@@ -8,10 +8,12 @@ from datetime import UTC, date, datetime
 
 @dataclass(frozen=True)
 class Query:
-    """One SELECT without LIMIT that ends in a total ORDER BY, and the tables that it names."""
+    """One SELECT without LIMIT that ends in a total ORDER BY, and the tables that it names. ``optional``: those of them that have no
+    rows as long as they do not exist; the SQL then begins with no WITH of its own."""
 
     sql: str
     tables: tuple[str, ...]
+    optional: tuple[str, ...] = ()
 
     def page(self, limit: int | None, offset: int = 0) -> Query:
         """The same with LIMIT and OFFSET: the total order makes the pages of one version disjoint and complete."""
@@ -20,7 +22,7 @@ class Query:
             text += f"\nLIMIT {int(limit)}"
         if offset:
             text += f"\nOFFSET {int(offset)}"
-        return Query(text, self.tables)
+        return Query(text, self.tables, self.optional)
 
 
 def timestamp_type(timezone: str = "UTC") -> str:

@@ -22,7 +22,7 @@ from lakehouse.contract.tables import TableSpec
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing, one_line
 from lakehouse.lake import history as lake_history
 from lakehouse.lake import object_store, result, table_handle
-from lakehouse.lake.query import Query
+from lakehouse.lake.query import Query, timestamp_type
 from lakehouse.lake.result import Column, Flow, Kind, Result, Source
 from lakehouse.wording import instant
 
@@ -179,11 +179,19 @@ class Lake:
                 f"{', '.join(query.tables) or 'none'}. Name it: --version {(query.tables or ('TABLE',))[0]}={self.version}, or use --at."
             )
         builder = QueryBuilder()
-        opened = [self.snapshot(name) for name in dict.fromkeys(query.tables)]
+        opened, absent = [], []
+        for name in dict.fromkeys(query.tables):
+            try:
+                opened.append(self.snapshot(name))
+            except TableMissing:
+                if name not in query.optional:
+                    raise
+                absent.append(f"{name} AS ({_no_rows(_READABLE[name])})")
+        sql = f"WITH {', '.join(absent)}\n{query.sql}" if absent else query.sql
         for snapshot in opened:
             builder.register(snapshot.source.table, snapshot.handle)
         try:
-            return builder.execute(query.sql), tuple(snapshot.source for snapshot in opened)
+            return builder.execute(sql), tuple(snapshot.source for snapshot in opened)
         except Exception as error:  # as above
             raise self._explain(error, query.tables) from error
 
@@ -258,6 +266,8 @@ class Lake:
             writer = f"Type: python {WRITERS[spec.layer]}"
             if name == tables.PERTES.name:
                 writer = "It appears when a person accepts a loss: so far there was none."
+            if name == tables.OPERATIONS.name:
+                writer = "It appears with the first operation on a sale: so far there was none."
             if name == tables.CORRECTIONS.name:
                 writer = "It appears when a refresh first changes a day that had ended: so far none did."
             if name == tables.REJOUES.name:
@@ -340,6 +350,16 @@ class Lake:
             else f"a file was removed while it was read. Run the same command again; if it says so again, it is lost. {_LOST}"
         )
         return SnapshotGone(f"Cannot read {read}: {advice}", pinned=pinned)
+
+
+def _no_rows(spec: TableSpec) -> str:
+    """A SELECT with the table's columns and no row."""
+
+    def null(kind: str) -> str:
+        return f"arrow_cast(NULL, {timestamp_type()})" if kind == "TIMESTAMP" else f"CAST(NULL AS {kind})"
+
+    columns = (f'{null(kind)} AS "{name}"' for name, kind in spec.columns)
+    return f"SELECT {', '.join(columns)} WHERE false"
 
 
 def _next_command(name: str, path: str) -> str:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from lakehouse.config import Config, paths
-from lakehouse.contract.tables import REJETS, VENTES, TableSpec
-
-OURS = (VENTES, REJETS)
-"""The tables whose writer does this: those that each micro-batch of Bronze appends to."""
+from lakehouse.contract.tables import BRONZE, TableSpec
 
 
 def maintained_by_writer(spec: TableSpec, config: Config) -> bool:
     """Whether the writer merges the table's small files and makes its log's checkpoints, and not Delta inside a commit. Local
     tables: in an object store, Spark alone writes what Spark's log store guards."""
-    return spec in OURS and not paths.is_remote(config)
+    return spec in BRONZE and not paths.is_remote(config)
 
 
 _DELTAS_OWN = 200

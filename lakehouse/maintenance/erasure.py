@@ -25,7 +25,7 @@ from lakehouse import atomic_file
 from lakehouse.config import Config
 from lakehouse.contract.sale import ILLISIBLE
 from lakehouse.contract.table_properties import ERASE, SALT
-from lakehouse.contract.tables import AGGREGES, EFFACES, PROFIL, REJETS, REJOUES, VENTES, TableSpec
+from lakehouse.contract.tables import AGGREGES, EFFACES, OPERATIONS, PROFIL, REJETS, REJOUES, VENTES, TableSpec
 from lakehouse.errors import TableMissing, one_line
 from lakehouse.lake import delta_tables, result, writer_lock
 from lakehouse.lake import history as lake_history
@@ -35,9 +35,9 @@ from lakehouse.maintenance.whose_message import concerns, names_one_of
 from lakehouse.observability.provenance import read_origin
 
 
-def fingerprint(salt: str, vente_id: str) -> str:
-    """SHA-256 of salt and id, as Spark's ``sha2(concat(salt, vente_id), 256)`` gives it."""
-    return hashlib.sha256(f"{salt}{vente_id}".encode()).hexdigest()
+def fingerprint(salt: str, id_: str) -> str:
+    """SHA-256 of salt and id, as Spark's ``sha2(concat(salt, id), 256)`` gives it."""
+    return hashlib.sha256(f"{salt}{id_}".encode()).hexdigest()
 
 
 _CHUNK = 5_000
@@ -213,7 +213,7 @@ class _Erasing:
                 yield from result.rows(batch)
 
     def choose(self) -> dict[str, list[tuple[Coordinates, datetime, str | None]]]:
-        """By table, the rows that are the client's: coordinates, date_ingestion, vente_id of a sale."""
+        """By table, the rows that are the client's: coordinates, date_ingestion, vente_id of a sale, operation_id of an operation."""
         client, topic = self._request.client_id, self._config.kafka.topic
         places = ("kafka_partition", "kafka_offset", "kafka_timestamp")
         sales = [
@@ -222,7 +222,16 @@ class _Erasing:
                 VENTES, (*places, "date_ingestion", "vente_id"), f"client_id = {client}"
             )
         ]
-        mine, ids = {place[1:] for place, _, _ in sales}, {vente_id for *_, vente_id in sales}
+        ids = {vente_id for *_, vente_id in sales}
+        about = ("vente_id", "client_id", "operation_id")
+        done = [
+            ((topic, p, o, t), when, operation_id)
+            for p, o, t, when, vente_id, client_id, operation_id in self._rows(
+                OPERATIONS, (*places, "date_ingestion", *about)
+            )
+            if vente_id in ids or client_id == client
+        ]
+        mine = {place[1:] for place, _, _ in (*sales, *done)}
         notes = []
         for of, p, o, t, when, text in self._rows(REJOUES, ("topic", *places, "date_rejeu", "correction")):
             if (p, o, t) in mine or (text is not None and concerns(client, text.encode())):
@@ -237,13 +246,13 @@ class _Erasing:
             or names_one_of(ids, value)
             or (motif == ILLISIBLE and concerns(client, text.encode()))  # the headers stand there
         ]
-        return {REJOUES.name: notes, REJETS.name: bad, VENTES.name: sales}
+        return {REJOUES.name: notes, REJETS.name: bad, OPERATIONS.name: done, VENTES.name: sales}
 
     def run(self) -> Request:
         chosen = self.choose()
         if any(chosen.values()):
             self._note(chosen)
-        for spec in (REJETS, REJOUES, VENTES):
+        for spec in (REJETS, REJOUES, OPERATIONS, VENTES):
             self._delete(spec, [place for place, _, _ in chosen[spec.name]])
         return self._result()
 

@@ -13,9 +13,9 @@ from collections import defaultdict
 from deltalake.exceptions import DeltaError
 
 from lakehouse.config import Config
-from lakehouse.contract.tables import TableSpec
+from lakehouse.contract.tables import BRONZE, TableSpec
 from lakehouse.errors import LakehouseError, one_line
-from lakehouse.lake.table_settings import OURS, maintained_by_writer
+from lakehouse.lake.table_settings import maintained_by_writer
 from lakehouse.maintenance import compaction
 from lakehouse.observability import log
 
@@ -30,7 +30,7 @@ class SmallFiles:
         self._config = config
         self._enough = config.delta.auto_compact_min_files
         self._interval = config.delta.checkpoint_interval
-        self._tables = [spec for spec in OURS if maintained_by_writer(spec, config)]
+        self._tables = [spec for spec in BRONZE if maintained_by_writer(spec, config)]
         self._new: dict[str, int] = defaultdict(int)
         self._passed: set[str] = set()
         """Tables whose version has passed a multiple of the interval since the last look."""

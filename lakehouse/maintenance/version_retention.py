@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lakehouse.config import Config, paths
 from lakehouse.contract.table_properties import RETENTION
-from lakehouse.contract.tables import VENTES, TableSpec
+from lakehouse.contract.tables import OPERATIONS, VENTES, TableSpec
 from lakehouse.errors import CheckpointInvalid
 from lakehouse.lake import history, job_progress, log_entry
 from lakehouse.observability.provenance import read_origin
@@ -22,17 +22,20 @@ _LOG_ENTRY = re.compile(r"^\.?(\d{20})\.(json|crc|checkpoint\.|compacted)")
 
 def reader(config: Config, spec: TableSpec, newest: int) -> tuple[int | None, str | None]:
     """The version from which on the table's stream still has to be read, and a sentence when that holds something back."""
-    if spec is not VENTES:
+    if spec not in (VENTES, OPERATIONS):
         return None, None
     try:
         silver = job_progress.silver(config)
     except CheckpointInvalid:
         return 0, "Silver's checkpoint cannot be read: nothing that it may still need is removed"
-    if silver is None or not _rows_after(spec.path(config.delta.base_path), silver.bronze_version, newest):
+    if silver is None:
+        return None, None
+    merged = silver.bronze_version if spec is VENTES else max(silver.operations_version, 0)
+    if not _rows_after(spec.path(config.delta.base_path), merged, newest):
         return None, None
     return (
-        silver.bronze_version,
-        f"Silver has merged version {silver.bronze_version} of {newest}: files that were removed later are kept",
+        merged,
+        f"Silver has merged version {merged} of {newest}: files that were removed later are kept",
     )
 
 

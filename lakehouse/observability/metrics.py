@@ -148,6 +148,9 @@ DUPLICATES = _counter(
     "bronze", "bronze_duplicate_rows",
     "Copies that were left out: by the stream's deduplication state (memory) or by comparison with Bronze (table).", "found_by",
 )  # fmt: skip
+OPERATIONS = _counter(
+    "bronze", "bronze_operations", "Operations on sales (cancellations, returns, corrections) written."
+)
 REJECTED = _counter("bronze", "bronze_rejected_rows", "Messages that broke the contract, by reason.", "reason")
 ISOLATED = _counter(
     "bronze",
@@ -231,6 +234,7 @@ FIGURES: dict[str, dict[str, tuple[Metric, Literal["sum", "max"]]]] = {
         "batch_seconds": (LAST_BATCH_SECONDS, "max"),
         "batch_id": (BATCH_ID, "max"),
         "sales": (SALES, "sum"),
+        "operations": (OPERATIONS, "sum"),
         "rejected": (REJECTED, "sum"),
         "duplicates": (DUPLICATES, "sum"),
         "drifted": (DRIFTED, "sum"),

@@ -12,14 +12,13 @@ from pathlib import Path
 from lakehouse.config import Config, format_duration, paths
 from lakehouse.contract.tables import (
     AGGREGES,
+    BRONZE,
     EFFACES,
     MEMBRES,
     PAR_PRODUIT,
     PERSONAL,
     PROFIL,
-    REJETS,
     REJOUES,
-    VENTES,
     TableSpec,
 )
 from lakehouse.errors import LakehouseError
@@ -29,7 +28,7 @@ from lakehouse.maintenance.version_retention import LATE
 from lakehouse.observability import audit_log
 from lakehouse.operations.recovery.backup import Backups
 
-_NAMED = (VENTES, REJETS, REJOUES, AGGREGES, PROFIL, PAR_PRODUIT, MEMBRES)
+_NAMED = (*BRONZE, REJOUES, AGGREGES, PROFIL, PAR_PRODUIT, MEMBRES)
 """Tables with a person's rows, or with the vente_id of a person's sale; the others hold sums."""
 
 _SEGMENT = timedelta(days=7)
@@ -58,7 +57,7 @@ def listed(config: Config, newest: datetime | None, silver_due: bool, now: datet
     found += _records(config)
     found += _backups(config)
     if newest is not None:
-        what = "places in Kafka, times and salted hashes of vente_id; no name, no number"
+        what = "places in Kafka, times and salted hashes of vente_id and operation_id; no name, no number"
         found.append(
             Leftover(f"bronze {EFFACES.name}", what, "for ever: reconcile counts by it, and no copy comes back")
         )
@@ -113,7 +112,7 @@ def _table(config: Config, spec: TableSpec, since: datetime | None) -> Iterator[
         return f"{_text(since + kept)}, {what}" if since else f"{format_duration(kept)} after its next build, {what}"
 
     where, delta = f"{spec.layer} {spec.name}", config.delta
-    verb = " and restore-table" if spec in (VENTES, REJETS) else ""
+    verb = " and restore-table" if spec in BRONZE else ""
     of = "vente_id in older" if spec is PAR_PRODUIT else "older"
     yield Leftover(where, f"{of} versions, for time travel{verb}", until(delta.deleted_file_retention))
     if _log_names_people(spec.path(delta.base_path)):

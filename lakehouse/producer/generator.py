@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Literal, NamedTuple, get_args
 
-from lakehouse.contract.sale import EN_ATTENTE
 from lakehouse.producer import malformed
 from lakehouse.producer.catalogue import CATALOGUE, POOL_SEED, Client, Pool, Product, euros
 from lakehouse.producer.operations import EARLY, RecentSales, encoded
@@ -239,4 +238,4 @@ def operation(kind: Kind, timestamp: str, sold: RecentSales[Message], about: Mes
     if drawn is None:
         return None
     sale, fields = drawn
-    return sale._replace(kind=kind, value=encoded(fields), motif=EN_ATTENTE, operation=fields)
+    return sale._replace(kind=kind, value=encoded(fields), operation=fields)

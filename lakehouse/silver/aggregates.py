@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Literal
 
 from lakehouse.contract.tables import (
     AGGREGES,
+    BESIDE,
     MEMBRES,
+    MONEY,
     PAR_PAYS,
     PAR_PRODUIT,
     PAR_SEGMENT,
@@ -48,24 +50,26 @@ Kind = Literal["sum", "count", "min", "max", "set", "members"]
 _PARTIAL: Mapping[Dialect, Mapping[Kind, str]] = {
     "spark": {
         "sum": "sum({0})",
-        "count": "count(1)",
-        "min": "min({0})",
-        "max": "max({0})",
-        "set": "array_sort(collect_set({0}))",
-        "members": "count(DISTINCT {0})",
+        "count": "count(1){2}",
+        "min": "min({0}){2}",
+        "max": "max({0}){2}",
+        "set": "array_sort(collect_set({0}){2})",
+        "members": "count(DISTINCT {0}){2}",
     },
     "local": {
         # of the column's own type, so that a sum that the column cannot hold fails instead of going on in more digits
         "sum": "CAST(sum(CAST({0} AS {1})) AS {1})",
-        "count": "count(1)",
-        "min": "min({0})",
-        "max": "max({0})",
-        "set": "array_sort(array_agg(DISTINCT {0}))",
-        "members": "count(DISTINCT {0})",
+        "count": "count(1){2}",
+        "min": "min({0}){2}",
+        "max": "max({0}){2}",
+        "set": "array_sort(array_agg(DISTINCT {0}){2})",
+        "members": "count(DISTINCT {0}){2}",
     },
 }
-"""A measure over sales: {0} is the expression, {1} the type of its column."""
-_LOCAL_SET_OF_A_DAY = "array_sort(array_distinct(array_agg({0})))"
+"""A measure over sales: {0} is the expression, {1} the type of its column, {2} which sales are measured. A cancelled sale's amounts and
+articles are 0, so that sums are over all."""
+_LIVE = " FILTER (WHERE NOT annulee)"
+_LOCAL_SET_OF_A_DAY = "array_sort(array_distinct(array_agg({0}){2}))"
 """Where a key has few sales: DataFusion's DISTINCT keeps a set a key, and takes ten times as long for a million keys. Where a
 key has many sales it is the set that is small."""
 _MERGED: Mapping[Kind, str] = {
@@ -89,7 +93,7 @@ _NOW: Mapping[Dialect, str] = {
 
 @dataclass(frozen=True)
 class Measure:
-    """One column that merges. ``of`` is over Bronze's columns.
+    """One column that merges. ``of`` is over a sale's columns (``net_sql``): Bronze's, net of its operations, and ``BESIDE``.
 
     ``set`` keeps the distinct members of a small set in the row; ``members`` keeps those of a large one in the member
     table (``tables.MEMBRES``) and counts them here, exactly.
@@ -141,6 +145,15 @@ class Thresholds:
     timezone: str
 
 
+BESIDE_MEASURES = (
+    Measure("revenu_brut", "sum", column("revenu_brut")),
+    Measure("montant_rembourse", "sum", column("montant_rembourse")),
+    Measure("nb_retours", "sum", column("nb_retours")),
+    Measure("nb_annulations", "sum", big("annulee")),
+)
+"""What every table has: what its sales were worth, and what became of them."""
+
+
 def aggregates(thresholds: Thresholds) -> tuple[Aggregate, ...]:
     """The Silver tables, in the order in which they are refreshed."""
     totals = (
@@ -159,6 +172,7 @@ def aggregates(thresholds: Thresholds) -> tuple[Aggregate, ...]:
                 Measure("achat_max", "max", column("montant")),
                 Measure("_dernier", "max", latest("client_nom")),
                 Measure("_produits", "set", column("produit_id")),
+                *BESIDE_MEASURES,
             ),
             derived={
                 "client_nom": part("_dernier", "client_nom"),
@@ -175,7 +189,7 @@ def aggregates(thresholds: Thresholds) -> tuple[Aggregate, ...]:
         ),
         Aggregate(
             PAR_PAYS,
-            measures=(*totals, Measure("unique_customers", "members", column("client_id"))),
+            measures=(*totals, Measure("unique_customers", "members", column("client_id")), *BESIDE_MEASURES),
             derived={"transaction_moyenne": mean("revenue_total", "total_transactions")},
         ),
         Aggregate(
@@ -184,6 +198,7 @@ def aggregates(thresholds: Thresholds) -> tuple[Aggregate, ...]:
                 *totals,
                 Measure("unique_customers", "members", column("client_id")),
                 Measure("_pays", "set", column("pays")),
+                *BESIDE_MEASURES,
             ),
             derived={
                 "transaction_moyenne": mean("revenue_total", "total_transactions"),
@@ -196,12 +211,13 @@ def aggregates(thresholds: Thresholds) -> tuple[Aggregate, ...]:
                 *totals,
                 Measure("unique_customers", "members", column("client_id")),
                 Measure("_dernier", "max", latest("produit_nom", "categorie")),
+                *BESIDE_MEASURES,
             ),
             derived={"produit_nom": part("_dernier", "produit_nom"), "categorie": part("_dernier", "categorie")},
         ),
         Aggregate(
             TENDANCES,
-            measures=totals,
+            measures=(*totals, *BESIDE_MEASURES),
             computed_keys={"heure": hour(thresholds.timezone)},
         ),
         Aggregate(
@@ -213,6 +229,7 @@ def aggregates(thresholds: Thresholds) -> tuple[Aggregate, ...]:
                 Measure("total_depense", "sum", column("montant")),
                 Measure("nb_jours_actifs", "members", column("jour")),
                 Measure("_dernier", "max", latest("pays", "segment")),
+                *BESIDE_MEASURES,
             ),
             derived={"pays": part("_dernier", "pays"), "segment": part("_dernier", "segment")},
         ),
@@ -220,18 +237,24 @@ def aggregates(thresholds: Thresholds) -> tuple[Aggregate, ...]:
 
 
 def definition(entries: Sequence[Aggregate]) -> str:
-    """A fingerprint of everything that decides the tables' figures: when it changes, they have to be rebuilt."""
+    """A fingerprint of everything that decides the tables' figures: when it changes, they have to be rebuilt. Not of the columns that
+    existing tables gain without a rebuild (``BESIDE``)."""
+    later = dict(BESIDE)
     facts = [
-        [entry.table.ddl, entry.table.keys, _texts(entry.computed_keys), _texts(entry.derived)]
-        + [[m.column, m.kind, m.of.spark] for m in entry.measures]
+        [_ddl(entry.table, later), entry.table.keys, _texts(entry.computed_keys), _texts(entry.derived)]
+        + [[m.column, m.kind, m.of.spark] for m in entry.measures if m.column not in later]
         for entry in entries
     ]
     return hashlib.sha256(json.dumps([facts, MEMBRES.ddl]).encode()).hexdigest()[:16]
 
 
+def _ddl(table: TableSpec, without: Collection[str]) -> str:
+    return replace(table, columns=tuple(one for one in table.columns if one[0] not in without)).ddl
+
+
 def _texts(expressions: Mapping[str, Expression]) -> list[tuple[str, str]]:
     """In Spark's dialect, which was the only one when the first lakes noted their fingerprint."""
-    return sorted((name, expression.spark) for name, expression in expressions.items())
+    return sorted((name, expression.noted or expression.spark) for name, expression in expressions.items())
 
 
 # --- as SQL ----------------------------------------------------------------------------------------------------------
@@ -250,18 +273,49 @@ def key_values(entry: Aggregate, dialect: Dialect) -> dict[str, str]:
     }
 
 
-def partial_values(entry: Aggregate, dialect: Dialect) -> dict[str, str]:
-    """measure → SQL over the sales of one key."""
-    kinds = dict(entry.table.columns)
-    return {m.column: _partial(entry, m, dialect).format(m.of.text(dialect), kinds[m.column]) for m in entry.measures}
+def partial_values(entry: Aggregate, dialect: Dialect, *, plain: bool = True) -> dict[str, str]:
+    """measure → SQL over the sales of one key. ``plain``: none of them has an operation, so that all are measured."""
+    return {m.column: _partial(entry, m, dialect, "" if plain else _LIVE) for m in entry.measures}
 
 
-def _partial(entry: Aggregate, measure: Measure, dialect: Dialect) -> str:
+def _partial(entry: Aggregate, measure: Measure, dialect: Dialect, live: str) -> str:
+    kind = dict(entry.table.columns)[measure.column]
+    of = measure.of.text(dialect)
+    if live and kind == MONEY:  # a sale of which more came back than any amount may be: what the column can hold
+        of = f"greatest({of}, {_LEAST})"
     if dialect == "local" and measure.kind == "max" and measure.of.local_max:
-        return measure.of.local_max
-    if dialect == "local" and measure.kind == "set" and "jour" in entry.table.keys:
-        return _LOCAL_SET_OF_A_DAY
-    return _PARTIAL[dialect][measure.kind]
+        most = measure.of.local_max(live)
+        return f"CASE WHEN count(1){live} > 0 THEN {most} END" if live else most
+    if dialect == "local" and measure.kind == "set":
+        found = _LOCAL_SET_OF_A_DAY if "jour" in entry.table.keys else _PARTIAL[dialect]["set"]
+        members = found.format(of, kind, live)
+        return f"coalesce({members}, {empty_set(kind, dialect)})" if live else members
+    return _PARTIAL[dialect][measure.kind].format(of, kind, live)
+
+
+_LEAST = "CAST('-9999999999999999.99' AS DECIMAL(28,2))"
+
+
+_ARROW = {"BIGINT": "Int64", "STRING": "Utf8"}
+
+
+def empty_set(kind: str, dialect: Dialect) -> str:
+    """An empty array of the type ``kind``."""
+    if dialect == "spark":
+        return f"CAST(array() AS {kind})"
+    return f"arrow_cast(make_array(), 'List({_ARROW[kind.removeprefix('ARRAY<').removesuffix('>')]})')"
+
+
+def gained_values(entry: Aggregate) -> dict[str, str]:
+    """column → SQL of its value in a row of an earlier release, which knew no operations: what was sold is what is left."""
+    net = next(m.column for m in entry.measures if m.kind == "sum" and m.of == column("montant"))
+    return {name: net if name == "revenu_brut" else f"CAST(0 AS {kind})" for name, kind in BESIDE}
+
+
+def row_values(entry: Aggregate, measures: Mapping[str, str], dialect: Dialect, *, keys: bool) -> dict[str, str]:
+    """column → SQL of a row with these measures; the ``keys`` from ``s``, or left out."""
+    values = _values(entry, measures, dialect, "s.")
+    return {name: sql for name, sql in values.items() if keys or name not in entry.table.keys}
 
 
 def insert_values(entry: Aggregate, dialect: Dialect = "spark", *, prefix: str = "s.") -> dict[str, str]:
@@ -275,8 +329,7 @@ def update_values(entry: Aggregate, dialect: Dialect = "spark") -> dict[str, str
         m.column: _MERGED[m.kind].format(t=f"t.{quoted(m.column, dialect)}", s=f"s.{quoted(m.column, dialect)}")
         for m in entry.measures
     }
-    values = _values(entry, merged, dialect, "s.")
-    return {name: sql for name, sql in values.items() if name not in entry.table.keys}
+    return row_values(entry, merged, dialect, keys=False)
 
 
 def _values(entry: Aggregate, measures: Mapping[str, str], dialect: Dialect, prefix: str) -> dict[str, str]:

@@ -16,7 +16,12 @@ _KEYS = ("jour", "pays", "segment")
 
 def added(sales: DataFrame) -> DataFrame:
     """Each sale as a change of its day, country and segment."""
-    return sales.selectExpr(*_KEYS, "1L AS transactions", "montant", "CAST(quantite AS BIGINT) AS articles")
+    return sales.selectExpr(
+        *_KEYS,
+        "CASE WHEN annulee THEN 0L ELSE 1L END AS transactions",
+        "montant",
+        "CAST(quantite AS BIGINT) AS articles",
+    )
 
 
 def reversed_totals(hours: DataFrame) -> DataFrame:

@@ -30,7 +30,7 @@ def members(sales: DataFrame, entries: Sequence[Aggregate]) -> DataFrame:
 
 
 def _members(sales: DataFrame, entry: Aggregate, measure: Measure) -> DataFrame:
-    keyed = sales.withColumns(dict(zip(entry.table.keys, key_columns(entry), strict=True)))
+    keyed = sales.where("NOT annulee").withColumns(dict(zip(entry.table.keys, key_columns(entry), strict=True)))
     return keyed.select(
         F.lit(member_name(entry, measure)).alias("mesure"),
         (F.col("jour") if members_have_day(entry, measure) else F.lit(None).cast("date")).alias("jour"),

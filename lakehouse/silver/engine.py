@@ -16,7 +16,8 @@ from lakehouse.contract.table_properties import ERASE, RETENTION
 from lakehouse.contract.tables import VENTES, TableSpec
 from lakehouse.contract.tables import checkpoint as checkpoint_path
 from lakehouse.errors import LakehouseError
-from lakehouse.lake.checkpoint_folder import CheckpointFolder
+from lakehouse.lake.checkpoint_folder import AdvancedFolder, CheckpointFolder
+from lakehouse.lake.operations_progress import NONE, OperationsProgress, Step
 from lakehouse.silver.aggregates import Aggregate
 
 JOB = "silver"
@@ -32,6 +33,8 @@ class Generation:
     bronze_version: int
     definition: str
     done: bool
+    operations_version: int = NONE
+    """Of the operations that it was built with."""
 
     def checkpoint(self, base: str) -> str:
         """The folder of its checkpoint."""
@@ -45,6 +48,10 @@ class Generation:
         with checkpoint.reading():
             end = committed.delta_end()
         return end.whole_version, not end.is_inside_version
+
+    def operations(self, checkpoint: CheckpointFolder) -> OperationsProgress:
+        """How far Silver has read the operations."""
+        return OperationsProgress(checkpoint, self.operations_version)
 
 
 @dataclass(frozen=True)
@@ -66,11 +73,14 @@ class Engine(Protocol):
     def bronze_version(self) -> int:
         """The newest version."""
 
-    def bronze_id(self) -> str:
-        """The id of the Bronze table: one that was removed and made anew has another."""
+    def operations_version(self) -> int:
+        """The newest version of the table of operations; ``NONE`` while there is none."""
 
-    def removals(self, *, after: int, upto: int) -> Iterator[tuple[int, str, str | None]]:
-        """(version, operation, what its origin says) of Bronze's commits ``after`` + 1 to ``upto`` that took rows away."""
+    def table_id(self, spec: TableSpec) -> str:
+        """The id of a table: one that was removed and made anew has another."""
+
+    def removals(self, spec: TableSpec, *, after: int, upto: int) -> Iterator[tuple[int, str, str | None]]:
+        """(version, operation, what its origin says) of the table's commits ``after`` + 1 to ``upto`` that took rows away."""
 
     def last_state(self) -> Mapping[str, Any] | None:
         """The last row of the generations' table, None when there is none."""
@@ -78,23 +88,33 @@ class Engine(Protocol):
     def record(self, row: Mapping[str, Any]) -> None:
         """Append a row to it."""
 
-    def checkpoint(self, generation: Generation) -> CheckpointFolder:
+    def checkpoint(self, generation: Generation) -> AdvancedFolder:
         """The generation's checkpoint."""
 
     def build(self, generation: Generation, stop: threading.Event) -> bool:
-        """Replace every table by the recompute of the generation's Bronze version. False when ``stop`` was set between two
+        """Replace every table by the recompute of the generation's Bronze versions. False when ``stop`` was set between two
         tables: the next start finishes the build."""
 
     def advance(
         self,
         generation: Generation,
         *,
+        operations: int,
         skip_removals: bool,
         merged: Callable[[str, float], None],
         beat: Callable[[], None],
     ) -> tuple[int, Exception | None]:
-        """Merge all that Bronze holds and the generation's checkpoint does not. The sales that were merged, and what ended it
+        """Merge all sales that Bronze holds and the generation's checkpoint does not, with their operations up to the version
+        ``operations``. The sales that were merged, and what ended it
         early. ``merged`` is called with each table and the seconds that its merge took, ``beat`` now and then."""
+
+    def apply(
+        self, generation: Generation, step: Step, merged: Callable[[str, float], None], beat: Callable[[], None]
+    ) -> None:
+        """Take the sales that the step changes out of every table as they were, and put them back as they are."""
+
+    def gain_columns(self, generation: Generation) -> None:
+        """Add to the tables of an earlier release the columns that they lack, with their values."""
 
     def properties(self, spec: TableSpec) -> Mapping[str, str]:
         """The table's properties."""
@@ -103,23 +123,30 @@ class Engine(Protocol):
         """The table's newest version."""
 
     def differences(
-        self, entry: Aggregate, *, bronze_version: int, version: int, since: date | None, limit: int
+        self,
+        entry: Aggregate,
+        *,
+        bronze_version: int,
+        operations: int,
+        version: int,
+        since: date | None,
+        limit: int,
     ) -> list[CellDifference]:
         """The cells (at most ``limit``), from the day ``since`` on, in which the table at ``version`` differs from the recompute of
-        Bronze at ``bronze_version``."""
+        Bronze at ``bronze_version``, with the operations at theirs."""
 
     def doubled(self, spec: TableSpec, *, version: int | None, limit: int) -> list[CellDifference]:
         """The keys (at most ``limit``) of which more than one row stands; none of a table that is not there."""
 
 
-def removers(removals: Iterable[tuple[int, str, str | None]]) -> frozenset[str]:
-    """Which of the operator's commands (``RETENTION``, ``ERASE``) made these removals from Bronze. Raises ``LakehouseError``
+def removers(removals: Iterable[tuple[int, str, str | None]], spec: TableSpec = VENTES) -> frozenset[str]:
+    """Which of the operator's commands (``RETENTION``, ``ERASE``) made these removals from a table of Bronze. Raises ``LakehouseError``
     when something else did."""
     found = set()
     for version, operation, what in removals:
         if what not in (RETENTION, ERASE):
             raise LakehouseError(
-                f"Version {version} of {VENTES.name} took sales away ({operation} by {what or 'an unknown writer'}), which no "
+                f"Version {version} of {spec.name} took sales away ({operation} by {what or 'an unknown writer'}), which no "
                 f"increment can follow. To build Silver anew from what stands there: python streaming_silver.py --full"
             )
         found.add(what)

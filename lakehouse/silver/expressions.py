@@ -27,10 +27,12 @@ class Expression:
 
     spark: str
     local: str
-    local_max: str | None = None
-    """Its ``max`` over many rows by DataFusion, where ``max(local)`` would be another work: that of a struct keeps the batches
+    local_max: Callable[[str], str] | None = None
+    """Its ``max`` over many rows by DataFusion, given what follows an aggregate (``FILTER …``), where ``max(local)`` would be another work: that of a struct keeps the batches
     of rows in memory from which each group's came, gigabytes for ten thousand groups, and ``last_value`` with an order takes
     four times as long as the maximum of a text (deltalake 1.6.6)."""
+    noted: str | None = None
+    """Its text in the fingerprint of the definitions, where Spark's has changed and no figure with it."""
 
     def text(self, dialect: Dialect) -> str:
         return self.spark if dialect == "spark" else self.local
@@ -64,7 +66,9 @@ def latest(*names: str) -> Expression:
     fields = ("timestamp", "vente_id", *names)
     spark = ", ".join(f"'{name}', {name}" for name in fields)
     local = ", ".join(f"'{name}', {quoted(name, 'local')}" for name in fields)
-    return Expression(f"named_struct({spark})", f"named_struct({local})", local_max=_latest_max(names))
+    return Expression(
+        f"named_struct({spark})", f"named_struct({local})", local_max=lambda only: _latest_max(names, only)
+    )
 
 
 _EPOCH = 2 * 10**17
@@ -73,8 +77,8 @@ order of the moments."""
 _NUL, _END = "chr(0)", "chr(0) || chr(0)"
 
 
-def _latest_max(names: Sequence[str]) -> str:
-    """The maximum of one text that holds the sale's moment, id and names in this order, taken to pieces again.
+def _latest_max(names: Sequence[str], only: str) -> str:
+    """The maximum (of the rows ``only``) of one text that holds the sale's moment, id and names in this order, taken to pieces again.
 
     A text ends with two NUL, and a NUL in it is followed by U+0001: the whole has the order of its parts, whatever is in them.
     """
@@ -87,7 +91,7 @@ def _latest_max(names: Sequence[str]) -> str:
 
     moment = f'CAST(CAST("timestamp" AS BIGINT) + {_EPOCH} AS STRING)'
     whole = " || ".join((moment, *(written(name) for name in ("vente_id", *names))))
-    most = f"max({whole})"
+    most = f"max({whole}){only}"
     parts = {
         "timestamp": f"arrow_cast(CAST(left({most}, 18) AS BIGINT) - {_EPOCH}, {timestamp_type()})",
         "vente_id": read(f"substr(split_part({most}, {_END}, 1), 19)"),
@@ -141,7 +145,7 @@ _WIDE = "DECIMAL(76,0)"
 
 
 def mean(total: str, count: str) -> Expression:
-    """``total`` (EUR, DECIMAL(28,2)) by ``count`` (above 0), in cents, rounded half up twice, as Spark's decimals are.
+    """``total`` (EUR, DECIMAL(28,2)) by ``count``, in cents, rounded half up twice (away from 0), as Spark's decimals are; null by 0.
 
     DataFusion cuts a quotient of decimals off, so its quotients here are of integers without a remainder.
     """
@@ -152,10 +156,12 @@ def mean(total: str, count: str) -> Expression:
         by = f"(({divisor}) * CAST(2 AS {_WIDE}))"
         return f"CAST(({twice} - {twice} % {by}) / {by} AS {_WIDE})"
 
-    units = f"CAST(CAST({{{total}}} AS DECIMAL(76,2)) * CAST({10**_DIGITS} AS {_WIDE}) AS {_WIDE})"
-    fine = halved_up(units, f"CAST({{{count}}} AS {_WIDE})")
+    units = f"CAST(CAST(abs({{{total}}}) AS DECIMAL(76,2)) * CAST({10**_DIGITS} AS {_WIDE}) AS {_WIDE})"
+    fine = halved_up(units, f"CAST(nullif({{{count}}}, 0) AS {_WIDE})")
     cents = halved_up(fine, f"CAST({10 ** (_DIGITS - 2)} AS {_WIDE})")
+    cent = f"CAST(CASE WHEN {{{total}}} < 0 THEN '-0.01' ELSE '0.01' END AS DECIMAL(3,2))"
     return Expression(
-        f"CAST(round({{{total}}} / {{{count}}}, 2) AS DECIMAL(28,2))",
-        f"CAST(CAST({cents} AS DECIMAL(38,0)) * CAST('0.01' AS DECIMAL(3,2)) AS DECIMAL(28,2))",
+        f"CAST(round({{{total}}} / nullif({{{count}}}, 0), 2) AS DECIMAL(28,2))",
+        f"CAST(CAST({cents} AS DECIMAL(38,0)) * {cent} AS DECIMAL(28,2))",
+        noted=f"CAST(round({{{total}}} / {{{count}}}, 2) AS DECIMAL(28,2))",
     )

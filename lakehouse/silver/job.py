@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum
 from types import FrameType
@@ -19,9 +20,10 @@ from typing import TYPE_CHECKING
 
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import ERASE, INVALID, RETENTION, ZONES, zones_sentence
-from lakehouse.contract.tables import CORRECTIONS, MEMBRES, VENTES
+from lakehouse.contract.tables import CORRECTIONS, MEMBRES, OPERATIONS, VENTES
 from lakehouse.errors import DefinitionChanged, LakehouseError, TableMissing, cause_of, one_line
 from lakehouse.lake import checkpoint_validation, cuts, delta_tables, history, writer_lock
+from lakehouse.lake.operations_progress import NONE
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import erasure, retention, scheduler
 from lakehouse.observability import log, run_files
@@ -32,6 +34,7 @@ from lakehouse.silver.aggregates import Aggregate, Thresholds
 from lakehouse.silver.engine import JOB, CellDifference, Engine, EngineName, Generation, removers
 from lakehouse.silver.health import SilverHealth
 from lakehouse.silver.local_engine import LocalEngine
+from lakehouse.silver.one_pass import Pass, Versions
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -156,6 +159,8 @@ class SilverJob:
     def _passes(self, engine: Engine, every: float | None, *, full: bool) -> int:
         self._monitor.phase("the first pass, or a full build, has not ended")
         generation, changed = self._generation(engine, full=full), True
+        if generation.done:
+            engine.gain_columns(generation)
         while generation.done:
             started = time.monotonic()
             outcome = self._refresh(engine, generation)
@@ -213,7 +218,7 @@ class SilverJob:
             return "spark"
         for commit in history.newest(lambda: delta_tables.opened(spec, self._config), None):
             origin = read_origin(commit)
-            if origin.what in ("silver batch", "silver build"):
+            if origin.what in ("silver batch", "silver operations", "silver build"):
                 return "local" if origin.facts.get("engine") == "local" else "spark"
         return "spark"
 
@@ -245,18 +250,26 @@ class SilverJob:
         if last["etat"] == INVALID:  # an operator rolled a table back: no increment can follow
             _log.info("the tables were rolled back: building them anew", after=last["generation"])
             return None
-        return Generation(last["generation"], last["bronze_version"], last["definition"], last["etat"] == "fin")
+        read = last.get("operations_version")  # not there before a release that knew operations
+        return Generation(
+            last["generation"],
+            last["bronze_version"],
+            last["definition"],
+            last["etat"] == "fin",
+            NONE if read is None else read,
+        )
 
     def _record(self, engine: Engine, generation: Generation, state: str) -> None:
-        engine.record(
-            {
-                "generation": generation.name,
-                "etat": state,
-                "bronze_version": generation.bronze_version,
-                "definition": generation.definition,
-                "date_etat": datetime.now(UTC),
-            }
-        )
+        row = {
+            "generation": generation.name,
+            "etat": state,
+            "bronze_version": generation.bronze_version,
+            "definition": generation.definition,
+            "date_etat": datetime.now(UTC),
+        }
+        if generation.operations_version != NONE:
+            row["operations_version"] = generation.operations_version
+        engine.record(row)
 
     def _generation(self, engine: Engine, *, full: bool) -> Generation:
         """The generation to continue; builds a new one when there is none, or with ``full``."""
@@ -271,7 +284,9 @@ class SilverJob:
                     "ones. Build them anew: python streaming_silver.py --full"
                 )
             return last
-        new = Generation(uuid.uuid4().hex[:12], engine.bronze_version(), self._definition, False)
+        new = Generation(
+            uuid.uuid4().hex[:12], engine.bronze_version(), self._definition, False, engine.operations_version()
+        )
         self._record(engine, new, "debut")
         return self._build(engine, new)
 
@@ -290,7 +305,7 @@ class SilverJob:
         self._health.built()
         self._health.used(fitting.name)
         _log.info("built", generation=generation.name, bronze_version=generation.bronze_version, engine=fitting.name)
-        return Generation(generation.name, generation.bronze_version, generation.definition, True)
+        return replace(generation, done=True)
 
     # --- one pass ----------------------------------------------------------------------------------------------------
 
@@ -304,32 +319,31 @@ class SilverJob:
         return outcome
 
     def _pass(self, engine: Engine, generation: Generation) -> PassOutcome:
-        """Merge all that Bronze has committed since the last pass."""
+        """Merge all that Bronze has committed since the last pass: the sales, and then the operations on all sales."""
         checkpoint = engine.checkpoint(generation)
-        checkpoint.check(table_id=engine.bronze_id())
-        newest = engine.bronze_version()
-        consumed, _ = generation.consumed(checkpoint)
-        if newest <= consumed:
+        checkpoint.check(table_id=engine.table_id(VENTES))
+        versions = Versions.of(engine, generation, checkpoint)
+        consumed, newest = versions.sales, versions.newest_sales
+        if not versions.new_sales and not versions.new_operations:
             self._health.passed(sales=0, seconds=0.0, behind=0)
             return PassOutcome.UP_TO_DATE
-        kinds = removers(engine.removals(after=consumed, upto=newest))
+        kinds = versions.removers(engine)
         if ERASE in kinds:
             return PassOutcome.ERASED
         began = time.monotonic()
         removed = RETENTION in kinds
         said = self._said("merging what is new in Bronze: seconds, or minutes after a long pause")
         with self._pass_engine(engine, generation, newest) as fitting, said:
-            rows, failure = fitting.advance(
-                generation, skip_removals=removed, merged=self._health.merged, beat=self._monitor.beat
-            )
+            steps = Pass(generation, checkpoint, self._health.merged, self._monitor.beat)
+            rows, failure = steps.run(fitting, versions, skip_removals=removed)
         if failure is not None:
             return self._after_failure(engine, checkpoint.path, failure, consumed=consumed, newest=newest)
         upto, _ = generation.consumed(checkpoint)
-        if removed and ERASE in removers(engine.removals(after=newest, upto=upto)):
+        if removed and ERASE in removers(engine.removals(VENTES, after=newest, upto=upto)):
             # committed after ``removers`` was asked, and skipped together with what retention removed
             return PassOutcome.ERASED
         self._health.passed(sales=rows, seconds=time.monotonic() - began, behind=newest - consumed)
-        if rows:
+        if rows or versions.new_operations:
             self._health.used(fitting.name)
         _log.info("pass done", sales=rows, engine=fitting.name)
         return PassOutcome.MERGED
@@ -344,7 +358,7 @@ class SilverJob:
         if erasure.last_version(self._config, consumed) is not None:
             return PassOutcome.ERASED
         now = engine.bronze_version()
-        if now > newest and RETENTION in removers(engine.removals(after=newest, upto=now)):
+        if now > newest and RETENTION in removers(engine.removals(VENTES, after=newest, upto=now)):
             return PassOutcome.OVERTAKEN
         raise LakehouseError(
             f"The Silver pass failed: {cause_of(failure)}. Nothing is lost: the next pass repeats the "
@@ -354,16 +368,24 @@ class SilverJob:
     def _record_cut(self, engine: Engine, generation: Generation, *, tidy: bool) -> None:
         """Put on record which versions belong together now; with ``tidy``, forget those of versions that are gone. Nothing
         depends on it: a fault is logged, and the job goes on."""
-        consumed, whole = generation.consumed(engine.checkpoint(generation))
+        checkpoint = engine.checkpoint(generation)
+        consumed, whole = generation.consumed(checkpoint)
+        read = generation.operations(checkpoint).read()
         if not whole:
             return
         try:
-            lake = Lake.of(self._config, versions={VENTES.name: consumed})
-            self._cut = cuts.record(self._config, generation.name, lake.sources(cuts.TABLES), self._cut)
+            lake = Lake.of(self._config, versions=self._at(consumed, read))
+            # without any in a figure, a question about operations is read at their newest version
+            specs = [spec for spec in cuts.TABLES if spec is not OPERATIONS or read != NONE]
+            self._cut = cuts.record(self._config, generation.name, lake.sources(specs), self._cut)
             if tidy:
                 cuts.forget(self._config, datetime.now(UTC))
         except (LakehouseError, OSError) as fault:
             _log.warning("the cut was not recorded", fault=one_line(fault))
+
+    def _at(self, sales: int, operations: int) -> dict[str, int]:
+        """The versions of Bronze's tables that Silver holds."""
+        return {VENTES.name: sales, **({} if operations == NONE else {OPERATIONS.name: operations})}
 
     # --- comparison --------------------------------------------------------------------------------------------------
 
@@ -372,12 +394,12 @@ class SilverJob:
         if generation is None or not generation.done:
             raise TableMissing("The Silver tables are not built yet: python streaming_silver.py")
         with log.waiting(f"waiting for a moment between two passes of the Silver job, {_SETTLED_SECONDS} s at most"):
-            consumed, versions = self._settled_versions(engine, generation)
+            consumed, operations, versions = self._settled_versions(engine, generation)
+        versions |= self._at(consumed, operations)
         _log.info("comparing with the recompute", bronze_version=consumed, engine=engine.name)
         found: list[CellDifference] = []
-        for table in (VENTES, *(entry.table for entry in self._entries), MEMBRES, CORRECTIONS):
-            version = consumed if table is VENTES else versions.get(table.name)
-            found += engine.doubled(table, version=version, limit=limit)
+        for table in (VENTES, OPERATIONS, *(entry.table for entry in self._entries), MEMBRES, CORRECTIONS):
+            found += engine.doubled(table, version=versions.get(table.name), limit=limit)
         kept = retention.kept(self._config, Lake.of(self._config, versions={VENTES.name: consumed}))
         for entry in self._entries:
             since = kept.since.get(entry.table.name)
@@ -390,7 +412,12 @@ class SilverJob:
             if since:
                 _log.info("compared from a day on: retention", table=entry.table.name, since=str(since))
             cells = engine.differences(
-                entry, bronze_version=consumed, version=versions[entry.table.name], since=since, limit=limit
+                entry,
+                bronze_version=consumed,
+                operations=operations,
+                version=versions[entry.table.name],
+                since=since,
+                limit=limit,
             )
             found += cells
             _log.info(
@@ -409,18 +436,19 @@ class SilverJob:
                 "Read the rest, then verify again: python streaming_silver.py"
             )
 
-    def _settled_versions(self, engine: Engine, generation: Generation) -> tuple[int, dict[str, int]]:
-        """The Bronze version and the Silver versions of one moment at which no pass was writing."""
+    def _settled_versions(self, engine: Engine, generation: Generation) -> tuple[int, int, dict[str, int]]:
+        """The Bronze version, that of the operations and the Silver versions of one moment at which no pass was writing."""
         checkpoint = engine.checkpoint(generation)
+        progress = generation.operations(checkpoint)
         give_up = time.monotonic() + _SETTLED_SECONDS
         while time.monotonic() < give_up:
-            before = (checkpoint.planned_ids()[-1:], checkpoint.committed_ids()[-1:])
+            before = (checkpoint.planned_ids()[-1:], checkpoint.committed_ids()[-1:], progress.seen())
             versions = {e.table.name: engine.version(e.table) for e in self._entries}
-            after = (checkpoint.planned_ids()[-1:], checkpoint.committed_ids()[-1:])
-            if before == after and before[0] == before[1]:
+            after = (checkpoint.planned_ids()[-1:], checkpoint.committed_ids()[-1:], progress.seen())
+            if before == after and before[0] == before[1] and len(set(before[2])) == 1:
                 consumed, whole = generation.consumed(checkpoint)
                 if whole:
-                    return consumed, versions
+                    return consumed, progress.read(), versions
                 self._refuse_when_nobody_goes_on()
             time.sleep(0.2)
         raise LakehouseError(

@@ -13,19 +13,20 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import DeltaTable
 
 from lakehouse.config import Config
-from lakehouse.contract.tables import GENERATIONS, VENTES, TableSpec
+from lakehouse.contract.tables import GENERATIONS, OPERATIONS, VENTES, TableSpec
 from lakehouse.lake import delta_tables, table_changes
 from lakehouse.lake.local_checkpoint import Batch, LocalCheckpoint
+from lakehouse.lake.operations_progress import NONE, Step
 from lakehouse.lake.table_changes import Position
 from lakehouse.maintenance import compaction
 from lakehouse.observability.provenance import read_origin
-from lakehouse.silver import engine_choice, local_sql
+from lakehouse.silver import engine_choice, local_sales, local_sql
 from lakehouse.silver.aggregates import Aggregate
 from lakehouse.silver.engine import CellDifference, EngineName, Generation
-from lakehouse.silver.local_sink import LocalSink, asked
+from lakehouse.silver.local_sales import Sales, asked
+from lakehouse.silver.local_sink import LocalSink
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,14 @@ class LocalEngine:
     def bronze_version(self) -> int:
         return self.version(VENTES)
 
-    def bronze_id(self) -> str:
-        return str(delta_tables.opened(VENTES, self._config).metadata().id)
+    def operations_version(self) -> int:
+        return self.version(OPERATIONS) if delta_tables.exists(OPERATIONS, self._config) else NONE
 
-    def removals(self, *, after: int, upto: int) -> Iterator[tuple[int, str, str | None]]:
-        for version, info in table_changes.removals(VENTES, self._config, after=after, upto=upto):
+    def table_id(self, spec: TableSpec) -> str:
+        return str(delta_tables.opened(spec, self._config).metadata().id)
+
+    def removals(self, spec: TableSpec, *, after: int, upto: int) -> Iterator[tuple[int, str, str | None]]:
+        for version, info in table_changes.removals(spec, self._config, after=after, upto=upto):
             yield version, str(info.get("operation")), read_origin(info).what
 
     def last_state(self) -> Mapping[str, Any] | None:
@@ -72,34 +76,55 @@ class LocalEngine:
         return LocalCheckpoint(self._config, path, Position(generation.bronze_version + 1))
 
     def build(self, generation: Generation, stop: threading.Event) -> bool:
-        sales = delta_tables.opened(VENTES, self._config, version=generation.bronze_version)
+        sales = local_sales.of_bronze(
+            self._config, sales=generation.bronze_version, operations=generation.operations_version
+        )
         return LocalSink(self._config, self._entries, generation.name).build(sales, stop)
 
     def advance(
         self,
         generation: Generation,
         *,
+        operations: int,
         skip_removals: bool,
         merged: Callable[[str, float], None],
         beat: Callable[[], None],
     ) -> tuple[int, Exception | None]:
-
-        def noted(table: str, seconds: float) -> None:
-            merged(table, seconds)
-            beat()
-
-        sink = LocalSink(self._config, self._entries, generation.name, noted)
+        sink = self._sink(generation, merged, beat)
         checkpoint, newest = self.checkpoint(generation), Position(self.bronze_version() + 1)
         try:
             while batch := checkpoint.unfinished() or self._planned(checkpoint, newest, skip_removals=skip_removals):
                 files = table_changes.added(VENTES, self._config, batch.start, batch.end, skip_removals=skip_removals)
-                with table_changes.as_table(files, VENTES, self._config) as sales:
+                with (
+                    table_changes.as_table(files, VENTES, self._config) as sold,
+                    local_sales.of_batch(self._config, sold, operations=operations) as sales,
+                ):
                     sink(sales, batch.id)
                 checkpoint.finish(batch)
         except Exception as failure:  # noqa: BLE001  # deltalake raises bare exceptions; the job says what follows
             return sink.rows, failure
         sink.merge_small_files()
         return sink.rows, None
+
+    def apply(
+        self, generation: Generation, step: Step, merged: Callable[[str, float], None], beat: Callable[[], None]
+    ) -> None:
+        sink = self._sink(generation, merged, beat)
+        with local_sales.changed(self._config, step) as found:
+            if found is not None:
+                sink.apply(found, step.number)
+
+    def gain_columns(self, generation: Generation) -> None:
+        LocalSink(self._config, self._entries, generation.name).gain_columns()
+
+    def _sink(
+        self, generation: Generation, merged: Callable[[str, float], None], beat: Callable[[], None]
+    ) -> LocalSink:
+        def noted(table: str, seconds: float) -> None:
+            merged(table, seconds)
+            beat()
+
+        return LocalSink(self._config, self._entries, generation.name, noted)
 
     def _planned(self, checkpoint: LocalCheckpoint, newest: Position, *, skip_removals: bool) -> Batch | None:
         """The next batch, of as many files as ``[PERFORMANCE] max_files_per_trigger`` and ``[ANALYTICS] engine_memory`` let in;
@@ -110,7 +135,7 @@ class LocalEngine:
         files = table_changes.added(VENTES, self._config, start, newest, skip_removals=skip_removals)
         most = engine_choice.fitting(self._config, [file.bytes for file in files])
         end = files[most - 1].end if most < len(files) else newest
-        return checkpoint.plan(end, table_id=self.bronze_id())
+        return checkpoint.plan(end, table_id=self.table_id(VENTES))
 
     def bronze_files(self, version: int | None = None) -> list[BronzeFile]:
         """The files of Bronze, at ``version`` or as it is now."""
@@ -133,7 +158,7 @@ class LocalEngine:
         if too_large := engine_choice.too_large_to_build(self._config, days.values(), 0):
             return too_large
         sales = delta_tables.opened(VENTES, self._config, version=version)
-        counts = asked(local_sql.row_counts(self._entries), sales=sales).read_all().to_pylist()
+        counts = Sales(sales).asked(local_sql.row_counts(self._entries)).read_all().to_pylist()
         return engine_choice.too_large_to_build(self._config, days.values(), max(counts[0].values(), default=0))
 
     def cannot_read(self, files: Iterable[BronzeFile]) -> str | None:
@@ -151,14 +176,19 @@ class LocalEngine:
         return delta_tables.opened(spec, self._config).version()
 
     def differences(
-        self, entry: Aggregate, *, bronze_version: int, version: int, since: date | None, limit: int
+        self,
+        entry: Aggregate,
+        *,
+        bronze_version: int,
+        operations: int,
+        version: int,
+        since: date | None,
+        limit: int,
     ) -> list[CellDifference]:
-        sales = delta_tables.opened(VENTES, self._config, version=bronze_version)
-        named: dict[str, DeltaTable] = {
-            local_sql.SALES: sales,
-            entry.table.name: delta_tables.opened(entry.table, self._config, version=version),
-        }
-        rows = asked(local_sql.differences(entry, since, limit), **named).read_all().to_pylist()
+        sales = local_sales.of_bronze(self._config, sales=bronze_version, operations=operations)
+        table = delta_tables.opened(entry.table, self._config, version=version)
+        sql = local_sql.differences(entry, since, limit, plain=sales.plain)
+        rows = sales.asked(sql, **{entry.table.name: table}).read_all().to_pylist()
         return [cell for row in rows for cell in _cells(entry, row)][:limit]
 
     def doubled(self, spec: TableSpec, *, version: int | None, limit: int) -> list[CellDifference]:

@@ -1,6 +1,6 @@
 """The declared aggregates as DataFusion's SQL: what the local engine asks of ``sales`` and of the Silver tables.
 
-``sales`` is a table with Bronze's columns: the new files of a batch, or Bronze itself. Other tables have their own names.
+``sales`` are sales net of their operations (``net_sql``): of the new files of a batch, or of Bronze itself. Other tables have their own names.
 """
 
 from __future__ import annotations
@@ -40,28 +40,38 @@ def _within(span: Span | None) -> str | None:
     return f"jour BETWEEN {literal(span[0])} AND {literal(span[1])}" if span else None
 
 
+def within(span: Span | None) -> str:
+    """The WHERE of some days."""
+    return _where(_within(span))
+
+
 # --- aggregates ------------------------------------------------------------------------------------------------------
 
 
-def partials(entry: Aggregate, since: date | None, span: Span | None = None, *, members: bool = True) -> str:
+def partials(
+    entry: Aggregate, since: date | None, span: Span | None = None, *, plain: bool = True, members: bool = True
+) -> str:
     """The entry's keys and measures over ``sales`` from ``since`` on, of all days or those of ``span``. One row per key;
-    ``members`` are counted within it."""
+    ``members`` are counted within it. ``plain``: no sale has an operation."""
     keys = key_values(entry, "local")
     numbers = ", ".join(str(number + 1) for number in range(len(keys)))
     left_out = () if members else {measure.column for measure in entry.member_measures}
-    measures = aggregates.partial_values(entry, "local").items()
+    measures = aggregates.partial_values(entry, "local", plain=plain).items()
     values = {**keys, **{name: sql for name, sql in measures if name not in left_out}}
     return f"SELECT {_named(values)} FROM {SALES} {_where(_since(since), _within(span))} GROUP BY {numbers}"
 
 
-def rows(entry: Aggregate, since: date | None, span: Span | None = None) -> str:
+def rows(entry: Aggregate, since: date | None, span: Span | None = None, *, plain: bool = True) -> str:
     """The table as a recompute of ``sales`` gives it, all of it or the days of ``span``, with every column in order."""
-    return f"SELECT {_named(aggregates.insert_values(entry, 'local', prefix=''))} FROM ({partials(entry, since, span)})"
+    values = aggregates.insert_values(entry, "local", prefix="")
+    return f"SELECT {_named(values)} FROM ({partials(entry, since, span, plain=plain)})"
 
 
-def new_partials(entry: Aggregate, since: date | None, days: Sequence[date], batch_id: int) -> str:
+def new_partials(
+    entry: Aggregate, since: date | None, days: Sequence[date], batch_id: int, *, plain: bool = True
+) -> str:
     """``partials``, in which a count of members is that of those which are new with the batch."""
-    sql = f"({partials(entry, since, members=False)}) AS p"
+    sql = f"({partials(entry, since, plain=plain, members=False)}) AS p"
     dated = "jour" in entry.table.keys
     key = _key(entry, {name: f"p.{quoted(name, 'local')}" for name in entry.table.keys})
     columns = {name: f"p.{quoted(name, 'local')}" for name in (*entry.table.keys, *(m.column for m in entry.measures))}
@@ -119,12 +129,14 @@ def _char(char: str) -> str:
     return literal(char) if char == '"' else f"chr({ord(char)})"
 
 
-def members(entries: Sequence[Aggregate]) -> str:
+def members(entries: Sequence[Aggregate], source: str = SALES) -> str:
     """The distinct members in ``sales`` of every large distinct count, as the member table has them, without ``_lot``."""
-    return " UNION ALL ".join(members_of(entry, measure) for entry in entries for measure in entry.member_measures)
+    return " UNION ALL ".join(
+        members_of(entry, measure, source=source) for entry in entries for measure in entry.member_measures
+    )
 
 
-def members_of(entry: Aggregate, measure: Measure, span: Span | None = None) -> str:
+def members_of(entry: Aggregate, measure: Measure, span: Span | None = None, *, source: str = SALES) -> str:
     """Those of one count; of a dated one, all of them or those of ``span``. Made distinct as they are, and then written as
     texts, which there are fewer of."""
     dated = members_have_day(entry, measure)
@@ -137,7 +149,7 @@ def members_of(entry: Aggregate, measure: Measure, span: Span | None = None) -> 
         "cle": _key(entry, named),
         "membre": "CAST(membre AS STRING)",
     }
-    return f"SELECT {_named(values)} FROM (SELECT DISTINCT {_named(found)} FROM {SALES} {_where(_within(span))})"
+    return f"SELECT {_named(values)} FROM (SELECT DISTINCT {_named(found)} FROM {source} {_where('NOT annulee', _within(span))})"
 
 
 def with_batch(found: str, batch_id: int) -> str:
@@ -157,11 +169,24 @@ def new_members(entries: Sequence[Aggregate], days: Sequence[date], batch_id: in
     return with_batch(f"SELECT f.* FROM ({members(entries)}) AS f LEFT ANTI JOIN {known} AS k ON {same}", batch_id)
 
 
+def changed_members(entries: Sequence[Aggregate], lot: int) -> str:
+    """The members that are gone with a step of operations (``gone``), and those that came: behind ``operation_steps.states``."""
+    before, after = (f"({members(entries, source)})" for source in ("sales_before", "sales_after"))
+    same = "f.mesure = k.mesure AND f.cle = k.cle AND f.membre = k.membre AND f.jour IS NOT DISTINCT FROM k.jour"
+    return " UNION ALL ".join(
+        f"SELECT f.*, CAST({int(lot)} AS BIGINT) AS _lot, {gone} AS gone FROM {one} AS f LEFT ANTI JOIN {other} AS k ON {same}"
+        for one, other, gone in ((before, after, "true"), (after, before, "false"))
+    )
+
+
 # --- days that had ended ---------------------------------------------------------------------------------------------
 
 _KEYS = ("jour", "pays", "segment")
 _FIGURES = ("transactions", "montant", "articles")
-ADDED = f"SELECT {', '.join(_KEYS)}, 1 AS transactions, montant, CAST(quantite AS BIGINT) AS articles FROM {SALES}"
+ADDED = (
+    f"SELECT {', '.join(_KEYS)}, CASE WHEN annulee THEN 0 ELSE 1 END AS transactions, montant, "
+    f"CAST(quantite AS BIGINT) AS articles FROM {SALES}"
+)
 """Each sale as a change of its day, country and segment."""
 REVERSED = (
     f"SELECT {', '.join(_KEYS)}, -total_transactions AS transactions, -revenue_total AS montant, "
@@ -190,7 +215,7 @@ def corrections(changes: Sequence[str], today: date, generation: str, batch_id: 
 # --- comparison ------------------------------------------------------------------------------------------------------
 
 
-def differences(entry: Aggregate, since: date | None, limit: int) -> str:
+def differences(entry: Aggregate, since: date | None, limit: int, *, plain: bool = True) -> str:
     """The rows in which the table differs from the recompute: its key, whether each side has it, then each compared column
     of the recompute and of the table."""
     keys, columns = entry.table.keys, entry.compared
@@ -208,7 +233,7 @@ def differences(entry: Aggregate, since: date | None, limit: int) -> str:
     )
     order = ", ".join(str(number + 1) for number in range(len(keys)))
     actual = f"(SELECT *, true AS present FROM {entry.table.name} {_where(_since(since))})"
-    expected = f"(SELECT *, true AS present FROM ({rows(entry, since)}))"
+    expected = f"(SELECT *, true AS present FROM ({rows(entry, since, plain=plain)}))"
     return (
         f"SELECT {_named(values)} FROM {expected} AS e FULL JOIN {actual} AS a ON {both} WHERE {differs} "
         f"ORDER BY {order} LIMIT {int(limit)}"

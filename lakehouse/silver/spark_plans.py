@@ -17,9 +17,10 @@ def key_columns(entry: Aggregate) -> list[Column]:
     return [F.expr(sql).alias(key) for key, sql in aggregates.key_values(entry, "spark").items()]
 
 
-def partial(sales: DataFrame, entry: Aggregate) -> DataFrame:
-    """The entry's keys and measures over ``sales`` alone. One row per key; members are counted within ``sales``."""
-    measures = [F.expr(sql).alias(name) for name, sql in aggregates.partial_values(entry, "spark").items()]
+def partial(sales: DataFrame, entry: Aggregate, *, plain: bool) -> DataFrame:
+    """The entry's keys and measures over ``sales`` alone. One row per key; members are counted within ``sales``.
+    ``plain``: no sale has an operation."""
+    measures = [F.expr(sql).alias(name) for name, sql in aggregates.partial_values(entry, "spark", plain=plain).items()]
     return sales.groupBy(*key_columns(entry)).agg(*measures)
 
 

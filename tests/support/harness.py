@@ -110,6 +110,16 @@ class Lake:
         self.by_hand += made
         return made
 
+    def operations(self, *done: Mapping[str, Any], partition: int | None = None) -> list[Sent]:
+        """Send operations on sales and note them as truth."""
+        places = self.send([encoded(fields) for fields in done], partition)
+        made = [
+            Sent(fields["vente_id"], None, {}, None, True, *place, fields["operation"], fields)
+            for fields, place in zip(done, places, strict=True)
+        ]
+        self.by_hand += made
+        return made
+
     def broken(self, *messages: tuple[bytes | None, str], partition: int | None = None) -> list[Sent]:
         """Send bad messages, each with the reason that it must get, and note them as truth."""
         places = self.send([value for value, _ in messages], partition)

@@ -58,7 +58,7 @@ def killed_at(
         stdin=subprocess.DEVNULL,
     )
     try:
-        eventually(lambda: reached.exists() or child.poll() is not None, 60, f"{function} was not called")
+        eventually(lambda: reached.exists() or child.poll() is not None, 300, f"{function} was not called")
         assert child.poll() is None, "the command ended before it was killed"
     finally:
         child.kill()

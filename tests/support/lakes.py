@@ -17,11 +17,14 @@ import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
 from lakehouse.contract import tables
+from lakehouse.contract.sale import CORRIGES
 from lakehouse.contract.tables import TableSpec
+from lakehouse.silver import net_sales
+from lakehouse.silver.net_sales import Operation, Story
 
 Row = dict[str, Any]
 CENT = Decimal("0.01")
-ABSENT = {"pertes_declarees", "rejets_rejoues", "corrections"}
+ABSENT = {"ventes_operations", "pertes_declarees", "rejets_rejoues", "corrections"}
 """Public tables that ``build`` does not make: in a lake where nothing went wrong they do not exist."""
 PRODUCTS = (
     (101, "Ordinateur portable", "Informatique", Decimal("899.99")),
@@ -95,45 +98,87 @@ def group(rows: Iterable[Row], *keys: str) -> dict[tuple[Any, ...], list[Row]]:
     return dict(found)
 
 
+def live(rows: Iterable[Row]) -> list[Row]:
+    """Those that are not cancelled."""
+    return [row for row in rows if not row.get("annulee")]
+
+
+def _mean(total: Decimal, count: int) -> Decimal | None:
+    return money(total / count) if count else None
+
+
 def _sums(rows: Sequence[Row]) -> Row:
-    revenue = sum((row["montant"] for row in rows), Decimal(0))
+    revenue, there = sum((row["montant"] for row in rows), Decimal(0)), live(rows)
     return {
-        "total_transactions": len(rows),
+        "total_transactions": len(there),
         "revenue_total": revenue,
-        "transaction_moyenne": money(revenue / len(rows)),
+        "transaction_moyenne": _mean(revenue, len(there)),
         "items_sold": sum(row["quantite"] for row in rows),
-        "unique_customers": len({row["client_id"] for row in rows}),
+        "unique_customers": len({row["client_id"] for row in there}),
     }
 
 
-def _latest(rows: Sequence[Row], *names: str) -> Row:
+def _beside(rows: Sequence[Row]) -> Row:
+    """Of sales without operations what is sold is what is left."""
+    return {
+        "revenu_brut": sum((row.get("revenu_brut", row["montant"]) for row in rows), Decimal(0)),
+        "montant_rembourse": sum((row.get("montant_rembourse", Decimal(0)) for row in rows), Decimal(0)),
+        "nb_retours": sum(row.get("nb_retours", 0) for row in rows),
+        "nb_annulations": sum(bool(row.get("annulee")) for row in rows),
+    }
+
+
+def _latest(rows: Sequence[Row], *names: str) -> Row | None:
+    if not rows:
+        return None
     row = max(rows, key=lambda row: (row["timestamp"], row["vente_id"]))
     return {name: row[name] for name in ("timestamp", "vente_id", *names)}
 
 
+def net(rows: Sequence[Row], operations: Sequence[Row]) -> list[Row]:
+    """What is left of the sales after their operations (rows of ``ventes_operations``), by the algebra."""
+    known = [
+        Operation(
+            row["operation"], row["operation_id"], row["vente_id"], row["revision"] or 0,
+            {name: row[name] for name in CORRIGES if row[name] is not None},
+        )
+        for row in operations
+    ]  # fmt: skip
+    found = []
+    for row in rows:
+        worth = net_sales.net(row, Story.of(one for one in known if one.vente_id == row["vente_id"]))
+        found.append({
+            **worth.fields, "revenu_brut": worth.revenu_brut, "montant_rembourse": worth.montant_rembourse,
+            "nb_retours": worth.nb_retours, "annulee": worth.cancelled,
+        })  # fmt: skip
+    return found
+
+
 def silver(rows: Sequence[Row], processed: datetime = START + timedelta(days=20)) -> dict[str, list[Row]]:
-    """The six Silver tables of these sales."""
+    """The six Silver tables of these sales; those of ``net`` have what operations left of them."""
     made: dict[str, list[Row]] = {spec.name: [] for spec in tables.SILVER}
     for (client_id, jour), found in group(rows, "client_id", "jour").items():
-        spent = sum(row["montant"] for row in found)
-        last = _latest(found, "client_nom")
+        spent, there = sum((row["montant"] for row in found), Decimal(0)), live(found)
+        last = _latest(there, "client_nom")
         made["ventes_aggreges"].append({
-            "client_id": client_id, "jour": jour, "client_nom": last["client_nom"],
-            "total_quantite": sum(row["quantite"] for row in found), "total_depense": spent, "nb_achats": len(found),
-            "panier_moyen": money(spent / len(found)), "achat_min": min(row["montant"] for row in found),
-            "achat_max": max(row["montant"] for row in found),
-            "nb_produits_distincts": len({row["produit_id"] for row in found}), "est_client_fidele": len(found) >= 2,
+            "client_id": client_id, "jour": jour, "client_nom": last and last["client_nom"],
+            "total_quantite": sum(row["quantite"] for row in found), "total_depense": spent, "nb_achats": len(there),
+            "panier_moyen": _mean(spent, len(there)), "achat_min": min((row["montant"] for row in there), default=None),
+            "achat_max": max((row["montant"] for row in there), default=None),
+            "nb_produits_distincts": len({row["produit_id"] for row in there}), "est_client_fidele": len(there) >= 2,
             "segment_depense": "Premium" if spent >= 500 else "Standard" if spent >= 100 else "Economy",
-            "processing_time": processed, "_dernier": last, "_produits": sorted({row["produit_id"] for row in found}),
+            "processing_time": processed, "_dernier": last, "_produits": sorted({row["produit_id"] for row in there}),
+            **_beside(found),
         })  # fmt: skip
     for (pays,), found in group(rows, "pays").items():
-        made["ventes_par_pays"].append({"pays": pays, **_sums(found), "processing_time": processed})
+        made["ventes_par_pays"].append({"pays": pays, **_sums(found), **_beside(found), "processing_time": processed})
     for (segment,), found in group(rows, "segment").items():
-        places = sorted({row["pays"] for row in found})
+        places = sorted({row["pays"] for row in live(found)})
         made["ventes_par_segment"].append(
             {
                 "segment": segment,
                 **_sums(found),
+                **_beside(found),
                 "countries_count": len(places),
                 "processing_time": processed,
                 "_pays": places,
@@ -142,25 +187,27 @@ def silver(rows: Sequence[Row], processed: datetime = START + timedelta(days=20)
     for (product, jour), found in group(rows, "produit_id", "jour").items():
         sums = _sums(found)
         del sums["transaction_moyenne"]
-        last = _latest(found, "produit_nom", "categorie")
+        last = _latest(live(found), "produit_nom", "categorie")
         made["ventes_par_produit"].append({
-            "produit_id": product, "jour": jour, "produit_nom": last["produit_nom"], "categorie": last["categorie"],
-            **sums, "_dernier": last,
+            "produit_id": product, "jour": jour, "produit_nom": last and last["produit_nom"],
+            "categorie": last and last["categorie"], **sums, **_beside(found), "_dernier": last,
         })  # fmt: skip
     hours = [{**row, "heure": row["timestamp"].hour} for row in rows]
     for (jour, heure, pays, segment), found in group(hours, "jour", "heure", "pays", "segment").items():
         sums = _sums(found)
         made["tendances_horaires"].append({
             "jour": jour, "heure": heure, "pays": pays, "segment": segment,
-            **{name: sums[name] for name in ("total_transactions", "revenue_total", "items_sold")},
+            **{name: sums[name] for name in ("total_transactions", "revenue_total", "items_sold")}, **_beside(found),
         })  # fmt: skip
     for (client_id,), found in group(rows, "client_id").items():
-        last = _latest(found, "pays", "segment")
+        there = live(found)
+        last = _latest(there, "pays", "segment")
         made["profil_clients"].append({
-            "client_id": client_id, "premier_achat": min(row["timestamp"] for row in found),
-            "dernier_achat": max(row["timestamp"] for row in found), "nb_achats": len(found),
-            "total_depense": sum(row["montant"] for row in found), "nb_jours_actifs": len({row["jour"] for row in found}),
-            "pays": last["pays"], "segment": last["segment"], "_dernier": last,
+            "client_id": client_id, "premier_achat": min((row["timestamp"] for row in there), default=None),
+            "dernier_achat": max((row["timestamp"] for row in there), default=None), "nb_achats": len(there),
+            "total_depense": sum((row["montant"] for row in found), Decimal(0)),
+            "nb_jours_actifs": len({row["jour"] for row in there}), "pays": last and last["pays"],
+            "segment": last and last["segment"], "_dernier": last, **_beside(found),
         })  # fmt: skip
     return made
 

@@ -1,4 +1,4 @@
-"""Valid sales as the tests write them."""
+"""Valid sales and operations as the tests write them."""
 
 from __future__ import annotations
 
@@ -37,8 +37,19 @@ def sale(moment: datetime | None = None, **fields: Any) -> dict[str, Any]:
     }
 
 
+def operation(kind: str, vente_id: str, moment: datetime | None = None, **fields: Any) -> dict[str, Any]:
+    """The fields of a valid operation on a sale."""
+    own: dict[str, dict[str, Any]] = {
+        "annulation": {"raison": "erreur de caisse"},
+        "retour": {"quantite": 1, "montant": "25.50"},
+        "correction": {"revision": 1, "segment": "Entreprise"},
+    }
+    about = {"operation_id": f"op-{uuid.uuid4()}", "vente_id": vente_id, "timestamp": iso(moment or datetime.now(UTC))}
+    return {"operation": kind, **about, **own[kind], **fields}
+
+
 def encoded(fields: Mapping[str, Any]) -> bytes:
-    """The message of a sale, as the generator would write it."""
+    """The message of a sale or of an operation, as the generator would write it."""
     texts = {
         name: value if name == "montant" else json.dumps(value, ensure_ascii=False) for name, value in fields.items()
     }

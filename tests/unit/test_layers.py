@@ -103,6 +103,8 @@ PURE = {
         "silver.expressions",
         "silver.local_sql",
         "silver.net_sales",
+        "silver.net_sql",
+        "silver.operation_steps",
         "silver.spark_plans",
         "wording",
     ]

@@ -14,7 +14,7 @@ LANGUAGES: tuple[Language, ...] = ("en", "fr")
 EUROS = frozenset({
     "montant", "revenue_total", "transaction_moyenne", "total_depense", "panier_moyen", "depense_par_client", "revenue_veille",
     "minimum", "quartile_1", "mediane", "quartile_3", "maximum", "moyenne", "moyenne_7_jours", "evolution",
-    "achat_min", "achat_max",
+    "achat_min", "achat_max", "revenu_brut", "montant_rembourse",
 })  # fmt: skip
 """Columns of amounts in EUR."""
 
@@ -61,6 +61,9 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "ventes_tardives": ("Late sales", "Ventes tardives"),
     "tardives_pct": ("Late", "Tardives"),
     "motif": ("Reason", "Motif"),
+    "operation_id": ("Operation id", "Identifiant de l’opération"),
+    "revision": ("Revision", "Révision"),
+    "raison": ("Sender's reason", "Raison"),
     "messages": ("Messages", "Messages"),
     "premier": ("First", "Premier"),
     "dernier": ("Last", "Dernier"),
@@ -126,6 +129,10 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "achat_min": ("Smallest sale", "Plus petit achat"),
     "achat_max": ("Largest sale", "Plus gros achat"),
     "processing_time": ("Computed", "Calculé le"),
+    "revenu_brut": ("Gross revenue", "Chiffre d’affaires brut"),
+    "montant_rembourse": ("Paid back", "Remboursé"),
+    "nb_retours": ("Returns", "Retours"),
+    "nb_annulations": ("Cancelled sales", "Ventes annulées"),
     "cle": ("Key", "Clé"),
     "parametres": ("Parameters", "Paramètres"),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lakehouse.contract.tables import REJETS, VENTES
+from lakehouse.contract.tables import BRONZE, OPERATIONS, REJETS, VENTES
 from lakehouse.explorer.queries.model import Filters, late, where
 from lakehouse.lake.query import Query
 
@@ -65,13 +65,13 @@ ORDER BY date_ingestion DESC, topic, kafka_partition, kafka_offset DESC""",
 def offsets_without_row(filters: Filters) -> Query:
     """One row per Kafka partition: its messages that ended as a row, and those between them that did not.
 
-    Every message that was read is a sale, a reject or a duplicate, so ``sans_ligne`` counts the duplicates that were
+    Every message that was read is a sale, an operation, a reject or a duplicate, so ``sans_ligne`` counts the duplicates that were
     left out, and losses that a person accepted (pertes_declarees). Null when an offset stands there twice: the topic
     was created anew and counts from 0 again, so that its offsets no longer tell.
     """
     kept = "COUNT(*) - COUNT(DISTINCT kafka_offset)"
     places = " UNION ALL ".join(
-        f"SELECT kafka_partition, kafka_offset FROM {spec.name} {where(filters)}" for spec in (VENTES, REJETS)
+        f"SELECT kafka_partition, kafka_offset FROM {spec.name} {where(filters)}" for spec in BRONZE
     )
     return Query(
         f"""SELECT kafka_partition, MIN(kafka_offset) AS premier_offset, MAX(kafka_offset) AS dernier_offset,
@@ -80,5 +80,6 @@ def offsets_without_row(filters: Filters) -> Query:
 FROM ({places})
 GROUP BY kafka_partition
 ORDER BY kafka_partition""",
-        (VENTES.name, REJETS.name),
+        tuple(spec.name for spec in BRONZE),
+        optional=(OPERATIONS.name,),
     )

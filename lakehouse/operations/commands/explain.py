@@ -1,4 +1,4 @@
-"""``reconcile --explain TABLE KEY``: from one Silver figure to the sales behind it and their Kafka offsets."""
+"""``reconcile --explain TABLE KEY``: from one Silver figure to the sales behind it, their operations and their Kafka offsets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from lakehouse.config import Config
-from lakehouse.contract.tables import VENTES, TableSpec
+from lakehouse.contract.tables import OPERATIONS, VENTES, TableSpec
 from lakehouse.errors import ConfigError, TableMissing
 from lakehouse.explorer.arguments import choose
 from lakehouse.explorer.formats.export import records
@@ -18,6 +18,7 @@ from lakehouse.lake.reader import Lake
 from lakehouse.operations.commands.runner import Outcome, Shown
 from lakehouse.operations.reconcile import silver
 from lakehouse.operations.reconcile.silver import FIGURES, key_sql
+from lakehouse.silver import net_sql
 from lakehouse.wording import counted, euros
 
 _LISTED = (
@@ -57,22 +58,25 @@ def explain(words: Sequence[str], limit: int, config: Config) -> Outcome:
     zone = config.analytics.timezone.key
     of_silver = " AND ".join(f"{key} = {literal}" for key, literal in zip(keys, literals, strict=True))
     of_bronze = " AND ".join(f"{key_sql(key, zone)} = {literal}" for key, literal in zip(keys, literals, strict=True))
+    bought = silver.sales_of(lake)
     columns = ", ".join((*keys, one.sales, one.amount, *((one.items,) if one.items else ())))
     figure = lake.read(Query(f"SELECT {columns} FROM {one.table.name} WHERE {of_silver}", (one.table.name,)))
     totals = lake.read(
         Query(
-            f"SELECT COUNT(*), SUM(montant), SUM(CAST(quantite AS BIGINT)) FROM {VENTES.name} WHERE {of_bronze}",
-            (VENTES.name,),
+            f"SELECT COUNT(*) FILTER (WHERE NOT annulee), SUM(montant), SUM(CAST(quantite AS BIGINT)), COUNT(*) "
+            f"FROM {bought} AS n WHERE {of_bronze}",
+            silver.read_from(lake),
         )
     ).rows[0]
-    listed = ", ".join(f'"{name}"' for name in _LISTED)
+    beside = net_sql.BESIDE if silver.has_operations(lake) else ()
+    listed = ", ".join(f'"{name}"' for name in (*_LISTED, *beside))
     sales = lake.read(
         Query(
-            f'SELECT {listed} FROM {VENTES.name} WHERE {of_bronze} ORDER BY "timestamp", vente_id LIMIT {max(limit, 0)}',
-            (VENTES.name,),
+            f'SELECT {listed} FROM {bought} AS n WHERE {of_bronze} ORDER BY "timestamp", vente_id LIMIT {max(limit, 0)}',
+            silver.read_from(lake),
         )
     )
-    if not figure.rows and not totals[0]:
+    if not figure.rows and not totals[3]:
         named = ", ".join(f"{key} {word}" for key, word in zip(keys, typed, strict=True))
         raise ConfigError(
             f"{one.table.name} has no row for {named}, and no sale has that key. What there is: "
@@ -90,13 +94,38 @@ def explain(words: Sequence[str], limit: int, config: Config) -> Outcome:
     )
     shown: list[Shown] = [
         f"{one.table.name} at Bronze version {position.bronze_version}:", figure, "",
-        f"In {VENTES.name}: {said}.", sales, *([f"first {limit} of {totals[0]}"] if totals[0] > len(sales.rows) else []), verdict,
+        f"In {VENTES.name}: {said}.", sales, *([f"first {limit} of {totals[3]}"] if totals[3] > len(sales.rows) else []), *_operations(lake, bought, of_bronze, limit), verdict,
     ]  # fmt: skip
     data = {
         "table": one.table.name, "bronze_version": position.bronze_version, "figure": records(figure), "equal": equal,
         "sales": totals[0], "amount": expected[1], "listed": records(sales),
     }  # fmt: skip
     return Outcome(data, shown, 0 if equal else 1, {"explained": one.table.name, "equal": equal})
+
+
+_OPERATION = (
+    "operation_id",
+    "operation",
+    "vente_id",
+    "timestamp",
+    "quantite",
+    "montant",
+    "revision",
+    "raison",
+    "kafka_partition",
+    "kafka_offset",
+)
+
+
+def _operations(lake: Lake, bought: str, where: str, limit: int) -> list[Shown]:
+    """The operations on the sales of a key, as they are listed below the sales."""
+    if not silver.has_operations(lake):
+        return []
+    listed = ", ".join(f'"{name}"' for name in _OPERATION)
+    about = f"vente_id IN (SELECT vente_id FROM {bought} AS n WHERE {where})"
+    sql = f'SELECT {listed} FROM {OPERATIONS.name} WHERE {about} ORDER BY vente_id, "timestamp", operation_id LIMIT {max(limit, 0)}'
+    found = lake.read(Query(sql, silver.read_from(lake)))
+    return ["", f"Operations on them, in {OPERATIONS.name}:", found] if found.rows else []
 
 
 def _known(lake: Lake, table: TableSpec, key: str, word: str) -> str:

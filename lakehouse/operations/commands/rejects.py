@@ -22,7 +22,8 @@ from lakehouse.lake.result import Column, Result
 from lakehouse.lake.writer_lock import writer_lock
 from lakehouse.operations.commands.runner import Outcome, Shown, Subparsers, Work, count, group, verb
 from lakehouse.operations.recovery.replay import (
-    VENTE,
+    INGESTED,
+    OPERATION,
     Decision,
     Place,
     Reject,
@@ -114,8 +115,8 @@ def show(args: argparse.Namespace, config: Config, _work: Work) -> Outcome:
     reject = _one(Lake.of(config), _place(args.place))
     now = validate(reject, None, config.streaming.future_tolerance)
     verdict = (
-        "it is a valid sale: rejects replay takes it in"
-        if now.resultat == VENTE
+        f"it is a valid {'operation' if now.resultat == OPERATION else 'sale'}: rejects replay takes it in"
+        if now.resultat in INGESTED
         else f"{now.resultat}: {now.explication}"
     )
     shown = (

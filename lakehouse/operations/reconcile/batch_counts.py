@@ -84,13 +84,17 @@ def _commits(lake: Lake, spec: TableSpec, after: int, newest: int) -> list[dict[
     return sorted((c for c in found if after < c["version"] <= newest), key=lambda c: int(c["version"]))
 
 
-def existing(lake: Lake, wanted: set[str]) -> set[str]:
-    """The subset of the sales (vente_id) that Bronze holds."""
+def existing(lake: Lake, wanted: set[str], spec: TableSpec = VENTES) -> set[str]:
+    """The subset of the ids that Bronze holds: of sales (vente_id), or of operations (operation_id)."""
     if not wanted:
         return set()
+    name = spec.keys[0]
     values, found = pa.array(sorted(wanted), pa.string()), set()
-    reader, _ = lake.stream(Query(f"SELECT vente_id FROM {VENTES.name}", (VENTES.name,)))
-    with lake.reading((VENTES.name,)):
+    try:
+        reader, _ = lake.stream(Query(f"SELECT {name} FROM {spec.name}", (spec.name,)))
+    except TableMissing:
+        return set()
+    with lake.reading((spec.name,)):
         for batch in pa.RecordBatchReader.from_stream(reader):
             column = pc.cast(batch.column(0), pa.string())
             found |= set(column.filter(pc.is_in(column, value_set=values)).to_pylist())

@@ -9,7 +9,7 @@ from typing import Any
 
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import SALT, TOPIC_SINCE
-from lakehouse.contract.tables import EFFACES, REJETS, REJOUES, VENTES, TableSpec
+from lakehouse.contract.tables import EFFACES, OPERATIONS, REJETS, REJOUES, VENTES, TableSpec
 from lakehouse.errors import TableMissing
 from lakehouse.lake.job_progress import BronzePosition
 from lakehouse.lake.query import Query, literal
@@ -37,7 +37,7 @@ from lakehouse.operations.reconcile.offset_balance import (
     unaccounted,
     without,
 )
-from lakehouse.operations.recovery.replay import STANDING_NOTES, VENTE
+from lakehouse.operations.recovery import replay
 from lakehouse.wording import counted
 
 _NAMED = 20
@@ -129,7 +129,7 @@ class BronzeReconciliation:
         with progress("rows that stand twice, rows that were written") as advance:
             self._doubled_rows()
             advance(1)
-            for spec in (VENTES, REJETS):
+            for spec in (*self._accepted(), REJETS):
                 commits, differences = batch_counts.compare(self._lake, spec, self._signed_versions.get(spec.name, -1))
                 result.differences += differences
                 if commits:
@@ -162,6 +162,10 @@ class BronzeReconciliation:
             return False
         return True
 
+    def _accepted(self) -> tuple[TableSpec, ...]:
+        """The tables of what was accepted: the operations' only when there has been one."""
+        return (VENTES, OPERATIONS) if self._has(OPERATIONS) else (VENTES,)
+
     def _inside(self) -> str:
         ranges = (
             f"(kafka_partition = {p} AND kafka_offset >= {first} AND kafka_offset < {end})"
@@ -177,9 +181,11 @@ class BronzeReconciliation:
         tables: tuple[str, ...] = (REJETS.name,)
         sql = f"SELECT kafka_partition, kafka_offset, kafka_timestamp FROM {REJETS.name} r WHERE {self._inside()} AND topic = '{self._position.topic}'"
         if self._has(REJOUES):
-            tables += (REJOUES.name, VENTES.name)
+            notes, noted = replay.standing_notes(self._lake)
+            tables += noted
+            results = ", ".join(map(literal, replay.INGESTED))
             sql += (
-                f" AND NOT EXISTS (SELECT 1 FROM ({STANDING_NOTES}) j WHERE j.resultat = '{VENTE}' AND j.topic = r.topic"
+                f" AND NOT EXISTS (SELECT 1 FROM ({notes}) j WHERE j.resultat IN ({results}) AND j.topic = r.topic"
                 f" AND j.kafka_partition = r.kafka_partition AND j.kafka_offset = r.kafka_offset"
                 f" AND j.kafka_timestamp = r.kafka_timestamp)"
             )
@@ -187,15 +193,24 @@ class BronzeReconciliation:
 
     def _breaks(self) -> Iterator[Break]:
         rejects, tables = self._rejects()
-        sales = f"SELECT kafka_partition, kafka_offset, kafka_timestamp FROM {VENTES.name} WHERE {self._inside()}"
+        rows = " UNION ALL ".join(
+            (
+                *(
+                    f"SELECT kafka_partition, kafka_offset, kafka_timestamp FROM {spec.name} WHERE {self._inside()}"
+                    for spec in self._accepted()
+                ),
+                rejects,
+            )
+        )
         sql = f"""
             SELECT p, previous, previous_t, o, t, following IS NULL AS last FROM (
                 SELECT kafka_partition AS p, kafka_offset AS o, kafka_timestamp AS t,
                        LAG(kafka_offset) OVER w AS previous, LAG(kafka_timestamp) OVER w AS previous_t,
                        LEAD(kafka_offset) OVER w AS following
-                FROM ({sales} UNION ALL {rejects}) WINDOW w AS (PARTITION BY kafka_partition ORDER BY kafka_offset))
+                FROM ({rows}) WINDOW w AS (PARTITION BY kafka_partition ORDER BY kafka_offset))
             WHERE previous IS NULL OR o <> previous + 1 OR following IS NULL ORDER BY p, o"""
-        for p, previous, previous_t, o, t, last in self._lake.read(Query(sql, (VENTES.name, *tables))).rows:
+        named = tuple(dict.fromkeys((*(spec.name for spec in self._accepted()), *tables)))
+        for p, previous, previous_t, o, t, last in self._lake.read(Query(sql, named)).rows:
             yield Break(p, previous, previous_t and self._day(previous_t), o, self._day(t), last)
 
     def _day(self, moment: datetime) -> date:
@@ -203,27 +218,31 @@ class BronzeReconciliation:
 
     def _count_rows(self) -> None:
         rejects, tables = self._rejects()
-        sales = f"SELECT kafka_partition, kafka_timestamp FROM {VENTES.name} WHERE {self._inside()}"
-        for count, rows, read in (("bronze", sales, (VENTES.name,)), ("rejected", rejects, tables)):
+        accepted = (
+            (count, f"SELECT kafka_partition, kafka_timestamp FROM {spec.name} WHERE {self._inside()}", (spec.name,))
+            for count, spec in zip(("bronze", "operations"), self._accepted(), strict=False)
+        )
+        for count, rows, read in (*accepted, ("rejected", rejects, tables)):
             # quarters of an hour: every time zone's days begin at one
             sql = f"SELECT kafka_partition, date_bin(INTERVAL '15 minutes', kafka_timestamp), COUNT(*) FROM ({rows}) GROUP BY 1, 2"
             for partition, moment, n in self._lake.read(Query(sql, read)).rows:
                 self._result.balance.add(partition, self._day(moment), count, n)
                 self._result.balance.add(partition, self._day(moment), "consumed", n)
-        outside = f"SELECT COUNT(*) FROM {VENTES.name} WHERE NOT ({self._inside()})"
-        if n := self._lake.read_one(Query(outside, (VENTES.name,))):
-            self._result.notes.append(
-                f"{counted(n, 'sale')} of Bronze outside of what this checkpoint has committed (an earlier one's, or a batch in hand)"
-            )
+        for what, spec in zip(("sale", "operation"), self._accepted(), strict=False):
+            outside = f"SELECT COUNT(*) FROM {spec.name} WHERE NOT ({self._inside()})"
+            if n := self._lake.read_one(Query(outside, (spec.name,))):
+                self._result.notes.append(
+                    f"{counted(n, what)} of Bronze outside of what this checkpoint has committed (an earlier one's, or a batch in hand)"
+                )
 
-    def _copies_of_erased(self, wanted: set[str]) -> set[str]:
-        """The subset of the sales (vente_id) that was erased."""
+    def _copies_of_erased(self, wanted: set[str], spec: TableSpec) -> set[str]:
+        """The subset of the ids that was erased: of sales (vente_id), or of operations (operation_id)."""
         if not wanted or not self._has(EFFACES):
             return set()
         salt = self._lake.snapshot(EFFACES.name).handle.metadata().configuration.get(SALT, "")
-        sql = f"SELECT empreinte FROM {EFFACES.name} WHERE empreinte IS NOT NULL"
+        sql = f"SELECT empreinte FROM {EFFACES.name} WHERE empreinte IS NOT NULL AND table_effacee = '{spec.name}'"
         known = {row[0] for row in self._lake.read(Query(sql, (EFFACES.name,))).rows}
-        return {vente_id for vente_id in wanted if erasure.fingerprint(salt, vente_id) in known}
+        return {one for one in wanted if erasure.fingerprint(salt, one) in known}
 
     # --- unaccounted offsets -----------------------------------------------------------------------------------------
 
@@ -305,28 +324,40 @@ class BronzeReconciliation:
     def _explain(
         self,
         within: list[UnaccountedOffsets],
-        messages: list[tuple[int, int, date, str | None, str]],
+        messages: list[tuple[int, int, date, kafka_reread.Valid | None, str]],
         aborted: list[kafka_reread.TopicMessage],
     ) -> None:
         result = self._result
-        wanted = {vente_id for _, _, _, vente_id, _ in messages if vente_id}
-        known = batch_counts.existing(self._lake, wanted)
-        erased = self._copies_of_erased(wanted - known)
+        wanted = {valid for _, _, _, valid, _ in messages if valid}
+        known: set[kafka_reread.Valid] = set()
+        erased: set[kafka_reread.Valid] = set()
+        for spec in (VENTES, OPERATIONS):
+            mine = {valid for valid in wanted if valid.column in spec.keys}
+            there = batch_counts.existing(self._lake, {valid.id for valid in mine}, spec)
+            gone = self._copies_of_erased({valid.id for valid in mine} - there, spec)
+            known |= {valid for valid in mine if valid.id in there}
+            erased |= {valid for valid in mine if valid.id in gone}
+        about_erased = self._copies_of_erased({valid.vente_id for valid in wanted - known - erased}, VENTES)
         empty: dict[tuple[int, date], int] = {}
         for gap in within:
             empty[gap.partition, gap.day] = empty.get((gap.partition, gap.day), 0) + gap.size
-        for partition, offset, day, vente_id, reason in messages:
+        for partition, offset, day, valid, reason in messages:
             empty[partition, day] -= 1
-            if vente_id in known:
+            what = "operation" if valid and valid.column in OPERATIONS.keys else "sale"
+            copy = f"read again in Kafka: a copy of {'an' if what == 'operation' else 'a'} {what} that"
+            if valid in known:
                 result.balance.add(partition, day, "duplicates", 1)
-                self._prove("read again in Kafka: a copy of a sale that Bronze holds", 1)
-            elif vente_id in erased:
+                self._prove(f"{copy} Bronze holds", 1)
+            elif valid in erased:
                 result.balance.add(partition, day, "duplicates", 1)
-                self._prove("read again in Kafka: a copy of a sale that was erased", 1)
+                self._prove(f"{copy} was erased", 1)
+            elif valid and valid.vente_id in about_erased:
+                result.balance.add(partition, day, "duplicates", 1)
+                self._prove("read again in Kafka: an operation on a sale that was erased", 1)
             else:
                 what = (
-                    f"the sale {vente_id} is not in Bronze"
-                    if vente_id
+                    f"the {what} {valid.id} is not in Bronze"
+                    if valid
                     else f"the bad message ({reason}) is not in {REJETS.name}"
                 )
                 result.differences.append(

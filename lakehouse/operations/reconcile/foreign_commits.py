@@ -33,6 +33,7 @@ from lakehouse.lake import commits, job_progress
 from lakehouse.lake.checkpoint_files import Planned
 from lakehouse.lake.checkpoint_folder import FileCheckpoint
 from lakehouse.lake.commits import Commit
+from lakehouse.lake.operations_progress import NONE, OperationsProgress
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
 from lakehouse.operations.reconcile.audit_evidence import TYPE, Evidence, Finding
@@ -43,6 +44,9 @@ _VERBS = {"restore-table": ("restore-table", "rebuild"), "rejects replay": ("rej
 
 _PARTS = "-parts-"
 """In the application id of a batch that was ingested in parts, which are numbered by themselves: before it the query's."""
+
+_STEPS, _COLUMNS = "-operations", "-columns"
+"""What ends the application ids of Silver's steps of operations, and of the commits by which its tables gained columns."""
 
 OF_BRONZE = (*BRONZE, PERTES, REJOUES, EFFACES, RETRAITS, SOMMES)
 OF_SILVER = (*SILVER, MEMBRES, CORRECTIONS, GENERATIONS)
@@ -57,7 +61,8 @@ def _ours(spec: TableSpec) -> Mapping[str, tuple[str, ...]]:
         }  # fmt: skip
     if spec in SILVER:
         return {
-            "silver batch": ("MERGE",), "silver build": ("WRITE",), RETENTION: ("DELETE",), "restore-table": ("RESTORE",),
+            "silver batch": ("MERGE",), "silver operations": ("MERGE",), "silver build": ("WRITE",), RETENTION: ("DELETE",),
+            "restore-table": ("RESTORE",),
         }  # fmt: skip
     others: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         PERTES.name: {"bronze job": ("WRITE",), "rebuild": ("WRITE",)},
@@ -65,7 +70,12 @@ def _ours(spec: TableSpec) -> Mapping[str, tuple[str, ...]]:
         EFFACES.name: {ERASE: ("WRITE",)},
         RETRAITS.name: {RETENTION: ("WRITE", "DELETE")},
         SOMMES.name: {RETENTION: ("WRITE", "DELETE")},
-        MEMBRES.name: {"silver batch": ("WRITE",), "silver build": ("WRITE",), RETENTION: ("DELETE",)},
+        MEMBRES.name: {
+            "silver batch": ("WRITE",),
+            "silver operations": ("MERGE",),
+            "silver build": ("WRITE",),
+            RETENTION: ("DELETE",),
+        },
         CORRECTIONS.name: {"silver batch": ("WRITE",)},
         GENERATIONS.name: {"silver job": ("WRITE",), "restore-table": ("WRITE",), "rebuild": ("WRITE",)},
     }
@@ -75,11 +85,12 @@ def _ours(spec: TableSpec) -> Mapping[str, tuple[str, ...]]:
 @dataclass(frozen=True)
 class Plans:
     """The batches that a job's checkpoint has planned. ``owner``: what ends the application ids of its commits; ``last``: the
-    newest; ``plan`` gives the clock and the ends of one that is kept."""
+    newest; ``plan`` gives the clock and the ends of one that is kept. ``last_step``: the newest step of operations."""
 
     owner: str
     last: int
     plan: Callable[[int], Planned | None]
+    last_step: int = -1
 
 
 def plans(config: Config, job: str, owner: str | None = None) -> Plans | None:
@@ -89,7 +100,10 @@ def plans(config: Config, job: str, owner: str | None = None) -> Plans | None:
         owner = owner or folder.query_id()
     except CheckpointInvalid:
         return None
-    return Plans(owner, max(folder.planned_ids(), default=-1), folder.planned) if owner else None
+    if not owner:
+        return None
+    step, _ = OperationsProgress(folder, NONE).seen()
+    return Plans(owner, max(folder.planned_ids(), default=-1), folder.planned, step)
 
 
 @dataclass(frozen=True)
@@ -114,7 +128,7 @@ def fault(spec: TableSpec, commit: Commit, known: Known, batches: Mapping[str, i
         return f"it says that it is {origin.what!r}, which never does {commit.operation}"
     if commit.removes and commit.operation == "WRITE" and origin.what != "silver build":
         return f"it says that it is {origin.what!r}, which takes no rows away"
-    if origin.what in ("bronze batch", "silver batch", "silver build"):
+    if origin.what in ("bronze batch", "silver batch", "silver operations", "silver build"):
         return _fault_of_batch(spec, commit, known, batches)
     if origin.what in _VERBS and origin.run not in {
         r for v in _VERBS[origin.what] for r in known.evidence.runs.get(v, ())
@@ -137,6 +151,10 @@ def _fault_of_batch(spec: TableSpec, commit: Commit, known: Known, batches: Mapp
         return f"{what}, and carries no application id, without which a batch could be written twice"
     ((application, found),) = commit.transactions.items()
     owner, parts, _ = application.removeprefix(f"{spec.name}-").removesuffix("-build").partition(_PARTS)
+    steps = application.endswith(_STEPS)
+    if (origin.what == "silver operations") > steps or (steps and spec in SILVER and origin.what == "silver batch"):
+        return f"{what}, and its application id is {application}"
+    owner = owner.removesuffix(_STEPS if steps else _COLUMNS)
     if number != found or not application.startswith(f"{spec.name}-"):
         return f"{what}, and its application id is {application} {found}"
     if (origin.what == "silver build") > application.endswith("-build"):
@@ -147,11 +165,13 @@ def _fault_of_batch(spec: TableSpec, commit: Commit, known: Known, batches: Mapp
         return f"{what}, and batch {batches[application]} of {application} was committed before it"
     if application.endswith("-build") or known.plans is None:
         return None
+    if steps and owner == known.plans.owner and found > known.plans.last_step:
+        return f"{what}, and the checkpoint has planned no step after {known.plans.last_step}"
     if owner != known.plans.owner:
         present = f"{spec.name}-{known.plans.owner}"
         later = spec in BRONZE and present in batches
         return f"{what} of another checkpoint, after a batch of the present one" if later else None
-    return None if parts else _fault_of_plan(what, found, commit, known.plans)
+    return None if parts or steps else _fault_of_plan(what, found, commit, known.plans)
 
 
 def _fault_of_plan(what: str, number: int, commit: Commit, made: Plans) -> str | None:
@@ -237,7 +257,9 @@ def _look_at(
         if commit.operation == "RESTORE":  # what came after the restored version is not there any more
             back = int(origin.facts.get("version", -1))
             found = {number: one for number, one in found.items() if number <= back}
-        elif origin.what == "silver build":  # all rows were replaced
+        elif origin.what == "silver build" and not any(
+            _COLUMNS in name for name in commit.transactions
+        ):  # all rows are new
             found.clear()
         elif origin.what == RETENTION and "retrait" in origin.facts:
             removals[str(origin.facts["retrait"])] = origin.deleted or 0

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from kafka import TopicPartition
 from kafka.errors import OffsetOutOfRangeError
 
 from lakehouse.config import Config
 from lakehouse.contract import sale
+from lakehouse.contract.tables import OPERATIONS, VENTES
 from lakehouse.errors import LakehouseError
 from lakehouse.kafka import bounded_reading, clients
 from lakehouse.operations.reconcile.offset_balance import UnaccountedOffsets
@@ -33,6 +34,14 @@ class TopicMessage:
     moment: datetime
     gap: UnaccountedOffsets
     whole: bool = True
+
+
+class Valid(NamedTuple):
+    """A valid message: the column that names it, its id, and the sale that it is or is about."""
+
+    column: str
+    id: str
+    vente_id: str
 
 
 def read(
@@ -85,20 +94,22 @@ def _read_span(consumer: Any, config: Config, span: list[UnaccountedOffsets]) ->
 
 def validated(
     config: Config, gaps: Sequence[UnaccountedOffsets], advance: Callable[[int], None]
-) -> Iterator[tuple[int, int, date, str | None, str]]:
-    """(partition, offset, its day, vente_id of a valid sale or None, reason of a bad one) of each message."""
+) -> Iterator[tuple[int, int, date, Valid | None, str]]:
+    """(partition, offset, its day, what a valid message is or None, reason of a bad one) of each message: a sale by its vente_id, an
+    operation by its operation_id."""
     tolerance = config.streaming.future_tolerance
     for message in read(config, gaps, advance):
         if not message.whole:
             yield message.partition, message.offset, message.gap.day, None, sale.ILLISIBLE
             continue
         verdict = sale.validate(message.value)
-        vente_id, reason = None, verdict.motif or ""
+        valid, reason = None, verdict.motif or ""
         if verdict.canonique is not None:
             fields = sale.fields_of(verdict.canonique)
             early = fields["timestamp"] > message.moment + tolerance
-            vente_id, reason = (None, sale.FUTUR) if early else (fields["vente_id"], "")
-        yield message.partition, message.offset, message.gap.day, vente_id, reason
+            named = VENTES.keys[0] if verdict.operation is None else OPERATIONS.keys[0]
+            valid, reason = (None, sale.FUTUR) if early else (Valid(named, fields[named], fields["vente_id"]), "")
+        yield message.partition, message.offset, message.gap.day, valid, reason
 
 
 def aborted(config: Config, empty: Sequence[UnaccountedOffsets]) -> list[TopicMessage]:

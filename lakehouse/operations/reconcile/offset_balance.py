@@ -1,8 +1,8 @@
 """Offset balance: every consumed Kafka offset is in a table or explained; one line per partition and day.
 
-    consumed = Bronze + rejected + duplicates + declared gaps + erased + markers + aborted + unread + removed
+    consumed = Bronze + operations + rejected + duplicates + declared gaps + erased + markers + aborted + unread + removed
 
-A consumed offset that is in no table is *unaccounted*. It is explained when it is a duplicate of a sale in Bronze, when
+A consumed offset that is in no table is *unaccounted*. It is explained when it is a duplicate of a sale or of an operation in Bronze, when
 Kafka has no message there (a transaction marker, or removed by compaction), when its message belongs to an aborted
 transaction, when an operator declared it lost, when the row was deleted by an erasure, or when retention removed the row
 (``removed``); otherwise it is a difference. ``unread``: Kafka no longer holds the offset, so that it cannot be checked.
@@ -60,6 +60,7 @@ class Line:
     day: date | None
     consumed: int = 0
     bronze: int = 0
+    operations: int = 0
     rejected: int = 0
     duplicates: int = 0
     declared: int = 0
@@ -72,7 +73,9 @@ class Line:
     @property
     def difference(self) -> int:
         """Above 0: consumed but not accounted for. Below 0: stored more than once."""
-        accounted = self.bronze + self.rejected + self.duplicates + self.declared + self.erased + self.removed
+        accounted = (
+            self.bronze + self.operations + self.rejected + self.duplicates + self.declared + self.erased + self.removed
+        )
         return self.consumed - accounted - self.markers - self.aborted - self.unread
 
 

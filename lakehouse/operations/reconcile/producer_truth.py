@@ -12,7 +12,7 @@ from typing import Any
 
 from lakehouse.config.settings import Streaming
 from lakehouse.contract.sale import FIELDS
-from lakehouse.contract.tables import PERTES, REJETS, VENTES, TableSpec
+from lakehouse.contract.tables import OPERATIONS, PERTES, REJETS, VENTES, TableSpec
 from lakehouse.errors import LakehouseError, TableMissing
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
@@ -51,6 +51,7 @@ def _sent(line: Row, answer: Row | None) -> Sent:
         partition=answer["partition"] if answer else None,
         offset=answer["offset"] if answer else None,
         kind=line["kind"],
+        operation=line.get("operation"),
     )
 
 
@@ -77,6 +78,7 @@ def check(
         list(sent),
         held(VENTES, base),
         held(REJETS, base),
+        operations=held(OPERATIONS, base),
         lost=lost,
         watermark_delay=watermark_delay,
         timezone=timezone,
@@ -89,6 +91,6 @@ def counts(sent: Iterable[Sent]) -> Counter[str]:
     found = Counter(f"kind:{message.kind}" for message in messages)
     found["messages"] = len(messages)
     found["acquittees"] = sum(message.acknowledged for message in messages)
-    found["ventes"] = len({message.vente_id for message in messages if message.motif is None})
+    found["ventes"] = len({message.vente_id for message in messages if message.motif is None and not message.operation})
     found["rejets"] = sum(message.motif is not None for message in messages)
     return found

@@ -90,7 +90,7 @@ class Reconciliation:
             differences.append(f"the audit log is not as it was written: {evidence.fault}. See audit verify")
         differences += bronze_result.differences
         tables, silver_version = self._silver(bronze_result, differences, before)
-        versions = {spec.name: lake.snapshot(spec.name).source.version for spec in BRONZE}
+        versions = {spec.name: version for spec, version in foreign_commits.pin(lake, BRONZE).items()}
         return {
             "format": FORMAT,
             "started": started.isoformat(timespec="seconds"),
@@ -172,6 +172,8 @@ class Reconciliation:
         with self._progress("Silver tables", len(SILVER)) as advance:
             kept = retention.kept(self._config, lake)
             bronze_result.notes.extend(note for note in _notes(kept) if note not in bronze_result.notes)
+            found_notes = (*silver.unmatched(lake, datetime.now(UTC)), *silver.returned_too_much(lake))
+            bronze_result.notes.extend(note for note in found_notes if note not in bronze_result.notes)
             tables = silver.compare(lake, FIGURES, self._config.analytics.timezone.key, advance, kept)
         doubled = [text for spec in unique_keys.OF_SILVER for text in unique_keys.doubled(lake, spec)]
         looked = foreign_commits.look(

@@ -16,7 +16,7 @@ from typing import Any
 
 from lakehouse.config.settings import Streaming
 from lakehouse.contract.business_time import local_day
-from lakehouse.contract.sale import parse_moment
+from lakehouse.contract.sale import OPERATION_FIELDS, parse_moment
 
 Row = Mapping[str, Any]
 UTC: tzinfo = timezone.utc  # noqa: UP017  # a tzinfo beside ZoneInfo
@@ -34,6 +34,8 @@ class Sent:
     partition: int | None = None
     offset: int | None = None
     kind: str = "vente"
+    operation: Mapping[str, Any] | None = None
+    """The fields of an operation, the amount as text."""
 
     @property
     def place(self) -> tuple[int, int] | None:
@@ -66,6 +68,7 @@ def compare(
     sales: Iterable[Row],
     rejects: Iterable[Row],
     *,
+    operations: Iterable[Row] = (),
     lost: Collection[tuple[int, int, int]] = (),
     watermark_delay: timedelta = Streaming.watermark_delay,
     timezone: tzinfo = UTC,
@@ -78,12 +81,51 @@ def compare(
         gone = place is not None and any(p == place[0] and a <= place[1] <= b for p, a, b in lost)
         return message.acknowledged and not gone
 
-    good = [message for message in sent if message.motif is None]
+    good = [message for message in sent if message.motif is None and message.operation is None]
+    done = [message for message in sent if message.motif is None and message.operation is not None]
     bad = [message for message in sent if message.motif is not None]
     return [
         *_sales(good, sales, required, watermark_delay, timezone),
-        *_rejects(bad, rejects, required, {message.place for message in good} - {None}),
+        *_operations(done, operations, required, watermark_delay, timezone),
+        *_rejects(bad, rejects, required, {message.place for message in (*good, *done)} - {None}),
     ]
+
+
+def _operations(
+    sent: Sequence[Sent], rows: Iterable[Row], required: Callable[[Sent], bool], delay: timedelta, zone: tzinfo
+) -> Iterator[Difference]:
+    copies, found = defaultdict(list), defaultdict(list)
+    for message in sent:
+        copies[(message.operation or {})["operation_id"]].append(message)
+    for row in rows:
+        found[row["operation_id"]].append(row)
+    for operation_id, messages in copies.items():
+        held_rows = found.get(operation_id, [])
+        if not held_rows and any(map(required, messages)):
+            yield Difference("missing operation", operation_id, expected="1 row", found="none")
+        if len(held_rows) > 1:
+            yield Difference("doubled operation", operation_id, expected="1 row", found=f"{len(held_rows)} rows")
+        for row in held_rows[:1]:
+            yield from _operation_cells(operation_id, messages[0].operation or {}, row, delay, zone)
+            yield from _position(operation_id, messages, row)
+    for operation_id in found.keys() - copies.keys():
+        yield Difference("unexpected operation", operation_id)
+
+
+def _operation_cells(operation_id: str, fields: Row, row: Row, delay: timedelta, zone: tzinfo) -> Iterator[Difference]:
+    moment = parse_moment(fields["timestamp"])
+    amount = {"montant": Decimal(fields["montant"])} if "montant" in fields else {}
+    expected = {
+        **dict.fromkeys(OPERATION_FIELDS),
+        **fields,
+        **amount,
+        "timestamp": moment,
+        "jour": local_day(moment, zone),
+        "est_tardif": moment < row["kafka_timestamp"] - delay,
+    }
+    for name, value in expected.items():
+        if row[name] != value:
+            yield Difference("differing cell", operation_id, name, _shown(value), _shown(row[name]))
 
 
 def _sales(
@@ -218,7 +260,11 @@ class Country:
 
 def by_country(sent: Iterable[Sent]) -> dict[str, Country]:
     """The figures of ``ventes_par_pays``, computed from the acknowledged sales alone, each once."""
-    sales = {message.vente_id: message.fields for message in sent if message.motif is None and message.acknowledged}
+    sales = {
+        message.vente_id: message.fields
+        for message in sent
+        if message.motif is None and message.operation is None and message.acknowledged
+    }
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for fields in sales.values():
         groups[fields["pays"]].append(fields)

@@ -7,9 +7,10 @@ compares every column besides, with Spark.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,7 +18,9 @@ from zoneinfo import ZoneInfo
 from lakehouse.config import Config
 from lakehouse.contract.tables import (
     AGGREGES,
+    BESIDE,
     GENERATIONS,
+    OPERATIONS,
     PAR_PAYS,
     PAR_PRODUIT,
     PAR_SEGMENT,
@@ -34,7 +37,8 @@ from lakehouse.lake.query import Query, literal, timestamp_type
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import retention
 from lakehouse.maintenance.retention import Kept
-from lakehouse.wording import euros
+from lakehouse.silver import net_sql, operation_steps
+from lakehouse.wording import counted, euros
 
 LISTED = 20
 """Differing keys of one table that are named."""
@@ -87,9 +91,25 @@ def key_sql(key: str, timezone: str) -> str:
     return key
 
 
+def has_operations(lake: Lake) -> bool:
+    """Whether the figures of this moment hold operations."""
+    return OPERATIONS.name in lake.versions
+
+
+def read_from(lake: Lake) -> tuple[str, ...]:
+    """The tables that ``sales_of`` reads."""
+    return (VENTES.name, *((OPERATIONS.name,) if has_operations(lake) else ()))
+
+
+def sales_of(lake: Lake) -> str:
+    """Bronze's sales net of the operations that the figures hold, as a table in SQL (DataFusion's)."""
+    net = net_sql.net(VENTES.name, OPERATIONS.name, "local") if has_operations(lake) else net_sql.plain(VENTES.name)
+    return f"({net})"
+
+
 def settled(config: Config, wait: Callable[[], None]) -> tuple[job_progress.SilverPosition, Lake] | None:
     """Silver at a moment at which no batch was in progress: its position, and a ``Lake`` that holds the tables at that
-    moment, Bronze at the version that Silver has merged. None when Silver was never built.
+    moment, Bronze's at the versions that Silver has merged. None when Silver was never built.
 
     Raises ``LakehouseError`` when there is no such moment: the job is in one long pass, or broke off in one.
     """
@@ -99,7 +119,7 @@ def settled(config: Config, wait: Callable[[], None]) -> tuple[job_progress.Silv
         return None
     while time.monotonic() < give_up:
         if before is not None and before.settled:
-            lake = Lake.of(config, versions={VENTES.name: before.bronze_version})
+            lake = Lake.of(config, versions=before.versions)
             for spec in SILVER:
                 lake.snapshot(spec.name)
             if job_progress.silver(config) == before:
@@ -118,23 +138,25 @@ def last_pass(config: Config) -> tuple[job_progress.SilverPosition, Lake] | None
     position = job_progress.silver(config)
     if position is None or position.batch is None:
         return None
-    versions = {VENTES.name: position.bronze_version}
+    versions = position.versions
     for spec in SILVER:
-        versions[spec.name] = _before(config, spec, f"{spec.name}-{position.generation}", position.batch)
+        ended = {f"{spec.name}-{position.generation}": position.batch}
+        ended[operation_steps.app_id(spec, position.generation)] = position.step
+        versions[spec.name] = _before(config, spec, ended)
     return position, Lake.of(config, versions=versions)
 
 
-def _before(config: Config, spec: TableSpec, application: str, batch: int) -> int:
-    """The newest version of a Silver table without the commits of passes behind ``batch``: the job writes each table once a
-    pass, and in the order of the passes, so that all that came after such a commit is left out too."""
+def _before(config: Config, spec: TableSpec, ended: Mapping[str, int]) -> int:
+    """The newest version of a Silver table without the commits behind the last batch that ended of each application: the job writes each
+    table once a step, and in the order of the steps, so that all that came after such a commit is left out too."""
     upto = Lake.of(config).snapshot(spec.name).source.version
     newest = upto
     while upto >= 0:
         for commit in reversed(list(commits.read(config, spec, after=upto - _LOOKED_AT, upto=upto))):
-            written = commit.transactions.get(application)
-            if f"{application}-build" in commit.transactions or (written is not None and written <= batch):
+            written = [ended[name] - number for name, number in commit.transactions.items() if name in ended]
+            if any(name.endswith("-build") for name in commit.transactions) or any(one >= 0 for one in written):
                 return newest
-            if written is not None:
+            if written:
                 newest = commit.version - 1
         upto -= _LOOKED_AT
     return newest
@@ -181,17 +203,21 @@ def _one(lake: Lake, one: Figures, timezone: str, limits: Kept) -> TableComparis
     numbers = ", ".join(str(number + 1) for number in range(len(keys)))
     once = None if left else one.once  # how many different ones retention took away is not on record
     both = " AND ".join(f"b.{key} = s.{key}" for key in keys)
-    differs = " OR ".join(f"(b.{name} IS DISTINCT FROM s.{name})" for name in ("n", "eur", "items", "once"))
-    pairs = ", ".join(f"b.{name} AS b_{name}, s.{name} AS s_{name}" for name in ("n", "eur", "items", "once"))
+    beside = [name for name, _ in BESIDE] if has_operations(lake) and not left else []
+    compared = ("n", "eur", "items", "once", *beside)
+    differs = " OR ".join(f"(b.{name} IS DISTINCT FROM s.{name})" for name in compared)
+    pairs = ", ".join(f"b.{name} AS b_{name}, s.{name} AS s_{name}" for name in compared)
+    of_beside = "".join(f", {name}" for name in beside)
+    sums_beside = "".join(f", SUM({name}) AS {name}" for name in beside)
     joined = f"""
         SELECT {", ".join(f"COALESCE(b.{key}, s.{key}) AS {key}" for key in keys)}, {pairs}, ({differs}) AS differs
         FROM (SELECT {", ".join(keys)}, SUM(n) AS n, SUM(eur) AS eur, SUM(items) AS items,
-                     {"COUNT(each)" if once else _NO_NUMBER} AS once
-              FROM ({_sums(one, once, timezone, of_bronze)} {left}) GROUP BY {numbers}) b
+                     {"COUNT(each)" if once else _NO_NUMBER} AS once{sums_beside}
+              FROM ({_sums(one, once, timezone, of_bronze, sales_of(lake), beside)} {left}) GROUP BY {numbers}) b
         FULL JOIN (SELECT {", ".join(keys)}, {one.sales} AS n, {one.amount} AS eur, {one.items or _NO_NUMBER} AS items,
-                          {f"CAST({once[0]} AS BIGINT)" if once else _NO_NUMBER} AS once
+                          {f"CAST({once[0]} AS BIGINT)" if once else _NO_NUMBER} AS once{of_beside}
                    FROM {one.table.name} WHERE {of_silver}) s ON {both}"""
-    tables = (VENTES.name, one.table.name, *((SOMMES.name,) if left else ()))
+    tables = (*read_from(lake), one.table.name, *((SOMMES.name,) if left else ()))
     totals = f"""
         SELECT COUNT(*), COALESCE(SUM(b_n), 0), COALESCE(SUM(s_n), 0), SUM(b_eur), SUM(s_eur),
                SUM(CASE WHEN differs THEN 1 ELSE 0 END) FROM ({joined})"""
@@ -215,18 +241,23 @@ def _exists(lake: Lake, spec: TableSpec) -> bool:
 
 
 _NO_NUMBER = "CAST(NULL AS BIGINT)"
+_LIVE = "COUNT(*) FILTER (WHERE NOT annulee)"
 
 
-def _sums(one: Figures, once: tuple[str, str] | None, timezone: str, where: str) -> str:
+def _sums(
+    one: Figures, once: tuple[str, str] | None, timezone: str, where: str, sales: str, beside: Sequence[str]
+) -> str:
     """SQL: sums over Bronze by key, and by the value that is counted once (``each``): to count each value once in the sum over
     these costs no more memory than to group by it."""
     keys = ", ".join(f"{key_sql(key, timezone)} AS {key}" for key in one.table.keys)
     items = "SUM(CAST(quantite AS BIGINT))" if one.items else _NO_NUMBER
     numbers = [str(number + 1) for number in range(len(one.table.keys))]
-    each = f", {once[1]} AS each" if once else ""
-    group = ", ".join([*numbers, *([str(len(numbers) + 4)] if once else [])])
+    each = f", CASE WHEN {_LIVE} > 0 THEN {once[1]} END AS each" if once else ""
+    group = ", ".join([*numbers, *([once[1]] if once else [])])
+    of = {"nb_annulations": "CAST(annulee AS BIGINT)"}
+    more = "".join(f", SUM({of.get(name, name)}) AS {name}" for name in beside)
     return (
-        f"SELECT {keys}, COUNT(*) AS n, SUM(montant) AS eur, {items} AS items{each} FROM {VENTES.name} WHERE {where} "
+        f"SELECT {keys}, {_LIVE} AS n, SUM(montant) AS eur, {items} AS items{each}{more} FROM {sales} WHERE {where} "
         f"GROUP BY {group}"
     )
 
@@ -234,12 +265,11 @@ def _sums(one: Figures, once: tuple[str, str] | None, timezone: str, where: str)
 def _named(one: Figures, row: tuple[Any, ...]) -> str:
     keys = one.table.keys
     key = " × ".join(f"{name}={value}" for name, value in zip(keys, row, strict=False))
-    pairs = row[len(keys) : len(keys) + 8]
+    pairs = row[len(keys) : -1]
+    names = ("sales", "revenue", "items", one.once[0] if one.once else "", *(name for name, _ in BESIDE))
     parts = [
         f"{what} {_text(found)} in Silver, {_text(expected)} in Bronze"
-        for what, expected, found in zip(
-            ("sales", "revenue", "items", one.once[0] if one.once else ""), pairs[::2], pairs[1::2], strict=True
-        )
+        for what, expected, found in zip(names, pairs[::2], pairs[1::2], strict=False)
         if found != expected
     ]
     return f"{key}: {'; '.join(parts)}"
@@ -259,3 +289,45 @@ def exists(config: Config) -> bool:
 def begun(config: Config) -> bool:
     """Whether a first build has begun: some of its tables may exist, built from Bronze as of its start."""
     return any(delta_tables.exists(spec, config) for spec in (GENERATIONS, *SILVER))
+
+
+# --- operations ------------------------------------------------------------------------------------------------------
+
+_AGES = ((timedelta(days=1), "for less than a day"), (timedelta(days=7), "for 1 to 7 days"))
+
+
+def unmatched(lake: Lake, now: datetime) -> list[str]:
+    """One note for the operations that Silver has read and whose sale has not come: how many, by age, and where the oldest lie."""
+    if not has_operations(lake):
+        return []
+    known = f"SELECT vente_id FROM {VENTES.name}"
+    sql = f"""
+        SELECT o.kafka_timestamp, o.kafka_partition, o.kafka_offset
+        FROM {OPERATIONS.name} o LEFT ANTI JOIN ({known}) s ON o.vente_id = s.vente_id
+        ORDER BY o.kafka_timestamp, o.kafka_partition, o.kafka_offset"""
+    rows = lake.read(Query(sql, read_from(lake))).rows
+    if not rows:
+        return []
+    ages = Counter(next((said for limit, said in _AGES if now - came < limit), "for longer") for came, _, _ in rows)
+    listed = ", ".join(f"{partition}@{offset} of {came:%Y-%m-%d %H:%M}" for came, partition, offset in rows[:LISTED])
+    by_age = ", ".join(f"{ages[said]} {said}" for said in (*(said for _, said in _AGES), "for longer") if ages[said])
+    more = f" and {len(rows) - LISTED} more" if len(rows) > LISTED else ""
+    wait = "waits" if len(rows) == 1 else "wait"
+    return [
+        f"{counted(len(rows), 'operation')} {wait} for the sale: {by_age}. By partition@offset, the oldest first: {listed}{more}"
+    ]
+
+
+def returned_too_much(lake: Lake) -> list[str]:
+    """One note for the sales of which more came back than was sold: they count as it was said."""
+    if not has_operations(lake):
+        return []
+    sql = f"""
+        SELECT kafka_partition, kafka_offset FROM {sales_of(lake)} AS n
+        WHERE NOT annulee AND (montant < 0 OR quantite < 0) ORDER BY kafka_partition, kafka_offset"""
+    rows = lake.read(Query(sql, read_from(lake))).rows
+    if not rows:
+        return []
+    listed = ", ".join(f"{partition}@{offset}" for partition, offset in rows[:LISTED])
+    more = f" and {len(rows) - LISTED} more" if len(rows) > LISTED else ""
+    return [f"More came back than was sold of {counted(len(rows), 'sale')}, by partition@offset: {listed}{more}"]

@@ -8,6 +8,7 @@ from lakehouse.contract.tables import (
     CORRECTIONS,
     EFFACES,
     MEMBRES,
+    OPERATIONS,
     PERTES,
     REJETS,
     REJOUES,
@@ -20,7 +21,7 @@ from lakehouse.errors import TableMissing
 from lakehouse.lake.query import Query
 from lakehouse.lake.reader import Lake
 
-OF_BRONZE = (REJETS, PERTES, REJOUES, EFFACES, RETRAITS, SOMMES)
+OF_BRONZE = (OPERATIONS, REJETS, PERTES, REJOUES, EFFACES, RETRAITS, SOMMES)
 """Tables beside ``ventes_stream``, whose sales are checked by name."""
 OF_SILVER = (*SILVER, MEMBRES, CORRECTIONS)
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import TOPIC_SINCE
-from lakehouse.contract.tables import PERTES, REJETS, VENTES, checkpoint
+from lakehouse.contract.tables import BRONZE, PERTES, REJETS, VENTES, checkpoint
 from lakehouse.errors import CheckpointInvalid, TableMissing
 from lakehouse.kafka import clients
 from lakehouse.lake import checkpoint_validation, delta_tables, job_progress
@@ -120,11 +120,12 @@ def _since(config: Config, topic_id: str) -> str | None:
     return f"date_ingestion >= {literal(datetime.fromisoformat(moment))}"
 
 
-def _both(config: Config, columns: str, where: str) -> tuple[str, tuple[str, ...]] | None:
-    """Rows of Bronze and of the rejects of this topic, as SQL; None before the tables exist."""
+def _rows(config: Config, columns: str, where: str) -> tuple[str, tuple[str, ...]] | None:
+    """Rows of Bronze, of its rejects those of this topic, as SQL; None before the tables exist."""
     lake = Lake.of(config)
     parts, tables = [], []
-    for spec, own in ((VENTES, "true"), (REJETS, f"topic = '{config.kafka.topic}'")):
+    for spec in BRONZE:
+        own = f"topic = '{config.kafka.topic}'" if spec is REJETS else "true"
         try:
             lake.snapshot(spec.name)
         except TableMissing:
@@ -138,7 +139,7 @@ def _standing(
     config: Config, held: Mapping[int, tuple[int, int]], since: str | None
 ) -> dict[int, tuple[int, int | None]]:
     """By partition: the rows whose messages Kafka still holds, and the offset after the last row's."""
-    if since is None or (found := _both(config, "kafka_partition AS p, kafka_offset AS o", since)) is None:
+    if since is None or (found := _rows(config, "kafka_partition AS p, kafka_offset AS o", since)) is None:
         return {}
     kept = " OR ".join(f"(p = {p} AND o >= {first})" for p, (first, _) in held.items()) or "false"
     sql = f"SELECT p, SUM(CASE WHEN {kept} THEN 1 ELSE 0 END), MAX(o) + 1 FROM ({found[0]}) GROUP BY p"
@@ -146,7 +147,7 @@ def _standing(
 
 
 def _count(config: Config) -> int:
-    found = _both(config, "1 AS one", "true")
+    found = _rows(config, "1 AS one", "true")
     return int(Lake.of(config).read_one(Query(f"SELECT COUNT(*) FROM ({found[0]})", found[1]))) if found else 0
 
 

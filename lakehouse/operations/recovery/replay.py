@@ -19,7 +19,7 @@ from lakehouse.config import Config
 from lakehouse.contract import sale, unreadable
 from lakehouse.contract.business_time import local_day
 from lakehouse.contract.table_properties import EXACT_DEDUP_UNTIL, ZONES, with_zone
-from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, REJOUES, VENTES
+from lakehouse.contract.tables import CHAMPS_INCONNUS, OPERATIONS, REJETS, REJOUES, VENTES, TableSpec
 from lakehouse.errors import TableMissing
 from lakehouse.lake import delta_tables
 from lakehouse.lake.query import Query, literal
@@ -28,14 +28,40 @@ from lakehouse.observability import provenance
 from lakehouse.operations.reconcile import batch_counts
 
 VENTE = "vente"
+OPERATION = "operation"
 DOUBLON = "doublon"
 
-STANDING_NOTES = (
-    f"SELECT n.topic, n.kafka_partition, n.kafka_offset, n.kafka_timestamp, n.resultat FROM {REJOUES.name} n "
-    f"LEFT JOIN {VENTES.name} v ON v.kafka_partition = n.kafka_partition AND v.kafka_offset = n.kafka_offset "
-    f"AND v.kafka_timestamp = n.kafka_timestamp WHERE n.resultat <> '{VENTE}' OR v.vente_id IS NOT NULL"
-)
-"""Results of earlier replays that still hold: a sale that left Bronze with a rollback may be replayed again."""
+INGESTED = {VENTE: VENTES, OPERATION: OPERATIONS}
+"""The result of a replayed message → the table that it then stands in."""
+_PLACE = ("kafka_partition", "kafka_offset", "kafka_timestamp")
+
+
+def ingested(lake: Lake) -> dict[str, TableSpec]:
+    """``INGESTED``, without the tables that are not there."""
+    found = {}
+    for result, spec in INGESTED.items():
+        with contextlib.suppress(TableMissing):
+            lake.snapshot(spec.name)
+            found[result] = spec
+    return found
+
+
+def standing_notes(lake: Lake) -> tuple[str, tuple[str, ...]]:
+    """SQL of the results of earlier replays that still hold, and the tables that it reads: what left Bronze with a rollback may be
+    replayed again."""
+    there = ingested(lake)
+    joins = " ".join(
+        f"LEFT JOIN {spec.name} ON {' AND '.join(f'{spec.name}.{name} = n.{name}' for name in _PLACE)}"
+        for spec in there.values()
+    )
+    held = (f"(n.resultat = '{result}' AND {spec.name}.kafka_offset IS NOT NULL)" for result, spec in there.items())
+    others = f"n.resultat NOT IN ({', '.join(map(literal, INGESTED))})"
+    sql = (
+        f"SELECT n.topic, n.kafka_partition, n.kafka_offset, n.kafka_timestamp, n.resultat FROM {REJOUES.name} n {joins} "
+        f"WHERE {' OR '.join((others, *held))}"
+    )
+    return sql, (REJOUES.name, *(spec.name for spec in there.values()))
+
 
 Place = tuple[int, int]
 """Partition and offset."""
@@ -61,7 +87,7 @@ class Reject:
 
 @dataclass(frozen=True)
 class Decision:
-    """A reject and what became of it: ``resultat`` is ``vente``, ``doublon`` or, for one that stays, its reason.
+    """A reject and what became of it: ``resultat`` is ``vente``, ``operation``, ``doublon`` or, for one that stays, its reason.
     ``champs``: what a sale has beyond the contract, as JSON."""
 
     reject: Reject
@@ -73,7 +99,12 @@ class Decision:
 
     @property
     def settled(self) -> bool:
-        return self.resultat in (VENTE, DOUBLON)
+        return self.resultat in (*INGESTED, DOUBLON)
+
+    @property
+    def id(self) -> tuple[str, str] | None:
+        """What it became, and the id of that."""
+        return (self.resultat, self.fields[INGESTED[self.resultat].keys[0]]) if self.fields else None
 
 
 _COLUMNS = ("topic", "kafka_partition", "kafka_offset", "kafka_timestamp", "motif", "explication", "valeur", "cle")
@@ -88,9 +119,10 @@ def _open(lake: Lake, motif: str | None) -> tuple[str, tuple[str, ...]]:
         conditions.append(f"motif LIKE {wanted}" if "*" in motif else f"motif = {wanted}")
     with contextlib.suppress(TableMissing):
         lake.snapshot(REJOUES.name)
-        tables += (REJOUES.name, VENTES.name)
+        notes, noted = standing_notes(lake)
+        tables += noted
         same = " AND ".join(f"j.{name} = r.{name}" for name in (*REJETS.keys, "kafka_timestamp"))
-        conditions.append(f"NOT EXISTS (SELECT 1 FROM ({STANDING_NOTES}) j WHERE {same})")
+        conditions.append(f"NOT EXISTS (SELECT 1 FROM ({notes}) j WHERE {same})")
     return f"FROM {REJETS.name} r WHERE {' AND '.join(conditions)}", tables
 
 
@@ -133,7 +165,7 @@ def validate(reject: Reject, edited: bytes | None, tolerance: timedelta) -> Deci
     fields = sale.fields_of(verdict.canonique)
     if fields["timestamp"] > reject.kafka_timestamp + tolerance:
         return Decision(reject, sale.FUTUR, "The field timestamp lies too far after the broker's clock.", None, edited)
-    return Decision(reject, VENTE, "", fields, edited, verdict.champs)
+    return Decision(reject, OPERATION if verdict.operation else VENTE, "", fields, edited, verdict.champs)
 
 
 def changed(value: bytes | None, pairs: Mapping[str, str]) -> bytes:
@@ -172,46 +204,57 @@ class Replay:
         return never_rejected(self._lake, places) if places else []
 
     def decide(self, rejects: Sequence[Reject], edit: Callable[[Reject], bytes | None]) -> list[Decision]:
-        """What becomes of each: a sale once, whatever of it stands in Bronze or comes twice here."""
+        """What becomes of each: a sale or an operation once, whatever of it stands in Bronze or comes twice here."""
         tolerance = self._config.streaming.future_tolerance
         decisions = [validate(reject, edit(reject), tolerance) for reject in rejects]
         landed = self._landed()
-        taken = batch_counts.existing(
-            self._lake,
-            {one.fields["vente_id"] for one in decisions if one.fields and one.reject.key[1:] not in landed},
-        )
+        wanted = {one.id for one in decisions if one.id and one.reject.key[1:] not in landed}
+        taken = {
+            (result, one)
+            for result, spec in INGESTED.items()
+            for one in batch_counts.existing(self._lake, {name for of, name in wanted if of == result}, spec)
+        }
         return list(self._once(decisions, landed, taken))
 
-    def _once(self, decisions: Iterable[Decision], landed: set[Any], taken: set[str]) -> Iterator[Decision]:
+    def _once(self, decisions: Iterable[Decision], landed: set[Any], taken: set[tuple[str, str]]) -> Iterator[Decision]:
         for one in decisions:
-            if one.fields is None:
+            if one.id is None:
                 yield one
             elif one.reject.key[1:] in landed:  # a replay that was killed had appended it
-                yield Decision(one.reject, VENTE, "Its row is in Bronze already.", None, one.edited)
-            elif one.fields["vente_id"] in taken:
-                yield Decision(one.reject, DOUBLON, "Bronze holds this sale already.", None, one.edited)
+                yield Decision(one.reject, one.resultat, "Its row is in Bronze already.", None, one.edited)
+            elif one.id in taken:
+                what = "operation" if one.resultat == OPERATION else "sale"
+                yield Decision(one.reject, DOUBLON, f"Bronze holds this {what} already.", None, one.edited)
             else:
-                taken.add(one.fields["vente_id"])
+                taken.add(one.id)
                 yield one
 
     def _landed(self) -> set[tuple[int, int, datetime]]:
         """Coordinates that are in the reject table and in Bronze."""
-        names = ("kafka_partition", "kafka_offset", "kafka_timestamp")
-        same = " AND ".join(f"v.{name} = r.{name}" for name in names)
-        sql = f"SELECT {', '.join(f'v.{name}' for name in names)} FROM {VENTES.name} v JOIN {REJETS.name} r ON {same}"
-        return {tuple(row) for row in self._lake.read(Query(sql, (VENTES.name, REJETS.name))).rows}
+        found: set[tuple[int, int, datetime]] = set()
+        for spec in ingested(self._lake).values():
+            same = " AND ".join(f"v.{name} = r.{name}" for name in _PLACE)
+            sql = (
+                f"SELECT {', '.join(f'v.{name}' for name in _PLACE)} FROM {spec.name} v JOIN {REJETS.name} r ON {same}"
+            )
+            found |= {(row[0], row[1], row[2]) for row in self._lake.read(Query(sql, (spec.name, REJETS.name))).rows}
+        return found
 
     def write(self, decisions: Sequence[Decision]) -> None:
-        """Append the sales, then note every settled reject. Repeating it after a kill goes through ``decide`` again."""
-        new = [one for one in decisions if one.resultat == VENTE and one.fields is not None]
+        """Append the sales and the operations, then note every settled reject. Repeating it after a kill goes through ``decide`` again."""
+        new = {result: [one for one in decisions if one.resultat == result and one.fields] for result in INGESTED}
         now = datetime.now(UTC)
         now = now.replace(
             microsecond=now.microsecond // 1000 * 1000 + 1
         )  # no batch's clock: those are whole milliseconds
-        if new:
-            self._prepare(new)
-            rows = [self._row(one, now) for one in new]
-            delta_tables.append(rows, VENTES, self._config, what="rejects replay", date_ingestion=now.isoformat())
+        if new[VENTE]:
+            self._prepare(new[VENTE])
+        if new[OPERATION]:
+            delta_tables.ensure(OPERATIONS, self._config, what="rejects replay")
+        for result, spec in INGESTED.items():
+            if new[result]:
+                rows = [self._row(one, now) for one in new[result]]
+                delta_tables.append(rows, spec, self._config, what="rejects replay", date_ingestion=now.isoformat())
         self._note([one for one in decisions if one.settled], now)
 
     def _prepare(self, new: Sequence[Decision]) -> None:
@@ -234,7 +277,7 @@ class Replay:
     def _row(self, one: Decision, now: datetime) -> dict[str, Any]:
         assert one.fields is not None
         event, reject = one.fields["timestamp"], one.reject
-        keep = one.champs and self._config.streaming.champs_inconnus == "garder"
+        keep = one.champs and one.resultat == VENTE and self._config.streaming.champs_inconnus == "garder"
         return {
             **one.fields,
             **({CHAMPS_INCONNUS: one.champs} if keep else {}),

@@ -24,6 +24,7 @@ from lakehouse.contract.tables import (
     EFFACES,
     GENERATIONS,
     PERTES,
+    REJETS,
     REJOUES,
     SILVER,
     VENTES,
@@ -67,7 +68,7 @@ def check(name: str) -> TableSpec:
 def locked(config: Config, spec: TableSpec) -> Iterator[None]:
     """Hold every lock that the restore of ``spec`` needs."""
     with ExitStack() as held:
-        for job in ("bronze",) * (spec in BRONZE) + ("silver",) * (spec is not BRONZE[1]):
+        for job in ("bronze",) * (spec in BRONZE) + ("silver",) * (spec is not REJETS):
             held.enter_context(writer_lock(config, job))
         yield
 
@@ -126,7 +127,7 @@ def _downstream(spec: TableSpec, gone: int | None, erased: int) -> tuple[str, ..
     if spec in SILVER:
         return ("Silver's next pass builds all six tables anew from Bronze: the restored figures stand until then.",)
     again = (
-        "Bronze's checkpoint is moved aside: its next start reads the topic again from what Kafka still holds, lets no sale "
+        "Bronze's checkpoint is moved aside: its next start reads the topic again from what Kafka still holds, lets nothing "
         "in twice, and so ingests again what leaves the table now."
     )
     lost = {
@@ -138,11 +139,12 @@ def _downstream(spec: TableSpec, gone: int | None, erased: int) -> tuple[str, ..
             f" {erased} rows of it were deleted by an erasure: those of them that come back with the version are to be "
             f"erased again."
         )
-    if spec is VENTES:
+    if spec is not REJETS:
+        rows = "sales" if spec is VENTES else "operations"
         return (
             again,
             lost,
-            "Silver's next pass builds all six tables anew: a restore would reach it as sales that come twice.",
+            f"Silver's next pass builds all six tables anew: a restore would reach it as {rows} that come twice.",
         )
     return (again, lost)
 
@@ -150,7 +152,7 @@ def _downstream(spec: TableSpec, gone: int | None, erased: int) -> tuple[str, ..
 def restore(config: Config, found: RestorePlan) -> list[str]:
     """Restore the table, under the locks of ``locked``; a line for each step that was done."""
     spec, done = found.spec, []
-    if spec is not BRONZE[1] and _invalidate_silver(config):
+    if spec is not REJETS and _invalidate_silver(config):
         done.append("Silver was told to build anew")
     if spec in BRONZE and (moved := _move_checkpoint(config)):
         done.append(f"Bronze's checkpoint was moved to {moved}")

@@ -24,13 +24,15 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from lakehouse.config import Config
-from lakehouse.contract.tables import BRONZE, GENERATIONS, INTERNAL, PUBLIC, VENTES, TableSpec, checkpoint
+from lakehouse.contract.tables import BRONZE, GENERATIONS, INTERNAL, OPERATIONS, PUBLIC, VENTES, TableSpec, checkpoint
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import checkpoint_files, checkpoint_validation, job_progress, log_entry, object_store, table_handle
 from lakehouse.lake.checkpoint_files import COMMITS, METADATA, OFFSETS, SETTINGS, DamagedFile
 from lakehouse.lake.checkpoint_folder import FileCheckpoint
+from lakehouse.lake.operations_progress import ENDED, NONE, PLANNED, OperationsProgress
 from lakehouse.observability import audit_log
 from lakehouse.operations.recovery.file_store import File, Store
+from lakehouse.silver import operation_steps
 
 TABLES = (*PUBLIC, *INTERNAL)
 _VERSION = re.compile(r"(\d+)(?:\.(?:delta|snapshot|changelog|zip))?")
@@ -70,6 +72,13 @@ class _Place:
     planned: bytes
 
 
+def _still_read(position: job_progress.SilverPosition | None, spec: TableSpec, newest: int) -> int:
+    """The version from which on Silver has still to read the table, or compares with it: ``newest`` of any that it does not read."""
+    if position is None or spec not in (VENTES, OPERATIONS):
+        return newest
+    return position.bronze_version if spec is VENTES else max(position.operations_version, 0)
+
+
 def capture(config: Config) -> Capture:
     """Capture the lake's state. Raises ``LakeChanged`` when a file went away or a job began anew meanwhile, ``CheckpointInvalid`` for a damaged one."""
     try:
@@ -92,7 +101,9 @@ class _Capturing:
         bronze = self._place(checkpoint(self._base, "bronze"), with_plan=True)
         limits = {f"{spec.name}-{bronze.query}": bronze.plan for spec in BRONZE} if bronze else {}
         if position and silver:
-            limits |= {f"{spec.name}-{position.generation}": silver.batch for spec in TABLES if spec.layer == "silver"}
+            of_silver = [spec for spec in TABLES if spec.layer == "silver"]
+            limits |= {f"{spec.name}-{position.generation}": silver.batch for spec in of_silver}
+            limits |= {operation_steps.app_id(spec, position.generation): position.step for spec in of_silver}
         pinned = {spec: handle for spec in TABLES if (handle := self._pin(spec, limits))}
         self._check_same(bronze, generations)
         made.tables = {spec.name: handle.version() for spec, handle in pinned.items()}
@@ -105,9 +116,9 @@ class _Capturing:
                 "built": built,
             }  # fmt: skip
         for place in filter(None, (silver, bronze)):
-            made.sources += self._checkpoint_files(place)
+            made.sources += self._checkpoint_files(place, position.step if position and place is silver else -1)
         for spec, handle in pinned.items():
-            since = position.bronze_version if position and spec is VENTES else handle.version()
+            since = _still_read(position, spec, handle.version())
             made.sources += self._table_files(spec, handle, since)
         made.sources += _audit_files(self._config)
         return made
@@ -119,6 +130,9 @@ class _Capturing:
             return None
         folder = checkpoint(self._base, f"silver-{position.generation}")
         place = self._place(folder, with_plan=False)
+        steps = OperationsProgress(FileCheckpoint(self._config, folder), NONE)
+        if steps.ended() != position.step:
+            raise LakeChanged("a step of operations was ended meanwhile")
         if place and place.batch != (position.seen[-1] if position.seen[-1] is not None else -1):
             raise LakeChanged("a Silver batch was committed meanwhile")
         return place or _Place(folder[len(self._base) + 1 :], None, -1, -1, b"")
@@ -160,7 +174,7 @@ class _Capturing:
             found |= {file.path: file for file in later if not _VERSION.fullmatch(file.path.rpartition("/")[2])}
         yield from found.values()
 
-    def _checkpoint_files(self, place: _Place) -> Iterator[SourceFile]:
+    def _checkpoint_files(self, place: _Place, step: int) -> Iterator[SourceFile]:
         for file in self._settled(place.folder):
             within = file.path[len(place.folder) + 1 :]
             name = within.rpartition("/")[2]
@@ -168,6 +182,8 @@ class _Capturing:
                 continue  # checksums of Hadoop's, files in the making
             number = int(known[1]) if (known := _VERSION.fullmatch(name)) else None
             if within.startswith((f"{OFFSETS}/", f"{SETTINGS}/")) and (number is None or number > place.plan):
+                continue
+            if within.startswith((f"{PLANNED}/", f"{ENDED}/")) and (number is None or number > step):
                 continue
             if within.startswith(f"{COMMITS}/") and (number is None or number > place.batch):
                 continue

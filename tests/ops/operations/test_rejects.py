@@ -16,7 +16,7 @@ import pytest
 from lakehouse import config
 from lakehouse.contract import tables
 from lakehouse.contract.table_properties import EXACT_DEDUP_UNTIL
-from lakehouse.contract.tables import CHAMPS_INCONNUS, REJETS, REJOUES, VENTES
+from lakehouse.contract.tables import CHAMPS_INCONNUS, OPERATIONS, REJETS, REJOUES, VENTES
 from lakehouse.lake import writer_lock
 from lakehouse.observability.audit_log import AuditLog
 from lakehouse.operations.recovery import replay
@@ -86,6 +86,37 @@ def test_a_sale_of_the_calendars_first_day_is_replayed_in_a_zone_behind_utc(
     assert run("replay", "0:506")[0] == 0
     (row,) = [r for r in lakes.contents(job_lake.table(base, VENTES)).to_pylist() if r["vente_id"] == "new-6"]
     assert (row["jour"], row["timestamp"]) == (date(1, 1, 1), datetime(1, 1, 1, tzinfo=UTC))
+
+
+def test_an_operation_that_an_earlier_release_rejected_is_ingested_once(run: Run, base: str) -> None:
+    moment = (ARRIVED - timedelta(minutes=20)).isoformat()
+    done = [
+        {
+            "operation": "retour",
+            "operation_id": name,
+            "vente_id": "v",
+            "timestamp": moment,
+            "quantite": 2,
+            "montant": 19.99,
+        }
+        for name in ("o1", "o1", "o2")
+    ]
+    waiting = [
+        {
+            **lakes.rejects()[0], "motif": "operation_en_attente", "topic": job_lake.TOPIC, "kafka_partition": 0,
+            "kafka_offset": 510 + n, "kafka_timestamp": ARRIVED, "valeur": json.dumps(one).encode(), "jour": ARRIVED.date(),
+        }
+        for n, one in enumerate(done)
+    ]  # fmt: skip
+    job_lake.append(base, REJETS, waiting, job_lake.CLOCK + timedelta(minutes=3), 3)
+    assert "it is a valid operation" in run("show", "0:510")[1]
+    for _ in range(2):
+        assert run("replay", "--motif", "operation_en_attente")[0] == 0
+        rows = lakes.contents(job_lake.table(base, OPERATIONS)).sort_by("operation_id").to_pylist()
+        assert [(row["operation_id"], row["kafka_offset"]) for row in rows] == [("o1", 510), ("o2", 512)]
+    assert (rows[0]["montant"], rows[0]["quantite"], rows[0]["est_tardif"]) == (Decimal("19.99"), 2, True)
+    assert results(base) == {510: "operation", 511: "doublon", 512: "operation"}
+    assert not held(base).keys() & {(0, 510), (0, 511), (0, 512)}
 
 
 def test_list_and_show_say_what_there_is(run: Run) -> None:

@@ -12,8 +12,9 @@ from pyspark.sql import SparkSession
 from lakehouse.bronze import transforms
 from lakehouse.contract.tables import PROFIL, TENDANCES, VENTES
 from lakehouse.lake import spark_tables
-from lakehouse.silver import aggregates
-from lakehouse.silver.sink import SOURCE_COLUMNS, SilverSink
+from lakehouse.silver import aggregates, spark_sales
+from lakehouse.silver.net_sql import SOURCE_COLUMNS
+from lakehouse.silver.sink import SilverSink
 from tests.spark.bronze.test_sink import BACKLOG, Topic, bronze_ids, settings_of
 from tests.spark.silver.test_aggregates import LIMITS
 from tests.unit.contract.test_sale import text
@@ -59,7 +60,7 @@ def test_the_first_years_are_taken_in_once_by_bronze_and_silver(
     }
 
     sink = SilverSink(settings, entries, "g1")
-    sink.build(rows.limit(0).select(*SOURCE_COLUMNS))
+    sink.build(spark_sales.without_operations(rows.limit(0).select(*SOURCE_COLUMNS)))
     sink(rows.select(*SOURCE_COLUMNS), 0)
     made = spark_tables.read(spark, TENDANCES, settings)
     assert {row.heure for row in made.select("heure").collect()} == hours

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 from lakehouse.bronze import transforms
 from lakehouse.contract import sale
-from lakehouse.contract.tables import REJETS, VENTES
+from lakehouse.contract.tables import OPERATIONS, REJETS, VENTES
 from tests.unit.contract.test_operations import FAULTS, SALES, WELL_FORMED, operations
 from tests.unit.contract.test_sale import ACCEPTED, CASES, VALID, messages, text
 
@@ -33,7 +33,7 @@ def decoded(spark: SparkSession, values: list[bytes | None], *, timezone: str = 
         future_tolerance=timedelta(minutes=5),
         timezone=timezone,
     )
-    return transforms.explained(rows).orderBy("kafka_offset").collect()
+    return transforms.explained(rows, timedelta(minutes=5)).orderBy("kafka_offset").collect()
 
 
 def test_a_valid_sale_becomes_one_typed_row(spark: SparkSession) -> None:
@@ -55,7 +55,13 @@ def test_the_rows_have_the_columns_of_the_two_tables(spark: SparkSession) -> Non
     rows = transforms.decoded(
         kafka_rows(spark, []), watermark_delay=timedelta(minutes=10), future_tolerance=timedelta(0), timezone="UTC"
     )
-    for frame, spec in ((transforms.accepted(rows), VENTES), (transforms.rejected(rows), REJETS)):
+    refused = transforms.refused(rows, timedelta(0))
+    operations = transforms.operations(refused, watermark_delay=timedelta(minutes=10), timezone="UTC")
+    for frame, spec in (
+        (transforms.accepted(rows), VENTES),
+        (transforms.rejected(refused), REJETS),
+        (operations, OPERATIONS),
+    ):
         wanted = spark.createDataFrame([], spec.ddl).schema
         assert [(f.name, f.dataType) for f in frame.schema] == [(f.name, f.dataType) for f in wanted]
 
@@ -78,10 +84,17 @@ def test_spark_and_the_exact_judge_agree_on_every_case(spark: SparkSession) -> N
 def test_the_decoder_takes_no_operation_for_a_sale_and_no_sale_for_an_operation(spark: SparkSession) -> None:
     """Above all no cancellation that has all fields of its sale."""
     values = [*(value for _, value in WELL_FORMED), *(value for _, value, _ in FAULTS), *(value for _, value in SALES)]
-    for value, row in zip(values, decoded(spark, list(values)), strict=True):
+    rows = decoded(spark, list(values), broker_time=datetime(2026, 11, 24, tzinfo=UTC))
+    for value, row in zip(values, rows, strict=True):
         verdict = sale.validate(value)
         assert (row.motif, row.explication) == (verdict.motif, verdict.explication), value
-        assert (row[transforms.UNKNOWN], row.champs_inconnus) == (verdict.inconnus, verdict.champs), value
+        assert (row[transforms.OPERATION] is not None) is (verdict.operation is not None), value
+        if verdict.operation is None or verdict.canonique is None:
+            assert (row[transforms.UNKNOWN], row.champs_inconnus) == (verdict.inconnus, verdict.champs), value
+            continue
+        found = {name: each for name, each in row[transforms.OPERATION].asDict().items() if each is not None}
+        moment = datetime.fromtimestamp(found.pop("timestamp") / 1e6, UTC)
+        assert {**found, "timestamp": moment} == sale.fields_of(verdict.canonique)
 
 
 TIMES = [
@@ -195,9 +208,11 @@ def test_spark_and_the_exact_judge_agree_on_any_message(spark: SparkSession, dra
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(operations(), min_size=300, max_size=400))
 def test_the_decoder_and_the_validator_agree_on_any_operation(spark: SparkSession, drawn: list[bytes]) -> None:
-    for value, row in zip(drawn, decoded(spark, list(drawn)), strict=True):
+    rows = decoded(spark, list(drawn), broker_time=datetime(2026, 11, 24, tzinfo=UTC))
+    for value, row in zip(drawn, rows, strict=True):
         verdict = sale.validate(value)
         assert (row.motif, row.explication) == (verdict.motif, verdict.explication), value
+        assert (row[transforms.OPERATION] is not None) is (verdict.operation is not None), value
 
 
 @pytest.mark.parametrize(

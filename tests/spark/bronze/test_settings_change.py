@@ -18,11 +18,12 @@ from lakehouse.bronze.noted_settings import SettingsChange
 from lakehouse.bronze.sink import BronzeSink
 from lakehouse.config import Config
 from lakehouse.contract.table_properties import EXACT_DEDUP_UNTIL, UNKNOWN_ZONE, ZONES, zones_of
-from lakehouse.contract.tables import EFFACES, REJETS, VENTES, TableSpec, checkpoint
+from lakehouse.contract.tables import EFFACES, OPERATIONS, REJETS, VENTES, TableSpec, checkpoint
 from lakehouse.errors import CheckpointInvalid
 from lakehouse.lake import spark_tables
 from tests.spark.bronze.test_decoder import KAFKA
 from tests.spark.bronze.test_sink import Topic, bronze_ids, settings_of
+from tests.unit.contract.test_operations import operation
 from tests.unit.contract.test_sale import VALID
 
 LONG = {"STREAMING__WATERMARK_DELAY": "2000 seconds"}
@@ -191,19 +192,24 @@ def test_a_batch_that_broke_off_between_its_two_tables_is_repeated_with_its_own_
     assert lake.rows(REJETS) == 2, "the bad message, and one of the two sales ahead of the clock"
 
 
-def test_a_half_written_batch_of_another_decoder_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    lake.topic.deliver([("v", 0)], bad=[b"{"])
+@pytest.mark.parametrize("begun", [VENTES, OPERATIONS], ids=lambda spec: spec.name)
+def test_a_half_written_batch_of_another_decoder_is_refused(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, begun: TableSpec
+) -> None:
+    lake.topic.deliver([("v", 0)] if begun is VENTES else [], bad=[operation("retour"), b"{"])
     with monkeypatch.context() as patch:
         fail_at(REJETS, patch)
         with pytest.raises(StreamingQueryException, match="injected"):
             lake.run()
     with monkeypatch.context() as patch:
         patch.setattr("lakehouse.bronze.decoder.fingerprint", lambda: "another")
-        with pytest.raises(CheckpointInvalid, match="Batch 0 was begun by another release"):
+        with pytest.raises(
+            CheckpointInvalid, match=f"begun by another release.* a part of it is in {begun.name}, its bad"
+        ):
             lake.run()
-    assert (lake.rows(VENTES), lake.rows(REJETS)) == (1, 0)
+    assert (lake.rows(VENTES), lake.rows(OPERATIONS), lake.rows(REJETS)) == (int(begun is VENTES), 1, 0)
     lake.run()
-    assert (lake.rows(VENTES), lake.rows(REJETS)) == (1, 1)
+    assert (lake.rows(VENTES), lake.rows(OPERATIONS), lake.rows(REJETS)) == (int(begun is VENTES), 1, 1)
 
 
 def test_a_batch_of_which_nothing_is_written_takes_the_present_decoder(

@@ -16,9 +16,10 @@ from lakehouse import config
 from lakehouse.config import Config
 from lakehouse.contract.tables import AGGREGES, CORRECTIONS, PAR_PAYS, SILVER, VENTES
 from lakehouse.lake import spark_tables
-from lakehouse.silver import aggregates, spark_plans
+from lakehouse.silver import aggregates, spark_plans, spark_sales
 from lakehouse.silver.aggregates import Aggregate, Thresholds
-from lakehouse.silver.sink import SOURCE_COLUMNS, SilverSink
+from lakehouse.silver.net_sql import SOURCE_COLUMNS
+from lakehouse.silver.sink import SilverSink
 from tests.support import lakes
 
 LIMITS = Thresholds(Decimal(500), Decimal(100), 2, "UTC")
@@ -35,6 +36,10 @@ def frame(spark: SparkSession, rows: Sequence[lakes.Row]) -> DataFrame:
     return spark.createDataFrame([tuple(row[name] for name in VENTES.names) for row in rows], VENTES.ddl).select(
         *SOURCE_COLUMNS
     )
+
+
+def sold(spark: SparkSession, rows: Sequence[lakes.Row]) -> spark_sales.Sales:
+    return spark_sales.without_operations(frame(spark, rows))
 
 
 def cells(rows: Sequence[lakes.Row], entry: Aggregate) -> list[tuple[object, ...]]:
@@ -73,7 +78,7 @@ def test_batches_merged_and_repeated_equal_plain_arithmetic(spark: SparkSession,
     random.Random(3).shuffle(rows)
     batches = [rows[:100], rows[100:101], rows[101:240]]
     sink = SilverSink(settings, ENTRIES, "g1")
-    sink.build(frame(spark, batches[0]))
+    sink.build(sold(spark, batches[0]))
     assert_equal_to_arithmetic(spark, batches[0], settings)
     for number, batch in enumerate(batches[1:]):
         sink(frame(spark, batch), number)
@@ -85,11 +90,11 @@ def test_batches_merged_and_repeated_equal_plain_arithmetic(spark: SparkSession,
 
 def test_a_build_replaces_what_was_there_in_one_version(spark: SparkSession, settings: Config) -> None:
     rows = lakes.sales(60, days=2)
-    SilverSink(settings, ENTRIES, "g1").build(frame(spark, rows[:30]))
+    SilverSink(settings, ENTRIES, "g1").build(sold(spark, rows[:30]))
     before = spark_tables.version(spark, PAR_PAYS, settings)
     second = SilverSink(settings, ENTRIES, "g2")
-    second.build(frame(spark, rows))
-    second.build(frame(spark, rows))  # the repeat of an interrupted build
+    second.build(sold(spark, rows))
+    second.build(sold(spark, rows))  # the repeat of an interrupted build
     assert spark_tables.version(spark, PAR_PAYS, settings) == before + 1
     assert_equal_to_arithmetic(spark, rows, settings)
 
@@ -115,7 +120,7 @@ def test_what_changes_a_day_that_had_ended_is_on_record_once(spark: SparkSession
     past = [{**row, "jour": row["jour"] - timedelta(days=400)} for row in past]
     present = [{**row, "jour": now.date() + timedelta(days=1), "timestamp": now} for row in past[:5]]
     first = SilverSink(settings, ENTRIES, "g1")
-    first.build(frame(spark, past[:20]))
+    first.build(sold(spark, past[:20]))
     assert not spark_tables.exists(spark, CORRECTIONS, settings)  # the first build changes no figure: there was none
     first(frame(spark, present), 0)
     assert not spark_tables.exists(spark, CORRECTIONS, settings)
@@ -125,7 +130,7 @@ def test_what_changes_a_day_that_had_ended_is_on_record_once(spark: SparkSession
     expected = {("g1", 1, *key): figures for key, figures in by_place(past[20:40]).items()}
     assert corrections(spark, settings) == expected
     second = SilverSink(settings, ENTRIES, "g2")
-    second.build(frame(spark, past[10:] + present))  # ten sales gone, twenty more
+    second.build(sold(spark, past[10:] + present))  # ten sales gone, twenty more
     gone, came = by_place(past[:10]), by_place(past[40:])
     for key in gone | came:
         minus, plus = gone.get(key, (0, Decimal(0), 0)), came.get(key, (0, Decimal(0), 0))

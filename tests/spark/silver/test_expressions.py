@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.silver import expressions
 from lakehouse.silver.expressions import Expression
-from lakehouse.silver.local_sink import asked
+from lakehouse.silver.local_sales import asked
 
 FEW = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 """An example is a list of hundreds of values: each is a Spark job."""

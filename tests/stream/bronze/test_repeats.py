@@ -12,11 +12,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.contract.sale import JSON_INVALIDE
 from lakehouse.contract.table_properties import EXACT_DEDUP_UNTIL
-from lakehouse.contract.tables import REJETS, VENTES, TableSpec
+from lakehouse.contract.tables import OPERATIONS, REJETS, VENTES, TableSpec
 from lakehouse.errors import LakehouseError
 from lakehouse.lake import spark_tables
 from tests.support.harness import Lake, rejected
-from tests.support.messages import ago, sale
+from tests.support.messages import ago, operation, sale
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -129,19 +129,28 @@ def crash_at(table: TableSpec, monkeypatch: pytest.MonkeyPatch, *, after: bool) 
 
 @pytest.mark.parametrize(
     ("table", "after", "grown"),
-    [(VENTES, False, [0, 0]), (VENTES, True, [1, 0]), (REJETS, False, [1, 0]), (REJETS, True, [1, 1])],
-    ids=["before-both", "after-sales", "before-rejects", "after-both"],
+    [
+        (VENTES, False, [0, 0, 0]),
+        (VENTES, True, [1, 0, 0]),
+        (OPERATIONS, False, [1, 0, 0]),
+        (OPERATIONS, True, [1, 1, 0]),
+        (REJETS, False, [1, 1, 0]),
+        (REJETS, True, [1, 1, 1]),
+    ],
+    ids=["before-all", "after-sales", "before-operations", "after-operations", "before-rejects", "after-all"],
 )
-def test_a_crash_around_the_two_appends_of_a_batch_is_made_good(
+def test_a_crash_around_the_appends_of_a_batch_is_made_good(
     lake: Lake, spark: SparkSession, monkeypatch: pytest.MonkeyPatch, table: TableSpec, after: bool, grown: list[int]
 ) -> None:
     careful = lake.with_settings(STREAMING__MAX_RESTARTS="0")
-    lake.sales(sale(), sale(ago(days=2)))
+    first = lake.sales(sale(), sale(ago(days=2)))
+    lake.operations(back := operation("retour", first[0].vente_id))
     lake.broken((b"one", JSON_INVALIDE))
     careful.bronze(spark)
     versions = lake.bronze_versions()
 
     lake.sales(sale(), same := sale(ago(days=2)), same)
+    lake.operations(back, void := operation("annulation", same["vente_id"]), void)
     lake.broken((b"two", JSON_INVALIDE))
     with monkeypatch.context() as patch:
         fired = crash_at(table, patch, after=after)

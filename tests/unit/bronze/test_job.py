@@ -130,8 +130,8 @@ def test_each_report_is_counted_once_and_none_is_missed() -> None:
     reports = health.Reports(query)
     totals = Totals()
     counts = {
-        0: BatchCounts(entered=8, new=5, late=1, rejected=2),
-        2: BatchCounts(entered=10, rejected=1, repeated=True),
+        0: BatchCounts(entered=8, new=4, late=1, operations=1, rejected=2),
+        2: BatchCounts(entered=10, operations=2, rejected=1, repeated=True),
     }
     watched._sink = SimpleNamespace(unreported=counts, totals=totals)  # type: ignore[assignment]  # batch 1 ran before this start
     meter = watched._meter
@@ -143,7 +143,8 @@ def test_each_report_is_counted_once_and_none_is_missed() -> None:
     watched.read(reports)
     watched.read(reports)
 
-    assert (totals.read, totals.new, totals.duplicates, totals.late, totals.rejected) == (11, 5, 3, 1, 3)
+    found = (totals.read, totals.new, totals.duplicates, totals.late, totals.operations, totals.rejected)
+    assert found == (13, 4, 3, 1, 3, 3)
     assert meter.value(metrics.BATCHES) == 3 and meter.value(metrics.BATCH_ID) == 2
     assert meter.value(metrics.INPUT_ROWS) == 30 and meter.value(metrics.DUPLICATES, "memory") == 2
     assert meter.values(metrics.PHASE_SECONDS) == {

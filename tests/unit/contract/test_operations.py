@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -92,14 +94,31 @@ SCHEMA_CANNOT = {"an operation that stands twice", "a revision with a point"}
 
 
 @pytest.mark.parametrize("value", [value for _, value in WELL_FORMED], ids=[name for name, _ in WELL_FORMED])
-def test_a_valid_operation_is_kept_until_figures_count_it(value: bytes) -> None:
+def test_a_valid_operation_is_accepted_with_its_fields(value: bytes) -> None:
     verdict = sale.validate(value)
-    assert verdict.motif == sale.EN_ATTENTE and verdict.canonique is None
-    assert verdict.explication == (
-        f"The message is a valid {json.loads(value)['operation']} of the sale "
-        f'"{VALID["vente_id"]}"; no figure counts operations yet, and it is kept as it came.'
-    )
+    assert verdict.motif is None and verdict.explication is None and verdict.canonique is not None
+    assert verdict.operation == json.loads(value)["operation"]
+    fields = sale.fields_of(verdict.canonique)
+    said = {name: each for name, each in json.loads(value, parse_float=Decimal).items() if each is not None}
+    form = sale.FORMS[verdict.operation]
+    assert fields == {**{name: said[name] for name in said if name in form.fields}, "operation": verdict.operation,
+                      "timestamp": datetime(2026, 11, 23, 8, tzinfo=UTC)}  # fmt: skip
+    assert set(json.loads(verdict.inconnus or "[]")) == said.keys() - form.fields.keys() - {"operation"}
+    assert sale.validate(verdict.canonique.encode()).canonique == verdict.canonique
     assert fits(value)
+
+
+@pytest.mark.parametrize(("seconds", "motif"), [(-300, None), (-301, sale.FUTUR), (0, None)])
+def test_an_operation_from_the_future_is_rejected_by_the_broker_s_clock(seconds: int, motif: str | None) -> None:
+    broker = int(datetime(2026, 11, 23, 8, tzinfo=UTC).timestamp() + seconds) * 10**6
+    found = sale.refused(operation("retour"), broker, 300 * 10**6)
+    assert (found["motif"], found["operation"] is None) == (motif, motif is not None)
+    if motif:
+        assert found["explication"] == (
+            "The field timestamp is 2026-11-23T08:00:00Z: more than 300 s after the broker's clock, 2026-11-23T07:54:59Z."
+        )
+    else:
+        assert found["operation"]["timestamp"] == int(datetime(2026, 11, 23, 8, tzinfo=UTC).timestamp()) * 10**6
 
 
 @pytest.mark.parametrize(("name", "value", "motif"), FAULTS, ids=[name for name, *_ in FAULTS])
@@ -149,4 +168,4 @@ def operations(draw: st.DrawFn) -> bytes:
 @given(operations())
 def test_the_schema_and_the_validator_agree_on_every_operation(value: bytes) -> None:
     verdict = sale.validate(value)
-    assert fits(value) is (verdict.motif in (None, sale.EN_ATTENTE)), verdict
+    assert fits(value) is (verdict.motif is None), verdict

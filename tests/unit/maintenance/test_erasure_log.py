@@ -16,7 +16,8 @@ from lakehouse import config
 from lakehouse.config import Config
 from lakehouse.contract import unreadable
 from lakehouse.contract.sale import ILLISIBLE
-from lakehouse.contract.tables import EFFACES, REJETS, VENTES
+from lakehouse.contract.table_properties import SALT
+from lakehouse.contract.tables import EFFACES, OPERATIONS, REJETS, VENTES
 from lakehouse.lake import delta_tables
 from lakehouse.maintenance import erasure, scheduler
 from tests.support import lakes
@@ -113,7 +114,9 @@ def test_what_comes_later_is_new_and_goes_with_the_next_erasure(settings: Config
     write(settings, [row(1, CLIENT), row(2, 7)])
     first = erase(settings)
     erasure.end(settings, first)
-    assert erasure.found(settings, CLIENT) == dict.fromkeys(("ventes_stream", "ventes_rejetees", "rejets_rejoues"), 0)
+    assert erasure.found(settings, CLIENT) == dict.fromkeys(
+        ("ventes_stream", "ventes_operations", "ventes_rejetees", "rejets_rejoues"), 0
+    )
     write(settings, [row(3, CLIENT)])
     assert erasure.found(settings, CLIENT)[VENTES.name] == 1
     second = erase(settings)
@@ -151,3 +154,24 @@ def test_a_fault_that_quotes_the_query_does_not_name_the_client(
     erasure.ask(settings, CLIENT)
     (done,) = erasure.serve(settings)
     assert (done.state, done.error) == ("failed", f"cannot evaluate client_id = *** AND x = 1{CLIENT}")
+
+
+def test_operations_go_with_the_person_s_sales_and_by_a_corrected_client(settings: Config) -> None:
+    write(settings, [row(1, CLIENT), row(2, 7)])
+    about = {1: f"sale-{CLIENT}-1-0", 2: "sale-7-2-0", 3: "sale-7-2-0", 4: "nobody's"}
+    done = [
+        {
+            **dict.fromkeys(OPERATIONS.names), "operation_id": f"o{n}", "operation": "correction", "vente_id": vente_id,
+            "client_id": CLIENT if n == 3 else None, "timestamp": THEN, "jour": THEN.date(), "kafka_partition": 0,
+            "kafka_offset": 10 + n, "kafka_timestamp": THEN, "date_ingestion": THEN,
+        }
+        for n, vente_id in about.items()
+    ]  # fmt: skip
+    delta_tables.append(done, OPERATIONS, settings, what="test")
+    assert erase(settings).rows == {VENTES.name: 1, OPERATIONS.name: 2}
+    left = lakes.contents(DeltaTable(OPERATIONS.path(settings.delta.base_path)))
+    assert sorted(left["operation_id"].to_pylist()) == ["o2", "o4"]
+    noted = DeltaTable(EFFACES.path(settings.delta.base_path))
+    salt = noted.metadata().configuration[SALT]
+    rows = [each for each in lakes.contents(noted).to_pylist() if each["table_effacee"] == OPERATIONS.name]
+    assert {each["empreinte"] for each in rows} == {erasure.fingerprint(salt, name) for name in ("o1", "o3")}

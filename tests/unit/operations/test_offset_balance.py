@@ -150,8 +150,8 @@ def test_how_a_gap_is_said() -> None:
 def test_every_count_is_subtracted_from_what_was_consumed() -> None:
     assert Line(0, None) == Line(0, None, **dict.fromkeys(COUNTS, 0)) and Line(0, None).difference == 0
     weights = {name: 2**n for n, name in enumerate(COUNTS)}
-    assert COUNTS[0] == "consumed" and len(COUNTS) == 10
-    assert Line(0, None, **weights).difference == 1 - sum(2**n for n in range(1, 10))
+    assert COUNTS[0] == "consumed" and len(COUNTS) == 11
+    assert Line(0, None, **weights).difference == 1 - sum(2**n for n in range(1, 11))
 
 
 def test_the_balance_adds_up_by_day_and_by_partition() -> None:

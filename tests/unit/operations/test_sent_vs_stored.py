@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lakehouse.contract.sale import OPERATION_FIELDS
 from lakehouse.errors import LakehouseError
 from lakehouse.operations.reconcile import producer_truth
 from lakehouse.operations.reconcile.sent_vs_stored import Country, Sent, by_country, compare, compare_countries
@@ -143,3 +144,45 @@ def test_truth_files_are_read_with_two_runs_and_a_line_that_was_cut(tmp_path: Pa
     path.write_text("{\n{}\n")
     with pytest.raises(LakehouseError, match=r"truth\.jsonl:1 is no line of a truth file"):
         producer_truth.read([path])
+
+
+RETURN: dict[str, Any] = {
+    "operation": "retour", "operation_id": "o", "vente_id": "a", "timestamp": "2026-11-22T11:00:00.000001Z", "quantite": 1,
+    "montant": "25.50", "raison": "trop petit",
+}  # fmt: skip
+DONE = Sent("a", None, {}, None, True, 0, 6, "retour", RETURN)
+OPERATION: dict[str, Any] = {
+    **dict.fromkeys(OPERATION_FIELDS), **RETURN, "montant": Decimal("25.50"), "jour": date(2026, 11, 22),
+    "timestamp": datetime(2026, 11, 22, 11, 0, 0, 1, tzinfo=UTC), "kafka_partition": 0, "kafka_offset": 6,
+    "kafka_timestamp": datetime(2026, 11, 22, 11, 10, 0, 1, tzinfo=UTC), "est_tardif": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([OPERATION], []),
+        ([], [("missing operation", "")]),
+        ([OPERATION, OPERATION], [("doubled operation", "")]),
+        ([OPERATION, {**OPERATION, "operation_id": "x"}], [("unexpected operation", "")]),
+        ([{**OPERATION, "montant": Decimal("25.51")}], [("differing cell", "montant")]),
+        ([{**OPERATION, "pays": "France"}], [("differing cell", "pays")]),
+        ([{**OPERATION, "jour": date(2026, 11, 23)}], [("differing cell", "jour")]),
+        ([{**OPERATION, "kafka_offset": 8}], [("differing cell", "kafka_offset")]),
+        ([{**OPERATION, "est_tardif": True}], [("differing cell", "est_tardif")]),
+        ([{**OPERATION, "kafka_timestamp": datetime(2026, 11, 23, tzinfo=UTC)}], [("differing cell", "est_tardif")]),
+    ],
+)
+def test_each_difference_of_an_operation_is_seen(rows: list[dict[str, Any]], expected: list[tuple[str, str]]) -> None:
+    copy = replace(DONE, offset=8, kind="doublon")
+    assert found([SALE, DONE, copy], [ROW], [], operations=rows) == expected
+
+
+def test_an_operation_that_was_never_acknowledged_may_be_there_or_not() -> None:
+    lost = replace(DONE, acknowledged=False, partition=None, offset=None)
+    assert found([lost], [], [], operations=[OPERATION]) == found([lost], [], []) == []
+
+
+def test_an_operation_among_the_rejects_is_a_difference() -> None:
+    at = {"kafka_partition": 0, "kafka_offset": 6}
+    assert found([DONE], [], [{**REJECT, **at}]) == [("missing operation", ""), ("rejected sale", "")]

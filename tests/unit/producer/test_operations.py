@@ -41,7 +41,7 @@ def test_every_operation_is_valid_and_its_message_says_what_the_truth_says(made:
     assert kinds == set(OPERATIONS)
     for message in operations(made).values():
         assert message.operation is not None
-        assert sale.validate(message.value).motif == message.motif == sale.EN_ATTENTE
+        assert sale.validate(message.value).operation == message.kind and message.motif is None
         assert json.loads(message.value, parse_float=str) == message.operation
         assert message.operation["operation"] == message.kind
         assert message.operation["vente_id"] == message.vente_id

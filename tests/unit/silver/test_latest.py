@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lakehouse.silver import aggregates, expressions, local_sql
 from lakehouse.silver.aggregates import Thresholds
-from lakehouse.silver.local_sink import asked
+from lakehouse.silver.local_sales import asked
 
 TEXTS = st.text(st.sampled_from("\x00\x01\x02aé\U0001f600\u2028\\'"), min_size=1, max_size=4)
 MOMENTS = st.sampled_from(
@@ -46,10 +46,11 @@ def test_the_latest_sale_is_that_of_the_greatest_moment_and_id(
     for key, *sale in sales:
         expected[key] = max(expected.get(key, tuple(sale)), tuple(sale), key=lambda each: [_order(one) for one in each])
     latest = expressions.latest("produit_nom", "categorie").local_max
+    assert latest is not None
     with tempfile.TemporaryDirectory() as folder:
         rows = [dict(zip(names, sale, strict=True)) for sale in sales]
         write_deltalake(folder, pa.Table.from_pylist(rows, schema))
-        found = asked(f"SELECT key, {latest} AS v FROM held GROUP BY key", held=DeltaTable(folder)).read_all()
+        found = asked(f"SELECT key, {latest('')} AS v FROM held GROUP BY key", held=DeltaTable(folder)).read_all()
     assert {row["key"]: tuple(row["v"].values()) for row in found.to_pylist()} == expected
 
 

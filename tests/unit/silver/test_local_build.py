@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
 
 from lakehouse import config
 from lakehouse.config import Config
@@ -18,6 +18,7 @@ from lakehouse.lake import delta_tables
 from lakehouse.silver import engine_choice, job, local_sink
 from lakehouse.silver.aggregates import PROCESSING_TIME
 from lakehouse.silver.local_engine import LocalEngine
+from lakehouse.silver.local_sales import Sales
 from lakehouse.silver.local_sink import LocalSink
 from tests.support import job_lake, lakes
 
@@ -35,7 +36,7 @@ def settings(tmp_path: Path) -> Config:
 
 def built(settings: Config, name: str) -> dict[str, list[str]]:
     """Every cell of every table after a build."""
-    assert LocalSink(settings, job.entries(settings), name).build(delta_tables.opened(VENTES, settings))
+    assert LocalSink(settings, job.entries(settings), name).build(Sales(delta_tables.opened(VENTES, settings)))
     found = {}
     for spec in (*SILVER, MEMBRES):
         rows = lakes.contents(delta_tables.opened(spec, settings)).to_pylist()
@@ -49,10 +50,10 @@ def test_a_build_by_days_has_the_cells_of_one_at_once(settings: Config, monkeypa
     pieces: dict[str, int] = {}
     real = LocalSink._pieces
 
-    def counted(self: LocalSink, sales: DeltaTable, queries: Iterable[str], spec: TableSpec) -> pa.RecordBatchReader:
+    def counted(self: LocalSink, ask: Any, queries: Iterable[str], spec: TableSpec) -> pa.RecordBatchReader:
         given = list(queries)
         pieces[spec.name] = len(given)
-        return real(self, sales, given, spec)
+        return real(self, ask, given, spec)
 
     monkeypatch.setattr(LocalSink, "_pieces", counted)
     at_once = built(settings, "one")

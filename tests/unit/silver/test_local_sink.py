@@ -13,14 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from deltalake import DeltaTable
 
 from lakehouse import config
 from lakehouse.config import Config
 from lakehouse.contract.tables import CORRECTIONS, MEMBRES, PAR_PAYS, SILVER, VENTES, TableSpec
 from lakehouse.lake import delta_tables, table_changes
 from lakehouse.lake.table_changes import Position
-from lakehouse.silver import aggregates
+from lakehouse.silver import aggregates, local_sales
 from lakehouse.silver.aggregates import Aggregate, Thresholds
 from lakehouse.silver.local_sink import LocalSink
 from tests.support import lakes
@@ -54,10 +53,10 @@ class Sales:
     def merge(self, sink: LocalSink, between: tuple[Position, Position], number: int) -> None:
         files = table_changes.added(VENTES, self.config, *between, skip_removals=False)
         with table_changes.as_table(files, VENTES, self.config) as sales:
-            sink(sales, number)
+            sink(local_sales.Sales(sales), number)
 
-    def table(self) -> DeltaTable:
-        return delta_tables.opened(VENTES, self.config)
+    def table(self) -> local_sales.Sales:
+        return local_sales.Sales(delta_tables.opened(VENTES, self.config))
 
 
 @pytest.fixture
