@@ -393,7 +393,7 @@ def test_a_full_disk_is_one_sentence_and_any_other_fault_keeps_its_traceback(
         raise DeltaError("Generic LocalFileSystem error: No space left on device (os error 28)")
 
     def other(_: object, __: Config) -> int:
-        raise OSError(errno.EIO, "broken")
+        raise OSError(errno.ENODEV, "broken")
 
     def no_place(_: object, __: Config) -> int:
         Path("/dev/null/locks").mkdir()
