@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -289,3 +290,34 @@ def test_every_amount_of_cents_survives_exactly(amount: Decimal) -> None:
     verdict = sale.validate(raw("montant", f"{amount:f}").encode())
     assert verdict.canonique is not None
     assert json.loads(verdict.canonique, parse_float=Decimal)["montant"] == amount
+
+
+@pytest.mark.parametrize(("opened", "closed"), [("[", "]"), ('{"a":', "}")])
+def test_a_message_is_nested_900_deep_below_the_sale_and_no_deeper(opened: str, closed: str) -> None:
+    for levels, motif in ((900, None), (901, sale.JSON_INVALIDE), (40_000, sale.JSON_INVALIDE)):
+        verdict = sale.validate(raw("extra", opened * levels + "0" + closed * levels).encode())
+        assert verdict.motif == motif
+        assert motif is None or verdict.explication == "The message is nested too deeply."
+
+
+def test_brackets_in_strings_and_side_by_side_are_not_depth() -> None:
+    for value in (
+        "[" * 900 + "]" * 899 + ", []]",
+        '"' + "[" * 2_000 + '"',
+        '"' + '\\"[{' * 2_000 + '"',
+        "[" + ", ".join(["[]"] * 2_000) + "]",
+    ):
+        assert sale.validate(raw("extra", value).encode()).motif is None
+
+
+def test_a_value_is_quoted_up_to_eighty_characters() -> None:
+    assert sale.shown("x" * 78) == '"' + "x" * 78 + '"'
+    assert sale.shown("x" * 79) == '"' + "x" * 78 + "…"
+
+
+def test_a_valid_sales_fields_are_typed_as_bronze_has_them() -> None:
+    canonical = sale.validate(text(montant=5, timestamp="2026-11-22T21:00:00.5+01:00").encode()).canonique
+    assert canonical is not None
+    found = sale.fields_of(canonical)
+    assert found == {**VALID, "montant": Decimal("5.00"), "timestamp": datetime(2026, 11, 22, 20, 0, 0, 500_000, UTC)}
+    assert isinstance(found["montant"], Decimal) and str(found["montant"]) == "5.00"
