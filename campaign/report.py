@@ -18,6 +18,7 @@ from campaign.claims import CLAIMS, OUT_OF_SCOPE
 from campaign.planted.bugs import BUGS
 
 _FINDINGS = Path(__file__).parent / "findings.md"
+_UPDATES = Path(__file__).parent / "updates.md"
 
 Kept = dict[str, Any]
 """A ``history.Record`` as it was written."""
@@ -173,6 +174,10 @@ have such a lake under `tests/fixtures`, made by `tests/fixtures/make_lake.py` f
 ## Findings
 
 {_FINDINGS.read_text(encoding="utf-8").strip()}
+
+## Updates
+
+{_UPDATES.read_text(encoding="utf-8").strip()}
 
 ## What the checkers cannot see
 

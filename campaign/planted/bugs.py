@@ -106,8 +106,11 @@ BUGS = (
     Bug("the first name instead of the latest", _A, 'Measure("_dernier", "max", latest("client_nom"))', 'Measure("_dernier", "min", latest("client_nom"))'),
     Bug("countries are categories", _A, 'Measure("_pays", "set", column("pays"))', 'Measure("_pays", "set", column("categorie"))'),
     Bug("hours of another zone", _A, "hour(thresholds.timezone)", 'hour("Asia/Kathmandu")'),
-    Bug("articles are sales", _A, 'Measure("items_sold", "sum", big("quantite"))', 'Measure("items_sold", "count")'),
-    Bug("first purchase is the last", _A, 'Measure("premier_achat", "min"', 'Measure("premier_achat", "max"'),
+    Bug("articles are product numbers", _A, 'Measure("items_sold", "sum", big("quantite"))', 'Measure("items_sold", "sum", big("produit_id"))'),
+    Bug(
+        "a client's country is the segment", _A, 'derived={"pays": part("_dernier", "pays"), "segment": part("_dernier", "segment")}',
+        'derived={"pays": part("_dernier", "segment"), "segment": part("_dernier", "pays")}',
+    ),
     Bug("active days are countries", _A, 'Measure("nb_jours_actifs", "members", column("jour"))', 'Measure("nb_jours_actifs", "members", column("pays"))'),
     Bug(
         "a repeated batch is merged again", _L,

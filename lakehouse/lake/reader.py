@@ -278,7 +278,7 @@ class Lake:
                 raise
             text = one_line(error).rstrip(".")
             raise LakehouseError(
-                f"Table {name} at {path} cannot be opened: {text}. {_next_command(name, path)}"
+                f"Table {name} at {path} cannot be opened: {text}. {table_handle.next_command(path)}"
             ) from error
 
     def _pin(self, name: str) -> Snapshot:
@@ -310,7 +310,7 @@ class Lake:
             ) from error
         if lake_history.is_blank(path, handle.version()):
             text = f"the log entry of version {handle.version()} is empty"
-            raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {_next_command(name, path)}")
+            raise LakehouseError(f"Table {name} at {path} cannot be opened: {text}. {table_handle.next_command(path)}")
         source = Source(name, handle.version(), self._committed(name, handle.version()))
         if cut is not None and cut.committed is not None and source.committed not in (None, cut.committed):
             raise self._not_in_cut(name)
@@ -360,12 +360,3 @@ def _no_rows(spec: TableSpec) -> str:
 
     columns = (f'{null(kind)} AS "{name}"' for name, kind in spec.columns)
     return f"SELECT {', '.join(columns)} WHERE false"
-
-
-def _next_command(name: str, path: str) -> str:
-    """What to type for a table whose log cannot be read."""
-    if paths.is_uri(path):
-        return "Type: setup_utils.py check"
-    if _READABLE[name].layer == "silver":
-        return "Move that folder away, then type: python streaming_silver.py --full"
-    return "Type: python ops_utils.py backup list"

@@ -75,9 +75,11 @@ def added(spec: TableSpec, config: Config, after: Position, upto: Position, *, s
 
 
 def _actions(spec: TableSpec, config: Config, version: int) -> list[dict[str, Any]]:
-    path = Path(log_entry.place(spec.path(config.delta.base_path), version))
+    table = spec.path(config.delta.base_path)
     try:
-        return log_entry.actions(path.read_bytes())
+        return log_entry.actions(Path(log_entry.place(table, version)).read_bytes())
+    except ValueError as error:
+        raise table_handle.damaged(table, f"the log entry of version {version} is cut off or damaged") from error
     except FileNotFoundError:
         raise LakehouseError(
             f"The log of {spec.name} no longer has version {version} ([DELTA] log_retention), from which Silver has to go on. "

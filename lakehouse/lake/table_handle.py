@@ -8,17 +8,20 @@ resolves links first and decodes what is encoded twice.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import crash_points
 from lakehouse.config import paths
-from lakehouse.errors import ConfigError
+from lakehouse.errors import ConfigError, LakehouseError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
+_DAMAGED = re.compile(r"(?:Json error|Invalid JSON)[^\n]*", re.IGNORECASE)
+"""What deltalake says of an entry of the log that is cut off or was changed; about its syntax, never about a value."""
 Options = Mapping[str, str] | None
 """deltalake's storage options; None for a local table."""
 
@@ -38,10 +41,31 @@ def location(path: str) -> str:
 
 
 def opened(path: str, options: Options = None, *, version: int | None = None) -> DeltaTable:
-    """The table at its newest version, or at ``version``. Raises deltalake's ``TableNotFoundError`` and ``DeltaError``."""
+    """The table at its newest version, or at ``version``. Raises deltalake's ``TableNotFoundError`` and ``DeltaError``, and
+    ``LakehouseError`` for a local table whose log is damaged."""
     from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
 
-    return DeltaTable(location(path), version=version, storage_options=_dict(options))
+    try:
+        return DeltaTable(location(path), version=version, storage_options=_dict(options))
+    except DeltaError as error:
+        if version is None and not paths.is_uri(path) and (found := _DAMAGED.search(str(error))):
+            raise damaged(path, found[0]) from error
+        raise
+
+
+def damaged(path: str, what: str) -> LakehouseError:
+    """The error for a local table that cannot be opened, with what to type next."""
+    return LakehouseError(f"Table {_name(path)} at {path} cannot be opened: {what}. {next_command(path)}")
+
+
+def next_command(path: str) -> str:
+    """What to type for a table whose log cannot be read; ``path`` ends with the layer and the name."""
+    if paths.is_uri(path):
+        return "Type: setup_utils.py check"
+    if path.rstrip("/").split("/")[-2:-1] == ["silver"]:
+        return "Move that folder away, then type: python streaming_silver.py --full"
+    return "Type: python ops_utils.py backup list"
 
 
 def exists(path: str, options: Options = None) -> bool:

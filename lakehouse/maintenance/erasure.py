@@ -114,8 +114,12 @@ def state(config: Config, request: Request) -> Request:
 
 
 def end(config: Config, request: Request) -> None:
-    """Forget the request, and with it the client's number."""
-    _path(config, request).unlink(missing_ok=True)
+    """Forget the request, and with it the client's number: also where a kill left a file of it that was never completed."""
+    ours = re.compile(rb'"client_id": %d\b' % request.client_id)
+    for path in (_path(config, request), *folder(config).glob(".*.part")):
+        with contextlib.suppress(OSError):
+            if path.suffix != ".part" or ours.search(path.read_bytes()):
+                path.unlink()
 
 
 def forget_ended(config: Config) -> None:
