@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Literal
+
+Dialect = Literal["spark", "local"]
+"""``spark``: Spark's SQL. ``local``: DataFusion's, as ``deltalake`` brings it."""
 
 
 @dataclass(frozen=True)
 class Query:
     """One SELECT without LIMIT that ends in a total ORDER BY, and the tables that it names. ``optional``: those of them that have no
-    rows as long as they do not exist; the SQL then begins with no WITH of its own."""
+    rows as long as they do not exist; the SQL then begins with no WITH of its own. ``net``: it reads the view ``net_sql.NET``, which the
+    reader makes of ``ventes_stream`` and the operations, if there are any."""
 
     sql: str
     tables: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    net: bool = False
 
     def page(self, limit: int | None, offset: int = 0) -> Query:
         """The same with LIMIT and OFFSET: the total order makes the pages of one version disjoint and complete."""
@@ -22,12 +28,17 @@ class Query:
             text += f"\nLIMIT {int(limit)}"
         if offset:
             text += f"\nOFFSET {int(offset)}"
-        return Query(text, self.tables, self.optional)
+        return Query(text, self.tables, self.optional, self.net)
 
 
 def timestamp_type(timezone: str = "UTC") -> str:
     """DataFusion's type for an instant as the tables store it, in microseconds, shown in ``timezone``: for ``arrow_cast``."""
     return f"'Timestamp(Microsecond, Some(\"{timezone}\"))'"
+
+
+def quoted(name: str, dialect: Dialect = "local") -> str:
+    """A column's name where it could be taken for a word of SQL."""
+    return f"`{name}`" if dialect == "spark" else f'"{name}"'
 
 
 def literal(value: str | date | datetime) -> str:

@@ -21,7 +21,7 @@ from lakehouse.contract import tables
 from lakehouse.contract.tables import TableSpec
 from lakehouse.errors import ConfigError, LakehouseError, TableMissing, one_line
 from lakehouse.lake import history as lake_history
-from lakehouse.lake import object_store, result, table_handle
+from lakehouse.lake import net_sql, object_store, result, table_handle
 from lakehouse.lake.query import Query, timestamp_type
 from lakehouse.lake.result import Column, Flow, Kind, Result, Source
 from lakehouse.wording import instant
@@ -188,12 +188,28 @@ class Lake:
                     raise
                 absent.append(f"{name} AS ({_no_rows(_READABLE[name])})")
         sql = f"WITH {', '.join(absent)}\n{query.sql}" if absent else query.sql
+        if query.net and (done := self._operations()):
+            opened.append(done)
         for snapshot in opened:
             builder.register(snapshot.source.table, snapshot.handle)
         try:
+            if query.net:
+                builder.execute(net_sql.view(operations=done is not None))
             return builder.execute(sql), tuple(snapshot.source for snapshot in opened)
         except Exception as error:  # as above
             raise self._explain(error, query.tables) from error
+
+    def _operations(self) -> Snapshot | None:
+        """The operations that belong to the sales of this moment: at a cut those that it names; None when there are none."""
+        name = tables.OPERATIONS.name
+        if self.cut is not None and name not in self.cut.tables:
+            return None
+        try:
+            if self.version is not None:  # of the sales, which count their versions by themselves
+                return Lake(self.base, storage_options=self.storage_options).snapshot(name)
+            return self.snapshot(name)
+        except TableMissing:
+            return None
 
     @contextlib.contextmanager
     def reading(self, names: tuple[str, ...]) -> Iterator[None]:

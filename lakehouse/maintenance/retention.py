@@ -22,6 +22,7 @@ from lakehouse.contract.table_properties import KEPT_FROM, RETENTION
 from lakehouse.contract.tables import (
     AGGREGES,
     MEMBRES,
+    OPERATIONS,
     PAR_PRODUIT,
     REJETS,
     RETRAITS,
@@ -33,6 +34,8 @@ from lakehouse.contract.tables import (
 )
 from lakehouse.errors import CheckpointInvalid, LakehouseError, TableMissing
 from lakehouse.lake import delta_tables, job_progress
+from lakehouse.lake.net_sql import NET
+from lakehouse.lake.operations_progress import NONE
 from lakehouse.lake.query import Query, literal
 from lakehouse.lake.reader import Lake
 
@@ -110,9 +113,14 @@ def _silver_waits(config: Config, removal: Removal, rows: int) -> str | None:
             return None
         lake = Lake.of(config, versions={VENTES.name: silver.bronze_version})
         known = lake.read_one(Query(f"SELECT COUNT(*) FROM {VENTES.name} WHERE {removal.where()}", (VENTES.name,)))
+        there = delta_tables.exists(OPERATIONS, config)
+        newest = delta_tables.opened(OPERATIONS, config).version() if there else NONE
     except (CheckpointInvalid, LakehouseError) as error:
         return f"whether Silver has taken them in cannot be told: {error}"
-    return None if known >= rows else f"Silver has not merged {rows - known} of them yet: python streaming_silver.py"
+    left = str(rows - known) if known < rows else ""
+    if newest > silver.operations_version:
+        left = left or "the newest operations on some"
+    return f"Silver has not merged {left} of them yet: python streaming_silver.py" if left else None
 
 
 def apply(config: Config, found: Due) -> int:
@@ -176,14 +184,14 @@ def _record(config: Config, removal: Removal, name: str) -> None:
 
 
 def _sums(lake: Lake, removal: Removal) -> list[dict[str, Any]]:
-    """Sales, money and items by country and by segment."""
+    """Sales, money and items by country and by segment, net of their operations, as Silver holds them."""
     found = []
     for dimension in ("pays", "segment"):
         sql = (
-            f"SELECT {dimension}, COUNT(*), SUM(montant), SUM(CAST(quantite AS BIGINT)) FROM {VENTES.name} "
+            f"SELECT {dimension}, COUNT(*), SUM(montant), SUM(CAST(quantite AS BIGINT)) FROM {NET} "
             f"WHERE {removal.where()} GROUP BY 1"
         )
-        for key, sales, amount, items in lake.read(Query(sql, (VENTES.name,))).rows:
+        for key, sales, amount, items in lake.read(Query(sql, (VENTES.name,), net=True)).rows:
             found.append({"dimension": dimension, "cle": key, "ventes": sales, "montant": amount, "articles": items})
     return found
 

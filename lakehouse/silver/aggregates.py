@@ -28,10 +28,10 @@ from lakehouse.contract.tables import (
     TENDANCES,
     TableSpec,
 )
+from lakehouse.lake.query import Dialect, quoted
 from lakehouse.silver.expressions import (
     NOW,
     ONE,
-    Dialect,
     Expression,
     at_least,
     big,
@@ -40,7 +40,6 @@ from lakehouse.silver.expressions import (
     latest,
     mean,
     part,
-    quoted,
     ranges,
     size,
 )

@@ -13,12 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
 
-from lakehouse.lake.query import timestamp_type
-
-Dialect = Literal["spark", "local"]
-"""``spark``: Spark's SQL. ``local``: DataFusion's, as ``deltalake`` brings it."""
+from lakehouse.lake.query import Dialect, quoted, timestamp_type
 
 
 @dataclass(frozen=True)
@@ -36,11 +32,6 @@ class Expression:
 
     def text(self, dialect: Dialect) -> str:
         return self.spark if dialect == "spark" else self.local
-
-
-def quoted(name: str, dialect: Dialect) -> str:
-    """A column's name where it could be taken for a word of SQL."""
-    return f"`{name}`" if dialect == "spark" else f'"{name}"'
 
 
 # --- over Bronze's columns -------------------------------------------------------------------------------------------

@@ -13,11 +13,11 @@ from deltalake import DeltaTable, QueryBuilder
 
 from lakehouse.config import Config
 from lakehouse.contract.tables import OPERATIONS, VENTES
-from lakehouse.lake import delta_tables, table_changes, table_handle
+from lakehouse.lake import delta_tables, net_sql, table_changes, table_handle
+from lakehouse.lake.net_sql import SOURCE_COLUMNS
 from lakehouse.lake.operations_progress import NONE, Step
 from lakehouse.lake.table_changes import Position
-from lakehouse.silver import local_sql, net_sql, operation_steps
-from lakehouse.silver.net_sql import SOURCE_COLUMNS
+from lakehouse.silver import local_sql, operation_steps
 
 _SOLD, _DONE = "sold", "done"
 

@@ -27,13 +27,12 @@ from lakehouse.contract.table_properties import KEPT_FROM
 from lakehouse.contract.tables import CORRECTIONS, MEMBRES, TENDANCES, VENTES, TableSpec
 from lakehouse.errors import LakehouseError, one_line
 from lakehouse.lake import delta_tables, table_handle
-from lakehouse.lake.query import literal
+from lakehouse.lake.query import literal, quoted
 from lakehouse.lake.table_settings import wanted_properties
 from lakehouse.maintenance import compaction
 from lakehouse.observability import log
 from lakehouse.silver import aggregates, engine_choice, local_sql, operation_steps
 from lakehouse.silver.aggregates import Aggregate
-from lakehouse.silver.expressions import quoted
 from lakehouse.silver.local_sales import Changed, Sales, asked, scratch
 from lakehouse.silver.local_sql import Span
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from lakehouse.contract.tables import CORRECTIONS, MEMBRES, TENDANCES, TableSpec
-from lakehouse.lake.query import literal
+from lakehouse.lake.query import literal, quoted
 from lakehouse.silver import aggregates
 from lakehouse.silver.aggregates import Aggregate, Measure, day_condition, key_values, member_name, members_have_day
-from lakehouse.silver.expressions import NOW, quoted
+from lakehouse.silver.expressions import NOW
 
 SALES = "sales"
 BY_DAY = f"SELECT jour, count(1) AS n FROM {SALES} GROUP BY jour"

@@ -22,10 +22,12 @@ set                   t without the members that are gone, and with those that c
 from __future__ import annotations
 
 from lakehouse.contract.tables import TableSpec
-from lakehouse.silver import aggregates, net_sql
+from lakehouse.lake import net_sql
+from lakehouse.lake.net_sql import SOURCE_COLUMNS
+from lakehouse.lake.query import Dialect, quoted
+from lakehouse.silver import aggregates
 from lakehouse.silver.aggregates import Aggregate, Measure, empty_set, key_values, partial_values
-from lakehouse.silver.expressions import Dialect, column, quoted
-from lakehouse.silver.net_sql import SOURCE_COLUMNS
+from lakehouse.silver.expressions import column
 
 SALES, NEWS, CLIENTS, CONTEXT, OPERATIONS = "sales", "news", "clients", "context", "operations"
 TARGET, LOST, REST = "target", "lost", "rest"

@@ -23,12 +23,12 @@ from lakehouse.contract.table_properties import KEPT_FROM
 from lakehouse.contract.tables import CORRECTIONS, MEMBRES, TENDANCES, VENTES, TableSpec
 from lakehouse.lake import spark_tables
 from lakehouse.lake.expressions import evaluated
+from lakehouse.lake.net_sql import SOURCE_COLUMNS
 from lakehouse.lake.operations_progress import NONE
 from lakehouse.lake.query import literal
 from lakehouse.observability import log, provenance
 from lakehouse.silver import aggregates, corrections, distinct_counts, operation_steps, spark_plans, spark_sales
 from lakehouse.silver.aggregates import Aggregate
-from lakehouse.silver.net_sql import SOURCE_COLUMNS
 from lakehouse.silver.spark_sales import Changed, Sales, asked, kept
 
 _log = log.get("silver")

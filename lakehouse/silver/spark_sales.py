@@ -11,10 +11,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.config import Config
 from lakehouse.contract.tables import OPERATIONS, VENTES
-from lakehouse.lake import spark_tables
+from lakehouse.lake import net_sql, spark_tables
+from lakehouse.lake.net_sql import SOURCE_COLUMNS
 from lakehouse.lake.operations_progress import NONE, Step
-from lakehouse.silver import net_sql, operation_steps
-from lakehouse.silver.net_sql import SOURCE_COLUMNS
+from lakehouse.silver import operation_steps
 
 
 @dataclass(frozen=True)

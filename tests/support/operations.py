@@ -49,12 +49,13 @@ class Shop:
         given = {"DELTA__BASE_PATH": str(base), "ANALYTICS__ENGINE": "local", **texts}
         self.config = config.load(env={f"VENTES_{name}": text for name, text in given.items()})
         self.batch = 0
+        self.clock = job_lake.CLOCK
         self.sold: list[lakes.Row] = []
         self.done: list[lakes.Row] = []
 
     def bronze(self, sold: Sequence[lakes.Row], done: Sequence[lakes.Row] = ()) -> None:
         """One batch of Bronze's."""
-        clock = job_lake.CLOCK + timedelta(minutes=self.batch)
+        clock = self.clock + timedelta(minutes=self.batch)
         for spec, rows in ((VENTES, sold), (OPERATIONS, done)):
             if rows:
                 job_lake.append(self.config.delta.base_path, spec, rows, clock, self.batch)

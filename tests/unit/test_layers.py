@@ -103,7 +103,7 @@ PURE = {
         "silver.expressions",
         "silver.local_sql",
         "silver.net_sales",
-        "silver.net_sql",
+        "lake.net_sql",
         "silver.operation_steps",
         "silver.spark_plans",
         "wording",

@@ -1,25 +1,28 @@
 """Who buys, where and what: clients, countries, segments, products, categories, statistics.
 
 A question without filters reads the Silver table made for it. With a filter that this table has no column for,
-it reads Bronze, so that every column (distinct clients among them) stays exact; the sources are shown with the result.
+it reads Bronze (net of operations, as Silver is), so that every column (distinct clients among them) stays exact; the sources are shown
+with the result.
 """
 
 from __future__ import annotations
 
 from lakehouse.contract.tables import AGGREGES, PAR_PAYS, PAR_PRODUIT, PAR_SEGMENT, VENTES
 from lakehouse.explorer.queries.model import Filters, average, late, share, where
+from lakehouse.lake.net_sql import NET
 from lakehouse.lake.query import Query
 
 
 def totals(filters: Filters) -> Query:
-    """One row: what Bronze holds. Money in EUR."""
+    """One row: what Bronze holds, net of operations. Money in EUR."""
     return Query(
         f"""SELECT COUNT(*) AS total_transactions, SUM(montant) AS revenue_total,
   {average("SUM(montant)", "COUNT(*)")} AS transaction_moyenne, SUM(quantite) AS items_sold,
   COUNT(DISTINCT client_id) AS unique_customers, COUNT(DISTINCT pays) AS countries_count,
   SUM(CASE WHEN {late(filters)} THEN 1 ELSE 0 END) AS ventes_tardives, MIN(jour) AS premier_jour, MAX(jour) AS dernier_jour
-FROM {VENTES.name} {where(filters)}""",
+FROM {NET} {where(filters)}""",
         (VENTES.name,),
+        net=True,
     )
 
 
@@ -31,13 +34,14 @@ def top_clients(filters: Filters) -> Query:
         jours = f"""WITH jours AS (
   SELECT client_id, client_nom, jour, MAX("timestamp") AS moment, COUNT(*) AS nb_achats,
     SUM(quantite) AS total_quantite, SUM(montant) AS total_depense
-  FROM {VENTES.name} {where(filters)}
+  FROM {NET} {where(filters)}
   GROUP BY client_id, client_nom, jour
 )
 """
-        read, condition = VENTES.name, ""
+        read, condition, net = VENTES.name, "", True
     else:
         source, newest, jours, read, condition = AGGREGES.name, "jour DESC", "", AGGREGES.name, where(filters)
+        net = False
     return Query(
         f"""{jours}SELECT client_id, FIRST_VALUE(client_nom ORDER BY {newest}) AS client_nom, SUM(nb_achats) AS nb_achats,
   SUM(total_quantite) AS total_quantite, SUM(total_depense) AS total_depense,
@@ -47,6 +51,7 @@ FROM {source} {condition}
 GROUP BY client_id
 ORDER BY total_depense DESC, client_id""",
         (read,),
+        net=net,
     )
 
 
@@ -56,10 +61,11 @@ def _by_sales(key: str, filters: Filters, extra: str = "") -> Query:
         f"""SELECT {key}, COUNT(*) AS total_transactions, SUM(montant) AS revenue_total,
   {average("SUM(montant)", "COUNT(*)")} AS transaction_moyenne, SUM(quantite) AS items_sold,
   COUNT(DISTINCT client_id) AS unique_customers{extra}, {share("SUM(montant)")} AS part_pct
-FROM {VENTES.name} {where(filters)}
+FROM {NET} {where(filters)}
 GROUP BY {key}
 ORDER BY revenue_total DESC, {key}""",
         (VENTES.name,),
+        net=True,
     )
 
 
@@ -96,13 +102,14 @@ def revenue_by_product(filters: Filters) -> Query:
         noms = f"""WITH noms AS (
   SELECT produit_id, produit_nom, categorie, MAX("timestamp") AS moment, COUNT(*) AS total_transactions,
     SUM(montant) AS revenue_total, SUM(quantite) AS items_sold
-  FROM {VENTES.name} {where(filters)}
+  FROM {NET} {where(filters)}
   GROUP BY produit_id, produit_nom, categorie
 )
 """
-        read, condition = VENTES.name, ""
+        read, condition, net = VENTES.name, "", True
     else:
         source, newest, noms, read, condition = PAR_PRODUIT.name, "jour DESC", "", PAR_PRODUIT.name, where(filters)
+        net = False
     return Query(
         f"""{noms}SELECT produit_id, FIRST_VALUE(produit_nom ORDER BY {newest}) AS produit_nom,
   FIRST_VALUE(categorie ORDER BY {newest}) AS categorie, SUM(total_transactions) AS total_transactions,
@@ -112,6 +119,7 @@ FROM {source} {condition}
 GROUP BY produit_id
 ORDER BY revenue_total DESC, produit_id""",
         (read,),
+        net=net,
     )
 
 
@@ -133,7 +141,7 @@ def _quartiles(keys: str, filters: Filters) -> Query:
 
     return Query(
         f"""WITH montants AS (
-  SELECT {group}montant, COUNT(*) AS ventes FROM {VENTES.name} {where(filters)} GROUP BY {group}montant
+  SELECT {group}montant, COUNT(*) AS ventes FROM {NET} {where(filters)} GROUP BY {group}montant
 ), rangs AS (
   SELECT {group}montant, ventes,
     SUM(ventes) OVER ({by}ORDER BY montant ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS jusque_la,
@@ -146,6 +154,7 @@ SELECT {group}COALESCE(SUM(ventes), 0) AS total_transactions, MIN(montant) AS mi
 FROM rangs {f"GROUP BY {keys}" if keys else ""}
 ORDER BY {keys or "total_transactions"}""",
         (VENTES.name,),
+        net=True,
     )
 
 
@@ -163,7 +172,8 @@ def extremes(filters: Filters) -> Query:
     """The largest sales, each with who bought what; equal amounts by vente_id."""
     return Query(
         f"""SELECT montant, vente_id, "timestamp", client_id, client_nom, produit_nom, quantite, pays, segment
-FROM {VENTES.name} {where(filters)}
+FROM {NET} {where(filters)}
 ORDER BY montant DESC, vente_id""",
         (VENTES.name,),
+        net=True,
     )

@@ -13,12 +13,13 @@ from lakehouse.contract.tables import OPERATIONS, VENTES, TableSpec
 from lakehouse.errors import ConfigError, TableMissing
 from lakehouse.explorer.arguments import choose
 from lakehouse.explorer.formats.export import records
+from lakehouse.lake import net_sql
 from lakehouse.lake.query import Query, literal
 from lakehouse.lake.reader import Lake
+from lakehouse.lake.result import Result
 from lakehouse.operations.commands.runner import Outcome, Shown
 from lakehouse.operations.reconcile import silver
 from lakehouse.operations.reconcile.silver import FIGURES, key_sql
-from lakehouse.silver import net_sql
 from lakehouse.wording import counted, euros
 
 _LISTED = (
@@ -92,13 +93,15 @@ def explain(words: Sequence[str], limit: int, config: Config) -> Outcome:
         if equal
         else "The sum over the sales is not the figure: python streaming_silver.py --verify"
     )
+    done = _operations(lake, bought, of_bronze, limit)
     shown: list[Shown] = [
         f"{one.table.name} at Bronze version {position.bronze_version}:", figure, "",
-        f"In {VENTES.name}: {said}.", sales, *([f"first {limit} of {totals[3]}"] if totals[3] > len(sales.rows) else []), *_operations(lake, bought, of_bronze, limit), verdict,
+        f"In {VENTES.name}: {said}.", sales, *([f"first {limit} of {totals[3]}"] if totals[3] > len(sales.rows) else []), *_below(done), verdict,
     ]  # fmt: skip
     data = {
         "table": one.table.name, "bronze_version": position.bronze_version, "figure": records(figure), "equal": equal,
         "sales": totals[0], "amount": expected[1], "listed": records(sales),
+        **({} if done is None else {"operations": records(done)}),
     }  # fmt: skip
     return Outcome(data, shown, 0 if equal else 1, {"explained": one.table.name, "equal": equal})
 
@@ -117,15 +120,18 @@ _OPERATION = (
 )
 
 
-def _operations(lake: Lake, bought: str, where: str, limit: int) -> list[Shown]:
-    """The operations on the sales of a key, as they are listed below the sales."""
+def _operations(lake: Lake, bought: str, where: str, limit: int) -> Result | None:
+    """The operations on the sales of a key; None when no figure holds any."""
     if not silver.has_operations(lake):
-        return []
+        return None
     listed = ", ".join(f'"{name}"' for name in _OPERATION)
     about = f"vente_id IN (SELECT vente_id FROM {bought} AS n WHERE {where})"
     sql = f'SELECT {listed} FROM {OPERATIONS.name} WHERE {about} ORDER BY vente_id, "timestamp", operation_id LIMIT {max(limit, 0)}'
-    found = lake.read(Query(sql, silver.read_from(lake)))
-    return ["", f"Operations on them, in {OPERATIONS.name}:", found] if found.rows else []
+    return lake.read(Query(sql, silver.read_from(lake)))
+
+
+def _below(done: Result | None) -> list[Shown]:
+    return ["", f"Operations on them, in {OPERATIONS.name}:", done] if done is not None and done.rows else []
 
 
 def _known(lake: Lake, table: TableSpec, key: str, word: str) -> str:

@@ -32,12 +32,12 @@ from lakehouse.contract.tables import (
     TableSpec,
 )
 from lakehouse.errors import LakehouseError, TableMissing
-from lakehouse.lake import commits, delta_tables, job_progress
+from lakehouse.lake import commits, delta_tables, job_progress, net_sql
 from lakehouse.lake.query import Query, literal, timestamp_type
 from lakehouse.lake.reader import Lake
 from lakehouse.maintenance import retention
 from lakehouse.maintenance.retention import Kept
-from lakehouse.silver import net_sql, operation_steps
+from lakehouse.silver import operation_steps
 from lakehouse.wording import counted, euros
 
 LISTED = 20
@@ -189,7 +189,7 @@ def _limits(one: Figures, timezone: str, limits: Kept) -> tuple[str, str, str]:
     if one.table is PROFIL:
         at = datetime.combine(since, datetime.min.time(), ZoneInfo(timezone))
         old = f"premier_achat < {literal(at)}"
-        return f"client_id NOT IN (SELECT client_id FROM {name} WHERE {old})", f"NOT ({old})", ""
+        return f"n.client_id NOT IN (SELECT p.client_id FROM {name} AS p WHERE {old})", f"NOT ({old})", ""
     (key,) = one.table.keys
     left = f"dimension = '{key}' AND retrait IN ({retention.ids(limits.removed)})"
     return "true", "true", f"UNION ALL SELECT cle, ventes, montant, articles FROM {SOMMES.name} WHERE {left}"
@@ -257,7 +257,7 @@ def _sums(
     of = {"nb_annulations": "CAST(annulee AS BIGINT)"}
     more = "".join(f", SUM({of.get(name, name)}) AS {name}" for name in beside)
     return (
-        f"SELECT {keys}, {_LIVE} AS n, SUM(montant) AS eur, {items} AS items{each}{more} FROM {sales} WHERE {where} "
+        f"SELECT {keys}, {_LIVE} AS n, SUM(montant) AS eur, {items} AS items{each}{more} FROM {sales} AS n WHERE {where} "
         f"GROUP BY {group}"
     )
 

@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 from lakehouse.bronze import transforms
 from lakehouse.contract.tables import PROFIL, TENDANCES, VENTES
 from lakehouse.lake import spark_tables
+from lakehouse.lake.net_sql import SOURCE_COLUMNS
 from lakehouse.silver import aggregates, spark_sales
-from lakehouse.silver.net_sql import SOURCE_COLUMNS
 from lakehouse.silver.sink import SilverSink
 from tests.spark.bronze.test_sink import BACKLOG, Topic, bronze_ids, settings_of
 from tests.spark.silver.test_aggregates import LIMITS

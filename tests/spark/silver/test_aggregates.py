@@ -16,9 +16,9 @@ from lakehouse import config
 from lakehouse.config import Config
 from lakehouse.contract.tables import AGGREGES, CORRECTIONS, PAR_PAYS, SILVER, VENTES
 from lakehouse.lake import spark_tables
+from lakehouse.lake.net_sql import SOURCE_COLUMNS
 from lakehouse.silver import aggregates, spark_plans, spark_sales
 from lakehouse.silver.aggregates import Aggregate, Thresholds
-from lakehouse.silver.net_sql import SOURCE_COLUMNS
 from lakehouse.silver.sink import SilverSink
 from tests.support import lakes
 

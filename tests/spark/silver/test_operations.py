@@ -22,10 +22,15 @@ IDS = [row["vente_id"] for row in SALES]
 LATEST = max(SALES[:30], key=lambda row: row["timestamp"])
 BATCHES: list[tuple[list[lakes.Row], list[lakes.Row]]] = [
     (SALES[:30], []),
-    ([], [cancelled(1, IDS[3]), back(2, IDS[4], "3.50"), corrected(3, IDS[5], pays="Chili", client_id=900), cancelled(4, IDS[50])]),
-    (SALES[30:55], [back(5, IDS[4], "99999.00", 7), corrected(6, IDS[40], 2, produit_id=999, produit_nom="Île", montant=lakes.CENT)]),
-    ([], [*(cancelled(10 + n, row["vente_id"]) for n, row in enumerate(SALES[:30]) if row["pays"] == "Japon"), cancelled(7, LATEST["vente_id"])]),
-    (SALES[55:], [corrected(8, IDS[40], 1, pays="Cuba", segment="Entreprise"), corrected(9, IDS[40], 3, pays="Japon")]),
+    ([], [
+        cancelled(1, IDS[3]), back(2, IDS[4], "3.50"), corrected(3, IDS[5], pays="Chili", client_id=900), cancelled(4, IDS[50]),
+        *(cancelled(10 + n, row["vente_id"]) for n, row in enumerate(SALES[:30]) if row["pays"] == "Japon"),
+        cancelled(7, LATEST["vente_id"]),
+    ]),
+    (SALES[30:], [
+        back(5, IDS[4], "99999.00", 7), corrected(6, IDS[40], 2, produit_id=999, produit_nom="Île", montant=lakes.CENT),
+        corrected(8, IDS[5], 1, pays="Cuba", segment="Entreprise"), corrected(9, IDS[5], 3, pays="Japon"),
+    ]),
 ]  # fmt: skip
 
 
@@ -53,23 +58,21 @@ def test_each_engine_gives_the_cells_of_the_algebra_and_the_other_agrees(tmp_pat
             shop.bronze(sold, done)
             run(shop, spark, engine)
             shop.assert_algebra()
-        assert shop.differences() == [] == SilverJob(shop.config).verify(spark=spark)
         found[engine] = rows(shop)
     assert found["spark"] == found["local"]
-    run(shop, spark, "spark", full=True)
-    shop.assert_exact()
+    assert SilverJob(shop.config).verify(spark=spark) == []  # what the local engine wrote
 
 
-@pytest.mark.parametrize(("first", "second"), [("spark", "local"), ("local", "spark")])
-@pytest.mark.parametrize(("method", "at"), [("_change_members", 1), ("_shift", 3)])
+@pytest.mark.parametrize(
+    ("first", "second", "method", "at"), [("spark", "local", "_shift", 3), ("local", "spark", "_change_members", 1)]
+)
 def test_a_step_that_one_engine_broke_off_in_is_repeated_by_the_other(
     tmp_path: Path, spark: SparkSession, first: str, second: str, method: str, at: int
 ) -> None:
     shop = Shop(tmp_path)
-    for sold, done in BATCHES[:2]:
-        shop.bronze(sold, done)
-        run(shop, spark, first)
-    shop.bronze(*BATCHES[3])
+    shop.bronze(*BATCHES[0])
+    run(shop, spark, "local")
+    shop.bronze(*BATCHES[1])
     sink = {"spark": SilverSink, "local": LocalSink}[first]
     real, calls = getattr(sink, method), []
 

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from lakehouse.lake.query import Dialect
 from lakehouse.silver import aggregates
 from lakehouse.silver.aggregates import Thresholds
-from lakehouse.silver.expressions import Dialect
 
 DEFAULTS = Thresholds(Decimal(500), Decimal(100), 2, "UTC")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,17 @@ from hypothesis import strategies as st
 
 from lakehouse.contract.sale import ANNULATION, CORRECTION, RETOUR
 from lakehouse.contract.table_properties import ERASE
-from lakehouse.contract.tables import BESIDE, CORRECTIONS, GENERATIONS, MEMBRES, OPERATIONS, SILVER, VENTES, TableSpec
+from lakehouse.contract.tables import (
+    BESIDE,
+    CORRECTIONS,
+    GENERATIONS,
+    MEMBRES,
+    OPERATIONS,
+    PAR_SEGMENT,
+    SILVER,
+    VENTES,
+    TableSpec,
+)
 from lakehouse.errors import CheckpointInvalid, LakehouseError
 from lakehouse.lake import cuts, delta_tables, job_progress
 from lakehouse.silver import job
@@ -258,3 +269,25 @@ def test_a_damaged_plan_of_a_step_is_refused_with_the_next_command(shop: Shop) -
     plan.write_text('{"number": 0')
     with pytest.raises(CheckpointInvalid, match=r"operations/0 is missing or damaged.*ops_utils\.py rebuild silver"):
         shop.run()
+
+
+@pytest.mark.parametrize("day", [0, 1], ids=["on that day", "on another day alone"])
+def test_what_another_client_still_holds_of_a_key_stays(shop: Shop, day: int) -> None:
+    """A country of a segment, and the latest name of a product: the touched client's own sales do not tell."""
+    first = {**SALES[0], "vente_id": "w1", "client_id": 501, "pays": "Pérou", "produit_id": 900, "produit_nom": "Lampe"}
+    moment = first["timestamp"] + timedelta(days=day) - timedelta(seconds=1)
+    other = {
+        **first,
+        "vente_id": "w2",
+        "client_id": 502,
+        "produit_nom": "Île",
+        "timestamp": moment,
+        "jour": moment.date(),
+    }
+    shop.bronze([first, other])
+    shop.run()
+    shop.bronze([], [cancelled(1, "w1")])
+    shop.run()
+    shop.assert_exact()
+    (segment,) = (row for row in shop.contents(PAR_SEGMENT) if row["segment"] == first["segment"])
+    assert "Pérou" in segment["_pays"]

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lakehouse.contract.sale import ANNULATION, CORRECTION, CORRIGES, RETOUR
-from lakehouse.contract.tables import MONEY_SUM, VENTES
-from lakehouse.lake.query import literal
-from lakehouse.silver.expressions import Dialect, quoted
+from lakehouse.contract.tables import MONEY_SUM, OPERATIONS, VENTES
+from lakehouse.lake.query import Dialect, literal, quoted
 
 SOURCE_COLUMNS = (
     "vente_id", "client_id", "produit_id", "timestamp", "quantite", "montant",
@@ -81,3 +80,13 @@ def net(sales: str, operations: str, dialect: Dialect, columns: Sequence[str] = 
     return (
         f"SELECT {columns} FROM {sales} AS s LEFT JOIN ({folded(operations, dialect)}) AS o ON s.vente_id = o.vente_id"
     )
+
+
+NET = "ventes_nettes"
+"""The sales that are not cancelled, net of their operations: a view that a question may read (``Query.net``), and no table."""
+
+
+def view(*, operations: bool) -> str:
+    """The statement that makes it, over Bronze's tables; without ``operations`` there are none."""
+    made = net(VENTES.name, OPERATIONS.name, "local") if operations else plain(VENTES.name)
+    return f"CREATE VIEW {NET} AS SELECT * FROM ({made}) WHERE NOT annulee"

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from lakehouse.contract.sale import ANNULATION, CORRECTION, CORRIGES, RETOUR
 from lakehouse.contract.tables import OPERATIONS, VENTES, TableSpec
-from lakehouse.lake import delta_tables
-from lakehouse.silver import net_sql
+from lakehouse.lake import delta_tables, net_sql
 from lakehouse.silver.local_sales import asked
 from lakehouse.silver.net_sales import Operation, Story, net
 
