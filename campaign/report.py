@@ -125,7 +125,7 @@ when a signal meets a process depends on the machine; the record of a history sa
 
 ## The claims
 
-A violation that is explained and mended, or that was the campaign's own, stands under [Findings](#findings).
+A violation that is explained and fixed, or that was the campaign's own, stands under [Findings](#findings).
 
 {_table(("id", "claim", "violations"), [(claim, sentence, violations[claim]) for claim, sentence in CLAIMS.items()])}
 

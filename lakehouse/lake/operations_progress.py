@@ -22,7 +22,7 @@ _KEPT = 100
 
 
 @dataclass(frozen=True)
-class Step:
+class OperationsStep:
     """Operations of the versions ``after`` + 1 to ``upto``, on the sales of Bronze's version ``sales``. ``table_id``: the id of the
     table of operations."""
 
@@ -49,7 +49,7 @@ class OperationsProgress:
         """The number of the last step that ended, -1 before the first."""
         return max(self._folder.ids(ENDED), default=-1)
 
-    def unfinished(self) -> Step | None:
+    def unfinished(self) -> OperationsStep | None:
         """The step that was planned and has not ended."""
         planned = self._folder.ids(PLANNED)[-1:]
         return None if planned == self._folder.ids(ENDED)[-1:] else self._step(planned[0])
@@ -63,13 +63,13 @@ class OperationsProgress:
         planned = self._folder.ids(PLANNED)
         return self._step(planned[-1]).table_id if planned else None
 
-    def plan(self, into: AdvancedFolder, *, upto: int, sales: int, table_id: str) -> Step:
+    def plan(self, into: AdvancedFolder, *, upto: int, sales: int, table_id: str) -> OperationsStep:
         """Plan the next step."""
-        step = Step(self.ended() + 1, self.read(), upto, sales, table_id)
+        step = OperationsStep(self.ended() + 1, self.read(), upto, sales, table_id)
         into.write_text(f"{PLANNED}/{step.number}", json.dumps(asdict(step)))
         return step
 
-    def finish(self, into: AdvancedFolder, step: Step) -> None:
+    def finish(self, into: AdvancedFolder, step: OperationsStep) -> None:
         """Note that everything of the step is in every table."""
         into.write_text(f"{ENDED}/{step.number}", "{}")
         for name in (ENDED, PLANNED):  # in this order: an end without its plan is damage
@@ -77,12 +77,12 @@ class OperationsProgress:
                 if number <= step.number - _KEPT:
                     into.forget(f"{name}/{number}")
 
-    def _step(self, number: int) -> Step:
+    def _step(self, number: int) -> OperationsStep:
         name = f"{PLANNED}/{number}"
         with self._folder.reading():
             try:
                 found = json.loads(self._folder.text(name) or "")
-                step = Step(**found)
+                step = OperationsStep(**found)
             except (ValueError, TypeError):
                 raise DamagedFile(name) from None
             if step.number != number or not all(type(one) is int for one in (step.after, step.upto, step.sales)):

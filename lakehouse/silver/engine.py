@@ -17,7 +17,7 @@ from lakehouse.contract.tables import VENTES, TableSpec
 from lakehouse.contract.tables import checkpoint as checkpoint_path
 from lakehouse.errors import LakehouseError
 from lakehouse.lake.checkpoint_folder import AdvancedFolder, CheckpointFolder
-from lakehouse.lake.operations_progress import NONE, OperationsProgress, Step
+from lakehouse.lake.operations_progress import NONE, OperationsProgress, OperationsStep
 from lakehouse.silver.aggregates import Aggregate
 
 JOB = "silver"
@@ -109,7 +109,11 @@ class Engine(Protocol):
         early. ``merged`` is called with each table and the seconds that its merge took, ``beat`` now and then."""
 
     def apply(
-        self, generation: Generation, step: Step, merged: Callable[[str, float], None], beat: Callable[[], None]
+        self,
+        generation: Generation,
+        step: OperationsStep,
+        merged: Callable[[str, float], None],
+        beat: Callable[[], None],
     ) -> None:
         """Take the sales that the step changes out of every table as they were, and put them back as they are."""
 

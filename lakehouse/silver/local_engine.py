@@ -18,14 +18,14 @@ from lakehouse.config import Config
 from lakehouse.contract.tables import GENERATIONS, OPERATIONS, VENTES, TableSpec
 from lakehouse.lake import delta_tables, table_changes
 from lakehouse.lake.local_checkpoint import Batch, LocalCheckpoint
-from lakehouse.lake.operations_progress import NONE, Step
+from lakehouse.lake.operations_progress import NONE, OperationsStep
 from lakehouse.lake.table_changes import Position
 from lakehouse.maintenance import compaction
 from lakehouse.observability.provenance import read_origin
 from lakehouse.silver import engine_choice, local_sales, local_sql
 from lakehouse.silver.aggregates import Aggregate
 from lakehouse.silver.engine import CellDifference, EngineName, Generation
-from lakehouse.silver.local_sales import Sales, asked
+from lakehouse.silver.local_sales import LocalNetSales, asked
 from lakehouse.silver.local_sink import LocalSink
 
 
@@ -107,7 +107,11 @@ class LocalEngine:
         return sink.rows, None
 
     def apply(
-        self, generation: Generation, step: Step, merged: Callable[[str, float], None], beat: Callable[[], None]
+        self,
+        generation: Generation,
+        step: OperationsStep,
+        merged: Callable[[str, float], None],
+        beat: Callable[[], None],
     ) -> None:
         sink = self._sink(generation, merged, beat)
         with local_sales.changed(self._config, step) as found:
@@ -158,7 +162,7 @@ class LocalEngine:
         if too_large := engine_choice.too_large_to_build(self._config, days.values(), 0):
             return too_large
         sales = delta_tables.opened(VENTES, self._config, version=version)
-        counts = Sales(sales).asked(local_sql.row_counts(self._entries)).read_all().to_pylist()
+        counts = LocalNetSales(sales).asked(local_sql.row_counts(self._entries)).read_all().to_pylist()
         return engine_choice.too_large_to_build(self._config, days.values(), max(counts[0].values(), default=0))
 
     def cannot_read(self, files: Iterable[BronzeFile]) -> str | None:

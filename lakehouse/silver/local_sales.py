@@ -15,7 +15,7 @@ from lakehouse.config import Config
 from lakehouse.contract.tables import OPERATIONS, VENTES
 from lakehouse.lake import delta_tables, net_sql, table_changes, table_handle
 from lakehouse.lake.net_sql import SOURCE_COLUMNS
-from lakehouse.lake.operations_progress import NONE, Step
+from lakehouse.lake.operations_progress import NONE, OperationsStep
 from lakehouse.lake.table_changes import Position
 from lakehouse.silver import local_sql, operation_steps
 
@@ -43,7 +43,7 @@ def scratch(**rows: pa.Table) -> Iterator[dict[str, DeltaTable]]:
 
 
 @dataclass(frozen=True)
-class Sales:
+class LocalNetSales:
     """The table ``sales`` of ``local_sql``. ``plain``: none of the sales has an operation."""
 
     sold: DeltaTable
@@ -60,26 +60,26 @@ class Sales:
         return asked(f"WITH {local_sql.SALES} AS ({made}) {sql}", **named)
 
 
-def of_bronze(config: Config, *, sales: int, operations: int) -> Sales:
+def of_bronze(config: Config, *, sales: int, operations: int) -> LocalNetSales:
     """Bronze's sales at a version, with the operations at a version of theirs (``NONE``: without any)."""
     done = None if operations == NONE else delta_tables.opened(OPERATIONS, config, version=operations)
-    return Sales(delta_tables.opened(VENTES, config, version=sales), done)
+    return LocalNetSales(delta_tables.opened(VENTES, config, version=sales), done)
 
 
 @contextmanager
-def of_batch(config: Config, sold: DeltaTable, *, operations: int) -> Iterator[Sales]:
+def of_batch(config: Config, sold: DeltaTable, *, operations: int) -> Iterator[LocalNetSales]:
     """New sales with those of the operations up to a version that came before them."""
     if operations == NONE:
-        yield Sales(sold)
+        yield LocalNetSales(sold)
         return
     done = delta_tables.opened(OPERATIONS, config, version=operations)
     about = "SELECT * FROM done WHERE vente_id IN (SELECT vente_id FROM sold)"
     came = asked(about, done=done, sold=sold).cast(delta_tables.schema(OPERATIONS)).read_all()
     if not came.num_rows:
-        yield Sales(sold)
+        yield LocalNetSales(sold)
         return
     with scratch(done=came) as made:
-        yield Sales(sold, made["done"])
+        yield LocalNetSales(sold, made["done"])
 
 
 _CONTEXT = pa.schema([delta_tables.schema(VENTES).field(name) for name in SOURCE_COLUMNS])
@@ -87,7 +87,7 @@ _ABOUT = delta_tables.schema(OPERATIONS).append(pa.field("nouvelle", pa.bool_())
 
 
 @dataclass(frozen=True)
-class Changed:
+class LocalChanges:
     """What a step changes: the tables of ``operation_steps``. ``sales`` and ``operations``: all of Bronze's, as the step has them."""
 
     tables: Mapping[str, DeltaTable]
@@ -100,7 +100,7 @@ class Changed:
 
 
 @contextmanager
-def changed(config: Config, step: Step) -> Iterator[Changed | None]:
+def changed(config: Config, step: OperationsStep) -> Iterator[LocalChanges | None]:
     """What the step changes; None when no sale of its operations has come yet."""
     sales = delta_tables.opened(VENTES, config, version=step.sales)
     operations = delta_tables.opened(OPERATIONS, config, version=step.upto)
@@ -120,4 +120,4 @@ def changed(config: Config, step: Step) -> Iterator[Changed | None]:
         with scratch(context=context) as made:
             about = asked(operation_steps.ABOUT_CONTEXT, operations=operations, news=news, **made)
             with scratch(operations=about.cast(_ABOUT).read_all()) as done:
-                yield Changed({**made, **done}, sales, operations)
+                yield LocalChanges({**made, **done}, sales, operations)

@@ -33,7 +33,7 @@ from lakehouse.maintenance import compaction
 from lakehouse.observability import log
 from lakehouse.silver import aggregates, engine_choice, local_sql, operation_steps
 from lakehouse.silver.aggregates import Aggregate
-from lakehouse.silver.local_sales import Changed, Sales, asked, scratch
+from lakehouse.silver.local_sales import LocalChanges, LocalNetSales, asked, scratch
 from lakehouse.silver.local_sql import Span
 
 _log = log.get("silver")
@@ -63,7 +63,7 @@ class LocalSink:
 
     # --- one batch ---------------------------------------------------------------------------------------------------
 
-    def __call__(self, sales: Sales, batch_id: int) -> None:
+    def __call__(self, sales: LocalNetSales, batch_id: int) -> None:
         """Merge the rows of ``sales`` into every table."""
         started = time.monotonic()
         counted = sales.asked(local_sql.BY_DAY).read_all().to_pylist()
@@ -82,7 +82,7 @@ class LocalSink:
         self.rows += rows
         _log.info("merged", batch_id=batch_id, sales=rows, days=len(days), seconds=round(time.monotonic() - started, 1))
 
-    def _add_members(self, sales: Sales, days: Sequence[date], batch_id: int) -> DeltaTable:
+    def _add_members(self, sales: LocalNetSales, days: Sequence[date], batch_id: int) -> DeltaTable:
         """Append the members that the table does not know; the member table, in which this batch's have its number."""
         table = delta_tables.opened(MEMBRES, self._config)
         if not delta_tables.has_batch(table, self._app_id(MEMBRES), batch_id):
@@ -91,7 +91,9 @@ class LocalSink:
             self._append(found, MEMBRES, self._app_id(MEMBRES), batch_id)
         return delta_tables.opened(MEMBRES, self._config)
 
-    def _merge(self, sales: Sales, members: DeltaTable, entry: Aggregate, days: Sequence[date], batch_id: int) -> None:
+    def _merge(
+        self, sales: LocalNetSales, members: DeltaTable, entry: Aggregate, days: Sequence[date], batch_id: int
+    ) -> None:
         table, app_id = delta_tables.opened(entry.table, self._config), self._app_id(entry.table)
         if delta_tables.has_batch(table, app_id, batch_id):
             return
@@ -155,7 +157,7 @@ class LocalSink:
 
     # --- one step of operations --------------------------------------------------------------------------------------
 
-    def apply(self, changed: Changed, number: int) -> None:
+    def apply(self, changed: LocalChanges, number: int) -> None:
         """Take the changed sales out of every table as they were, and put them back as they are."""
         started = time.monotonic()
         days = [row["jour"] for row in changed.asked(operation_steps.DAYS).read_all().to_pylist()]
@@ -171,7 +173,7 @@ class LocalSink:
             self._merged(entry.table.name, time.monotonic() - began)
         _log.info("operations merged", step=number, days=len(days), seconds=round(time.monotonic() - started, 1))
 
-    def _change_members(self, changed: Changed, days: Sequence[date], number: int) -> None:
+    def _change_members(self, changed: LocalChanges, days: Sequence[date], number: int) -> None:
         table, app_id = delta_tables.opened(MEMBRES, self._config), operation_steps.app_id(MEMBRES, self._generation)
         if delta_tables.has_batch(table, app_id, number):
             return
@@ -188,7 +190,7 @@ class LocalSink:
         merge.execute()
         self._committed(table, MEMBRES)
 
-    def _shift(self, changed: Changed, entry: Aggregate, days: Sequence[date], number: int) -> None:
+    def _shift(self, changed: LocalChanges, entry: Aggregate, days: Sequence[date], number: int) -> None:
         spec = entry.table
         table, app_id = delta_tables.opened(spec, self._config), operation_steps.app_id(spec, self._generation)
         if delta_tables.has_batch(table, app_id, number):
@@ -210,7 +212,7 @@ class LocalSink:
 
     @contextmanager
     def _read_again(
-        self, changed: Changed, entry: Aggregate, table: DeltaTable, days: Sequence[date], since: str | None
+        self, changed: LocalChanges, entry: Aggregate, table: DeltaTable, days: Sequence[date], since: str | None
     ) -> Iterator[dict[str, DeltaTable]]:
         """``rest``, when measures of some keys rested on what is gone, and Bronze is asked for the others."""
         with ExitStack() as made:
@@ -253,7 +255,7 @@ class LocalSink:
 
     # --- all of Bronze -----------------------------------------------------------------------------------------------
 
-    def build(self, sales: Sales, stop: threading.Event | None = None) -> bool:
+    def build(self, sales: LocalNetSales, stop: threading.Event | None = None) -> bool:
         """Replace every table by its recompute over ``sales``, each in one commit; a repeat changes nothing. False when
         ``stop`` was set between two tables: the next start finishes the build."""
         if delta_tables.exists(TENDANCES, self._config):

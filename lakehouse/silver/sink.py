@@ -29,7 +29,7 @@ from lakehouse.lake.query import literal
 from lakehouse.observability import log, provenance
 from lakehouse.silver import aggregates, corrections, distinct_counts, operation_steps, spark_plans, spark_sales
 from lakehouse.silver.aggregates import Aggregate
-from lakehouse.silver.spark_sales import Changed, Sales, asked, kept
+from lakehouse.silver.spark_sales import SparkChanges, SparkNetSales, asked, kept
 
 _log = log.get("silver")
 
@@ -101,7 +101,7 @@ class SilverSink:
         self.rows += rows
         _log.info("merged", batch_id=batch_id, sales=rows, days=len(days), seconds=round(time.monotonic() - started, 1))
 
-    def _merge_all(self, sales: Sales, days: Sequence[date], batch_id: int) -> None:
+    def _merge_all(self, sales: SparkNetSales, days: Sequence[date], batch_id: int) -> None:
         if min(days) < (today := self._today()):
             self._record(corrections.added(sales.rows), today, self._app_id(CORRECTIONS), batch_id)
         with kept(self._add_members(sales.rows, days, batch_id)) as new:
@@ -122,7 +122,9 @@ class SilverSink:
         )
         return spark_tables.read(spark, MEMBRES, config).where(pruned).where(F.col("_lot") == batch_id)
 
-    def _merge(self, sales: Sales, entry: Aggregate, days: Sequence[date], new: DataFrame, batch_id: int) -> None:
+    def _merge(
+        self, sales: SparkNetSales, entry: Aggregate, days: Sequence[date], new: DataFrame, batch_id: int
+    ) -> None:
         partials = spark_plans.partial(self._kept(sales.rows, entry.table), entry, plain=sales.plain)
         for measure in entry.member_measures:
             partials = distinct_counts.with_new(partials, entry, measure, new)
@@ -150,7 +152,7 @@ class SilverSink:
 
     # --- one step of operations --------------------------------------------------------------------------------------
 
-    def apply(self, changed: Changed, number: int) -> None:
+    def apply(self, changed: SparkChanges, number: int) -> None:
         """Take the changed sales out of every table as they were, and put them back as they are."""
         started = time.monotonic()
         days = [row["jour"] for row in changed.asked(operation_steps.DAYS).collect()]
@@ -165,7 +167,7 @@ class SilverSink:
             self._merged(entry.table.name, time.monotonic() - began)
         _log.info("operations merged", step=number, days=len(days), seconds=round(time.monotonic() - started, 1))
 
-    def _change_members(self, changed: Changed, number: int) -> None:
+    def _change_members(self, changed: SparkChanges, number: int) -> None:
         states = (changed.asked(f"SELECT * FROM sales_{state}") for state in ("before", "after"))
         before, after = (distinct_counts.members(sales, self._entries) for sales in states)
         gone, came = before.subtract(after), after.subtract(before)
@@ -182,7 +184,7 @@ class SilverSink:
             merge = merge.whenMatchedDelete("s.gone").whenNotMatchedInsert("NOT s.gone", dict(values))
             self._once_a_step(changed.spark, merge, MEMBRES, number)
 
-    def _shift(self, changed: Changed, entry: Aggregate, days: Sequence[date], number: int) -> None:
+    def _shift(self, changed: SparkChanges, entry: Aggregate, days: Sequence[date], number: int) -> None:
         kept_from = self._since(changed.spark, entry.table)
         since = literal(date.fromisoformat(kept_from)) if kept_from else None
         target = DeltaTable.forPath(changed.spark, entry.table.path(self._config.delta.base_path))
@@ -196,7 +198,7 @@ class SilverSink:
 
     @contextmanager
     def _read_again(
-        self, changed: Changed, entry: Aggregate, days: Sequence[date], since: str | None
+        self, changed: SparkChanges, entry: Aggregate, days: Sequence[date], since: str | None
     ) -> Iterator[dict[str, DataFrame]]:
         """``rest``, when measures of some keys rested on what is gone, and Bronze is asked for the others."""
         spark, target = changed.spark, spark_tables.read(changed.spark, entry.table, self._config)
@@ -247,7 +249,7 @@ class SilverSink:
 
     # --- all of Bronze -----------------------------------------------------------------------------------------------
 
-    def build(self, sales: Sales, stop: threading.Event | None = None) -> bool:
+    def build(self, sales: SparkNetSales, stop: threading.Event | None = None) -> bool:
         """Replace every table by its recompute over ``sales``, each in one commit; a repeat changes nothing. False when
         ``stop`` was set between two tables: the next start finishes the build."""
         spark = sales.rows.sparkSession

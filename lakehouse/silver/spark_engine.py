@@ -15,13 +15,13 @@ from lakehouse.config import Config
 from lakehouse.contract.tables import GENERATIONS, OPERATIONS, VENTES, TableSpec
 from lakehouse.lake import spark_tables
 from lakehouse.lake.checkpoint import Checkpoint
-from lakehouse.lake.operations_progress import NONE, Step
+from lakehouse.lake.operations_progress import NONE, OperationsStep
 from lakehouse.observability import provenance
 from lakehouse.silver import spark_plans, spark_sales
 from lakehouse.silver.aggregates import Aggregate
 from lakehouse.silver.engine import JOB, CellDifference, EngineName, Generation
 from lakehouse.silver.sink import SilverSink, source_options
-from lakehouse.silver.spark_sales import Sales
+from lakehouse.silver.spark_sales import SparkNetSales
 
 
 class SparkEngine:
@@ -68,14 +68,18 @@ class SparkEngine:
         sales = self._sales(generation.bronze_version, generation.operations_version)
         return SilverSink(self._config, self._entries, generation.name).build(sales, stop)
 
-    def _sales(self, version: int, operations: int) -> Sales:
+    def _sales(self, version: int, operations: int) -> SparkNetSales:
         return spark_sales.of_bronze(self._spark, self._config, sales=version, operations=operations)
 
     def gain_columns(self, generation: Generation) -> None:
         SilverSink(self._config, self._entries, generation.name).gain_columns(self._spark)
 
     def apply(
-        self, generation: Generation, step: Step, merged: Callable[[str, float], None], beat: Callable[[], None]
+        self,
+        generation: Generation,
+        step: OperationsStep,
+        merged: Callable[[str, float], None],
+        beat: Callable[[], None],
     ) -> None:
         def noted(table: str, seconds: float) -> None:
             merged(table, seconds)

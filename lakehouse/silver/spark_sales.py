@@ -13,12 +13,12 @@ from lakehouse.config import Config
 from lakehouse.contract.tables import OPERATIONS, VENTES
 from lakehouse.lake import net_sql, spark_tables
 from lakehouse.lake.net_sql import SOURCE_COLUMNS
-from lakehouse.lake.operations_progress import NONE, Step
+from lakehouse.lake.operations_progress import NONE, OperationsStep
 from lakehouse.silver import operation_steps
 
 
 @dataclass(frozen=True)
-class Sales:
+class SparkNetSales:
     """Sales with the columns of ``net_sql.net``. ``plain``: none of them has an operation."""
 
     rows: DataFrame
@@ -46,19 +46,19 @@ def kept(rows: DataFrame) -> Iterator[DataFrame]:
         rows.unpersist()
 
 
-def without_operations(sold: DataFrame) -> Sales:
+def without_operations(sold: DataFrame) -> SparkNetSales:
     """Sales none of which has an operation."""
-    return Sales(sold.selectExpr("*", *(f"{sql} AS {name}" for name, sql in net_sql.PLAIN.items())), True)
+    return SparkNetSales(sold.selectExpr("*", *(f"{sql} AS {name}" for name, sql in net_sql.PLAIN.items())), True)
 
 
-def with_operations(sold: DataFrame, done: DataFrame) -> Sales:
+def with_operations(sold: DataFrame, done: DataFrame) -> SparkNetSales:
     """Sales with all of these operations."""
-    return Sales(
+    return SparkNetSales(
         asked(sold.sparkSession, net_sql.net("sold", "done", "spark", SOURCE_COLUMNS), sold=sold, done=done), False
     )
 
 
-def of_bronze(spark: SparkSession, config: Config, *, sales: int, operations: int) -> Sales:
+def of_bronze(spark: SparkSession, config: Config, *, sales: int, operations: int) -> SparkNetSales:
     """Bronze's sales at a version, with the operations at a version of theirs (``NONE``: without any)."""
     sold = spark_tables.read(spark, VENTES, config, version=sales).select(*SOURCE_COLUMNS)
     if operations == NONE:
@@ -67,7 +67,7 @@ def of_bronze(spark: SparkSession, config: Config, *, sales: int, operations: in
 
 
 @contextmanager
-def of_batch(config: Config, sold: DataFrame, *, operations: int) -> Iterator[Sales]:
+def of_batch(config: Config, sold: DataFrame, *, operations: int) -> Iterator[SparkNetSales]:
     """New sales with those of the operations up to a version that came before them."""
     if operations == NONE:
         yield without_operations(sold)
@@ -78,7 +78,7 @@ def of_batch(config: Config, sold: DataFrame, *, operations: int) -> Iterator[Sa
 
 
 @dataclass(frozen=True)
-class Changed:
+class SparkChanges:
     """What a step changes: the tables of ``operation_steps``. ``sales`` and ``operations``: all of Bronze's, as the step has them."""
 
     spark: SparkSession
@@ -92,7 +92,7 @@ class Changed:
 
 
 @contextmanager
-def changed(spark: SparkSession, config: Config, step: Step) -> Iterator[Changed | None]:
+def changed(spark: SparkSession, config: Config, step: OperationsStep) -> Iterator[SparkChanges | None]:
     """What the step changes; None when no sale of its operations has come yet."""
     sales = spark_tables.read(spark, VENTES, config, version=step.sales)
     operations = spark_tables.read(spark, OPERATIONS, config, version=step.upto)
@@ -112,4 +112,4 @@ def changed(spark: SparkSession, config: Config, step: Step) -> Iterator[Changed
         context = held.enter_context(kept(asked(spark, sql, sales=sales, operations=operations, clients=clients)))
         about = asked(spark, operation_steps.ABOUT_CONTEXT, operations=operations, news=news, context=context)
         done = held.enter_context(kept(about))
-        yield Changed(spark, {"context": context, "operations": done}, sales, operations)
+        yield SparkChanges(spark, {"context": context, "operations": done}, sales, operations)

@@ -38,7 +38,7 @@ def frame(spark: SparkSession, rows: Sequence[lakes.Row]) -> DataFrame:
     )
 
 
-def sold(spark: SparkSession, rows: Sequence[lakes.Row]) -> spark_sales.Sales:
+def sold(spark: SparkSession, rows: Sequence[lakes.Row]) -> spark_sales.SparkNetSales:
     return spark_sales.without_operations(frame(spark, rows))
 
 

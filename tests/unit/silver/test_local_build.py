@@ -18,7 +18,7 @@ from lakehouse.lake import delta_tables
 from lakehouse.silver import engine_choice, job, local_sink
 from lakehouse.silver.aggregates import PROCESSING_TIME
 from lakehouse.silver.local_engine import LocalEngine
-from lakehouse.silver.local_sales import Sales
+from lakehouse.silver.local_sales import LocalNetSales
 from lakehouse.silver.local_sink import LocalSink
 from tests.support import job_lake, lakes
 
@@ -36,7 +36,7 @@ def settings(tmp_path: Path) -> Config:
 
 def built(settings: Config, name: str) -> dict[str, list[str]]:
     """Every cell of every table after a build."""
-    assert LocalSink(settings, job.entries(settings), name).build(Sales(delta_tables.opened(VENTES, settings)))
+    assert LocalSink(settings, job.entries(settings), name).build(LocalNetSales(delta_tables.opened(VENTES, settings)))
     found = {}
     for spec in (*SILVER, MEMBRES):
         rows = lakes.contents(delta_tables.opened(spec, settings)).to_pylist()

@@ -53,10 +53,10 @@ class Sales:
     def merge(self, sink: LocalSink, between: tuple[Position, Position], number: int) -> None:
         files = table_changes.added(VENTES, self.config, *between, skip_removals=False)
         with table_changes.as_table(files, VENTES, self.config) as sales:
-            sink(local_sales.Sales(sales), number)
+            sink(local_sales.LocalNetSales(sales), number)
 
-    def table(self) -> local_sales.Sales:
-        return local_sales.Sales(delta_tables.opened(VENTES, self.config))
+    def table(self) -> local_sales.LocalNetSales:
+        return local_sales.LocalNetSales(delta_tables.opened(VENTES, self.config))
 
 
 @pytest.fixture
