@@ -392,7 +392,7 @@ BRONZE = (VENTES, OPERATIONS, REJETS)
 """The tables that a micro-batch of Bronze appends to, in this order. Without an operation so far there is no ``ventes_operations``."""
 SILVER = (AGGREGES, PAR_PAYS, PAR_SEGMENT, PAR_PRODUIT, TENDANCES, PROFIL)
 INTERNAL = (EFFACES, RETRAITS, SOMMES, GENERATIONS, MEMBRES)
-PUBLIC = (*BRONZE, PERTES, REJOUES, *SILVER, CORRECTIONS)
+PUBLIC = (VENTES, REJETS, OPERATIONS, PERTES, REJOUES, *SILVER, CORRECTIONS)
 
 
 def checkpoint(base: str, job: str) -> str:
