@@ -171,6 +171,25 @@ def test_the_decoder_and_the_judge_agree_on_what_a_value_may_look_like(
             assert row.timestamp == fields["timestamp"].replace(tzinfo=None), token
 
 
+UNKNOWN_NAMES = [
+    'a"b', "a\\b", "\b", "\t\n\f\r", " ", "~", "\x7f", "\x1f", "é", "\ufffd", "\uffee", "😀", "a", "ab", "abc", "A", "\x00", "/", "",
+]  # fmt: skip
+
+
+def with_unknown(names: list[str], *, ascii_only: bool) -> bytes:
+    fields = {name: number for number, name in enumerate(names)}
+    return f"{text()[:-1]}, {json.dumps(fields, ensure_ascii=ascii_only)[1:]}".encode()
+
+
+def test_names_that_the_contract_does_not_know_are_written_alike(spark: SparkSession) -> None:
+    orders = [UNKNOWN_NAMES, UNKNOWN_NAMES[::-1], *([name] for name in UNKNOWN_NAMES)]
+    values = [with_unknown(names, ascii_only=each) for names in orders for each in (False, True)]
+    for value, row in zip(values, decoded(spark, list(values)), strict=True):
+        verdict = sale.validate(value)
+        assert verdict.inconnus is not None
+        assert (row.motif, row[transforms.UNKNOWN], row.champs_inconnus) == (None, verdict.inconnus, verdict.champs), value
+
+
 def deep(levels: int, opened: str = "[", closed: str = "]") -> bytes:
     return text(extra="@@").replace('"@@"', opened * levels + "0" + closed * levels).encode()
 

@@ -321,3 +321,14 @@ def test_a_valid_sales_fields_are_typed_as_bronze_has_them() -> None:
     found = sale.fields_of(canonical)
     assert found == {**VALID, "montant": Decimal("5.00"), "timestamp": datetime(2026, 11, 22, 20, 0, 0, 500_000, UTC)}
     assert isinstance(found["montant"], Decimal) and str(found["montant"]) == "5.00"
+
+
+def test_each_reason_stands_once_in_the_list_of_reasons() -> None:
+    assert len(set(sale.reasons())) == len(sale.reasons())
+
+
+@pytest.mark.parametrize("token", ["-" + "1" * 50, "-" + "1" * 5_000])
+def test_a_long_integer_keeps_its_sign_where_it_is_quoted(token: str) -> None:
+    verdict = sale.validate(raw("client_id", token).encode())
+    assert verdict.motif == "valeur_invalide:client_id"
+    assert verdict.explication is not None and verdict.explication.startswith("The field client_id is -1")

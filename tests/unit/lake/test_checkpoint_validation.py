@@ -79,6 +79,7 @@ Change = Callable[[], Mapping[str, str]]
         (lambda: {**files(), "commits/4": ""}, "its file commits/4 is cut off or damaged"),
         (lambda: {**files(), "commits/4": COMMIT[:-3]}, "its file commits/4 is cut off or damaged"),
         (lambda: {**files(), "offsets/4": offsets(source='{"other":{"0":1}}')}, "read the topic other and not ventes"),
+        (lambda: {**files(), "offsets/4": offsets(source='{"x":{"0":1},"a":{"0":1}}')}, "read the topic a, x and not ventes"),
         (lambda: {**files(), "offsets/4": offsets() + "\n{}"}, "made by another query, which read 2 sources"),
         (lambda: without("state/0/0/1.delta"), "its state is missing"),
         (lambda: {**files(), "state/0/_metadata/metadata": STATE.replace("dedupeWithin", "sessionWindow")}, "another query, whose state"),
