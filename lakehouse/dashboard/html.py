@@ -328,13 +328,14 @@ class PageRenderer:
             or (VENTES.name in tables.sources and any(spec.name in tables.sources for spec in SILVER))
         ):
             return []
-        known = answers.get(pages.PROCESSES)
+        known, told = answers.get(pages.PROCESSES), answers.get(pages.BEGUN)
         rows = known.result.rows if known and known.result else []
         runs = {name for name, state, *_ in rows if state in ("running", "starting")}
         if VENTES.name in tables.sources and not runs:
             return []  # somebody writes these tables by hand, or stopped in between
-        bronze = VENTES.name in tables.sources
-        done = (bool(runs & {"bronze", "kafka"}), bronze or "producer" in runs, bronze, False)
+        begun = {name for (name,) in told.result.rows} if told and told.result else set()
+        bronze = "bronze" in begun  # not its table, which is there before the first batch is written to it
+        done = (bool(runs & {"bronze", "kafka"}), bronze or "producer" in begun, bronze, False)
         steps = ("start-run", "start-sent", "start-bronze", "start-silver")
         return [(say(step, language), one) for step, one in zip(steps, done, strict=True)]
 

@@ -213,11 +213,14 @@ DAYS = Question("by-day")
 """The first and the last day that the lake holds."""
 PROCESSES = Question("processes")
 FIGURES = Question("figures")
+BEGUN = Question("begun")
+"""For the steps of an empty lake."""
 
 
 def questions(view: View) -> Iterator[Question]:
     """All questions of the page, in the order in which it shows the answers."""
     yield PROCESSES
+    yield BEGUN
     if view.page == "running":
         yield FIGURES
     for card in CARDS[view.page]:

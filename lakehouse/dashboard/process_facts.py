@@ -82,6 +82,17 @@ def figures(config: Config, _lake: Lake) -> Result:
     return Result(_columns(("processus", "text"), ("mesure", "text"), ("valeur_mesuree", "float")), rows)
 
 
+def begun(config: Config, _lake: Lake) -> Result:
+    """One row per process that has taken the first sale on: the producer has sent one, the Bronze job has written one."""
+    taken = {"producer": ("sent",), "bronze": ("sales", "freshness_seconds")}
+    rows: list[tuple[Any, ...]] = [
+        (one.name,)
+        for one in _process_states.states(config)
+        if any(one.figures.get(name) for name in taken.get(one.name, ()))
+    ]
+    return Result(_columns(("processus", "text")), rows)
+
+
 def measured(config: Config) -> dict[tuple[str, str], float]:
     """(process, figure) → value, of every process that tells; ``memory`` (MiB) is the operating system's, with the children."""
     found = {}
@@ -228,6 +239,7 @@ _process_states = ProcessStates()
 FACTS: dict[str, Fact] = {
     "processes": Fact(processes, every=2),
     "figures": Fact(figures, every=2),
+    "begun": Fact(begun, every=2),
     "tables": Fact(tables),
     "commits": Fact(commits),
     "reconciliation": Fact(reconciliation, every=10),

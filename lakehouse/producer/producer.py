@@ -317,7 +317,9 @@ def _send_history(config: Config, order: RunOptions, seed: int, run: Run, stop: 
         return 0
     audit_log.announce_backfill(config, config.kafka.topic, since, now, count)
     span = format_duration(config.producer.history)
-    _log.info(f"the topic is empty: {count} back-dated sales of the last {span} are sent first", announced="audit log")
+    _log.info(
+        f"the topic is empty; sent first: {counted(count, 'back-dated sale')} of the last {span}", announced="audit log"
+    )
     run.send(messages, count, rate=math.inf)
     if (received := run.settle()) is not None and not stop.times:
         audit_log.end_backfill(config, config.kafka.topic, received)

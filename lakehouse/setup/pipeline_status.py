@@ -86,7 +86,7 @@ def describe(states: Mapping[str, ProcessState], rate: float | None) -> str:
     not well."""
     bronze = states["bronze"].figures if "bronze" in states else {}
     silver = states["silver"].figures if "silver" in states else {}
-    parts = [] if rate is None else [f"{rate:.1f} sales/s"]
+    parts = [] if rate is None else [f"{rate:,.1f} sales/s"]
     if "lag_records" in bronze:
         parts.append(f"lag {bronze['lag_records']:,.0f}")
     if "batch_seconds" in bronze:

@@ -85,6 +85,35 @@ def test_an_old_lake_an_empty_one_and_an_empty_period_say_what_to_do(base: str, 
     assert "No sale in this period. The lake holds sales from 2026-11-10 to 2026-11-21. Show all days" in period
 
 
+def test_the_steps_of_an_empty_lake_are_ticked_when_they_are_done_not_when_a_process_or_a_table_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lakes.write(str(tmp_path), "ventes_stream", [])  # as the Bronze job makes it before its first batch
+    found: list[ProcessState] = []
+    monkeypatch.setattr(process_facts.status, "processes", lambda _: found)
+
+    def steps(**figures: dict[str, float]) -> list[bool]:
+        found[:] = [
+            ProcessState(name, "running", figures=figures.get(name, {})) for name in ("kafka", "producer", "bronze")
+        ]
+        text = page_text(str(tmp_path), "sales")
+        return [
+            f"{step} (done)" in text
+            for step in (
+                "is started: make run",
+                "has sent the first sale",
+                "Bronze has taken it in",
+                "the first figures",
+            )
+        ]
+
+    assert steps() == [True, False, False, False]
+    assert steps(producer={"sent": 0.0}, bronze={"sales": 0.0}) == [True, False, False, False]
+    assert steps(producer={"sent": 1.0}, bronze={"sales": 0.0}) == [True, True, False, False]
+    assert steps(producer={"sent": 1.0}, bronze={"sales": 1.0}) == [True, True, True, False]
+    assert steps(bronze={"sales": 0.0, "freshness_seconds": 3.0}) == [True, True, True, False], "of an earlier run"
+
+
 def test_the_last_reconciliation_is_shown_or_how_to_make_one(tmp_path: Path, base: str) -> None:
     base = shutil.copytree(base, tmp_path / "lake").as_posix()
     assert "The answer Not proven yet" in page_text(base, "trust")
