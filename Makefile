@@ -92,11 +92,13 @@ campaign: setup $(READER) ## Faults, crash points and planted bugs for hours, in
 	-@$(PY) -m campaign --sweep bronze --minutes 60
 	-@$(PY) -m campaign --sweep verbs --first 2 --minutes 90
 	-@$(PY) -m campaign --planted silver --planted bronze --minutes 120
-	-@$(PY) -m campaign --seeds 100000 --first $(or $(FIRST),1) --minutes $$(( $(or $(HOURS),8) * 60 ))
+	-@$(PY) -m campaign --without-jvm --seeds 100000 --first $(or $(FIRST),1) --minutes $$(( $(or $(HOURS),8) * 10 ))
+	-@$(PY) -m campaign --seeds 100000 --first $(or $(FIRST),1) --minutes $$(( $(or $(HOURS),8) * 50 ))
 	@$(PY) -m campaign --report
 
 campaign-quick: setup ## A few histories with faults, in ten minutes
-	@$(PY) -m campaign --seeds 8 --first $$(date +%j) --minutes 8 --rounds 2 --messages 80
+	@$(PY) -m campaign --without-jvm --seeds 20 --first $$(date +%j) --minutes 3
+	@$(PY) -m campaign --seeds 8 --first $$(date +%j) --minutes 5 --rounds 2 --messages 80
 
 package: $(INSTALLED) ## Build what a Spark cluster needs, into dist/
 	@$(PY) setup_utils.py package

@@ -105,7 +105,7 @@ class Session:
 
     def ground(self) -> Ground:
         """The one that is kept, or a new one."""
-        place = HISTORIES / "ground"
+        place = HISTORIES / f"ground-{ground.version()}"
         return ground.kept(place) or ground.made(TREE, place, self.broker())
 
     def history(self, seed: int, *, topic: str = "", kafka: bool = True) -> History:

@@ -3,6 +3,7 @@ copies of it Silver and most verbs are tried without either."""
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import shutil
 from dataclasses import dataclass
@@ -53,6 +54,12 @@ def made(tree: Path, folder: Path, broker: Broker, *, rounds: int = ROUNDS, unre
     ground = Ground(folder, one.scene.place.topic, sent)
     (folder / "sent.pickle").write_bytes(pickle.dumps((ground.topic, sent)))
     return ground
+
+
+def version() -> str:
+    """Of the traffic: a ground that other code has sent is not gone on with."""
+    sources = sorted((Path(__file__).parent / "generator").glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:8]
 
 
 def kept(folder: Path) -> Ground | None:

@@ -22,10 +22,12 @@ KINDS = {
     "same_id": 3,
     "aborted": 3,
     "person": 2,
+    "operation": 4,
 }
 """kind → its weight. ``copy``: the same bytes again; ``same_id``: another sale with the id and the time of one that
 was sent, which the contract takes for its copy; ``aborted``: sent in a
-transaction that is given up; ``person``: a sale to somebody who may be erased later; ``future``: further ahead than the contract's tolerance, so that it is refused."""
+transaction that is given up; ``person``: a sale to somebody who may be erased later;
+``operation``: a cancellation, a return or a correction, which Bronze keeps among its rejects (``operation_en_attente``); ``future``: further ahead than the contract's tolerance, so that it is refused."""
 
 COUNTRIES = ("France", "Belgique", "Suisse", "Québec", "Côte d'Ivoire", "Réunion")
 AHEAD = timedelta(hours=3)
@@ -79,6 +81,9 @@ def _message(
     if kind == "copy":
         first = chance.choice(sent)
         return replace(first, kind=kind, partition=chance.choice((first.partition, partition)))
+    if kind == "operation":
+        about = chance.choice(sent).sale_id if sent else "unknown"
+        return Message(kind, b"7", _operation(chance, sale_id, about or "", now), partition, None)
     others = [each for each in sent if each.person is None]
     origin = chance.choice(others) if kind == "same_id" and others else None
     moment = now - timedelta(seconds=chance.randrange(300))
@@ -111,6 +116,17 @@ def _message(
     value = json.dumps(sale, ensure_ascii=False).encode()
     known_as = None if kind == "future" else str(sale["vente_id"])
     return Message(kind, str(client).encode(), value, partition, known_as, client if kind == "person" else None)
+
+
+OPERATIONS: dict[str, dict[str, object]] = {
+    "annulation": {"raison": "doublon"}, "retour": {"quantite": 1, "montant": 0.5}, "correction": {"revision": 1, "pays": "Suisse"},
+}  # fmt: skip
+
+
+def _operation(chance: random.Random, own_id: str, about: str, now: datetime) -> bytes:
+    kind = chance.choice(list(OPERATIONS))
+    told = {"operation": kind, "operation_id": own_id, "vente_id": about, "timestamp": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
+    return json.dumps({**told, **OPERATIONS[kind]}).encode()
 
 
 def present() -> datetime:
