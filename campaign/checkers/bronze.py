@@ -21,38 +21,47 @@ Place = tuple[int, int]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SALES, _REJECTS, _LOSSES = "bronze/ventes_stream", "bronze/ventes_rejetees", "bronze/pertes_declarees"
+_OPERATIONS = "bronze/ventes_operations"
 
 
 def check_always(lake: Path, known: Known | None = None) -> Iterator[Violation]:
     """What holds at every moment, also between a crash and the next start: nothing is doubled."""
-    yield from _doubled(rows(lake / _SALES), rows(lake / _REJECTS), (known or Known()).corrected)
+    sales, operations, rejects = (rows(lake / name) for name in (_SALES, _OPERATIONS, _REJECTS))
+    yield from _doubled(sales, operations, rejects, (known or Known()).corrected)
 
 
 def _place(row: Row) -> Place:
     return row["kafka_partition"], row["kafka_offset"]
 
 
-def _doubled(sales: list[Row], rejects: list[Row], corrected: Mapping[Place, Any]) -> Iterator[Violation]:
-    """A message that was corrected stands in both tables: as the sale that it became, and as it came."""
-    places = Counter(map(_place, sales)) + Counter(place for row in rejects if (place := _place(row)) not in corrected)
+def _doubled(
+    sales: list[Row], operations: list[Row], rejects: list[Row], corrected: Mapping[Place, Any]
+) -> Iterator[Violation]:
+    """A message that was corrected stands in two tables: as the sale that it became, and as it came."""
+    places = Counter(map(_place, (*sales, *operations)))
+    places += Counter(place for row in rejects if (place := _place(row)) not in corrected)
     for place, times in places.items():
         if times > 1:
             yield Violation("S3", f"partition {place[0]}, offset {place[1]} stands {times} times")
     for sale_id, times in Counter(row["vente_id"] for row in sales).items():
         if times > 1:
             yield Violation("S4", f"sale {sale_id} stands {times} times")
+    for operation_id, times in Counter(row["operation_id"] for row in operations).items():
+        if times > 1:
+            yield Violation("S4", f"operation {operation_id} stands {times} times")
 
 
 def check(lake: Path, sent: Sequence[Sent], topic: str, known: Known | None = None) -> Iterator[Violation]:
     """The violations of a lake that has read all of ``topic``, and from which all of ``known.erased`` were erased last."""
     known = known or Known()
-    sales, rejects = rows(lake / _SALES), rows(lake / _REJECTS)
-    yield from _doubled(sales, rejects, known.corrected)
-    places = {_place(row) for row in (*sales, *rejects)}
+    sales, operations, rejects = (rows(lake / name) for name in (_SALES, _OPERATIONS, _REJECTS))
+    yield from _doubled(sales, operations, rejects, known.corrected)
+    places = {_place(row) for row in (*sales, *operations, *rejects)}
     yield from _aborted(sent, places)
     yield from _losses(sent, places, rows(lake / _LOSSES), known)
     held = [each for each in sent if not _is_excused(each, places, known)]
     yield from _sales(held, sales, {(each.partition, each.offset): each for each in sent}, known)
+    yield from _operations(held, operations)
     yield from _rejects(held, rejects, topic)
 
 
@@ -125,8 +134,25 @@ def _differing(fields: dict[str, Any], row: Row) -> str | None:
     return next((name for name, value in expected.items() if held[name] != value), None)
 
 
+def _operations(sent: Sequence[Sent], operations: list[Row]) -> Iterator[Violation]:
+    """Each operation stands once, at its place, with its fields."""
+    expected = {(each.partition, each.offset): each.message for each in sent if each.message.operation_id}
+    held = {_place(row): row for row in operations}
+    for place in sorted(expected.keys() - held.keys()):
+        yield Violation("S1", f"the operation {place[0]}:{place[1]} was acknowledged and is not in Bronze")
+    for place in sorted(held.keys() - expected.keys()):
+        yield Violation("S1", f"the operation {place[0]}:{place[1]} was not sent")
+    for place in sorted(held.keys() & expected.keys()):
+        fields = json.loads(expected[place].value, parse_float=Decimal)
+        told = {name: value for name, value in fields.items() if name != "timestamp"}
+        wrong = next((name for name, value in told.items() if held[place][name] != value), None)
+        if wrong:
+            yield Violation("S1", f"operation {fields['operation_id']}: {wrong} differs from its message")
+
+
 def _rejects(sent: Sequence[Sent], rejects: list[Row], topic: str) -> Iterator[Violation]:
-    expected = {(each.partition, each.offset): each.message for each in sent if each.message.sale_id is None}
+    bad = (each for each in sent if each.message.sale_id is None and each.message.operation_id is None)
+    expected = {(each.partition, each.offset): each.message for each in bad}
     held = {_place(row): row for row in rejects}
     for place in sorted(expected.keys() - held.keys()):
         yield Violation("S1", f"the bad message {place[0]}:{place[1]} is in no table")

@@ -10,7 +10,7 @@ from campaign.checkers import silver
 from campaign.checkers.tables import rows, versions
 from campaign.checkers.violation import Violation
 
-_BRONZE = "ventes_stream"
+_SALES, _OPERATIONS = "ventes_stream", "ventes_operations"
 
 
 def check(lake: Path, known: set[str]) -> Iterator[Violation]:
@@ -26,9 +26,10 @@ def check(lake: Path, known: set[str]) -> Iterator[Violation]:
             yield Violation("S7", f"cut {int(path.stem)} names a version of {missing[0]} that is not there")
             continue
         held = {name: rows(places[name], named[name]) for name in silver.TABLES if name in named}
-        for found in silver.compare(rows(places[_BRONZE], named[_BRONZE]), held):
+        operations = rows(places[_OPERATIONS], named[_OPERATIONS]) if _OPERATIONS in named else []
+        for found in silver.compare(silver.net(rows(places[_SALES], named[_SALES]), operations), held):
             yield Violation(found.claim, f"cut {int(path.stem)}: {found.what}")
 
 
 def _place(lake: Path, name: str) -> Path:
-    return lake / ("bronze" if name == _BRONZE else "silver") / name
+    return lake / ("bronze" if name in (_SALES, _OPERATIONS) else "silver") / name

@@ -1,4 +1,5 @@
-"""Silver beside a recompute of Bronze in plain Python, and its sums among themselves: claims S7 and S8."""
+"""Silver beside a recompute of Bronze in plain Python, operations on sales included, and its sums among themselves: claims S7 and
+S8."""
 
 from __future__ import annotations
 
@@ -15,6 +16,19 @@ from campaign.checkers.violation import Violation
 Row = dict[str, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CENT = Decimal("0.01")
+_CORRECTED = (
+    "client_id",
+    "produit_id",
+    "quantite",
+    "montant",
+    "client_nom",
+    "produit_nom",
+    "categorie",
+    "pays",
+    "segment",
+)
+"""What a correction may replace."""
+_ADDED = ("total_transactions", "nb_achats", "revenue_total", "total_depense", "items_sold", "total_quantite")
 
 
 def _total(sales: list[Row]) -> Row:
@@ -111,11 +125,34 @@ TABLES: dict[str, tuple[Callable[[Row], tuple[Any, ...]], tuple[str, ...], Calla
 
 def check(lake: Path) -> Iterator[Violation]:
     """Each cell of each table beside the sales of Bronze, of a lake whose Silver has taken all of them in."""
-    yield from compare(rows(lake / "bronze/ventes_stream"), {name: rows(lake / "silver" / name) for name in TABLES})
+    sales = net(rows(lake / "bronze/ventes_stream"), rows(lake / "bronze/ventes_operations"))
+    yield from compare(sales, {name: rows(lake / "silver" / name) for name in TABLES})
+
+
+def net(sales: list[Row], operations: list[Row]) -> list[Row]:
+    """The sales as their operations leave them, each with ``_annulee``: of each field the correction with the greatest revision,
+    then operation_id, is valid; returns add up; of a cancelled sale nothing is left."""
+    of: dict[str, list[Row]] = defaultdict(list)
+    for row in operations:
+        of[row["vente_id"]].append(row)
+    return [_after(sale, of[sale["vente_id"]]) for sale in sales]
+
+
+def _after(sale: Row, operations: list[Row]) -> Row:
+    left = {**sale, "_annulee": any(row["operation"] == "annulation" for row in operations)}
+    corrections = [row for row in operations if row["operation"] == "correction"]
+    for row in sorted(corrections, key=lambda row: (row["revision"], row["operation_id"])):
+        left |= {name: row[name] for name in _CORRECTED if row[name] is not None}
+    if left["_annulee"]:
+        return {**left, "quantite": 0, "montant": Decimal("0.00")}
+    for row in operations:
+        if row["operation"] == "retour":
+            left |= {name: left[name] - row[name] for name in ("quantite", "montant")}
+    return left
 
 
 def compare(sales: list[Row], held: dict[str, list[Row]]) -> Iterator[Violation]:
-    """The same, of rows that were read before, of those tables that were."""
+    """The same, of sales (``net``) and rows that were read before, of those tables that were."""
     for name, (key_of, columns, figures) in TABLES.items():
         if name not in held:
             continue
@@ -128,10 +165,18 @@ def compare(sales: list[Row], held: dict[str, list[Row]]) -> Iterator[Violation]
         for key in sorted(expected.keys() ^ found.keys(), key=str):
             yield Violation("S7", f"{name} {key} is {'missing' if key in expected else 'of no sale'}")
         for key in expected.keys() & found.keys():
-            for column, value in figures(expected[key]).items():
+            for column, value in _cells(figures, expected[key]).items():
                 if found[key][column] != value:
                     yield Violation("S7", f"{name} {key} {column}: {found[key][column]}, not {value}")
     yield from sums(held)
+
+
+def _cells(figures: Callable[[list[Row]], Row], sales: list[Row]) -> Row:
+    """The figures of the sales that were not cancelled. Where all were, the row stays, and its counts and sums are 0."""
+    live = [sale for sale in sales if not sale["_annulee"]]
+    if live:
+        return figures(live)
+    return {name: 0 for name in figures(sales) if name in _ADDED}
 
 
 def sums(held: dict[str, list[Row]]) -> Iterator[Violation]:

@@ -27,7 +27,8 @@ KINDS = {
 """kind → its weight. ``copy``: the same bytes again; ``same_id``: another sale with the id and the time of one that
 was sent, which the contract takes for its copy; ``aborted``: sent in a
 transaction that is given up; ``person``: a sale to somebody who may be erased later;
-``operation``: a cancellation, a return or a correction, which Bronze keeps among its rejects (``operation_en_attente``); ``future``: further ahead than the contract's tolerance, so that it is refused."""
+``operation``: a cancellation, a return or a correction of a sale that was sent before; ``future``: further ahead than the
+contract's tolerance, so that it is refused."""
 
 COUNTRIES = ("France", "Belgique", "Suisse", "Québec", "Côte d'Ivoire", "Réunion")
 AHEAD = timedelta(hours=3)
@@ -41,7 +42,8 @@ MALFORMED = (
 
 @dataclass(frozen=True)
 class Message:
-    """One message to send. ``sale`` is what the contract makes of ``value``; None when it refuses it."""
+    """One message to send. ``sale_id`` is None for one that is no sale: an ``operation``, which has an ``operation_id``, or one that
+    the contract refuses."""
 
     kind: str
     key: bytes | None
@@ -49,7 +51,8 @@ class Message:
     partition: int
     sale_id: str | None
     person: int | None = None
-    """The client of a ``person``."""
+    """The client of a ``person``; of an operation, of the sale that it is about."""
+    operation_id: str | None = None
 
     @property
     def right_time(self) -> str:
@@ -82,8 +85,9 @@ def _message(
         first = chance.choice(sent)
         return replace(first, kind=kind, partition=chance.choice((first.partition, partition)))
     if kind == "operation":
-        about = chance.choice(sent).sale_id if sent else "unknown"
-        return Message(kind, b"7", _operation(chance, sale_id, about or "", now), partition, None)
+        about = chance.choice(sent) if sent else None
+        value = _operation(chance, sale_id, (about and about.sale_id) or "unknown", now)
+        return Message(kind, b"7", value, partition, None, about.person if about else None, sale_id)
     others = [each for each in sent if each.person is None]
     origin = chance.choice(others) if kind == "same_id" and others else None
     moment = now - timedelta(seconds=chance.randrange(300))

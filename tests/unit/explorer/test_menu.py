@@ -151,7 +151,7 @@ def test_a_number_or_a_name_does_at_every_prompt(base: str, capsys: pytest.Captu
     assert sum("country [any]> " in prompt for prompt in prompts) == 2
     assert "There is no country 'atlantis'. Countries: Belgique, Côte d'Ivoire, France, Japon." in text
     assert "filters: pays Belgique, segment Particulier" in text
-    assert prompts.count("table [ventes_stream]> ") == 3 and "1 ventes_stream  2 ventes_operations" in text
+    assert prompts.count("table [ventes_stream]> ") == 3 and "1 ventes_stream  2 ventes_rejetees" in text
 
 
 def test_column_titles_and_the_glossary_are_there_in_both_languages(
