@@ -140,12 +140,17 @@ def test_what_changes_a_day_that_had_ended_is_on_record_once(spark: SparkSession
     assert corrections(spark, settings) == expected
 
 
+def merged(spark: SparkSession, rows: Sequence[lakes.Row], entry: Aggregate) -> DataFrame:
+    """The entry's measures over sales without an operation."""
+    return spark_plans.partial(sold(spark, rows).rows, entry, plain=True)
+
+
 def test_money_adds_up_to_the_cent_where_floats_do_not(spark: SparkSession) -> None:
     row = lakes.sales(1)[0]
     rows = [{**row, "vente_id": f"v{n}", "montant": Decimal("0.10")} for n in range(3)]
     rows.append({**row, "vente_id": "v9", "montant": Decimal("9999999999999999.99")})
     (found,) = spark_plans.complete(
-        spark_plans.partial(frame(spark, rows), BY_NAME["ventes_par_pays"]), BY_NAME["ventes_par_pays"]
+        merged(spark, rows, BY_NAME["ventes_par_pays"]), BY_NAME["ventes_par_pays"]
     ).collect()
     assert found.revenue_total == Decimal("10000000000000000.29")
     assert found.transaction_moyenne == Decimal("2500000000000000.07")  # …00.0725, half up to the cent
@@ -157,12 +162,12 @@ def test_thresholds_decide_segments_and_loyalty(spark: SparkSession) -> None:
     rows = [{**row, "client_id": client, "montant": Decimal(amount)} for client, amount in amounts.items()]
     rows.append({**rows[0], "vente_id": "again", "montant": Decimal("0.00")})
     entry = BY_NAME["ventes_aggreges"]
-    found = spark_plans.complete(spark_plans.partial(frame(spark, rows), entry), entry).orderBy("client_id").collect()
+    found = spark_plans.complete(merged(spark, rows, entry), entry).orderBy("client_id").collect()
     assert [(r.segment_depense, r.est_client_fidele) for r in found] == [
         ("Economy", True), ("Standard", False), ("Standard", False), ("Premium", False),
     ]  # fmt: skip
     other = aggregates.aggregates(replace(LIMITS, premium=Decimal(450), loyal=3))[0]
-    found = spark_plans.complete(spark_plans.partial(frame(spark, rows), other), other).orderBy("client_id").collect()
+    found = spark_plans.complete(merged(spark, rows, other), other).orderBy("client_id").collect()
     assert [(r.segment_depense, r.est_client_fidele) for r in found] == [
         ("Economy", False), ("Standard", False), ("Premium", False), ("Premium", False),
     ]  # fmt: skip
@@ -180,14 +185,14 @@ def test_an_unknown_amount_falls_into_no_segment(spark: SparkSession) -> None:
 def test_the_hour_is_the_business_time_zones(spark: SparkSession) -> None:
     paris = aggregates.aggregates(replace(LIMITS, timezone="Europe/Paris"))[4]
     row = lakes.sales(1)[0]
-    (found,) = spark_plans.partial(frame(spark, [row]), paris).collect()
+    (found,) = merged(spark, [row], paris).collect()
     assert found.heure == (row["timestamp"].hour + 1) % 24
 
 
 def test_differences_names_each_differing_cell_and_each_missing_row(spark: SparkSession) -> None:
     rows = lakes.sales(50)
     entry = BY_NAME["ventes_par_pays"]
-    right = spark_plans.complete(spark_plans.partial(frame(spark, rows), entry), entry)
+    right = spark_plans.complete(merged(spark, rows, entry), entry)
     assert spark_plans.differences(right, right, entry).isEmpty()
     wrong = right.selectExpr(
         "pays", "total_transactions", "revenue_total + IF(pays = 'France', 0.01, 0) AS revenue_total",
