@@ -177,7 +177,9 @@ def test_names_that_the_contract_does_not_know_are_written_alike(spark: SparkSes
     for value, row in zip(values, decoded(spark, list(values)), strict=True):
         verdict = sale.validate(value)
         assert verdict.inconnus is not None
-        assert (row.motif, row[transforms.UNKNOWN], row.champs_inconnus) == (None, verdict.inconnus, verdict.champs), value
+        assert (row.motif, row[transforms.UNKNOWN], row.champs_inconnus) == (None, verdict.inconnus, verdict.champs), (
+            value
+        )
 
 
 def deep(levels: int, opened: str = "[", closed: str = "]") -> bytes:
