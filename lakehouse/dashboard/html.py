@@ -151,7 +151,7 @@ class PageRenderer:
             pending=any(card.pending for card in cards),
             busy=BUSY if DROPPED in answers.values() else 0,
             live=not is_old(tables.sources.get(VENTES.name), now) and VENTES.name in tables.sources,
-            notices=self._notices(view, answers, tables, now),
+            notices=self._notices(view, answers, tables, now, begins=bool(start)),
             cut=cut,
             waiting=tables.waiting,
             waiting_text=_waiting(tables.waiting, view.language),
@@ -348,7 +348,8 @@ class PageRenderer:
             ((name, named(name)) for name in {*known, *([view.pays] if view.pays else [])}), key=lambda one: key(one[1])
         )
 
-    def _notices(self, view: View, answers: Answers, tables: Tables, now: datetime) -> list[Notice]:
+    def _notices(self, view: View, answers: Answers, tables: Tables, now: datetime, *, begins: bool) -> list[Notice]:
+        """``begins``: the page is the card of an empty lake, of which nothing is old."""
         found = []
 
         def add(kind: str, title: str, text: str, **more: str) -> None:
@@ -362,7 +363,7 @@ class PageRenderer:
         if DROPPED in answers.values():
             add("warn", say("busy", language), say("busy-do", language, BUSY))
         bronze = tables.sources.get(VENTES.name)
-        empty = bronze is None and not tables.broken
+        empty = begins or (bronze is None and not tables.broken)
         down = self._down(answers, language)
         if view.page == "running" or empty:
             pass  # the page begins with the answer

@@ -220,13 +220,9 @@ class Answers:
 
     def remarks(self, result: Result, filters: Filters | None = None) -> list[str]:
         """What to say below an answer, beside where it was read from."""
-        said = (
-            self.why_empty(result, filters),
-            self.about_days(result),
-            self.about_backfills(result),
-            self.about_cut(),
-        )
-        return [text for text in said if text]
+        empty = self.why_empty(result, filters)
+        late = "" if empty else self.about_backfills(result)
+        return [text for text in (empty, self.about_days(result), late, self.about_cut()) if text]
 
     def about_cut(self) -> str:
         """The sentence that says how far a consistent answer lies behind Bronze; empty when it does not."""

@@ -34,7 +34,8 @@ COLOURS = {
     "unknown": "magenta",
 }
 _BAD = ("failing", "dead", "unknown")
-_UNITS = {"_seconds": "s", "_bytes": "B", "_per_second": "/s"}
+_UNITS = {"_seconds": (1, " s"), "_bytes": (2**20, " MiB"), "_per_second": (1, "/s")}
+"""A figure's ending → what one of its units is, and how that is written."""
 
 
 def show(found: list[ProcessState], zone: tzinfo) -> None:
@@ -129,9 +130,10 @@ def _said(one: ProcessState) -> list[str]:
 
 
 def _figure(name: str, value: float) -> str:
-    for ending, unit in _UNITS.items():
+    for ending, (size, unit) in _UNITS.items():
         if name.endswith(ending):
-            return f"{name.removesuffix(ending).replace('_', ' ')} {value:,.4g} {unit}".replace(" /", "/")
+            digits = f"{value / size:,.1f}".removesuffix(".0")
+            return f"{name.removesuffix(ending).replace('_', ' ')} {digits}{unit}"
     return f"{name.replace('_', ' ')} {value:,.0f}"
 
 

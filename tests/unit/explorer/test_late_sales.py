@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -63,5 +63,7 @@ def test_the_explorer_knows_what_was_announced_to_its_lake_and_says_so(tmp_path:
         assert not any(found.column("ventes_tardives") if name != "late-sales" else found.rows)
     assert answers.remarks(answers.ask(entry("by-day"), Filters())) == []
     assert list(answers.flow(entry("late-sales"), Filters()).rows) == []
+    nobody = Filters(pays=("Japon",), du=date(2030, 1, 1))
+    assert not any("backfill" in text for text in answers.remarks(answers.ask(entry("totals"), nobody), nobody))
     (totals,) = (one.result for one in answers.report() if one.section.entry.name == "totals")
     assert totals is not None and totals.column("ventes_tardives") == [0]
