@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -51,7 +52,11 @@ def in_decoding(patch: pytest.MonkeyPatch) -> None:
 def in_validation(patch: pytest.MonkeyPatch) -> None:
     """Of a bad message, when the batch's sales are appended already."""
     real = transforms.explained
-    patch.setattr(transforms, "explained", lambda rows: real(rows.withColumn("valeur", raising_at("valeur"))))
+
+    def explained(rows: DataFrame, tolerance: timedelta) -> DataFrame:
+        return real(rows.withColumn("valeur", raising_at("valeur")), tolerance)
+
+    patch.setattr(transforms, "explained", explained)
 
 
 def raise_if_poisoned(rows: DataFrame) -> None:
