@@ -17,6 +17,8 @@ from lakehouse.silver.sink import SilverSink
 from tests.support import lakes
 from tests.support.operations import Shop, back, cancelled, corrected
 
+pytestmark = pytest.mark.timeout(900)  # a step of operations in Spark is two dozen jobs for each table
+
 SALES = lakes.sales(60, days=4)
 IDS = [row["vente_id"] for row in SALES]
 LATEST = max(SALES[:30], key=lambda row: row["timestamp"])
