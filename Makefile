@@ -84,8 +84,8 @@ scaling: archive ## Partitions, workers, state and Silver, measured into docs/sc
 
 READER := .cache/campaign-reader/bin/python
 
-$(READER): campaign/reader/requirements.txt
-	@$(PYTHON) -m venv .cache/campaign-reader && $@ -m pip install -q -r $<
+$(READER): campaign/reader/requirements.lock
+	@$(PYTHON) -m venv .cache/campaign-reader && $@ -m pip install --quiet --require-hashes --only-binary :all: -r $<
 
 campaign: export CAMPAIGN_READER := $(CURDIR)/$(READER)
 campaign: setup $(READER) ## Faults, crash points and planted bugs for hours, into docs/FAULT_REPORT.md (HOURS=8, FIRST=1)

@@ -62,6 +62,9 @@ def shared_settings(config: Config, job: str) -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         # one task rebuilds a table's state: the default of 50 made a micro-batch of 1 s take 4.5 s on 2 cores
         "spark.databricks.delta.snapshotPartitions": str(delta.snapshot_partitions),
+        # an older version of the operations is read however long no commit followed it; which files are kept for that is decided by
+        # ``maintenance.version_retention``
+        "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
         "spark.databricks.delta.autoCompact.minNumFiles": str(delta.auto_compact_min_files),
         # a small table's files stand in each version's checksum: without a merge's own 60 among them, the commit that follows
         # it listed them in a job of its own, 1.2 s

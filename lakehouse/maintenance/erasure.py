@@ -250,14 +250,16 @@ class _Erasing:
             or names_one_of(ids, value)
             or (motif == ILLISIBLE and concerns(client, text.encode()))  # the headers stand there
         ]
-        return {REJOUES.name: notes, REJETS.name: bad, OPERATIONS.name: done, VENTES.name: sales}
+        there = delta_tables.exists(OPERATIONS, self._config)
+        found = {REJOUES.name: notes, REJETS.name: bad, OPERATIONS.name: done, VENTES.name: sales}
+        return {name: rows for name, rows in found.items() if name != OPERATIONS.name or rows or there}
 
     def run(self) -> Request:
         chosen = self.choose()
         if any(chosen.values()):
             self._note(chosen)
         for spec in (REJETS, REJOUES, OPERATIONS, VENTES):
-            self._delete(spec, [place for place, _, _ in chosen[spec.name]])
+            self._delete(spec, [place for place, _, _ in chosen.get(spec.name, ())])
         return self._result()
 
     def _note(self, chosen: dict[str, list[tuple[Coordinates, datetime, str | None]]]) -> None:

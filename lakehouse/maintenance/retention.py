@@ -114,13 +114,27 @@ def _silver_waits(config: Config, removal: Removal, rows: int) -> str | None:
         lake = Lake.of(config, versions={VENTES.name: silver.bronze_version})
         known = lake.read_one(Query(f"SELECT COUNT(*) FROM {VENTES.name} WHERE {removal.where()}", (VENTES.name,)))
         there = delta_tables.exists(OPERATIONS, config)
-        newest = delta_tables.opened(OPERATIONS, config).version() if there else NONE
+        about = (
+            _operations_about(config, removal) - _operations_about(config, removal, silver.operations_version)
+            if there
+            else 0
+        )
     except (CheckpointInvalid, LakehouseError) as error:
         return f"whether Silver has taken them in cannot be told: {error}"
     left = str(rows - known) if known < rows else ""
-    if newest > silver.operations_version:
+    if about:
         left = left or "the newest operations on some"
     return f"Silver has not merged {left} of them yet: python streaming_silver.py" if left else None
+
+
+def _operations_about(config: Config, removal: Removal, version: int | None = None) -> int:
+    """The operations on the rows, of a version or the newest."""
+    if version == NONE:
+        return 0
+    lake = Lake.of(config, versions={} if version is None else {OPERATIONS.name: version})
+    due = f"SELECT vente_id FROM {VENTES.name} WHERE {removal.where()}"
+    count = f"SELECT COUNT(*) FROM {OPERATIONS.name} WHERE vente_id IN ({due})"
+    return int(lake.read_one(Query(count, (OPERATIONS.name, VENTES.name))))
 
 
 def apply(config: Config, found: Due) -> int:

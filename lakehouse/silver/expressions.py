@@ -152,7 +152,8 @@ def mean(total: str, count: str) -> Expression:
     cents = halved_up(fine, f"CAST({10 ** (_DIGITS - 2)} AS {_WIDE})")
     cent = f"CAST(CASE WHEN {{{total}}} < 0 THEN '-0.01' ELSE '0.01' END AS DECIMAL(3,2))"
     return Expression(
-        f"CAST(round({{{total}}} / nullif({{{count}}}, 0), 2) AS DECIMAL(28,2))",
+        # the type says how many digits the quotient has: a sum over net amounts, or of two sums, is wider by itself
+        f"CAST(round(CAST({{{total}}} AS DECIMAL(28,2)) / nullif({{{count}}}, 0), 2) AS DECIMAL(28,2))",
         f"CAST(CAST({cents} AS DECIMAL(38,0)) * {cent} AS DECIMAL(28,2))",
         noted=f"CAST(round({{{total}}} / {{{count}}}, 2) AS DECIMAL(28,2))",
     )

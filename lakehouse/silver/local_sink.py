@@ -225,8 +225,8 @@ class LocalSink:
                 there = lost["jour"].unique().to_pylist() if scope == "its days" else days
                 within = aggregates.day_condition(VENTES, there) if scope != "everywhere" else None
                 keys = made.enter_context(scratch(lost=lost))
-                named = {"sales": changed.sales, "operations": changed.operations, **keys}
-                again = asked(operation_steps.read_again(entry, within, "local"), **named).read_all()
+                named = {"sales": changed.sales, "operations": changed.operations, **keys, **rest}
+                again = asked(operation_steps.read_again(entry, within, "local", rest=bool(rest)), **named).read_all()
                 rest = made.enter_context(scratch(rest=again))
             yield rest
 

@@ -40,9 +40,13 @@ def lot(number: int) -> int:
     return -2 - number
 
 
+GAINED = "-columns-build"
+"""How the application ids of commits end by which tables gain columns: they hold no row."""
+
+
 def gained_id(spec: TableSpec, generation: str) -> str:
     """The application id of the commit by which a table of an earlier release gains columns."""
-    return f"{spec.name}-{generation}-columns-build"
+    return f"{spec.name}-{generation}{GAINED}"
 
 
 def app_id(spec: TableSpec, generation: str) -> str:
@@ -72,9 +76,12 @@ def context(dialect: Dialect) -> str:
     )
 
 
+ROW_KEYS = ("operation_id", "kafka_partition", "kafka_offset", "kafka_timestamp")
+"""What tells one row of the operations from all others: a sender that gives two operations one id has two rows, and both count."""
 ABOUT_CONTEXT = (
-    f"SELECT o.*, n.operation_id IS NOT NULL AS nouvelle FROM {OPERATIONS} AS o "
-    f"LEFT JOIN {NEWS} AS n ON o.operation_id = n.operation_id WHERE o.vente_id IN (SELECT vente_id FROM {CONTEXT})"
+    f"SELECT o.*, n.operation_id IS NOT NULL AS nouvelle FROM {OPERATIONS} AS o LEFT JOIN {NEWS} AS n ON "
+    + " AND ".join(f"o.{name} = n.{name}" for name in ROW_KEYS)
+    + f" WHERE o.vente_id IN (SELECT vente_id FROM {CONTEXT})"
 )
 """``operations`` of the step, from all of them."""
 
@@ -208,17 +215,21 @@ def lost(entry: Aggregate, dialect: Dialect, *, since: str | None, rest: bool) -
     )
 
 
-def read_again(entry: Aggregate, days: str | None, dialect: Dialect) -> str:
+def read_again(entry: Aggregate, days: str | None, dialect: Dialect, *, rest: bool) -> str:
     """``rest``: the measures over all sales of the keys in ``lost``, of ``days`` (SQL, a condition) or of all. ``operations`` are all
-    that there are."""
+    that there are. ``rest``: that table is there already; of the keys that are lost no more it stays as it is."""
     sold = f"(SELECT {', '.join(quoted(name, dialect) for name in SOURCE_COLUMNS)} FROM {SALES} WHERE {days or 'true'})"
     keys = ", ".join(f"p.{quoted(key, dialect)}" for key in entry.table.keys)
     values = ", ".join(f"p.{quoted(m.column, dialect)}" for m in to_read_again(entry))
     net = f"({net_sql.net(sold, OPERATIONS, dialect, SOURCE_COLUMNS)})"
-    return (
+    found = (
         f"SELECT {keys}, {values} FROM ({partials(entry, net, dialect)}) AS p "
         f"JOIN {LOST} AS k ON {_same(entry, 'p', 'k', dialect)}"
     )
+    if not rest:
+        return found
+    before = f"SELECT * FROM {REST} AS r LEFT ANTI JOIN {LOST} AS k ON {_same(entry, 'r', 'k', dialect)}"
+    return f"{found} UNION ALL {before}"
 
 
 # --- into the tables -------------------------------------------------------------------------------------------------

@@ -213,8 +213,8 @@ class SilverSink:
                     [row["jour"] for row in lost.select("jour").distinct().collect()] if scope == "its days" else days
                 )
                 within = aggregates.day_condition(VENTES, there) if scope != "everywhere" else None
-                sql = operation_steps.read_again(entry, within, "spark")
-                named = {"sales": changed.sales, "operations": changed.operations, "lost": lost}
+                sql = operation_steps.read_again(entry, within, "spark", rest=bool(rest))
+                named = {"sales": changed.sales, "operations": changed.operations, "lost": lost, **rest}
                 rest = {"rest": held.enter_context(kept(asked(spark, sql, **named)))}
             yield rest
 

@@ -96,12 +96,12 @@ def changed(spark: SparkSession, config: Config, step: OperationsStep) -> Iterat
     """What the step changes; None when no sale of its operations has come yet."""
     sales = spark_tables.read(spark, VENTES, config, version=step.sales)
     operations = spark_tables.read(spark, OPERATIONS, config, version=step.upto)
-    news = operations
+    news, keys = operations, list(operation_steps.ROW_KEYS)
     if step.after != NONE:
         known = spark_tables.read(spark, OPERATIONS, config, version=step.after)
-        news = operations.join(known.select("operation_id"), "operation_id", "left_anti")
+        news = operations.join(known.select(*keys), keys, "left_anti")
     with ExitStack() as held:
-        news = held.enter_context(kept(news.select("operation_id", "vente_id")))
+        news = held.enter_context(kept(news.select(*keys, "vente_id")))
         buyers = held.enter_context(kept(asked(spark, operation_steps.BUYERS, sales=sales, news=news)))
         if buyers.isEmpty():
             yield None

@@ -154,7 +154,10 @@ def _before(config: Config, spec: TableSpec, ended: Mapping[str, int]) -> int:
     while upto >= 0:
         for commit in reversed(list(commits.read(config, spec, after=upto - _LOOKED_AT, upto=upto))):
             written = [ended[name] - number for name, number in commit.transactions.items() if name in ended]
-            if any(name.endswith("-build") for name in commit.transactions) or any(one >= 0 for one in written):
+            built = any(
+                name.endswith("-build") and not name.endswith(operation_steps.GAINED) for name in commit.transactions
+            )
+            if built or any(one >= 0 for one in written):
                 return newest
             if written:
                 newest = commit.version - 1

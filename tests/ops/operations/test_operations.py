@@ -95,7 +95,7 @@ def test_an_operation_is_a_term_of_the_balance(run: Run, base: str, sold: list[R
         f"partition {gone['kafka_partition']}: the offsets up to {gone['kafka_offset']} that are in no table are not those"
         in found
     )
-    assert "offset 0 (2026-11-10) stands more than once" in found
+    assert re.search(r"offset 0 \(2026-11-1\d\) stands more than once", found)
     assert re.search(r"ventes_operations operation_id=op-\d+ stands 2 times, and a key stands once", found)
     assert "ventes_operations version 2 (" in found and "restore-table ventes_operations --version 1" in found
 
@@ -143,6 +143,7 @@ def test_operations_are_compacted_and_outlast_the_sales_that_retention_removes(
     run: Run, base: str, sold: list[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention.Removal, "where", lambda self, alias="": f"{alias}jour < DATE '{self.day}'")
+    monkeypatch.setattr(retention, "_silver_waits", lambda *_: None)  # as if Silver had read them all
     monkeypatch.setenv("VENTES_KAFKA__RETENTION", "1 second")
     day = date.fromordinal(max(row["jour"] for row in sold).toordinal() + 1)
     monkeypatch.setenv("VENTES_DELTA__RETENTION_DAYS_BRONZE", str((datetime.now(UTC).date() - day).days))

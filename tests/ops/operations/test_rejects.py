@@ -112,7 +112,8 @@ def test_an_operation_that_an_earlier_release_rejected_is_ingested_once(run: Run
     assert "it is a valid operation" in run("show", "0:510")[1]
     for _ in range(2):
         assert run("replay", "--motif", "operation_en_attente")[0] == 0
-        rows = lakes.contents(job_lake.table(base, OPERATIONS)).sort_by("operation_id").to_pylist()
+        rows = lakes.contents(job_lake.table(base, OPERATIONS)).to_pylist()
+        rows.sort(key=lambda row: row["operation_id"])
         assert [(row["operation_id"], row["kafka_offset"]) for row in rows] == [("o1", 510), ("o2", 512)]
     assert (rows[0]["montant"], rows[0]["quantite"], rows[0]["est_tardif"]) == (Decimal("19.99"), 2, True)
     assert results(base) == {510: "operation", 511: "doublon", 512: "operation"}

@@ -291,3 +291,34 @@ def test_what_another_client_still_holds_of_a_key_stays(shop: Shop, day: int) ->
     shop.assert_exact()
     (segment,) = (row for row in shop.contents(PAR_SEGMENT) if row["segment"] == first["segment"])
     assert "Pérou" in segment["_pays"]
+
+
+def test_a_country_that_was_found_again_stays_while_another_segment_is_looked_for_further_back(shop: Shop) -> None:
+    """Of two segments that lose a country's sale in one step, one has another sale of it on that day, the other on another day."""
+    moment = SALES[0]["timestamp"]
+    before = moment - timedelta(days=1)
+
+    def sold(name: str, client: int, segment: str, when: Any, pays: str) -> lakes.Row:
+        fields = {"vente_id": name, "client_id": client, "segment": segment, "pays": pays}
+        return {**SALES[0], **fields, "timestamp": when, "jour": when.date()}
+
+    shop.bronze([
+        sold("w1", 601, "Particulier", moment, "Pérou"), sold("w2", 602, "Particulier", moment, "Pérou"),
+        sold("w3", 603, "Entreprise", moment, "Togo"), sold("w4", 604, "Entreprise", before, "Togo"),
+    ])  # fmt: skip
+    shop.run()
+    shop.bronze([], [cancelled(1, "w1"), cancelled(2, "w3")])
+    shop.run()
+    shop.assert_exact()
+    held = {row["segment"]: row["_pays"] for row in shop.contents(PAR_SEGMENT)}
+    assert "Pérou" in held["Particulier"] and "Togo" in held["Entreprise"]
+
+
+def test_two_operations_to_which_a_sender_gave_one_id_both_count_once(shop: Shop) -> None:
+    """With another event time the second is a row of its own in Bronze, which reconcile names."""
+    first = back(1, "v00003", "1.00")
+    shop.bronze([], [first])
+    shop.run()
+    shop.bronze([], [{**first, "timestamp": first["timestamp"] + timedelta(days=3), "kafka_offset": 5000}])
+    shop.run()
+    assert {one.table for one in shop.differences()} == {OPERATIONS.name}, "the doubled id is named; the figures agree"
