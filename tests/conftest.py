@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -91,9 +92,9 @@ def _session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SparkSe
             dropped.extend(operator.numRowsDroppedByWatermark for operator in event.progress.stateOperators)
 
     chosen = "\n".join(f"{key}={text}" for key, text in SNAPSHOTS.items())
-    made = spark_session.build(
-        config_of(tmp_path_factory.mktemp("spark"), "localhost:1", "unused", SPARK__CONF=chosen), "tests"
-    )
+    # a job's default is for one job: this one has the plans of hundreds of tests
+    own = {"SPARK__CONF": chosen, "SPARK__DRIVER_MEMORY": "2g"}
+    made = spark_session.build(config_of(tmp_path_factory.mktemp("spark"), "localhost:1", "unused", **own), "tests")
     decoder.register(made)
     made.streams.addListener(Watch())
     yield made, dropped
@@ -110,4 +111,5 @@ def spark(_session: tuple[SparkSession, list[int]], request: pytest.FixtureReque
     for key, text in INTERPRETED.items():
         made.conf.unset(key) if generated else made.conf.set(key, text)
     yield made
+    gc.collect()  # Java keeps each plan that a DataFrame stands for, until Python has found out that nobody needs it
     assert not any(dropped), "the watermark dropped rows"
