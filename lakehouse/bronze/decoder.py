@@ -23,7 +23,7 @@ def register(session: SparkSession) -> None:
     compiler.new(session, "BronzeRow").register(
         spark_internals.java_session(session), transforms.DECODER, transforms.DECODED
     )
-    compiler.new(session, "OldSale").register(spark_internals.java_session(session), transforms.IS_STALE)
+    compiler.new(session, "StaleSale").register(spark_internals.java_session(session), transforms.IS_STALE)
     # The contract's rules travel with the plan, so that executors need none of our files.
     cloudpickle.register_pickle_by_value(sale)  # type: ignore[no-untyped-call]
 

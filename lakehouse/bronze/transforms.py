@@ -52,7 +52,7 @@ does not know; then ``decoded``'s columns of the same names, ``jour`` in days, `
 
 IS_STALE = "vente_ancienne"
 """The SQL function that says whether a message is certainly not an on-time sale, without decoding it; its arguments are
-the first five of ``DECODER``, with the future's tolerance last (``lakehouse/jvm/java_src/OldSale.java``)."""
+the first five of ``DECODER``, with the future's tolerance last (``lakehouse/jvm/java_src/StaleSale.java``)."""
 
 REFUSED = "a_expliquer"
 """The ``motif`` of a message that the decoder refused, until ``explained`` has found out why."""

@@ -25,7 +25,7 @@ _SOURCES = Path(__file__).with_name("java_src")
 LOG_STORE = ("ConditionalS3LogStore",)
 """Delta's log on S3: only a lake there needs it."""
 CORE = (
-    "BronzeRow", "OldSale", "SaleDecoder", "Moment", "DeltaAppend", "LocalFiles", "LocalFilesContext", "NativeMemory",
+    "BronzeRow", "StaleSale", "SaleDecoder", "Moment", "DeltaAppend", "LocalFiles", "LocalFilesContext", "NativeMemory",
     "LocalLogStore", "RareEvictionStateStoreProvider",
 )  # fmt: skip
 """The sale contract as Bronze's stream applies it, the append to a Delta table, local files and the log among them

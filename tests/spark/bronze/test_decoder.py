@@ -331,13 +331,13 @@ OLD, RECENT = "2026-11-22T19:49:59Z", "2026-11-22T20:00:00Z"
         (None, False),
     ],
 )  # fmt: skip
-def test_an_old_sale_is_told_by_its_bytes_where_they_leave_no_doubt(
+def test_a_stale_sale_is_told_by_its_bytes_where_they_leave_no_doubt(
     spark: SparkSession, message: str | None, left_out: bool
 ) -> None:
     value = None if message is None else message.encode()
     micros = 1_000_000
     now = int(BROKER_TIME.timestamp()) * micros
-    is_old = spark._jvm.ventes.OldSale()  # type: ignore[union-attr,operator]
+    is_old = spark._jvm.ventes.StaleSale()  # type: ignore[union-attr,operator]
     assert is_old.call(value, now, now, 600 * micros, 300 * micros) is left_out
     assert is_old.call(value, now - 901 * micros, now, 600 * micros, 300 * micros) is True  # by the broker's time alone
 
@@ -346,7 +346,7 @@ def test_a_sale_exactly_on_the_line_is_on_time(spark: SparkSession) -> None:
     """The watermark's own comparison is strict, in Java and in SQL: one microsecond decides."""
     micros = 1_000_000
     now, line = int(BROKER_TIME.timestamp()) * micros, BROKER_TIME - timedelta(seconds=600)
-    is_old = spark._jvm.ventes.OldSale()  # type: ignore[union-attr,operator]
+    is_old = spark._jvm.ventes.StaleSale()  # type: ignore[union-attr,operator]
     for moment, stale in ((line, False), (line - timedelta(microseconds=1), True)):
         value = text(timestamp=moment.isoformat(timespec="microseconds")).encode()
         assert is_old.call(value, now, now, 600 * micros, 300 * micros) is stale

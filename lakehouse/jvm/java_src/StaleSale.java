@@ -13,7 +13,7 @@ import org.apache.spark.sql.types.DataTypes;
  * after the broker's. Or its event time, looked for in its bytes, is too old. Where that stands in no doubt: in a message
  * without a backslash, a sale's field is written as "timestamp" and no other way, and here that stands in it once.
  */
-public class OldSale implements UDF5 {
+public class StaleSale implements UDF5 {
 
     private static final byte[] KEY = "\"timestamp\"".getBytes(StandardCharsets.US_ASCII);
     private static final int LONGEST = 64;
