@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from lakehouse.contract.sale import ANNULATION, CORRECTION, CORRIGES, RETOUR
 from lakehouse.contract.tables import MONEY_SUM, OPERATIONS, VENTES
-from lakehouse.lake.query import Dialect, literal, quoted
+from lakehouse.lake.query import Dialect, literal, named, quoted
 
 SOURCE_COLUMNS = (
     "vente_id", "client_id", "produit_id", "timestamp", "quantite", "montant",
@@ -38,8 +38,7 @@ def folded(operations: str, dialect: Dialect) -> str:
         "montant_rendu": f"sum(montant) {back}",
         **{f"corrige_{name}": _LATEST[dialect].format(quoted(name, dialect), literal(CORRECTION)) for name in CORRIGES},
     }
-    columns = ", ".join(f"{sql} AS {name}" for name, sql in values.items())
-    return f"SELECT vente_id, {columns} FROM {operations} GROUP BY vente_id"
+    return f"SELECT vente_id, {named(values, dialect)} FROM {operations} GROUP BY vente_id"
 
 
 PLAIN = {
@@ -76,10 +75,7 @@ def net(sales: str, operations: str, dialect: Dialect, columns: Sequence[str] = 
         "nb_retours": "coalesce(o.nb_retours, 0)",
         "annulee": void,
     }
-    columns = ", ".join(f"{sql} AS {quoted(name, dialect)}" for name, sql in values.items())
-    return (
-        f"SELECT {columns} FROM {sales} AS s LEFT JOIN ({folded(operations, dialect)}) AS o ON s.vente_id = o.vente_id"
-    )
+    return f"SELECT {named(values, dialect)} FROM {sales} AS s LEFT JOIN ({folded(operations, dialect)}) AS o ON s.vente_id = o.vente_id"
 
 
 NET = "ventes_nettes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Literal
@@ -39,6 +40,11 @@ def timestamp_type(timezone: str = "UTC") -> str:
 def quoted(name: str, dialect: Dialect = "local") -> str:
     """A column's name where it could be taken for a word of SQL."""
     return f"`{name}`" if dialect == "spark" else f'"{name}"'
+
+
+def named(values: Mapping[str, str], dialect: Dialect = "local") -> str:
+    """What a SELECT gives: column → SQL, in this order."""
+    return ", ".join(f"{sql} AS {quoted(name, dialect)}" for name, sql in values.items())
 
 
 def literal(value: str | date | datetime) -> str:

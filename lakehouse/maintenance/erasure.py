@@ -252,7 +252,7 @@ class _Erasing:
         ]
         there = delta_tables.exists(OPERATIONS, self._config)
         found = {REJOUES.name: notes, REJETS.name: bad, OPERATIONS.name: done, VENTES.name: sales}
-        return {name: rows for name, rows in found.items() if name != OPERATIONS.name or rows or there}
+        return {name: rows for name, rows in found.items() if there or name != OPERATIONS.name}
 
     def run(self) -> Request:
         chosen = self.choose()

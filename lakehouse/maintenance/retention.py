@@ -113,12 +113,7 @@ def _silver_waits(config: Config, removal: Removal, rows: int) -> str | None:
             return None
         lake = Lake.of(config, versions={VENTES.name: silver.bronze_version})
         known = lake.read_one(Query(f"SELECT COUNT(*) FROM {VENTES.name} WHERE {removal.where()}", (VENTES.name,)))
-        there = delta_tables.exists(OPERATIONS, config)
-        about = (
-            _operations_about(config, removal) - _operations_about(config, removal, silver.operations_version)
-            if there
-            else 0
-        )
+        about = _operations_about(config, removal) - _operations_about(config, removal, silver.operations_version)
     except (CheckpointInvalid, LakehouseError) as error:
         return f"whether Silver has taken them in cannot be told: {error}"
     left = str(rows - known) if known < rows else ""
@@ -129,7 +124,7 @@ def _silver_waits(config: Config, removal: Removal, rows: int) -> str | None:
 
 def _operations_about(config: Config, removal: Removal, version: int | None = None) -> int:
     """The operations on the rows, of a version or the newest."""
-    if version == NONE:
+    if version == NONE or not delta_tables.exists(OPERATIONS, config):
         return 0
     lake = Lake.of(config, versions={} if version is None else {OPERATIONS.name: version})
     due = f"SELECT vente_id FROM {VENTES.name} WHERE {removal.where()}"

@@ -27,7 +27,7 @@ from lakehouse.contract.table_properties import KEPT_FROM
 from lakehouse.contract.tables import CORRECTIONS, MEMBRES, TENDANCES, VENTES, TableSpec
 from lakehouse.errors import LakehouseError, one_line
 from lakehouse.lake import delta_tables, table_handle
-from lakehouse.lake.query import literal, quoted
+from lakehouse.lake.query import literal, named, quoted
 from lakehouse.lake.table_settings import wanted_properties
 from lakehouse.maintenance import compaction
 from lakehouse.observability import log
@@ -225,8 +225,8 @@ class LocalSink:
                 there = lost["jour"].unique().to_pylist() if scope == "its days" else days
                 within = aggregates.day_condition(VENTES, there) if scope != "everywhere" else None
                 keys = made.enter_context(scratch(lost=lost))
-                named = {"sales": changed.sales, "operations": changed.operations, **keys, **rest}
-                again = asked(operation_steps.read_again(entry, within, "local", rest=bool(rest)), **named).read_all()
+                tables = {"sales": changed.sales, "operations": changed.operations, **keys, **rest}
+                again = asked(operation_steps.read_again(entry, within, "local", rest=bool(rest)), **tables).read_all()
                 rest = made.enter_context(scratch(rest=again))
             yield rest
 
@@ -287,9 +287,8 @@ class LocalSink:
             _log.info("adding columns", table=entry.table.name)
             values = {name: quoted(name, "local") for name in entry.table.names}
             values |= {name: sql for name, sql in aggregates.gained_values(entry).items() if name not in there}
-            selected = ", ".join(f"{sql} AS {quoted(name, 'local')}" for name, sql in values.items())
             spans = _spans(table, engine_choice.chunk_bytes(self._config)) if "jour" in entry.table.keys else [None]
-            queries = (f"SELECT {selected} FROM held {local_sql.within(span)}" for span in spans)
+            queries = (f"SELECT {named(values)} FROM held {local_sql.within(span)}" for span in spans)
             rows = self._pieces(partial(_held, table), queries, entry.table)
             self._replace(rows, entry.table, operation_steps.gained_id(entry.table, self._generation))
 

@@ -10,17 +10,13 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from lakehouse.contract.tables import CORRECTIONS, MEMBRES, TENDANCES, TableSpec
-from lakehouse.lake.query import literal, quoted
+from lakehouse.lake.query import literal, named, quoted
 from lakehouse.silver import aggregates
 from lakehouse.silver.aggregates import Aggregate, Measure, day_condition, key_values, member_name, members_have_day
 from lakehouse.silver.expressions import NOW
 
 SALES = "sales"
 BY_DAY = f"SELECT jour, count(1) AS n FROM {SALES} GROUP BY jour"
-
-
-def _named(values: dict[str, str]) -> str:
-    return ", ".join(f"{sql} AS {quoted(name, 'local')}" for name, sql in values.items())
 
 
 def _where(*conditions: str | None) -> str:
@@ -58,13 +54,13 @@ def partials(
     left_out = () if members else {measure.column for measure in entry.member_measures}
     measures = aggregates.partial_values(entry, "local", plain=plain).items()
     values = {**keys, **{name: sql for name, sql in measures if name not in left_out}}
-    return f"SELECT {_named(values)} FROM {SALES} {_where(_since(since), _within(span))} GROUP BY {numbers}"
+    return f"SELECT {named(values)} FROM {SALES} {_where(_since(since), _within(span))} GROUP BY {numbers}"
 
 
 def rows(entry: Aggregate, since: date | None, span: Span | None = None, *, plain: bool = True) -> str:
     """The table as a recompute of ``sales`` gives it, all of it or the days of ``span``, with every column in order."""
     values = aggregates.insert_values(entry, "local", prefix="")
-    return f"SELECT {_named(values)} FROM ({partials(entry, since, span, plain=plain)})"
+    return f"SELECT {named(values)} FROM ({partials(entry, since, span, plain=plain)})"
 
 
 def new_partials(
@@ -82,7 +78,7 @@ def new_partials(
         same = f"{new}.cle = {key}" + (f" AND {new}.jour = p.jour" if dated else "")
         sql += f" LEFT JOIN (SELECT {by}, count(1) AS n FROM {MEMBRES.name} {pruned} GROUP BY {by}) AS {new} ON {same}"
         columns[measure.column] = f"coalesce({new}.n, 0)"
-    return f"SELECT {_named(columns)} FROM {sql}"
+    return f"SELECT {named(columns)} FROM {sql}"
 
 
 def row_counts(entries: Sequence[Aggregate]) -> str:
@@ -141,15 +137,15 @@ def members_of(entry: Aggregate, measure: Measure, span: Span | None = None, *, 
     texts, which there are fewer of."""
     dated = members_have_day(entry, measure)
     keys = {f"k{number}": sql for number, sql in enumerate(key_values(entry, "local").values())}
-    named = dict(zip(entry.table.keys, keys, strict=True))
+    of_key = dict(zip(entry.table.keys, keys, strict=True))
     found = {**keys, **({"jour": "jour"} if dated else {}), "membre": measure.of.local}
     values = {
         "mesure": literal(member_name(entry, measure)),
         "jour": "jour" if dated else "CAST(NULL AS DATE)",
-        "cle": _key(entry, named),
+        "cle": _key(entry, of_key),
         "membre": "CAST(membre AS STRING)",
     }
-    return f"SELECT {_named(values)} FROM (SELECT DISTINCT {_named(found)} FROM {source} {_where('NOT annulee', _within(span))})"
+    return f"SELECT {named(values)} FROM (SELECT DISTINCT {named(found)} FROM {source} {_where('NOT annulee', _within(span))})"
 
 
 def with_batch(found: str, batch_id: int) -> str:
@@ -209,7 +205,7 @@ def corrections(changes: Sequence[str], today: date, generation: str, batch_id: 
         "lot": f"CAST({int(batch_id)} AS BIGINT)",
     }
     ordered = {name: values[name] for name in CORRECTIONS.names}
-    return f"SELECT {_named(ordered)} FROM ({summed}) {_where(' OR '.join(f'{name} <> 0' for name in _FIGURES))}"
+    return f"SELECT {named(ordered)} FROM ({summed}) {_where(' OR '.join(f'{name} <> 0' for name in _FIGURES))}"
 
 
 # --- comparison ------------------------------------------------------------------------------------------------------
@@ -235,7 +231,7 @@ def differences(entry: Aggregate, since: date | None, limit: int, *, plain: bool
     actual = f"(SELECT *, true AS present FROM {entry.table.name} {_where(_since(since))})"
     expected = f"(SELECT *, true AS present FROM ({rows(entry, since, plain=plain)}))"
     return (
-        f"SELECT {_named(values)} FROM {expected} AS e FULL JOIN {actual} AS a ON {both} WHERE {differs} "
+        f"SELECT {named(values)} FROM {expected} AS e FULL JOIN {actual} AS a ON {both} WHERE {differs} "
         f"ORDER BY {order} LIMIT {int(limit)}"
     )
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 from lakehouse.contract.tables import TableSpec
 from lakehouse.lake import net_sql
 from lakehouse.lake.net_sql import SOURCE_COLUMNS
-from lakehouse.lake.query import Dialect, quoted
+from lakehouse.lake.query import Dialect, named, quoted
 from lakehouse.silver import aggregates
 from lakehouse.silver.aggregates import Aggregate, Measure, empty_set, key_values, partial_values
 from lakehouse.silver.expressions import column
@@ -103,10 +103,6 @@ DAYS = f"SELECT DISTINCT jour FROM {CONTEXT} WHERE {_CHANGED}"
 """The days of the changed sales: an operation does not change a sale's day."""
 
 
-def _named(values: dict[str, str], dialect: Dialect) -> str:
-    return ", ".join(f"{sql} AS {quoted(name, dialect)}" for name, sql in values.items())
-
-
 def _same(entry: Aggregate, one: str, other: str, dialect: Dialect) -> str:
     return " AND ".join(f"{one}.{quoted(key, dialect)} = {other}.{quoted(key, dialect)}" for key in entry.table.keys)
 
@@ -117,7 +113,7 @@ def _kept(entry: Aggregate, since: str | None) -> str:
 
 def _keys(entry: Aggregate, dialect: Dialect, since: str | None) -> str:
     """The touched keys."""
-    keys = _named(key_values(entry, dialect), dialect)
+    keys = named(key_values(entry, dialect), dialect)
     where = f"WHERE {_CHANGED} AND {_kept(entry, since)}"
     return f"SELECT {keys} FROM sales_before {where} UNION SELECT {keys} FROM sales_after {where}"
 
@@ -127,7 +123,7 @@ def partials(entry: Aggregate, source: str, dialect: Dialect) -> str:
     keys = key_values(entry, dialect)
     values = {**keys, **partial_values(entry, dialect, plain=False)}
     numbers = ", ".join(str(number + 1) for number in range(len(keys)))
-    return f"SELECT {_named(values, dialect)} FROM {source} GROUP BY {numbers}"
+    return f"SELECT {named(values, dialect)} FROM {source} GROUP BY {numbers}"
 
 
 def has_all(entry: Aggregate) -> bool:
@@ -158,7 +154,7 @@ def shifted(entry: Aggregate, dialect: Dialect, *, since: str | None = None, res
             again = rest and measure in to_read_again(entry)
             values[f"r_{measure.column}"] = f"coalesce(r.{quoted(measure.column, dialect)}, {a})" if again else a
     return (
-        f"SELECT {_named(values, dialect)} FROM ({_keys(entry, dialect, since)}) AS k "
+        f"SELECT {named(values, dialect)} FROM ({_keys(entry, dialect, since)}) AS k "
         f"LEFT JOIN ({partials(entry, 'sales_after', dialect)}) AS a ON {_same(entry, 'k', 'a', dialect)} "
         f"LEFT JOIN ({partials(entry, 'sales_before', dialect)}) AS b ON {_same(entry, 'k', 'b', dialect)}"
         + (f" LEFT JOIN {REST} AS r ON {_same(entry, 'k', 'r', dialect)}" if rest else "")
